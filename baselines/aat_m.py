@@ -1,0 +1,33 @@
+"""AAT-M: MLP adapters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from benchmark.methods import Method, register
+
+if TYPE_CHECKING:
+    from benchmark.models.transformer import AudioTransformer
+
+
+@register("aat_m", label="AAT-M", source="arXiv:2401.10544; AAT@dc406ad src/models/ast_models.py, --finetune mlp")
+@dataclass(frozen=True, kw_only=True)
+class AATM(Method):
+    """A bottleneck adapter in parallel with every block's MLP, starting at zero.
+
+    `bottleneck` is the adapter's hidden width: below 1 as a share of the model's width, from 1 on in units.
+    """
+
+    bottleneck: Annotated[float, Field(gt=0)] = 0.25
+
+    def adapt(self, model: AudioTransformer) -> Iterable[str]:
+        """Insert the adapters and name their parameters."""
+        from benchmark.models.adapter import Adapter  # not above: listing methods must not import torch
+
+        for index in range(len(model.blocks)):
+            adapter = Adapter(model.width, self.bottleneck, skip=False)
+            yield from model.insert("mlp_parallel", index, "mlp_adapter", adapter)

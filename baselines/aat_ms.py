@@ -1,0 +1,39 @@
+"""AAT-MS: MLP and spatial adapters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from benchmark.methods import Method, register
+
+if TYPE_CHECKING:
+    from benchmark.models.transformer import AudioTransformer
+
+
+@register(
+    "aat_ms",
+    label="AAT-MS",
+    source="arXiv:2401.10544; AAT@dc406ad src/models/ast_models.py, --finetune mlp spatial",
+)
+@dataclass(frozen=True, kw_only=True)
+class AATMS(Method):
+    """AAT-M plus an adapter with skip on every attention output, before the residual addition.
+
+    `bottleneck` is the adapters' hidden width: below 1 as a share of the model's width, from 1 on in units.
+    """
+
+    bottleneck: Annotated[float, Field(gt=0)] = 0.25
+
+    def adapt(self, model: AudioTransformer) -> Iterable[str]:
+        """Insert the adapters and name their parameters."""
+        from benchmark.models.adapter import Adapter  # not above: listing methods must not import torch
+
+        for index in range(len(model.blocks)):
+            spatial = Adapter(model.width, self.bottleneck, skip=True)
+            parallel = Adapter(model.width, self.bottleneck, skip=False)
+            yield from model.insert("attn_out", index, "s_adapter", spatial)
+            yield from model.insert("mlp_parallel", index, "mlp_adapter", parallel)

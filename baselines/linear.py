@@ -1,0 +1,22 @@
+"""Linear probing: the head alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from benchmark.methods import Method, register
+
+if TYPE_CHECKING:
+    from benchmark.models.transformer import AudioTransformer
+
+
+@register("linear", label="Linear probing", source="AAT@dc406ad src/models/ast_models.py, --finetune head")
+@dataclass(frozen=True, kw_only=True)
+class Linear(Method):
+    """Train the head (LayerNorm and linear layer) only."""
+
+    def adapt(self, model: AudioTransformer) -> Iterable[str]:
+        """Name nothing: the harness trains the head."""
+        return []

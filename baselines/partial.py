@@ -1,0 +1,31 @@
+"""Partial fine-tuning: the upper blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from benchmark.methods import Method, register
+
+if TYPE_CHECKING:
+    from benchmark.models.transformer import AudioTransformer
+
+
+@register("partial", label="Partial fine-tuning", source="AAT@dc406ad src/models/ast_models.py, --finetune partial")
+@dataclass(frozen=True, kw_only=True)
+class Partial(Method):
+    """Train the upper part of the blocks, with their LayerNorms; the final LayerNorm stays frozen.
+
+    `share` is the share of blocks that train: with 0.5 of 12, blocks 6 to 11.
+    """
+
+    share: Annotated[float, Field(gt=0, le=1)] = 0.5
+
+    def adapt(self, model: AudioTransformer) -> Iterable[str]:
+        """Name every parameter of the upper blocks."""
+        first = int(len(model.blocks) * (1 - self.share))
+        upper = tuple(f"v.blocks.{index}." for index in range(first, len(model.blocks)))
+        return [name for name, _ in model.named_parameters() if name.startswith(upper)]

@@ -1,0 +1,49 @@
+"""Entry point: `python -m benchmark COMMAND`."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from benchmark import __version__
+from benchmark.cli import catalogue, plan, report, run, status
+from benchmark.errors import BenchmarkError
+
+app = typer.Typer(
+    name="python -m benchmark",
+    help="Reproducibility benchmark for parameter-efficient fine-tuning of audio Transformers (AAT, ICASSP 2024).",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    pass
+
+
+app.command("run")(run.run)
+app.command("plan")(plan.plan)
+app.command("status")(status.status)
+app.command("report")(report.report)
+app.command("list")(catalogue.list_)
+app.command("show")(catalogue.show)
+
+
+def main() -> None:
+    """Run the command line; a mistake of the user's is one line on stderr and exit code 2."""
+    try:
+        app()
+    except BenchmarkError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

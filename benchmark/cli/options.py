@@ -1,0 +1,79 @@
+"""Options that several commands share, and what they resolve to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from benchmark.orchestrator.expand import Expansion
+    from benchmark.records.store import ResultStore
+    from benchmark.spec.grid import Grid
+
+GridName = Annotated[str, typer.Option("--grid", help="A declared grid (see `list grids`) or a YAML file.")]
+DataRoot = Annotated[
+    Path,
+    typer.Option("--data-root", envvar="AAT_BENCHMARK_DATA", help="Folder that holds the official dataset folders."),
+]
+ResultsFolder = Annotated[
+    Path | None, typer.Option("--results", help="Results folder.", show_default="results/runs/GRID")
+]
+Methods = Annotated[list[str], typer.Option("--method", help="Only this method, e.g. 'aat_ms[bottleneck=64]'.")]
+Datasets = Annotated[list[str], typer.Option("--dataset", help="Only this dataset.")]
+Backbones = Annotated[list[str], typer.Option("--backbone", help="Only this backbone, e.g. 'ast[size=demo]'.")]
+Folds = Annotated[list[str], typer.Option("--fold", help="Only this fold; lists as 1,2 or repeated.")]
+Seeds = Annotated[list[str], typer.Option("--seed", help="These seeds; lists as 0,1,2 or repeated.")]
+Settings = Annotated[
+    list[str], typer.Option("--set", help="recipe.KEY=VALUE or protocol.SWITCH=VALUE, e.g. recipe.epochs=2.")
+]
+ProtocolName = Annotated[str | None, typer.Option("--protocol", help="Another protocol than the grid's.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+DATA_ROOT = Path("data")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A grid as the command line chose it, and the folders it reads and writes."""
+
+    grid: Grid
+    store: ResultStore
+    data_root: Path
+
+    def expand(self) -> Expansion:
+        """The trials."""
+        from benchmark.orchestrator.expand import expand
+
+        return expand(self.grid, self.data_root)
+
+
+def select(
+    grid: str,
+    data_root: Path,
+    results: Path | None,
+    methods: list[str],
+    datasets: list[str],
+    backbones: list[str],
+    folds: list[str],
+    seeds: list[str],
+    settings: list[str],
+    protocol: str | None,
+) -> Selection:
+    """Load the grid and apply the options.
+
+    Raises:
+        BenchmarkError: a mistake in the grid or an option.
+    """
+    from benchmark.records.store import ResultStore
+    from benchmark.spec.grid import load_grid, narrow
+
+    loaded = narrow(
+        load_grid(grid), methods=methods, datasets=datasets, backbones=backbones, folds=folds, seeds=seeds,
+        settings=settings, protocol=protocol,
+    )  # fmt: skip
+    store = ResultStore(results or Path("results") / "runs" / loaded.name)
+    # a grid that needs no data has its own, apart from the user's
+    return Selection(loaded, store, store.folder / "synthetic" if loaded.synthesize else data_root)

@@ -1,0 +1,43 @@
+"""`report`: tables and figures from records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from benchmark.records.store import ResultStore
+
+
+def report(
+    results: Annotated[Path, typer.Option("--results", help="Results folder.")],
+    output: Annotated[Path | None, typer.Option(help="Where to write.", show_default="RESULTS/report")] = None,
+) -> None:
+    """Rebuild tables (CSV, Markdown, LaTeX) and figures (PNG, PDF) from the records alone.
+
+    Example: python -m benchmark report --results OUT
+    """
+    from benchmark.records.store import ResultStore
+
+    print_report(ResultStore(results), output)
+
+
+def print_report(store: ResultStore, output: Path | None) -> None:
+    """Write the report, print the main table and where the files are."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from benchmark.report.build import build_report
+
+    built = build_report(store, output)
+    console = Console(highlight=False, soft_wrap=True)
+    table = Table(*built.results.columns, title="Score (%)", title_justify="left")
+    for row in built.results.itertuples(index=False):
+        table.add_row(*(escape(str(value)) for value in row))
+    console.print(table)
+    if built.warnings:
+        console.print(f"Not comparable with the paper: {'; '.join(built.warnings)}.", markup=False)
+    console.print(f"report: {built.paths[0].parent}", markup=False)

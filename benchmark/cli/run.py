@@ -1,0 +1,113 @@
+"""`run`: train and evaluate a grid, then report."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from benchmark.cli import options
+from benchmark.cli.report import print_report
+from benchmark.errors import BenchmarkError, MissingInputError
+
+if TYPE_CHECKING:
+    from benchmark.orchestrator.plan import Plan
+
+SOME_FAILED, INTERRUPTED = 3, 130
+
+
+class Rerun(StrEnum):
+    """Trials that a run leaves alone unless asked."""
+
+    FAILED = "failed"
+    STALE = "stale"
+
+
+def run(
+    grid: options.GridName,
+    data_root: options.DataRoot = options.DATA_ROOT,
+    results: options.ResultsFolder = None,
+    method: options.Methods = [],
+    dataset: options.Datasets = [],
+    backbone: options.Backbones = [],
+    fold: options.Folds = [],
+    seed: options.Seeds = [],
+    settings: options.Settings = [],
+    protocol: options.ProtocolName = None,
+    rerun: Annotated[
+        list[Rerun],
+        typer.Option(help="Also run trials that failed too often, or whose record is of other code."),
+    ] = [],
+    address: Annotated[
+        str | None, typer.Option(help="Ray cluster to use (`auto`, host:port); else one is started.")
+    ] = None,
+    cpus: Annotated[int | None, typer.Option(min=1, help="Cores to use in all.", show_default="all")] = None,
+    cpus_per_trial: Annotated[int | None, typer.Option(min=1, help="Cores of one trial.")] = None,
+    gpus_per_trial: Annotated[
+        float | None,
+        typer.Option(min=0, help="GPUs of one trial, fractions allowed.", show_default="1 if there are any"),
+    ] = None,
+    exclusive: Annotated[
+        bool,
+        typer.Option("--exclusive", help="One trial per device, in a fresh process: to measure time and memory."),
+    ] = False,
+) -> None:
+    """Run a grid; what is finished already is not run again.
+
+    Example: python -m benchmark run --grid quick --dataset esc50 --data-root DIR --results OUT
+
+    Exit code: 0 all trials are finished, 2 wrong input, 3 some failed, 130 interrupted.
+    """
+    from rich.console import Console
+
+    from benchmark.orchestrator.plan import make_plan
+    from benchmark.orchestrator.run import Options, run_trials
+
+    chosen = options.select(grid, data_root, results, method, dataset, backbone, fold, seed, settings, protocol)
+    store = chosen.store
+    if chosen.grid.synthesize:
+        if data_root != options.DATA_ROOT:
+            typer.echo(f"grid '{chosen.grid.name}' makes its own audio; --data-root is not read")
+        _synthesize(chosen)
+    expansion = chosen.expand()
+    if expansion.missing_inputs:
+        raise MissingInputError("; ".join(expansion.missing_inputs))
+    plan = make_plan(expansion.requests, store)
+    if not plan.to_run(rerun):
+        typer.echo(f"nothing to do: {_summary(plan, store.folder)}")
+        raise typer.Exit(_exit_code(plan))
+    how = Options(chosen.data_root, address, cpus, cpus_per_trial, gpus_per_trial, exclusive)
+    with store.lock():
+        plan = make_plan(expansion.requests, store)  # another run may have ended in between
+        store.submit(expansion.requests)
+        before = plan.counts()["done"]
+        whole = run_trials(plan.to_run(rerun), store, how, before=before, console=Console(highlight=False))
+    plan = make_plan(expansion.requests, store)
+    print_report(store, None)
+    typer.echo(f"{'' if whole else 'interrupted: '}{_summary(plan, store.folder)}")
+    raise typer.Exit(_exit_code(plan) if whole else INTERRUPTED)
+
+
+def _synthesize(chosen: options.Selection) -> None:
+    from benchmark.data.registry import get_dataset
+
+    grid = chosen.grid
+    if grid.synthesize is None or not isinstance(grid.datasets, list):
+        raise BenchmarkError(f"{grid.origin}: synthesize needs a list of datasets")
+    for name in grid.datasets:
+        get_dataset(name, grid.origin).synthesize(chosen.data_root, **grid.synthesize.model_dump())
+
+
+def _summary(plan: Plan, folder: Path) -> str:
+    """Counts, where the results are, and how to run what a run leaves alone."""
+    counts = plan.counts()
+    text = ", ".join(f"{number} {state}" for state, number in counts.items() if number or state == "done")
+    hints = [f"--rerun {state} runs the {state} again" for state in Rerun if counts[state.value]]
+    return "; ".join([text, *hints, f"results in {folder}"])
+
+
+def _exit_code(plan: Plan) -> int:
+    counts = plan.counts()
+    return SOME_FAILED if counts["failed"] or counts["missing"] else 0

@@ -1,0 +1,1 @@
+"""Datasets, decoding, front end, augmentation, synthetic audio."""

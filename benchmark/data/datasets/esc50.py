@@ -1,0 +1,146 @@
+"""ESC-50: environmental sounds, 5 folds."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from benchmark.data.clips import Clip
+from benchmark.data.facts import DatasetFacts
+from benchmark.data.registry import Dataset
+from benchmark.data.synthetic import texture, write_wav
+from benchmark.errors import BenchmarkError
+
+CLASSES = [
+    "dog",
+    "rooster",
+    "pig",
+    "cow",
+    "frog",
+    "cat",
+    "hen",
+    "insects",
+    "sheep",
+    "crow",
+    "rain",
+    "sea_waves",
+    "crackling_fire",
+    "crickets",
+    "chirping_birds",
+    "water_drops",
+    "wind",
+    "pouring_water",
+    "toilet_flush",
+    "thunderstorm",
+    "crying_baby",
+    "sneezing",
+    "clapping",
+    "breathing",
+    "coughing",
+    "footsteps",
+    "laughing",
+    "brushing_teeth",
+    "snoring",
+    "drinking_sipping",
+    "door_wood_knock",
+    "mouse_click",
+    "keyboard_typing",
+    "door_wood_creaks",
+    "can_opening",
+    "washing_machine",
+    "vacuum_cleaner",
+    "clock_alarm",
+    "clock_tick",
+    "glass_breaking",
+    "helicopter",
+    "chainsaw",
+    "siren",
+    "car_horn",
+    "engine",
+    "train",
+    "church_bells",
+    "airplane",
+    "fireworks",
+    "hand_saw",
+]
+FOLDS = (1, 2, 3, 4, 5)
+COLUMNS = ("filename", "fold", "target", "category", "esc10", "src_file", "take")
+RATE = 44_100
+SECONDS = 5
+
+
+class Esc50(Dataset):
+    """`ESC-50-master/{audio,meta/esc50.csv}`; any subset of the official rows is legal and counts as partial."""
+
+    facts = DatasetFacts(
+        name="esc50",
+        label="ESC-50",
+        description="2000 environmental recordings of 5 s in 50 classes, 5 predefined folds",
+        folder="ESC-50-master",
+        classes=tuple(CLASSES),
+        clips=2000,
+        seconds=SECONDS,
+        metric="accuracy",
+        licence="CC BY-NC 3.0 (the ESC-10 subset CC BY 3.0)",
+        homepage="https://github.com/karolpiczak/ESC-50",
+        citation="K. J. Piczak, ESC: Dataset for Environmental Sound Classification, ACM MM 2015",
+        by_hand="get the archive of master from https://github.com/karolpiczak/ESC-50 and unpack it there",
+        folds=FOLDS,
+    )
+
+    def read(self, folder: Path) -> list[Clip]:
+        """One clip a row of `meta/esc50.csv`; see `Dataset.read`."""
+        table = folder / "meta" / "esc50.csv"
+        try:
+            with table.open(newline="", encoding="utf-8") as handle:
+                reader = csv.DictReader(handle)
+                missing = set(COLUMNS) - set(reader.fieldnames or ())
+                if missing:
+                    raise BenchmarkError(f"{table}: column '{min(missing)}' is missing")
+                return self._clips(folder, table, reader)
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            raise BenchmarkError(f"{table}: cannot be read: {error}") from None
+
+    def _clips(self, folder: Path, table: Path, reader: csv.DictReader[str]) -> list[Clip]:
+        clips: dict[str, Clip] = {}
+        for row in reader:
+            line = f"{table}, line {reader.line_num}"
+            name, fold, target = row["filename"], row["fold"], row["target"]
+            if fold not in map(str, FOLDS):
+                raise BenchmarkError(f"{line}: fold '{fold}' is not one of {FOLDS[0]}..{FOLDS[-1]}")
+            if not (target or "").isdigit() or int(target) >= len(CLASSES):
+                raise BenchmarkError(f"{line}: target '{target}' is not one of 0..{len(CLASSES) - 1}")
+            if row["category"] != CLASSES[int(target)]:
+                raise BenchmarkError(f"{line}: target {target} is '{CLASSES[int(target)]}', not '{row['category']}'")
+            if not name or Path(name).name != name:
+                raise BenchmarkError(f"{line}: '{name}' is not a file name")
+            if name in clips:
+                raise BenchmarkError(f"{line}: {name} is listed twice")
+            path = folder / "audio" / name
+            try:
+                size = path.stat().st_size
+            except OSError:
+                raise BenchmarkError(f"{path}: is listed in {table} but is not there; get the whole dataset") from None
+            clips[name] = Clip(f"audio/{name}", size, (int(target),), fold=int(fold))
+        return [clips[name] for name in sorted(clips)]
+
+    def write_synthetic(self, folder: Path, *, classes: int, clips_per_class: int, seed: int) -> None:
+        """`clips_per_class` clips a class and fold; see `Dataset.write_synthetic`."""
+        if classes > len(CLASSES):
+            raise BenchmarkError(f"{self.facts.label} has {len(CLASSES)} classes, {classes} were asked for")
+        rows = []
+        for fold in FOLDS:
+            for target in range(classes):
+                for number in range(clips_per_class):
+                    source = 900_000 + (fold * len(CLASSES) + target) * 100 + number
+                    name = f"{fold}-{source}-A-{target}.wav"
+                    write_wav(folder / "audio" / name, texture(target, source + seed, SECONDS, RATE), RATE)
+                    rows.append((name, fold, target, CLASSES[target], False, source, "A"))
+        (folder / "meta").mkdir()
+        with (folder / "meta" / "esc50.csv").open("w", newline="", encoding="utf-8") as handle:
+            writer = csv.writer(handle)
+            writer.writerow(COLUMNS)
+            writer.writerows(rows)
+
+
+DATASET = Esc50()

@@ -1,0 +1,1 @@
+"""The Transformer with its adaptation sites, and what goes into it."""

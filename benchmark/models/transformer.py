@@ -1,0 +1,164 @@
+"""The audio Transformer: timm's (distilled) ViT on spectrograms, as AST and SSAST use it (SPEC section 1)."""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from timm.models.deit import VisionTransformerDistilled
+from torch import nn
+
+from benchmark.models.block import Site, SiteBlock
+from benchmark.spec.backbone import Shape
+
+PATCH = 16
+PREFIX = 2
+HEAD_NORM_EPS = 1e-5
+UNUSED_HEADS_CLASSES = 1000
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What decides the architecture.
+
+    `stride` is (mel bands, frames); `prompts` says whether prompt tokens overwrite patch tokens, as the official code
+    does, or are inserted (protocol switch); `pooling` is what the head reads.
+    """
+
+    shape: Shape
+    mels: int
+    frames: int
+    stride: tuple[int, int]
+    classes: int
+    pooling: Literal["cls", "patches"] = "cls"
+    prompts: Literal["overwrite", "insert"] = "overwrite"
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Patches in frequency and time."""
+        return (self.mels - PATCH) // self.stride[0] + 1, (self.frames - PATCH) // self.stride[1] + 1
+
+
+class SpectrogramPatches(nn.Module):
+    """Overlapping 16x16 patches by convolution without padding, flattened frequency-major."""
+
+    def __init__(
+        self,
+        img_size: tuple[int, int],
+        patch_size: int,
+        in_chans: int,
+        embed_dim: int,
+        stride: tuple[int, int],
+        **_: Any,
+    ) -> None:
+        super().__init__()
+        self.grid_size = tuple((size - patch_size) // step + 1 for size, step in zip(img_size, stride, strict=True))
+        self.num_patches = math.prod(self.grid_size)
+        self.proj = nn.Conv2d(in_chans, embed_dim, kernel_size=patch_size, stride=stride)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, 1, mels, frames) -> (B, F*T, D)."""
+        out: torch.Tensor = self.proj(x)
+        return out.flatten(2).transpose(1, 2)
+
+
+class AudioTransformer(nn.Module):
+    """Spectrogram in, logits out; parameters are named as in the official checkpoints (`v.*`, `mlp_head.*`).
+
+    The two ImageNet heads of the official model, which its forward pass never uses, do not exist here.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        if min(config.grid) < 1:
+            raise ValueError(f"{config.mels} mel bands x {config.frames} frames hold no {PATCH}x{PATCH} patch")
+        self.config = config
+        self.v = VisionTransformerDistilled(  # type: ignore[no-untyped-call]  # timm has few types
+            img_size=(config.mels, config.frames),
+            patch_size=PATCH,
+            in_chans=1,
+            num_classes=0,
+            embed_dim=config.shape.width,
+            depth=config.shape.depth,
+            num_heads=config.shape.heads,
+            embed_layer=functools.partial(SpectrogramPatches, stride=config.stride),
+            block_fn=SiteBlock,
+            norm_layer=functools.partial(nn.LayerNorm, eps=1e-6),
+        )
+        self.mlp_head = nn.Sequential(
+            nn.LayerNorm(config.shape.width, eps=HEAD_NORM_EPS), nn.Linear(config.shape.width, config.classes)
+        )
+        self.prompt_tokens = 0
+
+    @property
+    def width(self) -> int:
+        """D, size of the tokens."""
+        return self.config.shape.width
+
+    @property
+    def blocks(self) -> nn.Sequential:
+        """The Transformer blocks."""
+        blocks: nn.Sequential = self.v.blocks
+        return blocks
+
+    def insert(self, site: Site, layer: int, name: str, module: nn.Module) -> list[str]:
+        """Insert a module at a site of block `layer` (from 0) as its child `name`.
+
+        Returns:
+            The names of the module's parameters within this model.
+
+        Raises:
+            ValueError: unknown site, or the name is taken.
+        """
+        block = self.blocks[layer]
+        assert isinstance(block, SiteBlock)
+        block.insert(site, name, module)
+        return [f"v.blocks.{layer}.{name}.{parameter}" for parameter, _ in module.named_parameters()]
+
+    def add_prompts(self, tokens: int) -> list[str]:
+        """Add deep prompts: `tokens` learnable vectors for every block, uniform as in VPT (SPEC section 2).
+
+        Returns:
+            The names of the new parameters.
+
+        Raises:
+            ValueError: there are prompts already, or more of them than patches to overwrite.
+        """
+        if self.prompt_tokens:
+            raise ValueError("the model has prompts already: two methods add them")
+        if self.config.prompts == "overwrite" and tokens > math.prod(self.config.grid):
+            raise ValueError(f"{tokens} prompt tokens cannot overwrite {math.prod(self.config.grid)} patch tokens")
+        bound = math.sqrt(6 / (3 * PATCH * PATCH + self.width))
+        depth = len(self.blocks)
+        self.prompt_embeddings = nn.Parameter(torch.empty(1, tokens, self.width).uniform_(-bound, bound))
+        self.deep_prompt_embeddings = nn.Parameter(torch.empty(depth - 1, tokens, self.width).uniform_(-bound, bound))
+        self.prompt_tokens = tokens
+        return ["prompt_embeddings", "deep_prompt_embeddings"]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, frames, mels) normalised filter banks -> (B, classes) logits."""
+        patches = self.v.patch_embed(x.unsqueeze(1).transpose(2, 3))
+        prefix = torch.cat([self.v.get_parameter("cls_token"), self.v.dist_token], dim=1).expand(len(x), -1, -1)
+        tokens = torch.cat([prefix, patches], dim=1) + self.v.get_parameter("pos_embed")
+        for layer, block in enumerate(self.blocks):
+            tokens = block(self._prompted(tokens, layer))
+        logits: torch.Tensor = self.mlp_head(self._pool(self.v.norm(tokens)))
+        return logits
+
+    def _prompted(self, tokens: torch.Tensor, layer: int) -> torch.Tensor:
+        if not self.prompt_tokens:
+            return tokens
+        first = layer == 0
+        if first and self.config.prompts == "overwrite":
+            return tokens  # the official code throws its first prompts away (defect D1)
+        prompt = self.prompt_embeddings[0] if first else self.deep_prompt_embeddings[layer - 1]
+        rest = tokens[:, PREFIX if first else PREFIX + self.prompt_tokens :]
+        return torch.cat([tokens[:, :PREFIX], prompt.expand(len(tokens), -1, -1), rest], dim=1)
+
+    def _pool(self, tokens: torch.Tensor) -> torch.Tensor:
+        if self.config.pooling == "cls":
+            return tokens[:, :PREFIX].mean(dim=1)
+        return tokens[:, PREFIX + self.prompt_tokens :].mean(dim=1)  # prompts are never pooled

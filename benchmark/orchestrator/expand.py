@@ -1,0 +1,95 @@
+"""A grid becomes an explicit list of trial requests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark.data.clips import Manifest
+from benchmark.data.registry import available, datasets, get_dataset
+from benchmark.errors import BenchmarkError, MissingInputError
+from benchmark.methods.contract import Composed
+from benchmark.methods.registry import resolve_methods
+from benchmark.spec.backbone import BackboneChoice, resolve_backbones
+from benchmark.spec.grid import Grid
+from benchmark.spec.protocol import load_protocol, override
+from benchmark.spec.recipe import Recipe, resolve_recipe
+from benchmark.spec.request import DatasetChoice, TrialRequest
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """The trials of a grid in its order, and what they need that is not there, one line each."""
+
+    requests: list[TrialRequest]
+    missing_inputs: list[str]
+
+
+def expand(grid: Grid, data_root: Path) -> Expansion:
+    """Cross backbones, datasets, methods, folds and seeds; nothing is run and no audio is read.
+
+    Raises:
+        BenchmarkError: an unknown name, a bad option, or data that does not follow its layout.
+    """
+    protocol = override(load_protocol(grid.protocol), grid.switches, f"{grid.origin}: protocol")
+    where = f"{grid.origin}: backbones"
+    backbones = [choice for text in grid.backbones for choice in resolve_backbones(text, where)]
+    methods = [method for text in grid.methods for method in resolve_methods(text, f"{grid.origin}: methods")]
+    requests: dict[str, TrialRequest] = {}
+    missing: list[str] = []
+    chosen = [(name, _manifest(name, grid, data_root, missing)) for name in _dataset_names(grid, data_root)]
+    for backbone in backbones:
+        for dataset, manifest in chosen:
+            for method in methods:
+                recipe = _recipe(grid, dataset, backbone, method)
+                for seed in grid.seeds:
+                    for fold in _folds(grid, dataset):
+                        request = TrialRequest(
+                            backbone=backbone,
+                            dataset=DatasetChoice(name=dataset, manifest=manifest.digest if manifest else None),
+                            method=method.choice(),
+                            fold=fold,
+                            seed=seed,
+                            recipe=recipe,
+                            protocol=protocol,
+                        )
+                        requests.setdefault(request.id, request)
+    return Expansion(list(requests.values()), missing)
+
+
+def _dataset_names(grid: Grid, data_root: Path) -> list[str]:
+    if isinstance(grid.datasets, list):
+        return grid.datasets
+    names = available(data_root)
+    if not names:
+        folders = ", ".join(dataset.facts.folder for dataset in datasets().values())
+        raise MissingInputError(
+            f"{grid.origin}: no dataset under {data_root} (looked for {folders}); name its folder with --data-root"
+        )
+    return names
+
+
+def _manifest(name: str, grid: Grid, data_root: Path, missing: list[str]) -> Manifest | None:
+    dataset = get_dataset(name, f"{grid.origin}: datasets")
+    try:
+        return dataset.manifest(data_root)
+    except MissingInputError as error:
+        missing.append(str(error))
+        return None
+
+
+def _folds(grid: Grid, dataset: str) -> tuple[int, ...]:
+    """The grid's folds that the dataset has; a dataset without folds is one unit whatever the grid says."""
+    units = get_dataset(dataset).facts.fold_units
+    if grid.folds == "all" or units == (0,):
+        return units
+    if not (folds := tuple(fold for fold in units if fold in grid.folds)):
+        raise BenchmarkError(f"{grid.origin}: folds {grid.folds}: {dataset} has folds {units[0]} to {units[-1]}")
+    return folds
+
+
+def _recipe(grid: Grid, dataset: str, backbone: BackboneChoice, method: Composed) -> Recipe:
+    choice = method.choice()
+    return resolve_recipe(
+        dataset, backbone=backbone.name, method=choice.name, tuning=choice.tuning, overrides=grid.overrides
+    ).recipe

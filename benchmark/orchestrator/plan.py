@@ -1,0 +1,73 @@
+"""What of a grid is done, stale, failed or missing; reads records, runs nothing."""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from benchmark.methods.registry import source_file
+from benchmark.records.environment import fingerprint
+from benchmark.records.store import ResultStore
+from benchmark.spec.request import TrialRequest
+
+State = Literal["done", "stale", "failed", "missing"]
+STATES: tuple[State, ...] = get_args(State)
+MAX_ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A trial and where it stands: `stale` has a record of other code, `failed` has attempts only."""
+
+    request: TrialRequest
+    state: State
+    attempts: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The trials of a grid or a results folder, with their states."""
+
+    entries: list[Entry]
+
+    def counts(self) -> dict[State, int]:
+        """How many trials are in each state."""
+        found = Counter(entry.state for entry in self.entries)
+        return {state: found[state] for state in STATES}
+
+    def to_run(self, rerun: Collection[str] = ()) -> list[TrialRequest]:
+        """What a run submits: missing trials, failed ones up to the attempt limit, and what `rerun` names."""
+        return [
+            entry.request
+            for entry in self.entries
+            if entry.state == "missing"
+            or entry.state in rerun
+            or (entry.state == "failed" and entry.attempts < MAX_ATTEMPTS)
+        ]
+
+
+def make_plan(requests: Iterable[TrialRequest], store: ResultStore) -> Plan:
+    """Hold requests against the records and attempts of a results folder."""
+    finished = store.finished()
+    attempts = Counter(path.stem.rpartition("-")[0] for path in store.attempts())
+    entries = []
+    for request in requests:
+        state: State = "missing"
+        if request.id in finished:
+            state = "done" if finished[request.id] == _fingerprint(_method_names(request)) else "stale"
+        elif attempts[request.id]:
+            state = "failed"
+        entries.append(Entry(request, state, attempts[request.id]))
+    return Plan(entries)
+
+
+def _method_names(request: TrialRequest) -> tuple[str, ...]:
+    return tuple(part.name for part in request.method.parts)
+
+
+@functools.cache
+def _fingerprint(methods: tuple[str, ...]) -> str:
+    return fingerprint(source_file(name) for name in methods)

@@ -1,0 +1,121 @@
+"""What a run shows while it works: a live table in a terminal, sober lines in a log file."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from ray.tune import Callback
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+LINE_EVERY_SECONDS = 10.0
+MAX_ROWS = 20
+
+
+@dataclass
+class Tally:
+    """Counts of a run; `before` are trials that were done already."""
+
+    total: int
+    before: int
+    done: int = 0
+    failed: int = 0
+    running: dict[str, tuple[float, dict[str, Any]]] = field(default_factory=dict)
+    began: float = field(default_factory=time.monotonic)
+
+    def line(self) -> str:
+        """All of it in one line."""
+        text = f"{self.before + self.done}/{self.before + self.total} done, {self.failed} failed"
+        return f"{text}, {len(self.running)} running, {clock(time.monotonic() - self.began)} elapsed, ETA {self._eta()}"
+
+    def _eta(self) -> str:
+        ended = self.done + self.failed
+        if not ended:
+            return "?"
+        return clock((time.monotonic() - self.began) * (self.total - ended) / ended)
+
+
+class Progress(Callback):
+    """Tune's callbacks drive the display; `with` starts and ends it."""
+
+    def __init__(self, labels: dict[str, str], before: int, console: Console) -> None:
+        self.labels = labels
+        self.tally = Tally(len(labels), before)
+        self.console: Console | None = console
+        self.live: Live | None = None
+        self._last_line = time.monotonic()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Tune pickles its callbacks; a display holds locks."""
+        return {**self.__dict__, "live": None, "console": None}
+
+    def __enter__(self) -> Progress:
+        if self.console and self.console.is_terminal:
+            self.live = Live(get_renderable=self._render, console=self.console, refresh_per_second=4, transient=True)
+            self.live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.live:
+            self.live.stop()
+            self.live = None
+        self._say(self.tally.line())
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
+        """Tune's hook."""
+        self.tally.running.setdefault(trial.trial_id, (time.monotonic(), {}))
+
+    def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **_: Any) -> None:
+        """Tune's hook: an epoch, or the outcome."""
+        if trial.trial_id in self.tally.running and "epoch" in result:
+            self.tally.running[trial.trial_id] = (self.tally.running[trial.trial_id][0], result)
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
+        """Tune's hook: the function returned."""
+        last = trial.last_result or {}
+        if last.get("status") in {"completed", "diverged"}:
+            self.tally.done += 1
+        else:
+            self._fail(trial.trial_id, last.get("error") or "ended without a result")
+        self.tally.running.pop(trial.trial_id, None)
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
+        """Tune's hook: the worker died."""
+        self._fail(trial.trial_id, "its process died")
+        self.tally.running.pop(trial.trial_id, None)
+
+    def on_step_end(self, iteration: int, trials: list[Any], **_: Any) -> None:
+        """Tune's hook."""
+        if not self.live and time.monotonic() - self._last_line > LINE_EVERY_SECONDS:
+            self._say(self.tally.line())
+
+    def _fail(self, trial_id: str, reason: str) -> None:
+        self.tally.failed += 1
+        self._say(f"failed: {self.labels[trial_id]} ({trial_id}): {reason}")
+
+    def _say(self, text: str) -> None:
+        self._last_line = time.monotonic()
+        if self.console:
+            self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def _render(self) -> Group:
+        rows = Table.grid(padding=(0, 2))
+        for trial_id, (since, result) in list(self.tally.running.items())[:MAX_ROWS]:
+            epoch = f"epoch {result['epoch']}/{result['epochs']}" if result else "starting"
+            metric = result.get("metric")
+            score = f"score {metric:.3f}" if metric is not None else ""
+            rows.add_row(Text(self.labels[trial_id]), epoch, score, clock(time.monotonic() - since))
+        tally = self.tally
+        bar = ProgressBar(total=tally.before + tally.total, completed=tally.before + tally.done, width=60)
+        return Group(bar, Text(tally.line()), rows)
+
+
+def clock(seconds: float) -> str:
+    """Seconds as h:mm:ss."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"

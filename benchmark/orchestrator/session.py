@@ -1,0 +1,91 @@
+"""A Ray of our own, or the user's cluster; quiet either way."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmark.errors import BenchmarkError
+from benchmark.orchestrator.resources import Machine
+
+OBJECT_STORE_BYTES = 100 * 2**20  # nothing large passes through Ray's object store
+
+# of a Ray that we start; on a cluster these belong to `ray start`
+_OWN_RAY = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_memory_monitor_refresh_ms": "0",  # its kill of one worker would end the whole experiment (Ray 2.60)
+}
+_TUNE = {
+    "RAY_AIR_NEW_OUTPUT": "0",  # the new output engine prints tables even at verbose=0
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_GLOBAL_CHECKPOINT_S": "300",  # Tune's own state, which nothing reads
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "TUNE_FUNCTION_THREAD_TIMEOUT_S": "30",  # a reused worker may take this long to hand over
+}
+
+
+@contextmanager
+def ray_session(address: str | None, cpus: int, gpus: int | None, log: Path) -> Iterator[Machine]:
+    """Connect to `address`, or start Ray here with that many cores and GPUs; it ends with the context.
+
+    Args:
+        address: a cluster's address, None for one of our own.
+        cpus: cores of our own.
+        gpus: GPUs of our own, None for all that there are.
+        log: where Ray's own complaints go.
+
+    Raises:
+        BenchmarkError: the cluster cannot be reached.
+    """
+    os.environ.update({key: os.environ.get(key, value) for key, value in _TUNE.items()})
+    if address is None:
+        os.environ.update({key: os.environ.get(key, value) for key, value in _OWN_RAY.items()})
+        if "RAY_AUTH_MODE" not in os.environ:  # Ray listens on all interfaces: ask for a token that nobody knows
+            os.environ["RAY_AUTH_MODE"] = "token"
+            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    import ray
+
+    _silence(log)
+    quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    try:
+        if address is None:
+            ray.init(
+                address="local",  # a plain init would join whatever cluster was started here
+                num_cpus=cpus,
+                num_gpus=gpus,
+                include_dashboard=False,
+                object_store_memory=OBJECT_STORE_BYTES,
+                **quiet,
+            )
+        else:
+            ray.init(address=address, **quiet)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise BenchmarkError(f"Ray: {address or 'local start'}: {str(error).splitlines()[0]}") from None
+    try:
+        found: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        yield Machine(cpus=found.get("CPU", 0), gpus=found.get("GPU", 0))
+    finally:
+        ray.shutdown()
+
+
+def _silence(log: Path) -> None:
+    """Ray's loggers down to errors, and what its daemons print into a file instead of the terminal."""
+    from ray._private import worker
+
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    log.parent.mkdir(parents=True, exist_ok=True)
+
+    def to_file(data: dict[str, Any], *_: Any, **__: Any) -> None:
+        with log.open("a") as handle:
+            handle.writelines(f"{time.strftime('%F %T')} {data.get('pid')} {line}\n" for line in data["lines"])
+
+    worker.print_to_stdstream = to_file

@@ -1,0 +1,1 @@
+"""What trials leave behind: schema, atomic store, environment, the pandas view."""

@@ -1,0 +1,51 @@
+"""Where and with what a trial ran, and which code ran it."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+PACKAGES = ("torch", "torchaudio", "timm", "ray", "numpy", "scikit-learn", "soundfile", "soxr")
+
+
+def capture(**facts: Any) -> tuple[dict[str, Any], str]:
+    """Versions and machine, with what the caller knows (device, threads), and a digest of it all."""
+    environment = {
+        "python": platform.python_version(),
+        "platform": f"{sys.platform} {platform.machine()}",
+        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "cpu": _cpu_name(),
+        "cpu_count": os.cpu_count(),
+        "memory_bytes": psutil.virtual_memory().total,
+        **facts,
+    }
+    digest = hashlib.sha256(json.dumps(environment, sort_keys=True).encode()).hexdigest()[:12]
+    return environment, digest
+
+
+def fingerprint(method_files: Iterable[Path]) -> str:
+    """Digest of the code that can change a result: methods, models, data, trial, and the files of the method used."""
+    package = Path(__file__).parent.parent
+    rooms = [package / room for room in ("methods", "models", "data", "trial")]
+    files = [path for room in rooms for path in sorted(room.rglob("*.py"))]
+    digest = hashlib.sha256()
+    for path in [*files, *sorted(method_files)]:
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:12]
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")

@@ -1,0 +1,131 @@
+"""The pandas view of a results folder: one row per finished trial."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmark.records.schema import Record, best_epoch
+from benchmark.records.store import ResultStore
+
+COLUMNS = {
+    "id": "the trial's id",
+    "cell": "trials of one table cell share it: the request without fold and seed",
+    "status": "completed or diverged",
+    "protocol": "protocol name, with switches that were set alone",
+    "backbone": "backbone with what differs from its declared entry",
+    "pretraining": "supervised or self-supervised",
+    "dataset": "dataset name",
+    "method": "method with the hyper-parameters that differ from their defaults",
+    "fold": "fold, 0 where the dataset has none",
+    "seed": "seed",
+    "metric": "accuracy, or map (class mean of average precision)",
+    "rule": "how the epoch was chosen",
+    "epoch": "the chosen epoch",
+    "epochs": "epochs trained",
+    "score": "the metric on the reported split at the chosen epoch, in [0, 1]",
+    "score_last": "the same at the last epoch",
+    "train_loss": "training loss at the last epoch",
+    "trainable": "parameters that train",
+    "total": "parameters of the adapted model",
+    "method_parameters": "parameters that the method added",
+    "trainable_reference": "parameters that train, counted as the reference does (two unused heads)",
+    "total_reference": "parameters of the adapted model, counted as the reference does",
+    "seconds_per_epoch": "training and its data, without evaluation",
+    "clips_per_second": "training throughput",
+    "gpu_allocated_bytes": "peak GPU memory allocated",
+    "gpu_reserved_bytes": "peak GPU memory reserved",
+    "host_rss_bytes": "peak resident memory of the process",
+    "device": "device name",
+    "exclusive": "nothing else used the device",
+    "data": "complete, partial or synthetic",
+    "official_folds": "fold units of the dataset",
+    "marks": "why the row does not speak for the paper; empty when it does",
+    "environment": "digest of the environment",
+    "fingerprint": "digest of the code",
+}
+
+
+def load_results(results: str | Path) -> pd.DataFrame:
+    """One row per finished trial, columns as in `COLUMNS`; see `benchmark.load_results`.
+
+    Where the protocol chooses one epoch over all folds, it is chosen here, over the folds that are there, for each
+    seed: the first epoch with the highest mean score.
+    """
+    store = ResultStore(Path(results))
+    store.require()
+    return to_frame(store.records())
+
+
+def to_frame(records: Iterable[Record]) -> pd.DataFrame:
+    """Records as rows; see `load_results`."""
+    records = list(records)
+    epochs = _epochs_over_folds(records)
+    rows = [_row(record, epochs.get((record.request.cell, record.request.seed))) for record in records]
+    return pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(
+        ["protocol", "backbone", "dataset", "method", "seed", "fold", "id"], ignore_index=True
+    )
+
+
+def _epochs_over_folds(records: list[Record]) -> dict[tuple[str, int], int | None]:
+    groups: dict[tuple[str, int], list[list[float]]] = {}
+    for record in records:
+        if record.selection.scope == "folds" and record.status == "completed":
+            values = [_score(record, point) for point in range(len(record.curves))]
+            known = [np.nan if value is None else value for value in values]
+            groups.setdefault((record.request.cell, record.request.seed), []).append(known)
+    chosen = {}
+    for key, curves in groups.items():
+        means = np.mean(np.array(curves), axis=0)
+        chosen[key] = best_epoch([None if np.isnan(mean) else float(mean) for mean in means])
+    return chosen
+
+
+def _score(record: Record, point: int) -> float | None:
+    return record.curves[point].splits[record.selection.split][record.selection.metric]
+
+
+def _row(record: Record, epoch_over_folds: int | None) -> dict[str, Any]:
+    request, profile, selection = record.request, record.profile, record.selection
+    epoch = selection.epoch or (epoch_over_folds if record.status == "completed" else None)
+    training = profile.seconds["train"] + profile.seconds["data"]
+    return {
+        "id": record.id,
+        "cell": request.cell,
+        "status": record.status,
+        "protocol": request.protocol.name,
+        "backbone": request.backbone.variant,
+        "pretraining": request.backbone.pretraining,
+        "dataset": request.dataset.name,
+        "method": request.method.variant,
+        "fold": request.fold,
+        "seed": request.seed,
+        "metric": selection.metric,
+        "rule": selection.rule,
+        "epoch": epoch,
+        "epochs": len(record.curves),
+        "score": _score(record, epoch - 1) if epoch else None,
+        "score_last": _score(record, -1),
+        "train_loss": record.curves[-1].train_loss,
+        "trainable": record.parameters.trainable,
+        "total": record.parameters.total,
+        "method_parameters": record.parameters.method,
+        "trainable_reference": record.parameters.trainable_reference,
+        "total_reference": record.parameters.total_reference,
+        "seconds_per_epoch": training / len(record.curves),
+        "clips_per_second": profile.train_clips_per_second,
+        "gpu_allocated_bytes": profile.gpu_allocated_bytes,
+        "gpu_reserved_bytes": profile.gpu_reserved_bytes,
+        "host_rss_bytes": profile.host_rss_bytes,
+        "device": profile.device,
+        "exclusive": profile.exclusive,
+        "data": record.data.kind,
+        "official_folds": record.data.official_folds,
+        "marks": "; ".join(record.marks),
+        "environment": record.environment_hash,
+        "fingerprint": record.fingerprint,
+    }

@@ -1,0 +1,124 @@
+"""The record of a finished trial and of a failed attempt. Unknown is null, never a sentinel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from pydantic import Field
+
+from benchmark.spec.request import TrialRequest
+from benchmark.spec.validation import Spec
+
+SCHEMA_VERSION = 1
+
+
+class Data(Spec):
+    """What the trial was trained and evaluated on."""
+
+    kind: Literal["complete", "partial", "synthetic"]
+    clips: int = Field(description="clips in the data folder")
+    official_clips: int
+    official_folds: int = Field(description="fold units of the dataset; 1 where there are none")
+    used: dict[str, int] = Field(description="clips per split that the trial used")
+    classes: int = Field(description="outputs of the head")
+    classes_present: int = Field(description="classes that have a clip")
+
+
+class Epoch(Spec):
+    """One point of the curves."""
+
+    epoch: int = Field(description="from 1")
+    lr: float = Field(description="learning rate at the epoch's last step")
+    train_loss: float | None = Field(description="mean over batches; null when it is not finite")
+    splits: dict[str, dict[str, float | None]] = Field(description="metrics of every evaluation split")
+    seconds: dict[str, float] = Field(description="data, train and eval")
+
+
+class Selection(Spec):
+    """How the reported epoch is chosen; `epoch` is null where all folds are needed to choose it."""
+
+    rule: Literal["best_on_test", "best_on_validation", "last"]
+    scope: Literal["trial", "folds"]
+    split: str = Field(description="the split that is reported")
+    metric: str
+    epoch: int | None
+
+
+class Parameters(Spec):
+    """Parameter counts of the model as it is here, and as the reference counts it (two unused heads more)."""
+
+    total: int
+    trainable: int
+    head: int
+    method: int = Field(description="parameters that the method added")
+    total_reference: int
+    trainable_reference: int
+
+
+class Profile(Spec):
+    """Time and memory. Seconds are sums over the trial."""
+
+    device: str
+    precision: str = Field(description="what the arithmetic was done in")
+    exclusive: bool = Field(description="True when nothing else used the device: only then comparable")
+    seconds: dict[str, float] = Field(description="setup, data, train, eval, total")
+    train_clips_per_second: float | None
+    gpu_allocated_bytes: int | None = Field(description="peak allocated by tensors")
+    gpu_reserved_bytes: int | None = Field(description="peak reserved by the allocator")
+    host_rss_bytes: int | None = Field(description="peak resident memory; null in a process used for several trials")
+
+
+class Record(Spec):
+    """One finished trial."""
+
+    schema_version: int = SCHEMA_VERSION
+    id: str
+    request: TrialRequest
+    status: Literal["completed", "diverged"]
+    data: Data
+    selection: Selection
+    curves: list[Epoch]
+    parameters: Parameters
+    profile: Profile
+    environment: dict[str, Any]
+    environment_hash: str
+    fingerprint: str = Field(description="digest of the code that can change a result")
+    started: str = Field(description="UTC, ISO 8601")
+    finished: str
+
+    @property
+    def marks(self) -> list[str]:
+        """Why this record does not speak for the paper; empty when it does."""
+        marks = []
+        if self.request.backbone.random_weights:
+            marks.append("random weights")
+        if self.request.backbone.size != "base":
+            marks.append(f"{self.request.backbone.size} backbone")
+        if self.data.kind == "synthetic":
+            marks.append("synthetic audio")
+        elif self.data.kind == "partial":
+            marks.append(f"partial data ({self.data.clips} of {self.data.official_clips} clips)")
+        if self.request.recipe.limit_clips is not None:
+            marks.append(f"at most {self.request.recipe.limit_clips} clips a split")
+        return marks
+
+
+def best_epoch(values: Sequence[float | None]) -> int | None:
+    """The first epoch (from 1) with the highest value; None when there is no value."""
+    known = [value for value in values if value is not None]
+    return values.index(max(known)) + 1 if known else None
+
+
+class Attempt(Spec):
+    """One try that left no record."""
+
+    schema_version: int = SCHEMA_VERSION
+    id: str
+    request: TrialRequest
+    status: Literal["failed", "out_of_memory"]
+    error: str = Field(description="one line")
+    traceback: str
+    environment_hash: str | None
+    fingerprint: str
+    finished: str

@@ -1,0 +1,1 @@
+"""Tables and figures from records alone; no torch, no data."""

@@ -1,0 +1,148 @@
+"""Trials to table cells: one row per protocol, backbone, dataset and method, nothing incomplete averaged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from benchmark.records.frame import to_frame
+from benchmark.records.schema import Record
+from benchmark.spec.request import TrialRequest
+
+KEYS = ["protocol", "backbone", "dataset", "method"]
+COLUMNS = {
+    **dict.fromkeys(KEYS, ""),
+    "settings": "what sets this row apart from others of the same protocol, backbone, dataset and method",
+    "metric": "accuracy or map",
+    "rule": "how the epoch was chosen",
+    "score": "mean over folds and seeds, in [0, 1]; empty while trials are missing",
+    "seed_sd": "standard deviation over seeds of the mean over folds",
+    "fold_sd": "standard deviation over folds of the mean over seeds",
+    "seeds": "seeds that were submitted",
+    "folds": "folds that were submitted",
+    "official_folds": "folds of the dataset",
+    "done": "trials that are finished",
+    "expected": "trials that were submitted",
+    "diverged": "trials whose loss was not finite",
+    "epochs_chosen": "the chosen epoch of every seed",
+    "trainable": "parameters that train",
+    "total": "parameters of the adapted model",
+    "trainable_reference": "counted as the reference does",
+    "total_reference": "counted as the reference does",
+    "seconds_per_epoch": "median over trials",
+    "shared": "the time was measured while other trials shared the machine",
+    "device": "device names",
+    "marks": "why the row does not speak for the paper; empty when it does",
+}
+
+
+def summarise(
+    records: Iterable[Record], submitted: Iterable[TrialRequest], order: Mapping[str, list[str]]
+) -> pd.DataFrame:
+    """One row per cell, columns as in `COLUMNS`.
+
+    Args:
+        records: finished trials.
+        submitted: what the results folder was asked for; where it says nothing of a cell, all folds of the dataset
+            are expected.
+        order: names of datasets and methods in the order they are to stand in; others follow by name.
+    """
+    records = list(records)
+    frame = to_frame(records)
+    requests: dict[str, TrialRequest] = {}
+    expected: dict[str, set[tuple[int, int]]] = {}
+    for request in submitted:
+        requests.setdefault(request.cell, request)
+        expected.setdefault(request.cell, set()).add((request.fold, request.seed))
+    for record in records:
+        requests.setdefault(record.request.cell, record.request)
+    trials = dict(list(frame.groupby("cell", sort=False)))
+    settings = _settings(requests)
+    rows = [
+        _summary(request, trials.get(cell, frame.iloc[:0]), expected.get(cell), settings[cell])
+        for cell, request in requests.items()
+    ]
+    keys = [*KEYS, "settings"]
+    return pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(
+        keys, key=lambda column: _ranks(column, order), ignore_index=True
+    )
+
+
+def _summary(
+    request: TrialRequest, trials: pd.DataFrame, expected: set[tuple[int, int]] | None, settings: str
+) -> dict[str, Any]:
+    head = trials.iloc[0] if len(trials) else None
+    official = int(head["official_folds"]) if head is not None else None
+    seeds = sorted({seed for _, seed in expected} if expected else set(trials["seed"]))
+    folds = sorted({fold for fold, _ in expected} if expected else set(trials["fold"]))
+    wanted = len(expected) if expected else (official or 0) * len(seeds)
+    diverged = int((trials["status"] == "diverged").sum())
+    by_seed = trials.groupby("seed")["score"].mean()
+    by_fold = trials.groupby("fold")["score"].mean()
+    complete = len(trials) == wanted and not diverged
+    marks = [mark for mark in dict.fromkeys("; ".join(trials["marks"]).split("; ")) if mark]
+    if official and len(folds) < official:
+        marks.append(f"folds {', '.join(map(str, folds))} of {official}")
+    return {
+        "protocol": request.protocol.name,
+        "backbone": request.backbone.variant,
+        "dataset": request.dataset.name,
+        "method": request.method.variant,
+        "settings": settings,
+        "metric": head["metric"] if head is not None else None,
+        "rule": head["rule"] if head is not None else None,
+        "score": by_seed.mean() if complete else None,
+        "seed_sd": by_seed.std() if complete and len(by_seed) > 1 else None,
+        "fold_sd": by_fold.std() if complete and len(by_fold) > 1 else None,
+        "seeds": " ".join(map(str, seeds)),
+        "folds": " ".join(map(str, folds)),
+        "official_folds": official,
+        "done": len(trials),
+        "expected": wanted,
+        "diverged": diverged,
+        "epochs_chosen": " ".join(str(int(epoch)) for epoch in trials.groupby("seed")["epoch"].first().dropna()),
+        **{key: int(head[key]) if head is not None else None for key in _COUNTS},
+        "seconds_per_epoch": trials["seconds_per_epoch"].median() if len(trials) else None,
+        "shared": not trials["exclusive"].all() if len(trials) else None,
+        "device": "; ".join(sorted(set(trials["device"]))),
+        "marks": "; ".join(marks),
+    }
+
+
+_COUNTS = ("trainable", "total", "trainable_reference", "total_reference")
+
+
+def _ranks(column: pd.Series, order: Mapping[str, list[str]]) -> pd.Series:
+    """Sort keys: the place in the given order by bare name, then the text."""
+    names = order.get(f"{column.name}s", [])
+    bare = column.str.replace(r"\[[^\]]*\]", "", regex=True)
+    places = bare.map(lambda name: names.index(name) if name in names else len(names))
+    return places.map("{:04d}".format) + column
+
+
+def _settings(requests: dict[str, TrialRequest]) -> dict[str, str]:
+    """For cells that differ in more than their key, the values that tell them apart: `epochs=2`."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for cell, request in requests.items():
+        key = (request.protocol.name, request.backbone.variant, request.dataset.name, request.method.variant)
+        groups.setdefault(key, []).append(cell)
+    notes = {}
+    for cells in groups.values():
+        flat = {cell: _flat(requests[cell].model_dump(mode="json", exclude={"fold", "seed"})) for cell in cells}
+        keys = {key for values in flat.values() for key in values}
+        differing = sorted(key for key in keys if len({str(values.get(key)) for values in flat.values()}) > 1)
+        for cell, values in flat.items():
+            notes[cell] = ", ".join(f"{key.rpartition('.')[2]}={str(values.get(key))[:12]}" for key in differing)
+    return notes
+
+
+def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat = {}
+    for key, value in content.items():
+        if isinstance(value, dict):
+            flat.update(_flat(value, f"{prefix}{key}."))
+        else:
+            flat[prefix + key] = value
+    return flat

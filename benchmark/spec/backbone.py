@@ -1,0 +1,116 @@
+"""Backbones: one Transformer, told apart by size, pre-training, positional grid and pooling (SPEC section 1)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from benchmark.errors import BenchmarkError
+from benchmark.spec.grammar import canonical, parse_refs, path_name
+from benchmark.spec.validation import Spec, declared, find, read_yaml, validate
+
+Size = Literal["demo", "tiny", "small", "base"]
+
+
+class Shape(Spec):
+    """Width, depth and heads of a size."""
+
+    width: int
+    depth: int
+    heads: int
+
+
+SHAPES: dict[Size, Shape] = {
+    "demo": Shape(width=64, depth=4, heads=2),
+    "tiny": Shape(width=192, depth=12, heads=3),
+    "small": Shape(width=384, depth=12, heads=6),
+    "base": Shape(width=768, depth=12, heads=12),
+}
+
+
+class BackboneChoice(Spec):
+    """The part of a trial request that names the backbone; everything in it can change the result."""
+
+    name: str
+    size: Size
+    weights: str = Field(description="`random:SEED`")
+    pretraining: Literal["supervised", "self-supervised"]
+    grid: tuple[int, int] = Field(description="patches of the pre-training grid (frequency, time)")
+    pooling: Literal["cls", "patches"] = Field(description="tokens that the pre-training supervised")
+
+    @field_validator("weights")
+    @classmethod
+    def _weights_form(cls, value: str) -> str:
+        kind, _, seed = value.partition(":")
+        if kind != "random" or not seed.isdigit():
+            raise ValueError("expected random:SEED")
+        return value
+
+    @property
+    def shape(self) -> Shape:
+        """Width, depth and heads."""
+        return SHAPES[self.size]
+
+    @property
+    def random_weights(self) -> bool:
+        """True when nothing was pre-trained: such a record never speaks for the paper."""
+        return self.weights.startswith("random:")
+
+    @property
+    def variant(self) -> str:
+        """The name, with what differs from the declared entry: `ast[size="demo"]`."""
+        return canonical(self.name, self._changed())
+
+    @property
+    def path_name(self) -> str:
+        """Folder name in a results folder."""
+        return path_name(self.name, canonical("", self._changed()))
+
+    def _changed(self) -> dict[str, str]:
+        entry = load_backbone(self.name) if self.name in declared("backbones") else None
+        chosen = {"size": self.size, "weights": self.weights}
+        declared_values = {"size": entry.size, "weights": entry.weights} if entry else {}
+        return {key: value for key, value in chosen.items() if declared_values.get(key) != value}
+
+
+class BackboneEntry(BackboneChoice):
+    """A declared backbone: one YAML file in `benchmark/spec/backbones/`."""
+
+    label: str
+    description: str
+    source: str
+
+
+def load_backbone(name: str) -> BackboneEntry:
+    """The declared entry of that name.
+
+    Raises:
+        BenchmarkError: unknown name, or a mistake in its file.
+    """
+    path = find("backbones", name)
+    return validate(BackboneEntry, {"name": path.stem, **read_yaml(path)}, str(path))
+
+
+def resolve_backbones(text: str, where: str) -> list[BackboneChoice]:
+    """Parse `ast` or `ast[size=demo;weights=random:0]`; commas inside the brackets sweep.
+
+    Raises:
+        BenchmarkError: unknown name or option, led by `where`.
+    """
+    choices = []
+    for refs in parse_refs(text):
+        if len(refs) != 1:
+            raise BenchmarkError(f"{where}: backbones cannot be composed: '{text}'")
+        ref = refs[0]
+        try:
+            entry = load_backbone(ref.name)
+        except BenchmarkError as error:
+            raise BenchmarkError(f"{where}: {error}") from None
+        fields = BackboneChoice.model_fields
+        values = {key: value for key, value in entry.model_dump().items() if key in fields}
+        options = dict(ref.options)
+        if extra := set(options) - {"size", "weights"}:
+            raise BenchmarkError(f"{where}: {ref.name}: unknown option '{min(extra)}' (valid: size, weights)")
+        choices.append(validate(BackboneChoice, {**values, **options}, f"{where}: {text}"))
+    return choices

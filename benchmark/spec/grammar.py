@@ -1,0 +1,90 @@
+"""`NAME[key=value;key=v1,v2]`, `a+b`: how methods and backbones are written on the command line and in grids."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from benchmark.errors import BenchmarkError
+from benchmark.spec.validation import parse_scalar
+
+_PART = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<options>[^\[\]]*)\])?")
+
+
+@dataclass(frozen=True)
+class Ref:
+    """One name with its options, as written."""
+
+    name: str
+    options: tuple[tuple[str, Any], ...] = ()
+
+
+def split_list(values: Iterable[str]) -> list[str]:
+    """Repeated options and comma lists in one: `["a,b[x=1,2]", "c"]` -> `["a", "b[x=1,2]", "c"]`."""
+    return [part for value in values for part in _split(value, ",") if part]
+
+
+def parse_refs(text: str) -> list[tuple[Ref, ...]]:
+    """Every combination that a text stands for: `+` composes, a comma inside brackets sweeps.
+
+    Raises:
+        BenchmarkError: brackets or options that do not fit the grammar.
+    """
+    parts = _split(text, "+")
+    if not all(parts):
+        raise BenchmarkError(f"'{text}': a name is missing beside '+'")
+    return list(itertools.product(*(_variants(part, text) for part in parts)))
+
+
+def canonical(name: str, options: Mapping[str, Any]) -> str:
+    """`NAME[key=value;...]` with keys sorted, as one would write it; just `NAME` without options."""
+    if not options:
+        return name
+    return f"{name}[{';'.join(f'{key}={_written(options[key])}' for key in sorted(options))}]"
+
+
+def path_name(name: str, changed: str) -> str:
+    """A file name for `name`: as it is, or with a short hash of the non-default options in `changed`."""
+    safe = re.sub(r"[^A-Za-z0-9_.+-]+", "_", name)
+    return f"{safe}-{hashlib.sha256(changed.encode()).hexdigest()[:6]}" if changed else safe
+
+
+def _written(value: Any) -> str:
+    """A value in the grammar: bare where that reads back as the same, else JSON."""
+    return value if isinstance(value, str) and parse_scalar(value) == value else json.dumps(value, sort_keys=True)
+
+
+def _variants(part: str, whole: str) -> Iterator[Ref]:
+    match = _PART.fullmatch(part)
+    if match is None:
+        raise BenchmarkError(f"'{whole}': expected NAME[key=value;key=value], with '+' between names")
+    keys: list[str] = []
+    choices: list[list[Any]] = []
+    for option in (match["options"] or "").split(";"):
+        if not option.strip():
+            continue
+        key, equals, value = option.partition("=")
+        if not equals or not value.strip():
+            raise BenchmarkError(f"'{whole}': option '{option}' needs the form key=value")
+        keys.append(key.strip())
+        choices.append([parse_scalar(item.strip()) for item in value.split(",")])
+    if len(set(keys)) != len(keys):
+        raise BenchmarkError(f"'{whole}': an option is given twice")
+    for values in itertools.product(*choices):
+        yield Ref(match["name"].strip(), tuple(zip(keys, values, strict=True)))
+
+
+def _split(text: str, separator: str) -> list[str]:
+    """Split at separators outside brackets, blanks stripped."""
+    parts, depth, start = [], 0, 0
+    for position, character in enumerate(text):
+        depth += (character == "[") - (character == "]")
+        if character == separator and depth == 0:
+            parts.append(text[start:position].strip())
+            start = position + 1
+    return [*parts, text[start:].strip()]

@@ -1,0 +1,116 @@
+"""Grids: a named set of trials, as written in YAML or changed on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from benchmark.errors import BenchmarkError
+from benchmark.spec.grammar import split_list
+from benchmark.spec.recipe import Layer
+from benchmark.spec.validation import Spec, find, parse_scalar, read_yaml, validate
+
+NameList = Annotated[list[str], Field(min_length=1)]
+
+
+class Synthesis(Spec):
+    """Audio to generate, in the official layout, for a grid that needs no data."""
+
+    classes: Annotated[int, Field(ge=2)]
+    clips_per_class: Annotated[int, Field(ge=1)] = Field(description="per fold")
+    seed: int = 0
+
+
+class GridFile(Spec):
+    """The content of a grid file."""
+
+    description: str
+    protocol: str = "reference"
+    backbones: NameList
+    datasets: NameList | Literal["available"] = Field(description="names, or whatever stands under the data root")
+    methods: NameList
+    folds: list[int] | Literal["all"] = "all"
+    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
+    recipe: dict[str, Any] = Field(default={}, description="recipe values that differ from the dataset's recipe")
+    synthesize: Synthesis | None = None
+
+
+class Grid(GridFile):
+    """A grid ready to expand: its name, where it was declared, and what the command line changed."""
+
+    name: str
+    origin: str = Field(description="the file, named in messages")
+    switches: dict[str, Any] = Field(default={}, description="protocol switches set alone")
+    overrides: list[Layer] = Field(default=[], description="recipe layers, weakest first")
+
+
+def load_grid(name: str) -> Grid:
+    """A declared grid or the user's own file.
+
+    Raises:
+        BenchmarkError: unknown name, or a mistake in the file.
+    """
+    path = find("grids", name)
+    origin = str(path) if Path(name).suffix else f"grid '{path.stem}'"
+    file = validate(GridFile, read_yaml(path), origin)
+    layers = [Layer(source=origin, values=file.recipe)] if file.recipe else []
+    return Grid(**file.model_dump(), name=path.stem, origin=origin, overrides=layers)
+
+
+def narrow(
+    grid: Grid,
+    *,
+    backbones: Iterable[str] = (),
+    datasets: Iterable[str] = (),
+    methods: Iterable[str] = (),
+    folds: Iterable[str] = (),
+    seeds: Iterable[str] = (),
+    settings: Iterable[str] = (),
+    protocol: str | None = None,
+) -> Grid:
+    """Apply the command line's choices.
+
+    A bare name picks the grid's entries of that name, with their options; anything else stands as written.
+
+    Raises:
+        BenchmarkError: a fold or seed that is no whole number, or a setting not of the form recipe.KEY=VALUE.
+    """
+    changes: dict[str, Any] = {}
+    for key, given in (("backbones", backbones), ("datasets", datasets), ("methods", methods)):
+        if names := split_list(given):
+            changes[key] = _pick(getattr(grid, key), names)
+    for key, given in (("folds", folds), ("seeds", seeds)):
+        if numbers := split_list(given):
+            changes[key] = [_whole_number(number, f"--{key[:-1]}") for number in numbers]
+    if protocol:
+        changes["protocol"] = protocol
+    values, switches = _settings(settings)
+    if values:
+        changes["overrides"] = [*grid.overrides, Layer(source="--set", values=values)]
+    return grid.model_copy(update={**changes, "switches": {**grid.switches, **switches}})
+
+
+def _pick(entries: list[str] | str, names: list[str]) -> list[str]:
+    known = entries if isinstance(entries, list) else []
+    picked = [[entry for entry in known if entry.partition("[")[0] == name] or [name] for name in names]
+    return list(dict.fromkeys(entry for group in picked for entry in group))
+
+
+def _whole_number(text: str, option: str) -> int:
+    if not text.isdigit():
+        raise BenchmarkError(f"{option}: expected whole numbers, got '{text}'")
+    return int(text)
+
+
+def _settings(settings: Iterable[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {"recipe": {}, "protocol": {}}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        group, _, field = key.strip().partition(".")
+        if not equals or group not in found or not field:
+            raise BenchmarkError(f"--set {setting}: expected recipe.KEY=VALUE or protocol.SWITCH=VALUE")
+        found[group][field] = parse_scalar(value.strip())
+    return found["recipe"], found["protocol"]

@@ -1,0 +1,83 @@
+"""Protocols: which evaluation rules apply and which known defects of the official code are reproduced.
+
+`reference` does what the official code (MichaelLynn1996/AAT@dc406ad) does, `corrected` what is right; each switch can
+be set alone with `--set protocol.SWITCH=VALUE`, which renames the protocol so that no table mixes the two.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from benchmark.spec.validation import Spec, find, read_yaml, validate
+
+
+def _switch(defect: str, text: str) -> Any:
+    return Field(description=text, json_schema_extra={"defect": defect})
+
+
+class Protocol(Spec):
+    """A name and the value of every switch."""
+
+    name: str
+    prompts: Literal["overwrite", "insert"] = _switch(
+        "D1, D2",
+        "overwrite: deep prompts replace the first patch tokens and the first layer's prompts are unused; "
+        "insert: prompt tokens are added behind the prefix tokens",
+    )
+    ssast_pooling: Literal["cls", "patches"] = _switch(
+        "D3",
+        "tokens that a self-supervised backbone's head reads: cls and dist, or the mean over patch tokens",
+    )
+    eval_logits: Literal["fp16_sigmoid", "float32"] = _switch(
+        "D8",
+        "fp16_sigmoid: the supervised backbone is scored on half-precision sigmoids, which tie confident clips; "
+        "float32: on the logits",
+    )
+    selection: Literal["best_on_test", "last"] = _switch(
+        "D13",
+        "where a dataset has no validation list: the epoch with the best test score over all folds, or the last one",
+    )
+    warmup: Literal["stepwise", "linear"] = _switch(
+        "D19",
+        "stepwise: every 50 steps up to step 1000 the learning rate is set to step/1000 of its base, 0 at first; "
+        "linear: it rises at every step and keeps the decay",
+    )
+    padding: Literal["raw_zero", "silence"] = _switch(
+        "D20",
+        "value of padded and masked filter-bank cells before normalisation: 0, which is loud, or the log floor",
+    )
+    norm_stats: Literal["published", "training_clips"] = _switch(
+        "D22",
+        "mean and standard deviation: the recipe's published ones, or computed from the trial's training clips",
+    )
+    count_unused_heads: Literal["yes", "no"] = _switch(
+        "D23", "whether the reported counts include the two ImageNet heads, which the forward pass never uses"
+    )
+
+
+SWITCHES = tuple(name for name in Protocol.model_fields if name != "name")
+
+
+def load_protocol(name: str) -> Protocol:
+    """A declared protocol or the user's own YAML file with the same keys.
+
+    Raises:
+        BenchmarkError: unknown name or a mistake in the file.
+    """
+    path = find("protocols", name)
+    return validate(Protocol, {"name": path.stem, **read_yaml(path)}, str(path))
+
+
+def override(protocol: Protocol, switches: dict[str, Any], where: str) -> Protocol:
+    """The protocol with some switches set otherwise; its new name lists them: `reference+prompts=insert`.
+
+    Raises:
+        BenchmarkError: unknown switch or value, led by `where`.
+    """
+    # YAML reads a bare yes or no as a truth value
+    words = {key: {True: "yes", False: "no"}.get(value, value) for key, value in switches.items()}
+    changed = validate(Protocol, {**protocol.model_dump(), **words}, where)
+    parts = [f"{key}={words[key]}" for key in sorted(words) if words[key] != getattr(protocol, key, None)]
+    return changed.model_copy(update={"name": "+".join([protocol.name, *parts])})

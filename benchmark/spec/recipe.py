@@ -1,0 +1,134 @@
+"""Recipes: optimiser, schedule, augmentation and lengths of one dataset, resolved for a backbone and a method.
+
+A recipe file is a list of layers, each with the source of its numbers and an optional condition; later layers win.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from benchmark.errors import BenchmarkError, closest
+from benchmark.spec.validation import SPEC_DIR, Spec, find, read_yaml, validate
+
+Tuning = Literal["full", "peft"]
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Recipe(Spec):
+    """Every setting of a trial that is neither backbone, method nor protocol. Part of the trial's id."""
+
+    frames: Count = Field(description="filter-bank frames a clip is padded or cut to (10 ms each)")
+    mels: Annotated[int, Field(ge=16)] = Field(description="mel bands")
+    stride: tuple[Count, Count] = Field(description="patch stride in (mel bands, frames); patches are 16x16")
+    mean: float = Field(description="filter-bank mean for normalisation (log mel)")
+    std: Annotated[float, Field(gt=0)] = Field(description="standard deviation; inputs become (x - mean) / (2 std)")
+    freq_mask: Annotated[int, Field(ge=0)] = Field(description="SpecAugment: upper bound of the masked mel bands")
+    time_mask: Annotated[int, Field(ge=0)] = Field(description="SpecAugment: upper bound of the masked frames")
+    mixup: Share = Field(description="probability that a training clip is mixed with another")
+    noise: bool = Field(description="add uniform noise to the features and roll them in time")
+    loss: Literal["cross_entropy", "bce"]
+    epochs: Count
+    batch_size: Count
+    lr: Annotated[float, Field(gt=0)] = Field(description="learning rate")
+    weight_decay: Annotated[float, Field(ge=0)]
+    decay_start: Count = Field(description="epochs before the first decay of the learning rate")
+    decay_step: Count = Field(description="epochs between decays")
+    decay_gamma: Annotated[float, Field(gt=0, le=1)] = Field(description="factor of each decay")
+    warmup_steps: Annotated[int, Field(ge=0)] = Field(description="optimiser steps of warm-up; 0: none")
+    precision: Literal["amp", "float32"] = Field(description="amp: float16 autocast on CUDA, float32 elsewhere")
+    limit_clips: Count | None = Field(description="use at most this many training and evaluation clips each")
+    on_bad_audio: Literal["stop", "skip"] = Field(description="what an unreadable file does")
+
+    @model_validator(mode="after")
+    def _masks_fit(self) -> Recipe:
+        if self.freq_mask > self.mels or self.time_mask > self.frames:
+            raise ValueError("a SpecAugment mask is larger than the filter bank")
+        if self.loss == "cross_entropy" and self.mixup > 0:
+            raise ValueError("cross_entropy needs one label a clip and cannot take mixup > 0 (use loss bce)")
+        return self
+
+
+class Condition(Spec):
+    """When a layer applies; every given field must match."""
+
+    backbone: str | None = None
+    method: str | None = None
+    tuning: Tuning | None = None
+
+    def holds(self, context: Mapping[str, str]) -> bool:
+        """Whether the context (backbone, method, tuning) fits."""
+        return all(context[key] == value for key, value in self.model_dump(exclude_none=True).items())
+
+
+class Layer(Spec):
+    """Some values and where they come from."""
+
+    source: str
+    when: Condition = Condition()
+    values: dict[str, Any]
+
+
+class RecipeFile(Spec):
+    """The content of `benchmark/spec/recipes/NAME.yaml`."""
+
+    description: str
+    layers: list[Layer]
+
+
+class Resolved(Spec):
+    """A recipe and, for every field, the source of its value."""
+
+    recipe: Recipe
+    sources: dict[str, str]
+
+
+def resolve_recipe(
+    dataset: str,
+    *,
+    backbone: str,
+    method: str,
+    tuning: Tuning,
+    overrides: list[Layer],
+    file: Path | None = None,
+) -> Resolved:
+    """Lay defaults, the dataset's layers and `overrides` over each other.
+
+    Args:
+        dataset: names the recipe file, unless `file` is given.
+        backbone: bare name, for conditions.
+        method: bare name, for conditions.
+        tuning: `full` or `peft`, what the method calls itself; chooses the learning rate.
+        overrides: from the grid and the command line, weakest first.
+        file: the user's own recipe file.
+
+    Raises:
+        BenchmarkError: no recipe for the dataset, or a value that does not fit.
+    """
+    path = file or find("recipes", dataset)
+    context = {"backbone": backbone, "method": method, "tuning": tuning}
+    defaults = SPEC_DIR / "recipes" / "defaults.yaml"
+    layers: list[tuple[Path | None, Layer]] = [
+        (place, layer)
+        for place in (defaults, path)
+        for layer in validate(RecipeFile, read_yaml(place), str(place)).layers
+    ]
+    layers += [(None, layer) for layer in overrides]
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for place, layer in layers:
+        if not layer.when.holds(context):
+            continue
+        for key, value in layer.values.items():
+            if key not in Recipe.model_fields:
+                where = place or layer.source
+                raise BenchmarkError(f"{where}: recipe.{key}: unknown key{closest(key, Recipe.model_fields)}")
+            values[key] = value
+            sources[key] = layer.source
+    where = overrides[-1].source if overrides else str(path)
+    recipe = validate(Recipe, values, f"{where}: recipe for {dataset}")
+    return Resolved(recipe=recipe, sources=sources)

@@ -1,0 +1,86 @@
+"""A trial, described completely: everything in a request can change the result, and nothing else is in it."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from benchmark.spec.backbone import BackboneChoice
+from benchmark.spec.grammar import path_name
+from benchmark.spec.protocol import Protocol
+from benchmark.spec.recipe import Recipe, Tuning
+from benchmark.spec.validation import Spec
+
+
+class DatasetChoice(Spec):
+    """Dataset and the digest of the clips in use; None when the data is not at hand."""
+
+    name: str
+    manifest: str | None
+
+
+class MethodPart(Spec):
+    """One registered method with every hyper-parameter."""
+
+    name: str
+    options: dict[str, Any]
+
+
+class MethodChoice(Spec):
+    """A method, or several composed in order."""
+
+    parts: Annotated[tuple[MethodPart, ...], Field(min_length=1)]
+    variant: str = Field(description="names and the hyper-parameters that differ from the defaults")
+    tuning: Tuning
+
+    @property
+    def name(self) -> str:
+        """As written in tables: `aat_ms`, `aat_m+prompt`."""
+        return "+".join(part.name for part in self.parts)
+
+    @property
+    def path_name(self) -> str:
+        """Folder name in a results folder."""
+        return path_name(self.name, "" if self.variant == self.name else self.variant)
+
+
+class TrialRequest(Spec):
+    """backbone x dataset x method x fold x seed under one protocol."""
+
+    backbone: BackboneChoice
+    dataset: DatasetChoice
+    method: MethodChoice
+    fold: int = Field(description="0 where the dataset has no folds")
+    seed: int
+    recipe: Recipe
+    protocol: Protocol
+
+    @functools.cached_property
+    def id(self) -> str:
+        """First 12 hex digits of the sha256 of the canonical JSON."""
+        return _digest(self.model_dump(mode="json"))
+
+    @functools.cached_property
+    def cell(self) -> str:
+        """Digest of the request without fold and seed: trials that may be averaged share it."""
+        return _digest(self.model_dump(mode="json", exclude={"fold", "seed"}))
+
+    @property
+    def label(self) -> str:
+        """One line for people: `ast[size="demo"] esc50 aat_ms f1 s0`."""
+        return f"{self.backbone.variant} {self.dataset.name} {self.method.variant} f{self.fold} s{self.seed}"
+
+    @property
+    def path_stem(self) -> str:
+        """Path of the record under `trials/`, without its ending."""
+        name = f"f{self.fold}-s{self.seed}-{self.id}"
+        return f"{self.backbone.path_name}/{self.dataset.name}/{self.method.path_name}/{name}"
+
+
+def _digest(content: dict[str, Any]) -> str:
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,105 @@
+"""YAML in, validated models out; every mistake becomes one line that names file, key and closest valid name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from benchmark.errors import BenchmarkError, closest
+
+SPEC_DIR = Path(__file__).parent
+
+
+class Spec(BaseModel):
+    """Base of everything that is declared: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file.
+
+    Raises:
+        BenchmarkError: unreadable, not YAML, or not a mapping.
+    """
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise BenchmarkError(f"{path}: cannot be read: {error}") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        raise BenchmarkError(f"{path}{line}: not valid YAML: {getattr(error, 'problem', error)}") from None
+    if not isinstance(data, dict):
+        raise BenchmarkError(f"{path}: expected keys and values, found {type(data).__name__}")
+    return data
+
+
+def validate(model: type[Model], data: object, where: str) -> Model:
+    """Build `model` from plain data; `where` (file or option) leads the message of a mistake.
+
+    Raises:
+        BenchmarkError: one line with the place, the key, what is wrong and the closest valid key.
+    """
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        first, *rest = error.errors(include_url=False)
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            names = set(_field_names(model))
+            message = f"unknown key{closest(str(first['loc'][-1]), names)}"
+        else:
+            message = f"{first['msg']}, got {first['input']!r}"
+        more = f" (and {len(rest)} more)" if rest else ""
+        raise BenchmarkError(f"{where}: {key or 'value'}: {message}{more}") from None
+
+
+def _field_names(model: type[BaseModel]) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        yield name
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _field_names(field.annotation)
+
+
+def parse_scalar(text: str) -> Any:
+    """A value as YAML reads it (`3`, `1e-4`, `true`, `[16, 16]`); anything else stays a string."""
+    try:
+        return float(text) if _is_plain_exponent(text) else yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+
+
+def _is_plain_exponent(text: str) -> bool:
+    """PyYAML takes `1e-4` (no dot) for a string."""
+    mantissa, _, exponent = text.lower().partition("e")
+    return bool(exponent) and mantissa.lstrip("+-").isdigit() and exponent.lstrip("+-").isdigit()
+
+
+def declared(folder: str) -> dict[str, Path]:
+    """The entries of one of this package's folders of YAML files: name -> path, sorted."""
+    return {path.stem: path for path in sorted((SPEC_DIR / folder).glob("*.yaml"))}
+
+
+def find(folder: str, name: str) -> Path:
+    """Path of a declared entry, or of the user's own YAML file.
+
+    Raises:
+        BenchmarkError: no such entry and no such file.
+    """
+    own = Path(name)
+    if own.suffix in {".yaml", ".yml"}:
+        if not own.is_file():
+            raise BenchmarkError(f"{name}: no such {folder.rstrip('s')} file")
+        return own
+    entries = declared(folder)
+    if name not in entries:
+        raise BenchmarkError(f"unknown {folder.rstrip('s')} '{name}'{closest(name, entries)}")
+    return entries[name]

@@ -1,0 +1,1 @@
+"""One trial end to end: seeds, model, loop, evaluation, profile, record."""

@@ -1,0 +1,136 @@
+"""Training and evaluation passes."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import nn
+from torch.amp.grad_scaler import GradScaler
+from torch.nn import functional
+
+from benchmark.data.loader import Batch
+from benchmark.spec.request import TrialRequest
+from benchmark.trial.schedule import Schedule
+
+
+@dataclass
+class Clock:
+    """Seconds by purpose: waiting for training data, training without that wait, evaluation with its own data."""
+
+    device: torch.device
+    seconds: dict[str, float] = field(default_factory=lambda: {"data": 0.0, "train": 0.0, "eval": 0.0})
+
+    def waiting(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """The batches, with the wait for each counted as `data`."""
+        source = iter(batches)
+        while True:
+            start = time.perf_counter()
+            batch = next(source, None)
+            self.seconds["data"] += time.perf_counter() - start
+            if batch is None:
+                return
+            yield batch
+
+    @contextmanager
+    def measure(self, purpose: str) -> Iterator[None]:
+        """Count the time inside as `purpose`, less what `waiting` counts; a GPU is synchronised at the end."""
+        start, waited = time.perf_counter(), self.seconds["data"]
+        yield
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        self.seconds[purpose] += time.perf_counter() - start - (self.seconds["data"] - waited)
+
+
+@dataclass(frozen=True)
+class Precision:
+    """What a recipe's precision means on a device."""
+
+    device: torch.device
+    requested: Literal["amp", "float32"]
+
+    @property
+    def half(self) -> bool:
+        """float16 autocast is on."""
+        return self.requested == "amp" and self.device.type == "cuda"
+
+    @property
+    def name(self) -> str:
+        """As it is recorded."""
+        return "float16 autocast" if self.half else "float32"
+
+    def autocast(self) -> torch.autocast:
+        """The context of a forward pass."""
+        return torch.autocast(self.device.type, dtype=torch.float16, enabled=self.half)
+
+
+def loss_of(logits: torch.Tensor, targets: torch.Tensor, kind: Literal["cross_entropy", "bce"]) -> torch.Tensor:
+    """Mean loss of (B, classes) logits against multi-hot, possibly mixed, targets."""
+    if kind == "cross_entropy":
+        return functional.cross_entropy(logits, targets.argmax(1))
+    return functional.binary_cross_entropy_with_logits(logits, targets)
+
+
+class Trainer:
+    """A model with its optimiser state: one pass at a time.
+
+    Args:
+        model: on `device`; what has `requires_grad` is trained.
+        request: recipe and protocol.
+        device: where the arithmetic is done.
+    """
+
+    def __init__(self, model: nn.Module, request: TrialRequest, device: torch.device) -> None:
+        recipe = request.recipe
+        trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self.model = model
+        self.loss = recipe.loss
+        self.clock = Clock(device)
+        self.precision = Precision(device, recipe.precision)
+        self.optimizer = torch.optim.AdamW(trainable, lr=recipe.lr, weight_decay=recipe.weight_decay)
+        self.scaler = GradScaler(device.type, enabled=self.precision.half)
+        self.schedule = Schedule(self.optimizer, recipe, request.protocol.warmup)
+
+    def train(self, batches: Iterable[Batch]) -> float:
+        """One pass over the training batches.
+
+        Returns:
+            The mean loss over clips; not finite as soon as one batch's is not, and then the pass ends there.
+        """
+        self.model.train()
+        total, clips = 0.0, 0
+        with self.clock.measure("train"):
+            for features, targets in self.clock.waiting(batches):
+                self.schedule.before_step()
+                with self.precision.autocast():
+                    loss = loss_of(self.model(self._move(features)), self._move(targets), self.loss)
+                self.optimizer.zero_grad(set_to_none=True)
+                torch.autograd.backward(self.scaler.scale(loss))
+                self.scaler.step(self.optimizer)
+                self.scaler.update()
+                value = loss.item()
+                total += value * len(features)
+                clips += len(features)
+                if not math.isfinite(value):
+                    break
+        return total / clips
+
+    def predict(self, batches: Iterable[Batch]) -> Batch:
+        """Logits and targets of all clips, (clips, classes) float32 on the CPU."""
+        self.model.eval()
+        outputs, truths = [], []
+        with self.clock.measure("eval"), torch.inference_mode():
+            for features, targets in batches:
+                with self.precision.autocast():
+                    logits = self.model(self._move(features))
+                outputs.append(logits.float().cpu())
+                truths.append(targets)
+        return torch.cat(outputs), torch.cat(truths)
+
+    def _move(self, tensor: torch.Tensor) -> torch.Tensor:
+        return tensor.to(self.clock.device, non_blocking=True)

@@ -1,0 +1,33 @@
+"""Which epoch is reported (DESIGN: a trial knows only its own fold)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from benchmark.data.facts import DatasetFacts
+from benchmark.records.schema import Epoch, Selection, best_epoch
+from benchmark.spec.request import TrialRequest
+
+
+def choose(request: TrialRequest, facts: DatasetFacts, curves: list[Epoch], *, diverged: bool) -> Selection:
+    """Apply the protocol's rule: by validation where the dataset has it, else on test or the last epoch.
+
+    Where one epoch is chosen over all folds, the epoch stays open; so it does for a diverged trial.
+    """
+    rule: Literal["best_on_test", "best_on_validation", "last"]
+    rule = "best_on_validation" if "validation" in facts.splits else request.protocol.selection
+    over_folds = rule == "best_on_test" and len(facts.folds) > 1
+    epoch: int | None = None
+    if not over_folds and not diverged:
+        split = "validation" if rule == "best_on_validation" else "test"
+        epoch = len(curves) if rule == "last" else best_epoch([point.splits[split][facts.metric] for point in curves])
+    return Selection(
+        rule=rule, scope="folds" if over_folds else "trial", split="test", metric=facts.metric, epoch=epoch
+    )
+
+
+def kept_epochs(selection: Selection, epochs: int) -> list[int]:
+    """Epochs whose predictions are stored: all while the choice is open, else the chosen and the last one."""
+    if selection.epoch is None:
+        return list(range(1, epochs + 1))
+    return sorted({selection.epoch, epochs})
