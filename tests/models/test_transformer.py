@@ -1,0 +1,157 @@
+"""The Transformer against the official implementation's numbers, and its sites."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from benchmark.methods.registry import resolve_methods
+from benchmark.models.block import SITES
+from benchmark.models.transformer import AudioTransformer, ModelConfig
+from benchmark.spec.backbone import SHAPES
+
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "golden.json").read_text())
+METHODS = {
+    (): "full",
+    ("head",): "linear",
+    ("head", "partial"): "partial",
+    ("head", "prompt"): "prompt",
+    ("head", "mlp"): "aat_m",
+    ("head", "mlp", "spatial"): "aat_ms",
+    ("head", "prompt", "mlp", "spatial"): "aat_ms+prompt",
+}
+
+
+def small(**changes: object) -> AudioTransformer:
+    values = {"shape": SHAPES["demo"], "mels": 32, "frames": 64, "stride": (16, 16), "classes": 3}
+    torch.manual_seed(0)
+    return AudioTransformer(ModelConfig(**{**values, **changes})).double().eval()  # type: ignore[arg-type]
+
+
+def by_rule(name: str, shape: tuple[int, ...]) -> torch.Tensor:
+    """The golden file's rule for weights."""
+    values = np.random.RandomState(zlib.crc32(name.encode())).standard_normal(shape).astype("float32")
+    values *= np.float32(0.02)
+    return torch.from_numpy(values + 1 if len(shape) == 1 and name.endswith(".weight") else values)
+
+
+@pytest.mark.parametrize("case", GOLDEN["model_cases"], ids=lambda case: case["name"])
+def test_logits_are_the_official_ones(case: dict) -> None:
+    ctor, given = case["ctor"], case["input"]
+    config = ModelConfig(SHAPES["tiny"], 128, ctor["input_tdim"], (10, 10), ctor["label_dim"])
+    model = AudioTransformer(config)
+    [method] = resolve_methods(METHODS[tuple(ctor["adapter"])], "test")
+    method.adapt(model)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(by_rule(name, tuple(parameter.shape)))
+    shape = (given["batch"], given["frames"], given["mels"])
+    x = torch.from_numpy(np.random.RandomState(given["seed"]).standard_normal(shape).astype("float32"))
+    for precise, key, tolerance in ((False, "expected_logits", "f32"), (True, "expected_logits_f64", "f64")):
+        logits = (model.double()(x.double()) if precise else model(x)).detach().numpy()
+        assert np.abs(logits - np.array(case[key])).max() < case["tolerance"][tolerance]
+
+
+@pytest.mark.parametrize("site", SITES)
+def test_a_site_is_where_its_name_says(site: str) -> None:
+    model = small()
+    x = torch.randn(2, 64, 32, dtype=torch.float64)
+    seen: dict[str, torch.Tensor] = {}
+
+    class Probe(nn.Module):
+        def forward(self, y: torch.Tensor) -> torch.Tensor:
+            seen["in"] = y
+            return torch.zeros_like(y) if site.endswith("parallel") else y
+
+    before = model(x)
+    norm, layer = ("norm1", "attn") if site.startswith("attn") else ("norm2", "mlp")
+    block = model.blocks[1]
+    block.get_submodule(norm).register_forward_hook(lambda *call: seen.update(normed=call[2]))
+    block.get_submodule(layer).register_forward_hook(lambda *call: seen.update(out=call[2]))
+    model.insert(site, 1, "probe", Probe())  # type: ignore[arg-type]
+    assert torch.equal(model(x), before)
+    assert torch.equal(seen["in"], seen["normed" if site.endswith("parallel") else "out"])
+
+
+def test_sites_chain_in_sequence_and_sum_in_parallel() -> None:
+    model = small()
+    block = model.blocks[0]
+    y = torch.randn(1, 5, 64, dtype=torch.float64)
+
+    class Scale(nn.Module):
+        def __init__(self, factor: float) -> None:
+            super().__init__()
+            self.factor = factor
+
+        def forward(self, y: torch.Tensor) -> torch.Tensor:
+            return self.factor * y
+
+    for name, factor in (("a", 2.0), ("b", 3.0)):
+        block.insert("mlp_out", name, Scale(factor))
+        block.insert("mlp_parallel", f"p_{name}", Scale(factor))
+    x = y + block.attn(block.norm1(y))
+    normed = block.norm2(x)
+    torch.testing.assert_close(block(y), x + 6 * block.mlp(normed) + 5 * normed)
+
+
+def test_a_name_cannot_be_inserted_twice() -> None:
+    model = small()
+    model.insert("mlp_out", 0, "extra", nn.Identity())
+    with pytest.raises(ValueError, match="'extra' already"):
+        model.insert("attn_out", 0, "extra", nn.Identity())
+    with pytest.raises(ValueError, match="unknown site"):
+        model.insert("nowhere", 0, "other", nn.Identity())  # type: ignore[arg-type]
+
+
+def test_prompts_overwrite_patches_or_are_inserted() -> None:
+    lengths: dict[str, list[int]] = {}
+    for mode in ("overwrite", "insert"):
+        model = small(prompts=mode)
+        plain = model(torch.zeros(1, 64, 32, dtype=torch.float64))
+        model.add_prompts(3)
+        model.double()
+        seen = lengths.setdefault(mode, [])
+        for block in model.blocks:
+            block.register_forward_hook(lambda _, given, __, seen=seen: seen.append(given[0].shape[1]))
+        x = torch.randn(1, 64, 32, dtype=torch.float64)
+        before = model(x)
+        with torch.no_grad():
+            model.prompt_embeddings.mul_(50).add_(3)
+        assert plain.shape == before.shape
+        assert torch.equal(model(x), before) == (mode == "overwrite")  # defect D1: the first prompts are unused
+    patches = 2 * 4
+    assert set(lengths["overwrite"]) == {2 + patches}
+    assert set(lengths["insert"]) == {2 + 3 + patches}
+
+
+def test_patch_pooling_leaves_prompts_out() -> None:
+    model = small(pooling="patches", prompts="insert")
+    model.add_prompts(3)
+    tokens = torch.randn(1, 2 + 3 + 8, 64)
+    assert torch.equal(model._pool(tokens), tokens[:, 5:].mean(1))
+
+
+def test_more_prompts_than_patches_cannot_overwrite() -> None:
+    with pytest.raises(ValueError, match="cannot overwrite"):
+        small().add_prompts(9)
+
+
+def test_two_models_in_one_process_do_not_influence_each_other() -> None:
+    x = torch.randn(1, 64, 32, dtype=torch.float64)
+    first = small()
+    before = first(x)
+    second = small()
+    second.add_prompts(2)
+    second.insert("attn_out", 0, "extra", nn.Linear(64, 64))
+    assert torch.equal(first(x), before)
+
+
+def test_too_short_an_input_is_refused() -> None:
+    with pytest.raises(ValueError, match="no 16x16 patch"):
+        small(frames=15)

@@ -1,0 +1,55 @@
+"""A trial's id: what enters it and what does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from benchmark.spec.request import TrialRequest
+
+
+def test_every_part_of_a_request_changes_the_id(make_request: Callable[..., TrialRequest]) -> None:
+    base = make_request()
+    others = [
+        make_request(backbones=["ssast[size=demo]"]),
+        make_request(backbones=["ast[size=demo;weights=random:1]"]),
+        make_request(methods=["full"]),
+        make_request(methods=["linear+prompt"]),
+        make_request(folds=[2]),
+        make_request(seeds=[1]),
+        make_request(protocol="corrected"),
+        make_request(switches={"prompts": "insert"}),
+        make_request(overrides=[*[{"source": "test", "values": base.recipe.model_dump() | {"lr": 2e-3}}]]),
+        base.model_copy(update={"dataset": base.dataset.model_copy(update={"manifest": "0" * 64})}),
+    ]
+    ids = {TrialRequest.model_validate(request.model_dump()).id for request in [base, *others]}
+    assert len(ids) == 1 + len(others)
+
+
+def test_hyper_parameters_written_out_at_their_defaults_change_nothing(
+    make_request: Callable[..., TrialRequest],
+) -> None:
+    assert make_request(methods=["aat_ms"]).id == make_request(methods=["aat_ms[bottleneck=0.25]"]).id
+    assert make_request(methods=["aat_ms"]).id != make_request(methods=["aat_ms[bottleneck=64]"]).id
+
+
+def test_a_request_survives_json(make_request: Callable[..., TrialRequest]) -> None:
+    request = make_request(methods=["aat_ms[bottleneck=16]+prompt"])
+    again = TrialRequest.model_validate_json(request.model_dump_json())
+    assert (again, again.id) == (request, request.id)
+
+
+def test_folds_and_seeds_share_a_cell(make_request: Callable[..., TrialRequest]) -> None:
+    base = make_request()
+    assert base.cell == make_request(folds=[3], seeds=[7]).cell
+    assert base.cell != make_request(methods=["full"]).cell
+
+
+@pytest.mark.parametrize(("method", "folder"), [("aat_m+prompt", "aat_m+prompt"), ("aat_m[bottleneck=8]", "aat_m-")])
+def test_paths_are_readable(make_request: Callable[..., TrialRequest], method: str, folder: str) -> None:
+    request = make_request(methods=[method])
+    backbone, dataset, method_folder, name = request.path_stem.split("/")
+    assert backbone.startswith("ast-")
+    assert (dataset, name) == ("esc50", f"f1-s0-{request.id}")
+    assert method_folder.startswith(folder)

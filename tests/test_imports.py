@@ -1,0 +1,99 @@
+"""Imports point one way (CONTRIBUTING.md), and the light commands stay light."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parent.parent
+
+# room -> rooms it may import at run time
+ALLOWED = {
+    "spec": set(),
+    "records": {"spec"},
+    "models": {"spec"},
+    "data": {"spec"},
+    "methods": {"spec"},
+    "trial": {"models", "data", "methods", "records", "spec"},
+    "orchestrator": {"trial", "models", "data", "methods", "records", "spec"},
+    "tools": {"trial", "models", "data", "methods", "records", "spec"},
+    "report": {"records", "spec"},
+    "cli": {"orchestrator", "tools", "report", "trial", "models", "data", "methods", "records", "spec"},
+    "baselines": {"methods", "models", "spec"},
+}
+
+
+def imported_rooms(path: Path) -> set[str]:
+    """Rooms that a file imports, type-checking blocks aside."""
+    rooms: set[str] = set()
+
+    def visit(node: ast.AST) -> None:
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            return
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        for name in names:
+            first, _, rest = name.partition(".")
+            if first in {"baselines", "paper_tables"}:
+                rooms.add(first)
+            elif first == "benchmark" and (room := rest.partition(".")[0]) in ALLOWED:
+                rooms.add(room)
+        for child in ast.iter_child_nodes(node):
+            visit(child)
+
+    visit(ast.parse(path.read_text()))
+    return rooms
+
+
+def rooms() -> list[str]:
+    return [room for room in ALLOWED if room == "baselines" or (REPOSITORY / "benchmark" / room).is_dir()]
+
+
+@pytest.mark.parametrize("room", rooms())
+def test_imports_point_one_way(room: str) -> None:
+    folder = REPOSITORY / room if room == "baselines" else REPOSITORY / "benchmark" / room
+    files = sorted(folder.rglob("*.py"))
+    assert files
+    wrong = {
+        f"{path.relative_to(REPOSITORY)} -> {other}"
+        for path in files
+        for other in imported_rooms(path) - ALLOWED[room] - {room}
+    }
+    assert not wrong
+
+
+def test_every_room_has_a_rule() -> None:
+    folders = {path.name for path in (REPOSITORY / "benchmark").iterdir() if (path / "__init__.py").is_file()}
+    assert folders <= set(ALLOWED)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["list", "methods"], ["list", "datasets"], ["show", "method", "aat_ms"], ["plan", "--grid", "smoke"]],
+)
+def test_light_commands_import_neither_torch_nor_ray(arguments: list[str], tmp_path: Path) -> None:
+    code = (
+        "import sys\nfrom benchmark.cli.main import app\n"
+        f"sys.argv = ['benchmark', *{arguments!r}]\n"
+        "try:\n    app()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
+        "loaded = {'torch', 'ray', 'timm', 'matplotlib'} & set(sys.modules)\nassert not loaded, loaded\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+def test_reporting_imports_no_torch() -> None:
+    code = (
+        "import sys, benchmark.report.build, benchmark.report.figures, benchmark.records.frame\n"
+        "assert 'torch' not in sys.modules and 'ray' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

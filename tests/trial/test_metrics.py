@@ -1,0 +1,36 @@
+"""Metrics on cases with known answers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from benchmark.trial.metrics import evaluate, scores
+
+
+def test_a_perfect_and_a_wrong_ranking() -> None:
+    targets = torch.eye(3)
+    assert evaluate(5 * targets, targets, "float32") == {"accuracy": 1.0, "map": 1.0, "mauc": 1.0}
+    assert evaluate(-5 * targets, targets, "float32")["mauc"] == 0.0
+
+
+def test_half_precision_sigmoids_tie_confident_clips() -> None:
+    logits = torch.tensor([[8.5], [10.5], [9.0], [-3.0]])
+    targets = torch.tensor([[0.0], [1.0], [0.0], [0.0]])
+    assert np.unique(scores(logits, "fp16_sigmoid")).size == 2
+    assert evaluate(logits, targets, "float32")["map"] == 1.0
+    assert evaluate(logits, targets, "fp16_sigmoid")["map"] == pytest.approx(1 / 3)
+
+
+def test_ties_go_to_the_lower_class() -> None:
+    targets = torch.tensor([[0.0, 1.0]])
+    assert evaluate(torch.tensor([[9.0, 10.0]]), targets, "float32")["accuracy"] == 1.0
+    assert evaluate(torch.tensor([[9.0, 10.0]]), targets, "fp16_sigmoid")["accuracy"] == 0.0
+
+
+def test_what_cannot_be_computed_is_null() -> None:
+    assert evaluate(torch.full((2, 2), torch.nan), torch.eye(2), "float32") == dict.fromkeys(
+        ("accuracy", "map", "mauc")
+    )
+    assert evaluate(torch.zeros(2, 2), torch.tensor([[1.0, 0.0], [1.0, 0.0]]), "float32")["mauc"] is None

@@ -1,0 +1,191 @@
+"""A trial from the inside: seeds, pairing, repeatability, divergence, failures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from benchmark.data import loader
+from benchmark.data.registry import get_dataset
+from benchmark.errors import BenchmarkError
+from benchmark.records.schema import Attempt, Record
+from benchmark.records.store import ResultStore
+from benchmark.spec.request import TrialRequest
+from benchmark.trial.inputs import prepare
+from benchmark.trial.run import Outcome, Setting, attempt_trial, run_trial
+from benchmark.trial.seeding import Seeds
+
+Make = Callable[..., TrialRequest]
+TINY = {"epochs": 2, "batch_size": 8, "frames": 64, "time_mask": 12, "stride": [16, 16], "lr": 1e-3}
+
+
+@pytest.fixture
+def setting(data_root: Path, tmp_path: Path) -> Setting:
+    return Setting(
+        results=tmp_path, data_root=data_root, device="cpu", threads=1, workers=0, exclusive=False, fresh_process=False
+    )
+
+
+def with_recipe(make: Make, **values: object) -> TrialRequest:
+    return make(overrides=[{"source": "test", "values": {**TINY, **values}}])
+
+
+def run(request: TrialRequest, setting: Setting) -> tuple[Record, dict]:
+    return run_trial(request, setting, lambda _: None)
+
+
+def test_the_same_request_gives_the_same_numbers(make_request: Make, setting: Setting) -> None:
+    request = make_request(methods=["aat_ms+prompt"])
+    (first, predictions), (second, again) = run(request, setting), run(request, setting)
+    assert [p.model_dump(exclude={"seconds"}) for p in first.curves] == [
+        p.model_dump(exclude={"seconds"}) for p in second.curves
+    ]
+    assert all(np.array_equal(predictions[key], again[key]) for key in predictions)
+
+
+def test_another_seed_gives_other_numbers(make_request: Make, setting: Setting) -> None:
+    first, second = (run(make_request(seeds=[seed]), setting)[0] for seed in (0, 1))
+    assert first.curves[0].train_loss != second.curves[0].train_loss
+
+
+def test_methods_see_the_same_data_in_the_same_order(
+    make_request: Make, setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, list[loader.Item]] = {}
+    original = loader.Features.__getitem__
+    for method in ("linear", "aat_ms"):
+        items = seen.setdefault(method, [])
+
+        def spy(self: loader.Features, item: loader.Item, items: list = items) -> loader.Batch:
+            items.append(item)
+            return original(self, item)
+
+        monkeypatch.setattr(loader.Features, "__getitem__", spy)
+        run(make_request(methods=[method]), setting)
+    assert seen["linear"] == seen["aat_ms"]
+    assert len(seen["linear"]) == 2 * (12 + 3)
+
+
+def test_loading_in_worker_processes_changes_nothing(make_request: Make, setting: Setting) -> None:
+    request = make_request()
+    alone, shared = run(request, setting)[0], run(request, replace(setting, workers=2))[0]
+    assert [p.train_loss for p in alone.curves] == [p.train_loss for p in shared.curves]
+    assert alone.curves[-1].splits == shared.curves[-1].splits
+
+
+def test_heads_start_equal_whatever_the_method(make_request: Make) -> None:
+    assert Seeds(make_request()).head() == Seeds(make_request(methods=["full"])).head()
+    assert Seeds(make_request()).head() != Seeds(make_request(seeds=[1])).head()
+    assert Seeds(make_request()).method() != Seeds(make_request(methods=["full"])).method()
+
+
+def test_seeding_a_model_leaves_the_callers_generator_alone(make_request: Make) -> None:
+    from benchmark.models.build import build_backbone, model_config
+
+    request = make_request()
+    config = model_config(request.backbone, request.recipe, request.protocol, 3)
+    torch.manual_seed(5)
+    build_backbone(config, request.backbone, 1)
+    assert torch.initial_seed() == 5
+    first = torch.rand(1)
+    torch.manual_seed(5)
+    assert torch.equal(torch.rand(1), first)
+
+
+def test_training_lowers_the_loss(make_request: Make, setting: Setting) -> None:
+    request = with_recipe(make_request, epochs=15, lr=3e-3, freq_mask=0, time_mask=0)
+    record, _ = run(request.model_copy(update={"method": make_request(methods=["full"]).method}), setting)
+    assert record.curves[-1].train_loss < 0.5 * record.curves[0].train_loss  # type: ignore[operator]
+
+
+def test_a_record_says_what_it_is(make_request: Make, setting: Setting) -> None:
+    record, predictions = run(make_request(), setting)
+    assert record.status == "completed"
+    assert record.marks == ["random weights", "demo backbone", "synthetic audio"]
+    assert (record.data.clips, record.data.used) == (15, {"train": 12, "test": 3})
+    assert (record.selection.rule, record.selection.scope, record.selection.epoch) == ("best_on_test", "folds", None)
+    assert predictions["logits_test"].shape == (2, 3, 50)  # every epoch: the choice needs all folds
+    assert {"setup", "data", "train", "eval", "total"} == set(record.profile.seconds)
+    assert record.profile.gpu_allocated_bytes is None
+    assert Record.model_validate_json(record.model_dump_json()) == record
+
+
+def test_peak_memory_is_only_told_of_a_process_of_its_own(make_request: Make, setting: Setting) -> None:
+    assert run(make_request(), setting)[0].profile.host_rss_bytes is None
+    fresh, _ = run(make_request(), replace(setting, fresh_process=True))
+    assert fresh.profile.host_rss_bytes > 10**8  # type: ignore[operator]
+
+
+def test_without_selection_on_test_the_last_epoch_counts(make_request: Make, setting: Setting) -> None:
+    record, predictions = run(make_request(protocol="corrected"), setting)
+    assert (record.selection.rule, record.selection.scope, record.selection.epoch) == ("last", "trial", 2)
+    assert predictions["epochs"].tolist() == [2]
+
+
+def test_a_loss_that_is_not_finite_ends_the_trial_as_diverged(make_request: Make, setting: Setting) -> None:
+    request = with_recipe(make_request, lr=1e30, epochs=5)
+    assert attempt_trial(request, setting, lambda _: None) == Outcome("diverged")
+    record = ResultStore(setting.results).read(ResultStore(setting.results).record_path(request))
+    assert record.curves[-1].train_loss is None
+    assert len(record.curves) < 5
+
+
+def test_a_failure_is_kept_with_its_traceback(
+    make_request: Make, setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("in the method")
+
+    monkeypatch.setattr("benchmark.methods.contract.Composed.adapt", broken)
+    request = make_request()
+    for _ in range(2):
+        outcome = attempt_trial(request, setting, lambda _: None)
+        assert outcome == Outcome("failed", "ZeroDivisionError: in the method")
+    files = ResultStore(setting.results).attempts()
+    assert [path.name for path in files] == [f"{request.id}-1.json", f"{request.id}-2.json"]
+    attempt = Attempt.model_validate(json.loads(files[0].read_text()))
+    assert "in broken" in attempt.traceback
+    assert not (setting.results / "trials").exists()
+
+
+@pytest.mark.parametrize("error", [MemoryError("host"), torch.OutOfMemoryError("device")])
+def test_out_of_memory_is_told_apart(
+    make_request: Make, setting: Setting, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def full(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("benchmark.methods.contract.Composed.adapt", full)
+    assert attempt_trial(make_request(), setting, lambda _: None).status == "out_of_memory"
+
+
+def test_data_that_changed_since_planning_is_refused(make_request: Make, setting: Setting) -> None:
+    request = make_request()
+    other = request.model_copy(update={"dataset": request.dataset.model_copy(update={"manifest": "0" * 64})})
+    with pytest.raises(BenchmarkError, match="the data changed since this trial was planned"):
+        run(other, setting)
+
+
+def test_limit_clips_takes_the_same_clips_everywhere(make_request: Make, setting: Setting) -> None:
+    request = with_recipe(make_request, limit_clips=4)
+    manifest = get_dataset("esc50").manifest(setting.data_root)
+    chosen = [prepare(request, manifest).splits["train"].clips for _ in range(2)]
+    assert chosen[0] == chosen[1]
+    record, _ = run(request, setting)
+    assert record.data.used == {"train": 4, "test": 3}
+    assert "at most 4 clips a split" in record.marks
+
+
+def test_statistics_of_the_training_clips_may_be_used_instead(make_request: Make, setting: Setting) -> None:
+    request = make_request(switches={"norm_stats": "training_clips"})
+    inputs = prepare(request, get_dataset("esc50").manifest(setting.data_root))
+    features = inputs.splits["train"]
+    cells = torch.cat([features[i, None][0] for i in range(len(features))])
+    assert float(cells.mean()) == pytest.approx(0, abs=0.01)
+    assert float(cells.std()) == pytest.approx(0.5, abs=0.01)

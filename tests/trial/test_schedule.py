@@ -1,0 +1,60 @@
+"""Learning rates against the official code's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmark.spec.request import TrialRequest
+from benchmark.trial.schedule import Schedule
+
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "golden.json").read_text())["schedules"]
+
+
+def rates(recipe, warmup: str, epochs: int, steps: int) -> list[list[float]]:
+    optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=recipe.lr)
+    schedule = Schedule(optimizer, recipe, warmup)
+    out = []
+    for _ in range(epochs):
+        out.append([])
+        for _ in range(steps):
+            schedule.before_step()
+            out[-1].append(schedule.applied)
+        schedule.after_epoch()
+    return out
+
+
+def recipe_of(make_request: Callable[..., TrialRequest], args: dict):
+    return make_request().recipe.model_copy(
+        update={
+            "lr": args["lr"],
+            "decay_start": args["start"],
+            "decay_step": args["step"],
+            "decay_gamma": args["decay"],
+            "warmup_steps": 1000 if args["warmup"] else 0,
+        }
+    )
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_rates_are_the_official_ones(name: str, make_request: Callable[..., TrialRequest]) -> None:
+    case = GOLDEN[name]
+    args = case["args"]
+    got = rates(recipe_of(make_request, args), "stepwise", args["epochs"], args["steps_per_epoch"])
+    assert [epoch[0] for epoch in got] == pytest.approx(case["lr_first_step_of_each_epoch"], rel=1e-12)
+    assert [epoch[-1] for epoch in got] == pytest.approx(case["lr_last_step_of_each_epoch"], rel=1e-12)
+    flat = [rate for epoch in got for rate in epoch]
+    for step, rate in case.get("lr_at_step", {}).items():
+        assert flat[int(step)] == pytest.approx(rate, rel=1e-12)
+
+
+def test_linear_warmup_rises_at_every_step_and_keeps_the_decay(make_request: Callable[..., TrialRequest]) -> None:
+    args = GOLDEN["openmic_like_short_epochs(300 steps)"]["args"]
+    flat = [rate for epoch in rates(recipe_of(make_request, args), "linear", 6, 300) for rate in epoch]
+    assert flat[0] == pytest.approx(1e-7)
+    assert all(later > earlier for earlier, later in zip(flat[:599], flat[1:600], strict=True))
+    assert flat[999] == pytest.approx(1e-4 / 4)  # in epoch 4, after two decays
