@@ -77,7 +77,7 @@ class ResultStore:
             try:
                 data = json.loads(path.read_bytes())
                 found[data["id"]] = data["fingerprint"]
-            except (OSError, ValueError, KeyError):
+            except (OSError, ValueError, KeyError, TypeError):
                 continue
         return found
 

@@ -56,6 +56,8 @@ def path_name(name: str, changed: str) -> str:
 
 def _written(value: Any) -> str:
     """A value in the grammar: bare where that reads back as the same, else JSON."""
+    if isinstance(value, float) and float(f"{value:g}") == value:
+        return f"{value:g}"
     return value if isinstance(value, str) and parse_scalar(value) == value else json.dumps(value, sort_keys=True)
 
 

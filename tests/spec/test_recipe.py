@@ -10,7 +10,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.spec.recipe import Layer, resolve_recipe
 
 
-def resolve(tuning: str = "peft", **values: object):  # noqa: ANN201
+def resolve(tuning: str = "peft", **values: object):
     overrides = [Layer(source="--set", values=values)] if values else []
     return resolve_recipe("esc50", backbone="ast", method="linear", tuning=tuning, overrides=overrides)  # type: ignore[arg-type]
 

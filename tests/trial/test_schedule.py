@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -56,5 +57,5 @@ def test_linear_warmup_rises_at_every_step_and_keeps_the_decay(make_request: Cal
     args = GOLDEN["openmic_like_short_epochs(300 steps)"]["args"]
     flat = [rate for epoch in rates(recipe_of(make_request, args), "linear", 6, 300) for rate in epoch]
     assert flat[0] == pytest.approx(1e-7)
-    assert all(later > earlier for earlier, later in zip(flat[:599], flat[1:600], strict=True))
+    assert all(later > earlier for earlier, later in itertools.pairwise(flat[:600]))
     assert flat[999] == pytest.approx(1e-4 / 4)  # in epoch 4, after two decays

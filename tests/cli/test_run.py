@@ -1,0 +1,244 @@
+"""The command line from outside, on a tiny real grid."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+import benchmark
+from tests.conftest import TINY_RECIPE, Cli
+
+GRID = {
+    "description": "for tests",
+    "backbones": ["ast[size=demo]", "ssast[size=demo]"],
+    "datasets": ["esc50"],
+    "methods": ["linear", "aat_m+prompt"],
+    "folds": [1, 2],
+    "recipe": TINY_RECIPE,
+}
+
+
+@pytest.fixture(scope="module")
+def grid_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("grid") / "tiny.yaml"
+    path.write_text(yaml.safe_dump(GRID))
+    return path
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory, cli: Cli, grid_file: Path, data_root: Path) -> Path:
+    """A results folder with the finished grid."""
+    folder = tmp_path_factory.mktemp("run") / "out"
+    done = cli("run", "--grid", grid_file, "--data-root", data_root, "--results", folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    assert "8/8 done, 0 failed, 0 running" in done.stdout
+    assert "Not comparable with the paper: random weights; demo backbone; synthetic audio" in done.stdout
+    assert done.stdout.splitlines()[-1] == f"8 done; results in {folder}"
+    return folder
+
+
+def files(folder: Path) -> dict[str, tuple[int, int]]:
+    """Every record with its size and time of change."""
+    found = (folder / "trials").rglob("*.json")
+    return {str(p.relative_to(folder)): (p.stat().st_size, p.stat().st_mtime_ns) for p in found}
+
+
+def test_a_run_leaves_records_predictions_and_a_report(results: Path) -> None:
+    records = sorted((results / "trials").rglob("*.json"))
+    assert len(records) == 8
+    assert all(path.with_suffix(".npz").is_file() for path in records)
+    assert {path.parent.name for path in records} == {"linear", "aat_m+prompt"}
+    report = {path.name for path in (results / "report").iterdir()}
+    tables = {f"{name}.{ending}" for name in ("results", "parameters", "time") for ending in ("csv", "md", "tex")}
+    assert report == tables | {"scatter.png", "scatter.pdf"}
+    left = [path for path in results.rglob("*") if path.name.endswith(".tmp") or path.name == ".tune"]
+    assert left == []
+
+
+def test_the_stored_predictions_give_the_recorded_score(results: Path) -> None:
+    for path in (results / "trials").rglob("*.json"):
+        record, arrays = json.loads(path.read_text()), np.load(path.with_suffix(".npz"))
+        hits = arrays["logits_test"][-1].argmax(1) == arrays["targets_test"].argmax(1)
+        recorded = record["curves"][-1]["splits"]["test"]["accuracy"]
+        if record["request"]["backbone"]["name"] == "ssast":  # scored on the logits themselves
+            assert recorded == pytest.approx(hits.mean())
+
+
+def test_a_second_run_does_nothing_and_says_so(cli: Cli, results: Path, grid_file: Path, data_root: Path) -> None:
+    before = files(results)
+    done = cli("run", "--grid", grid_file, "--data-root", data_root, "--results", results)
+    assert (done.returncode, done.stdout) == (0, f"nothing to do: 8 done; results in {results}\n")
+    assert files(results) == before
+
+
+def test_plan_and_status_agree(cli: Cli, results: Path, grid_file: Path, data_root: Path) -> None:
+    plan = cli("plan", "--grid", grid_file, "--data-root", data_root, "--results", results, "--seed", "0,1")
+    assert plan.returncode == 0
+    assert plan.stdout.splitlines()[-1].startswith("16 trials: 8 done, 0 stale, 0 failed, 8 missing")
+    status = json.loads(cli("status", "--results", results, "--json").stdout)
+    assert status["counts"] == {"done": 8, "stale": 0, "failed": 0, "missing": 0}
+    assert {trial["id"] for trial in status["trials"]} <= {line.split()[1] for line in plan.stdout.splitlines()}
+
+
+def test_load_results_tells_what_the_table_tells(results: Path) -> None:
+    frame = benchmark.load_results(results)
+    assert len(frame) == 8
+    table = pd.read_csv(results / "report" / "results.csv").set_index(["backbone", "method"])["score"]
+    means = frame.groupby(["backbone", "method"])["score"].mean()
+    for key, score in table.items():
+        assert score == pytest.approx(means[key])
+
+
+def test_a_report_needs_the_records_alone(cli: Cli, results: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "elsewhere"
+    shutil.copytree(results / "trials", copy / "trials")
+    shutil.copy(results / "grid.json", copy)
+    done = cli("report", "--results", copy)
+    assert done.returncode == 0, done.stderr
+    for path in (results / "report").iterdir():
+        assert (copy / "report" / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def test_a_changed_setting_is_a_new_trial(cli: Cli, results: Path, grid_file: Path, data_root: Path) -> None:
+    plan = cli("plan", "--grid", grid_file, "--data-root", data_root, "--results", results, "--set", "recipe.lr=0.002")
+    assert "8 trials: 0 done" in plan.stdout
+
+
+def test_other_code_makes_records_stale(
+    cli: Cli, results: Path, grid_file: Path, data_root: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(results, copy)
+    path = sorted((copy / "trials").rglob("*.json"))[0]
+    path.write_text(path.read_text().replace('"fingerprint": "', '"fingerprint": "x'))
+    done = cli("run", "--grid", grid_file, "--data-root", data_root, "--results", copy)
+    assert done.returncode == 0
+    assert "nothing to do: 7 done, 1 stale; --rerun stale runs the stale again" in done.stdout
+
+
+def test_one_broken_trial_does_not_stop_the_others(cli: Cli, grid_file: Path, data_root: Path, tmp_path: Path) -> None:
+    shutil.copytree(data_root, tmp_path / "data")
+    audio = sorted((tmp_path / "data" / "ESC-50-master" / "audio").iterdir())
+    broken = next(path for path in audio if path.name.startswith("2-"))
+    broken.write_bytes(b"not audio".ljust(broken.stat().st_size, b"\0"))
+    # with two folds, the broken clip is a training clip of one trial and a test clip of the other
+    out = tmp_path / "out"
+    arguments = ["--grid", grid_file, "--data-root", tmp_path / "data", "--results", out, "--backbone", "ast"]
+    done = cli("run", *arguments, "--method", "linear")
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert f"{broken}: cannot be decoded" in done.stdout.replace("\n", "")
+    assert "Traceback" not in done.stdout + done.stderr
+    attempts = [json.loads(path.read_text()) for path in (out / "attempts").iterdir()]
+    assert {attempt["status"] for attempt in attempts} == {"failed"}
+    assert all("BenchmarkError" in attempt["traceback"] for attempt in attempts)
+    assert "0 done, 2 failed" in done.stdout
+
+
+def test_a_killed_run_is_finished_by_the_next_without_repeating(
+    cli: Cli, grid_file: Path, data_root: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    arguments = ["run", "--grid", grid_file, "--data-root", data_root, "--results", out, "--seed", "0,1,2"]
+    command = [sys.executable, "-m", "benchmark", *map(str, arguments)]
+    driver = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while len(files(out)) < 3 and driver.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.wait()
+    time.sleep(5)  # workers of a dead driver end by themselves
+    before = files(out)
+    assert 3 <= len(before) < 24, "the run was to be killed in the middle"
+    done = cli(*arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    after = files(out)
+    assert len(after) == 24
+    assert {name: after[name] for name in before} == before
+    assert not list((out).rglob("*.tmp"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "--grid", "smokey"], "unknown grid 'smokey' (did you mean 'smoke'?)"),
+        (["run", "--grid", "nowhere.yaml"], "nowhere.yaml: no such grid file"),
+        (["run", "--grid", "quick", "--data-root", "nowhere"], "no dataset under nowhere"),
+        (["run", "--grid", "quick", "--dataset", "esc50", "--data-root", "nowhere"], "ESC-50: no folder"),
+        (["plan", "--grid", "smoke", "--method", "aat"], "unknown method 'aat'"),
+        (["plan", "--grid", "smoke", "--set", "epochs=2"], "expected recipe.KEY=VALUE"),
+        (["plan", "--grid", "smoke", "--set", "recipe.epoch=2"], "(did you mean 'epochs'?)"),
+        (["plan", "--grid", "smoke", "--seed", "one"], "--seed: expected whole numbers, got 'one'"),
+        (["plan", "--grid", "smoke", "--fold", "9"], "esc50 has folds 1 to 5"),
+        (["status", "--results", "nowhere"], "no results here"),
+        (["report", "--results", "nowhere"], "no results here"),
+        (["show", "method", "aat_mss"], "unknown method 'aat_mss' (did you mean 'aat_ms'?)"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(cli: Cli, arguments: list[str], message: str) -> None:
+    done = cli(*arguments)
+    assert done.returncode == 2
+    [line] = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert message in line
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("methods: [full", "line 1: not valid YAML"),
+        ("just text", "expected keys and values, found str"),
+        (yaml.safe_dump({**GRID, "method": ["full"]}), "method: unknown key (did you mean 'methods'?)"),
+        (yaml.safe_dump({**GRID, "seeds": "zero"}), "seeds: "),
+        (yaml.safe_dump({**GRID, "methods": []}), "methods: "),
+        (yaml.safe_dump({**GRID, "recipe": {"epochs": "x"}}), "epochs: "),
+    ],
+)
+def test_a_mistake_in_a_grid_file_names_file_and_key(cli: Cli, tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text(text)
+    done = cli("plan", "--grid", path)
+    assert done.returncode == 2
+    [line] = done.stderr.splitlines()
+    assert f"error: {path}" in line
+    assert message in line
+
+
+@pytest.mark.parametrize("kind", ["methods", "datasets", "backbones", "grids", "protocols"])
+def test_everything_listed_can_be_shown(cli: Cli, kind: str) -> None:
+    listed = json.loads(cli("list", kind, "--json").stdout)
+    assert [line.split()[0] for line in cli("list", kind).stdout.splitlines()] == list(listed)
+    name = next(iter(listed))
+    shown = cli("show", kind.removesuffix("s"), name)
+    assert shown.returncode == 0
+    assert name in yaml.safe_load(shown.stdout)
+
+
+def test_show_tells_hyper_parameters_sources_and_defaults(cli: Cli) -> None:
+    shown = yaml.safe_load(cli("show", "method", "aat_ms").stdout)["aat_ms"]
+    assert shown["hyper-parameters"]["bottleneck"]["default"] == 0.25
+    assert "2401.10544" in shown["source"]
+
+
+def test_real_recordings_from_end_to_end(cli: Cli, esc10_root: Path, tmp_path: Path) -> None:
+    done = cli(
+        "run", "--grid", "quick", "--dataset", "esc50", "--data-root", esc10_root, "--results", tmp_path / "out",
+        "--method", "aat_ms", "--backbone", "ssast", "--fold", "1", "--set", "recipe.limit_clips=40",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "partial data (400 of 2000 clips)" in done.stdout
+    frame = benchmark.load_results(tmp_path / "out")
+    assert frame["data"].tolist() == ["partial"]
+    assert 0 <= frame["score"][0] <= 1

@@ -1,0 +1,145 @@
+"""Expansion of grids, states of trials, resources."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from benchmark.errors import BenchmarkError, MissingInputError
+from benchmark.orchestrator.expand import expand
+from benchmark.orchestrator.plan import MAX_ATTEMPTS, make_plan
+from benchmark.orchestrator.resources import Machine, Share, share
+from benchmark.records.schema import Attempt
+from benchmark.records.store import ResultStore
+from benchmark.spec.grid import load_grid, narrow
+from benchmark.spec.request import TrialRequest
+from benchmark.trial.run import code_fingerprint
+from tests.conftest import tiny_grid
+from tests.samples import make_record
+
+Make = Callable[..., TrialRequest]
+
+
+def test_a_grid_expands_to_every_combination_once(data_root: Path) -> None:
+    grid = tiny_grid(
+        backbones=["ast[size=demo]", "ssast[size=demo]"],
+        methods=["linear", "aat_m[bottleneck=8,16]", "linear"],
+        folds="all",
+        seeds=[0, 1],
+    )
+    requests = expand(grid, data_root).requests
+    assert len(requests) == len({request.id for request in requests}) == 2 * 3 * 5 * 2
+
+
+def test_without_data_the_trials_are_there_and_the_data_is_named_missing(tmp_path: Path) -> None:
+    expansion = expand(tiny_grid(folds="all"), tmp_path)
+    assert len(expansion.requests) == 5
+    assert expansion.requests[0].dataset.manifest is None
+    [line] = expansion.missing_inputs
+    assert "ESC-50: no folder" in line
+
+
+def test_available_takes_what_is_there(data_root: Path, tmp_path: Path) -> None:
+    assert {r.dataset.name for r in expand(load_grid("quick"), data_root).requests} == {"esc50"}
+    with pytest.raises(MissingInputError, match="no dataset under"):
+        expand(load_grid("quick"), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["smoke", "quick"])
+def test_a_bare_name_picks_the_grids_entry_and_another_is_added(name: str) -> None:
+    grid = load_grid(name)
+    narrowed = narrow(grid, backbones=["ast"], methods=["aat_m,aat_ms[bottleneck=8]"], seeds=["0,1", "2"])
+    assert narrowed.backbones == [text for text in grid.backbones if text.startswith("ast[")]
+    assert narrowed.methods == ["aat_m", "aat_ms[bottleneck=8]"]
+    assert list(narrowed.seeds) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"methods": ["aat_sm"]}, r"grid 'tiny': methods: unknown method 'aat_sm' \(did you mean 'aat_m"),
+        ({"datasets": ["esc5"]}, r"grid 'tiny': datasets: unknown dataset 'esc5' \(did you mean 'esc50'\?\)"),
+        ({"backbones": ["asst"]}, r"grid 'tiny': backbones: unknown backbone 'asst' \(did you mean '"),
+        ({"backbones": ["ast[size=huge]"]}, "size"),
+        ({"backbones": ["ast[width=3]"]}, r"unknown option 'width' \(valid: size, weights\)"),
+        ({"backbones": ["ast[weights=mine.pth]"]}, "weights"),
+        ({"folds": [7]}, "esc50 has folds 1 to 5"),
+        ({"protocol": "referense"}, r"did you mean 'reference'"),
+        ({"switches": {"prompt": "insert"}}, r"protocol: prompt: unknown key \(did you mean 'prompts'"),
+        ({"switches": {"prompts": "inserted"}}, r"protocol: prompts: .*'overwrite' or 'insert'"),
+    ],
+)
+def test_mistakes_name_place_key_and_closest_name(changes: dict, message: str, data_root: Path) -> None:
+    with pytest.raises(BenchmarkError, match=message) as caught:
+        expand(tiny_grid(**changes), data_root)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_switch_set_alone_renames_the_protocol(make_request: Make) -> None:
+    protocol = make_request(switches={"prompts": "insert", "count_unused_heads": False}).protocol
+    assert (protocol.prompts, protocol.count_unused_heads) == ("insert", "no")
+    assert protocol.name == "reference+count_unused_heads=no+prompts=insert"
+    assert make_request(switches={"prompts": "overwrite"}).protocol.name == "reference"
+
+
+def attempt(request: TrialRequest) -> Attempt:
+    return Attempt(
+        id=request.id,
+        request=request,
+        status="failed",
+        error="x",
+        traceback="x",
+        environment_hash=None,
+        fingerprint="code",
+        finished="2026-01-01T00:00:00+00:00",
+    )
+
+
+def test_states_and_what_is_run_again(make_request: Make, tmp_path: Path) -> None:
+    store = ResultStore(tmp_path)
+    done, stale, failed, given_up, missing = (make_request(seeds=[seed]) for seed in range(5))
+    store.write(make_record(done, [0.5], fingerprint=code_fingerprint(done)), {})
+    store.write(make_record(stale, [0.5], fingerprint="other code"), {})
+    store.write_attempt(attempt(failed))
+    for _ in range(MAX_ATTEMPTS):
+        store.write_attempt(attempt(given_up))
+    plan = make_plan([done, stale, failed, given_up, missing], store)
+    assert [entry.state for entry in plan.entries] == ["done", "stale", "failed", "failed", "missing"]
+    assert plan.counts() == {"done": 1, "stale": 1, "failed": 2, "missing": 1}
+    assert plan.to_run() == [failed, missing]
+    assert plan.to_run(["failed"]) == [failed, given_up, missing]
+    assert plan.to_run(["stale"]) == [stale, failed, missing]
+
+
+def test_the_fingerprint_is_of_the_methods_used(make_request: Make) -> None:
+    linear, adapters = (code_fingerprint(make_request(methods=[name])) for name in ("linear", "aat_m"))
+    assert linear != adapters
+
+
+@pytest.mark.parametrize(
+    ("machine", "asked", "expected", "slots"),
+    [
+        (Machine(2, 0), (None, None, False), Share(1, 0), 2),
+        (Machine(8, 0), (4, None, False), Share(4, 0), 2),
+        (Machine(8, 0), (None, None, True), Share(8, 0), 1),
+        (Machine(16, 2), (None, None, False), Share(8, 1), 2),
+        (Machine(16, 1), (None, 0.25, False), Share(4, 0.25), 4),
+        (Machine(16, 1), (None, 1, True), Share(16, 1), 1),
+        (Machine(16, 1), (None, 0, False), Share(1, 0), 16),
+    ],
+)
+def test_shares(machine: Machine, asked: tuple, expected: Share, slots: int) -> None:
+    got = share(machine, asked[0], asked[1], exclusive=asked[2])
+    assert got == expected
+    assert got.slots(machine) == slots
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [((4, None, False), "asks for 4 CPUs"), ((1, 1, False), "1 GPUs"), ((1, 0.5, True), "--exclusive")],
+)
+def test_a_share_that_never_fits_is_refused_at_once(asked: tuple, message: str) -> None:
+    with pytest.raises(BenchmarkError, match=message):
+        share(Machine(2, 0), asked[0], asked[1], exclusive=asked[2])

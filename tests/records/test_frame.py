@@ -1,0 +1,64 @@
+"""The pandas view: one row a trial, epochs chosen as the protocol says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import benchmark
+from benchmark.records.frame import COLUMNS, to_frame
+from benchmark.records.store import ResultStore
+from benchmark.spec.request import TrialRequest
+from tests.samples import make_record
+
+Make = Callable[..., TrialRequest]
+
+
+def test_one_epoch_is_chosen_over_all_folds(make_request: Make) -> None:
+    # alone, fold 1 would take epoch 1 and fold 2 epoch 3; together epoch 2 has the best mean
+    scores = {1: [0.9, 0.8, 0.1], 2: [0.1, 0.8, 0.9]}
+    frame = to_frame([make_record(make_request(folds=[fold]), values) for fold, values in scores.items()])
+    assert frame["epoch"].tolist() == [2, 2]
+    assert frame["score"].tolist() == [0.8, 0.8]
+    assert frame["score_last"].tolist() == [0.1, 0.9]
+
+
+def test_seeds_choose_on_their_own(make_request: Make) -> None:
+    records = [
+        make_record(make_request(seeds=[0]), [0.2, 0.6]),
+        make_record(make_request(seeds=[1]), [0.7, 0.6]),
+    ]
+    assert to_frame(records)["epoch"].tolist() == [2, 1]
+
+
+def test_the_first_of_equal_epochs_is_chosen(make_request: Make) -> None:
+    assert to_frame([make_record(make_request(), [0.5, 0.75, 0.75])])["epoch"].tolist() == [2]
+
+
+def test_a_record_that_chose_is_believed(make_request: Make) -> None:
+    frame = to_frame([make_record(make_request(protocol="corrected"), [0.9, 0.4])])
+    assert (frame["epoch"][0], frame["score"][0]) == (2, 0.4)
+
+
+def test_a_diverged_trial_has_no_score(make_request: Make) -> None:
+    diverged = make_record(make_request(folds=[1]), [0.9, None], status="diverged")
+    other = make_record(make_request(folds=[2]), [0.5, 0.6])
+    frame = to_frame([diverged, other])
+    assert pd.isna(frame["score"][0])
+    assert frame["score"][1] == 0.6
+
+
+def test_load_results_has_the_documented_columns(make_request: Make, tmp_path: Path) -> None:
+    ResultStore(tmp_path).write(make_record(make_request(), [0.5]), {})
+    frame = benchmark.load_results(tmp_path)
+    assert list(frame.columns) == list(COLUMNS)
+    assert len(frame) == 1
+    assert frame["marks"][0] == "random weights; demo backbone"
+
+
+def test_load_results_of_nothing_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(benchmark.errors.BenchmarkError, match="no results here"):
+        benchmark.load_results(tmp_path / "missing")

@@ -1,0 +1,105 @@
+"""The results folder: atomic, checked, never half written."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmark.errors import BenchmarkError
+from benchmark.records.files import write_atomic
+from benchmark.records.schema import SCHEMA_VERSION
+from benchmark.records.store import ResultStore
+from benchmark.spec.request import TrialRequest
+from tests.samples import make_record
+
+Make = Callable[..., TrialRequest]
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.json"
+    write_atomic(path, b"old")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_atomic(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_files_have_ordinary_permissions(tmp_path: Path) -> None:
+    write_atomic(tmp_path / "a", b"x")
+    (tmp_path / "b").write_bytes(b"x")
+    assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
+
+
+def test_a_record_reads_back(make_request: Make, tmp_path: Path) -> None:
+    store, record = ResultStore(tmp_path), make_record(make_request(), [0.5, 0.75])
+    store.write(record, {"logits_test": np.zeros((1, 2, 3), np.float32)})
+    path = store.record_path(record.request)
+    assert path.relative_to(tmp_path).parts[0] == "trials"
+    assert list(store.records()) == [record]
+    assert store.finished() == {record.id: "code"}
+    assert np.load(path.with_suffix(".npz"))["logits_test"].shape == (1, 2, 3)
+
+
+@pytest.mark.parametrize("damage", [lambda text: text[:100], lambda _: "", lambda _: "[]", lambda _: "{}"])
+def test_a_damaged_record_is_one_clear_line_and_not_finished(
+    make_request: Make, tmp_path: Path, damage: Callable[[str], str]
+) -> None:
+    store, record = ResultStore(tmp_path), make_record(make_request(), [0.5])
+    store.write(record, {})
+    path = store.record_path(record.request)
+    path.write_text(damage(path.read_text()))
+    assert store.finished() == {}
+    with pytest.raises(BenchmarkError, match="damaged record") as caught:
+        list(store.records())
+    assert "\n" not in str(caught.value)
+
+
+def test_a_record_of_a_newer_schema_asks_for_an_update(make_request: Make, tmp_path: Path) -> None:
+    store, record = ResultStore(tmp_path), make_record(make_request(), [0.5])
+    store.write(record, {})
+    path = store.record_path(record.request)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": SCHEMA_VERSION + 1}))
+    with pytest.raises(BenchmarkError, match="newer than this program"):
+        list(store.records())
+
+
+def test_submitted_trials_add_up_over_runs(make_request: Make, tmp_path: Path) -> None:
+    store = ResultStore(tmp_path)
+    first, second = make_request(), make_request(methods=["full"])
+    for requests in ([first], [first, second], [first]):
+        store.submit(requests)
+    assert store.submitted() == [first, second]
+
+
+def test_a_second_run_on_a_folder_is_refused(tmp_path: Path) -> None:
+    code = (
+        "import sys; from benchmark.records.store import ResultStore\n"
+        "from benchmark.errors import BenchmarkError; from pathlib import Path\n"
+        "try:\n    with ResultStore(Path(sys.argv[1])).lock(): pass\n"
+        "except BenchmarkError as error: print(error)\n"
+    )
+
+    def other() -> str:
+        command = [sys.executable, "-c", code, str(tmp_path)]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    with ResultStore(tmp_path).lock():
+        assert "another run is at work here" in other()
+    assert other() == ""
+
+
+def test_a_folder_without_results_says_so(tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkError, match="no results here"):
+        ResultStore(tmp_path).require()

@@ -1,0 +1,137 @@
+"""Tables and figures: nothing incomplete averaged, everything marked, equal input gives equal files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmark.records.schema import Record
+from benchmark.records.store import ResultStore
+from benchmark.report.build import build_report, layout
+from benchmark.report.cells import COLUMNS, summarise
+from benchmark.report.figures import scatter
+from benchmark.report.tables import marks, to_latex, wide
+from benchmark.spec.request import TrialRequest
+from tests.samples import make_record
+
+Make = Callable[..., TrialRequest]
+
+
+def folds(make: Make, scores: Iterable[float], **changes: object) -> list[Record]:
+    return [make_record(make(folds=[fold], **changes), [score]) for fold, score in enumerate(scores, start=1)]
+
+
+def cells_of(records: list[Record], submitted: list[TrialRequest] | None = None) -> pd.DataFrame:
+    submitted = [record.request for record in records] if submitted is None else submitted
+    return summarise(records, submitted, layout())
+
+
+def test_a_complete_cell_is_the_mean_over_folds(make_request: Make) -> None:
+    cells = cells_of(folds(make_request, [0.90, 0.92, 0.94, 0.96, 0.98]))
+    assert list(cells.columns) == list(COLUMNS)
+    assert cells["score"][0] == pytest.approx(0.94)
+    assert cells["fold_sd"][0] == pytest.approx(np.std([0.90, 0.92, 0.94, 0.96, 0.98], ddof=1))
+    assert pd.isna(cells["seed_sd"][0])
+    assert wide(cells, "score")["esc50"].tolist() == ["94.0"]
+
+
+def test_a_missing_fold_is_shown_and_never_averaged(make_request: Make) -> None:
+    records = folds(make_request, [0.9] * 5)
+    cells = cells_of(records[:4], [record.request for record in records])
+    assert pd.isna(cells["score"][0])
+    assert wide(cells, "score")["esc50"].tolist() == ["4/5"]
+
+
+def test_without_the_submitted_grid_all_folds_are_expected(make_request: Make) -> None:
+    assert wide(cells_of(folds(make_request, [0.9] * 4), []), "score")["esc50"].tolist() == ["4/5"]
+
+
+def test_a_cell_without_any_record_is_there_too(make_request: Make) -> None:
+    cells = cells_of([], [make_request(folds=[fold]) for fold in (1, 2)])
+    assert wide(cells, "score")["esc50"].tolist() == ["0/2"]
+    assert marks(cells) == []
+
+
+def test_spread_over_seeds_and_over_folds_are_kept_apart(make_request: Make) -> None:
+    records = [
+        make_record(make_request(folds=[fold], seeds=[seed]), [0.5 + 0.1 * fold + 0.01 * seed])
+        for fold in (1, 2)
+        for seed in (0, 1, 2)
+    ]
+    cells = cells_of(records)
+    assert cells["seed_sd"][0] == pytest.approx(0.01)
+    assert cells["fold_sd"][0] == pytest.approx(0.1 / np.sqrt(2))
+    assert wide(cells, "score")["esc50"].tolist() == ["66.0 ± 1.0"]
+
+
+def test_some_folds_only_are_averaged_when_asked_for_and_marked(make_request: Make) -> None:
+    cells = cells_of(folds(make_request, [0.5, 0.7]))
+    assert wide(cells, "score")["esc50"].tolist() == ["60.0"]
+    assert marks(cells) == ["random weights", "demo backbone", "folds 1, 2 of 5"]
+
+
+def test_a_diverged_trial_takes_the_cell(make_request: Make) -> None:
+    records = folds(make_request, [0.5, 0.7])
+    records[1] = make_record(records[1].request, [None], status="diverged")
+    assert wide(cells_of(records), "score")["esc50"].tolist() == ["diverged (1 of 2)"]
+
+
+def test_other_settings_are_another_row_that_says_which(make_request: Make) -> None:
+    other = [{"source": "test", "values": make_request().recipe.model_dump() | {"lr": 0.5}}]
+    records = [*folds(make_request, [0.5]), *folds(make_request, [0.9], overrides=other)]
+    table = wide(cells_of(records), "score")
+    assert table["method"].tolist() == ["linear (lr=0.001)", "linear (lr=0.5)"]
+    assert table["esc50"].tolist() == ["50.0", "90.0"]
+
+
+def test_a_mark_of_some_rows_names_them(make_request: Make) -> None:
+    records = folds(make_request, [0.5])
+    partial = records[0].data.model_copy(update={"kind": "partial", "clips": 400})
+    records += [record.model_copy(update={"data": partial}) for record in folds(make_request, [0.5], methods=["full"])]
+    assert "partial data (400 of 2000 clips): ast[size=demo] on esc50" in marks(cells_of(records))
+
+
+def test_rows_stand_in_the_layouts_order(make_request: Make) -> None:
+    methods = ["aat_ms", "prompt", "full", "aat_m+prompt", "aat_ms[bottleneck=8]"]
+    records = [record for method in methods for record in folds(make_request, [0.5], methods=[method])]
+    order = wide(cells_of(records), "score")["method"].tolist()
+    assert order == ["full", "prompt", "aat_ms", "aat_ms[bottleneck=8]", "aat_m+prompt"]
+
+
+def test_latex_is_escaped() -> None:
+    table = pd.DataFrame({"method": ["a_b & 50 %"], "x": ["1 ± 2"]})
+    latex = to_latex(table, "Title #1", "note", ["partial"])
+    assert r"a\_b \& 50 \% & 1 $\pm$ 2" in latex
+    assert r"Title \#1" in latex
+    assert "Not comparable with the paper: partial" in latex
+
+
+def test_equal_records_give_equal_files(make_request: Make, tmp_path: Path) -> None:
+    store = ResultStore(tmp_path)
+    for record in folds(make_request, [0.5, 0.6]):
+        store.write(record, {})
+    first = {path.name: path.read_bytes() for path in build_report(store, tmp_path / "a").paths}
+    second = {path.name: path.read_bytes() for path in build_report(store, tmp_path / "b").paths}
+    assert first == second
+    assert {"results.csv", "results.md", "results.tex", "scatter.png", "scatter.pdf", "time.md"} <= set(first)
+    assert b"random weights" in first["results.md"]
+
+
+def test_a_figure_with_nothing_to_show_says_why(make_request: Make) -> None:
+    records = folds(make_request, [0.5, 0.6])
+    figure = scatter(cells_of(records[:1], [r.request for r in records]), "Scatter", [])
+    assert "no method has all its trials finished" in figure.axes[0].texts[0].get_text()
+
+
+def test_every_method_has_its_own_marker(make_request: Make) -> None:
+    methods = ["full", "linear", "aat_ms"]
+    records = [record for method in methods for record in folds(make_request, [0.5], methods=[method])]
+    figure = scatter(cells_of(records), "Scatter", ["random weights"])
+    handles = figure.legends[0].legend_handles
+    assert [handle.get_label() for handle in handles] == methods
+    assert len({handle.get_marker() for handle in handles}) == 3
+    assert "random weights" in figure.get_suptitle()

@@ -1,0 +1,69 @@
+"""Records with chosen numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from benchmark.records.schema import Data, Epoch, Parameters, Profile, Record, Selection
+from benchmark.spec.request import TrialRequest
+
+
+def make_record(request: TrialRequest, scores: Sequence[float | None], **changes: object) -> Record:
+    """A record of `request` with those scores, one an epoch; other fields by keyword."""
+    over_folds = request.protocol.selection == "best_on_test"
+    fields: dict[str, object] = {
+        "id": request.id,
+        "request": request,
+        "status": "completed",
+        "data": Data(
+            kind="complete",
+            clips=2000,
+            official_clips=2000,
+            official_folds=5,
+            used={"train": 1600, "test": 400},
+            classes=50,
+            classes_present=50,
+        ),
+        "selection": Selection(
+            rule=request.protocol.selection,
+            scope="folds" if over_folds else "trial",
+            split="test",
+            metric="accuracy",
+            epoch=None if over_folds else len(scores),
+        ),
+        "curves": [
+            Epoch(
+                epoch=number,
+                lr=1e-4,
+                train_loss=1.0 / number,
+                splits={"test": {"accuracy": score, "map": score, "mauc": score}},
+                seconds={"data": 0.5, "train": 1.5, "eval": 0.25},
+            )
+            for number, score in enumerate(scores, start=1)
+        ],
+        "parameters": Parameters(
+            total=1000, trainable=100, head=10, method=90, total_reference=1200, trainable_reference=100
+        ),
+        "profile": Profile(
+            device="cpu",
+            precision="float32",
+            exclusive=True,
+            seconds={
+                "setup": 1.0,
+                "data": 0.5 * len(scores),
+                "train": 1.5 * len(scores),
+                "eval": 0.25,
+                "total": 9.0,
+            },
+            train_clips_per_second=800.0,
+            gpu_allocated_bytes=None,
+            gpu_reserved_bytes=None,
+            host_rss_bytes=None,
+        ),
+        "environment": {},
+        "environment_hash": "env",
+        "fingerprint": "code",
+        "started": "2026-01-01T00:00:00+00:00",
+        "finished": "2026-01-01T00:01:00+00:00",
+    }
+    return Record.model_validate({**fields, **changes})
