@@ -75,19 +75,43 @@ def _protocols() -> dict[str, Entry]:
     }
 
 
+def _defects() -> dict[str, Entry]:
+    from importlib.resources import files
+
+    import yaml
+
+    content = yaml.safe_load((files("paper_tables") / "defects.yaml").read_text(encoding="utf-8"))
+    return {
+        name: {"description": f"{entry['title']} [{entry.get('switch') or entry['status']}]", **entry}
+        for name, entry in content["defects"].items()
+    }
+
+
+def _recipes() -> dict[str, Entry]:
+    from benchmark.spec.recipe import RecipeFile
+    from benchmark.spec.validation import declared, read_yaml, validate
+
+    return {
+        name: validate(RecipeFile, read_yaml(path), str(path)).model_dump(exclude_none=True)
+        for name, path in declared("recipes").items()
+    }
+
+
 CATALOGUES = {
     "methods": _methods,
     "datasets": _datasets,
     "backbones": _backbones,
     "grids": _grids,
     "protocols": _protocols,
+    "recipes": _recipes,
+    "defects": _defects,
 }
-Plural = Literal["methods", "datasets", "backbones", "grids", "protocols"]
-Singular = Literal["method", "dataset", "backbone", "grid", "protocol"]
+Plural = Literal["methods", "datasets", "backbones", "grids", "protocols", "recipes", "defects"]
+Singular = Literal["method", "dataset", "backbone", "grid", "protocol", "recipe", "defect"]
 
 
 def list_(kind: Annotated[Plural, typer.Argument()], json: options.Json = False) -> None:
-    """List methods, datasets, backbones, grids or protocols.
+    """List methods, datasets, backbones, grids, protocols, recipes, or defects of the official code.
 
     Example: python -m benchmark list methods
     """
@@ -104,12 +128,23 @@ def list_(kind: Annotated[Plural, typer.Argument()], json: options.Json = False)
 def show(
     kind: Annotated[Singular, typer.Argument()],
     name: Annotated[str, typer.Argument()],
+    backbone: Annotated[str | None, typer.Option(help="Resolve a recipe for this backbone.")] = None,
+    method: Annotated[str | None, typer.Option(help="Resolve a recipe for this method.")] = None,
     json: options.Json = False,
 ) -> None:
     """Show one entry in full: hyper-parameters, defaults, sources.
 
+    With a backbone or a method, `show recipe` prints the values that a trial gets and the source of each.
+
     Example: python -m benchmark show method aat_ms
+
+    Example: python -m benchmark show recipe esc50 --backbone ast --method aat_ms
     """
+    if backbone or method:
+        if kind != "recipe":
+            raise BenchmarkError("--backbone and --method go with `show recipe`")
+        _show_resolved(name, backbone or "ast", method or "full", as_json=json)
+        return
     entries = CATALOGUES[f"{kind}s"]()
     if name not in entries:
         raise BenchmarkError(f"unknown {kind} '{name}'{closest(name, entries)}")
@@ -122,3 +157,23 @@ def show(
         yaml.safe_dump({name: jsonlib.loads(jsonlib.dumps(entries[name]))}, sort_keys=False, width=110),
         nl=False,
     )
+
+
+def _show_resolved(dataset: str, backbone: str, method: str, *, as_json: bool) -> None:
+    from benchmark.methods.registry import resolve_methods
+    from benchmark.spec.backbone import load_backbone
+    from benchmark.spec.recipe import resolve_recipe
+
+    choice = resolve_methods(method, "show recipe")[0].choice()
+    resolved = resolve_recipe(
+        dataset, backbone=load_backbone(backbone).name, method=choice.name, tuning=choice.tuning, overrides=[]
+    )
+    values = resolved.recipe.model_dump(mode="json")
+    if as_json:
+        content = {"values": values, "sources": resolved.sources, "open": resolved.open}
+        typer.echo(jsonlib.dumps({"recipe": dataset, "backbone": backbone, "method": method, **content}, indent=1))
+        return
+    typer.echo(f"{dataset} for {backbone}, {choice.variant}")
+    for key, value in values.items():
+        remark = f" - {resolved.open[key]}" if key in resolved.open else ""
+        typer.echo(f"{key:14} {jsonlib.dumps(value):16} {resolved.sources[key]}{remark}")

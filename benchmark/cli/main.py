@@ -7,7 +7,7 @@ import sys
 import typer
 
 from benchmark import __version__
-from benchmark.cli import catalogue, plan, report, run, status
+from benchmark.cli import catalogue, checkpoint, params, parity, plan, report, run, status
 from benchmark.errors import BenchmarkError
 
 app = typer.Typer(
@@ -36,6 +36,9 @@ app.command("run")(run.run)
 app.command("plan")(plan.plan)
 app.command("status")(status.status)
 app.command("report")(report.report)
+app.command("params")(params.params)
+app.command("parity")(parity.parity)
+app.add_typer(checkpoint.app, name="checkpoint")
 app.command("list")(catalogue.list_)
 app.command("show")(catalogue.show)
 

@@ -30,6 +30,15 @@ Settings = Annotated[
     list[str], typer.Option("--set", help="recipe.KEY=VALUE or protocol.SWITCH=VALUE, e.g. recipe.epochs=2.")
 ]
 ProtocolName = Annotated[str | None, typer.Option("--protocol", help="Another protocol than the grid's.")]
+Checkpoints = Annotated[
+    Path | None,
+    typer.Option(
+        "--checkpoints",
+        envvar="AAT_BENCHMARK_CHECKPOINTS",
+        help="Folder of pre-trained checkpoints.",
+        show_default="aat-benchmark in the user's cache folder",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 DATA_ROOT = Path("data")
@@ -42,17 +51,19 @@ class Selection:
     grid: Grid
     store: ResultStore
     data_root: Path
+    checkpoints: Path
 
     def expand(self) -> Expansion:
         """The trials."""
         from benchmark.orchestrator.expand import expand
 
-        return expand(self.grid, self.data_root)
+        return expand(self.grid, self.data_root, self.checkpoints)
 
 
 def select(
     grid: str,
     data_root: Path,
+    checkpoints: Path | None,
     results: Path | None,
     methods: list[str],
     datasets: list[str],
@@ -67,6 +78,7 @@ def select(
     Raises:
         BenchmarkError: a mistake in the grid or an option.
     """
+    from benchmark.models.weights import default_folder
     from benchmark.records.store import ResultStore
     from benchmark.spec.grid import load_grid, narrow
 
@@ -76,4 +88,6 @@ def select(
     )  # fmt: skip
     store = ResultStore(results or Path("results") / "runs" / loaded.name)
     # a grid that needs no data has its own, apart from the user's
-    return Selection(loaded, store, store.folder / "synthetic" if loaded.synthesize else data_root)
+    return Selection(
+        loaded, store, store.folder / "synthetic" if loaded.synthesize else data_root, checkpoints or default_folder()
+    )

@@ -9,6 +9,7 @@ from benchmark.cli.status import print_plan
 def plan(
     grid: options.GridName,
     data_root: options.DataRoot = options.DATA_ROOT,
+    checkpoints: options.Checkpoints = None,
     results: options.ResultsFolder = None,
     method: options.Methods = [],
     dataset: options.Datasets = [],
@@ -25,7 +26,9 @@ def plan(
     """
     from benchmark.orchestrator.plan import make_plan
 
-    chosen = options.select(grid, data_root, results, method, dataset, backbone, fold, seed, settings, protocol)
+    chosen = options.select(
+        grid, data_root, checkpoints, results, method, dataset, backbone, fold, seed, settings, protocol
+    )
     expansion = chosen.expand()
     missing = expansion.missing_inputs
     if chosen.grid.synthesize:

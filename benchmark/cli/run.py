@@ -28,6 +28,7 @@ class Rerun(StrEnum):
 def run(
     grid: options.GridName,
     data_root: options.DataRoot = options.DATA_ROOT,
+    checkpoints: options.Checkpoints = None,
     results: options.ResultsFolder = None,
     method: options.Methods = [],
     dataset: options.Datasets = [],
@@ -40,6 +41,9 @@ def run(
         list[Rerun],
         typer.Option(help="Also run trials that failed too often, or whose record is of other code."),
     ] = [],
+    skip_missing: Annotated[
+        bool, typer.Option("--skip-missing", help="Run the trials whose data and checkpoint are there.")
+    ] = False,
     address: Annotated[
         str | None, typer.Option(help="Ray cluster to use (`auto`, host:port); else one is started.")
     ] = None,
@@ -65,39 +69,50 @@ def run(
     from benchmark.orchestrator.plan import make_plan
     from benchmark.orchestrator.run import Options, run_trials
 
-    chosen = options.select(grid, data_root, results, method, dataset, backbone, fold, seed, settings, protocol)
+    chosen = options.select(
+        grid, data_root, checkpoints, results, method, dataset, backbone, fold, seed, settings, protocol
+    )
     store = chosen.store
     if chosen.grid.synthesize:
         if data_root != options.DATA_ROOT:
             typer.echo(f"grid '{chosen.grid.name}' makes its own audio; --data-root is not read")
         _synthesize(chosen)
     expansion = chosen.expand()
-    if expansion.missing_inputs:
-        raise MissingInputError("; ".join(expansion.missing_inputs))
-    plan = make_plan(expansion.requests, store)
+    requests = expansion.runnable
+    if missing := expansion.missing_inputs:
+        for line in missing:
+            typer.echo(f"missing input: {line}", err=not skip_missing)
+        if not skip_missing or not requests:
+            rest = f", or run the {len(requests)} trials that need none of it with --skip-missing" if requests else ""
+            raise MissingInputError(f"{len(missing)} of the grid's inputs are missing: get them{rest}")
+        typer.echo(f"{len(expansion.requests) - len(requests)} of {len(expansion.requests)} trials are skipped")
+    plan = make_plan(requests, store)
     if not plan.to_run(rerun):
         typer.echo(f"nothing to do: {_summary(plan, store.folder)}")
         raise typer.Exit(_exit_code(plan))
-    how = Options(chosen.data_root, address, cpus, cpus_per_trial, gpus_per_trial, exclusive)
+    how = Options(chosen.data_root, expansion.checkpoints, address, cpus, cpus_per_trial, gpus_per_trial, exclusive)
     with store.lock():
-        plan = make_plan(expansion.requests, store)  # another run may have ended in between
-        store.submit(expansion.requests)
+        plan = make_plan(requests, store)  # another run may have ended in between
+        store.submit(requests)
         before = plan.counts()["done"]
         whole = run_trials(plan.to_run(rerun), store, how, before=before, console=Console(highlight=False))
-    plan = make_plan(expansion.requests, store)
+    plan = make_plan(requests, store)
     print_report(store, None)
     typer.echo(f"{'' if whole else 'interrupted: '}{_summary(plan, store.folder)}")
     raise typer.Exit(_exit_code(plan) if whole else INTERRUPTED)
 
 
 def _synthesize(chosen: options.Selection) -> None:
-    from benchmark.data.registry import get_dataset
+    from benchmark.data.registry import Synthesizable, get_dataset
 
     grid = chosen.grid
     if grid.synthesize is None or not isinstance(grid.datasets, list):
         raise BenchmarkError(f"{grid.origin}: synthesize needs a list of datasets")
     for name in grid.datasets:
-        get_dataset(name, grid.origin).synthesize(chosen.data_root, **grid.synthesize.model_dump())
+        dataset = get_dataset(name, grid.origin)
+        if not isinstance(dataset, Synthesizable):
+            raise BenchmarkError(f"{grid.origin}: {name} cannot be synthesized")
+        dataset.synthesize(chosen.data_root, **grid.synthesize.model_dump())
 
 
 def _summary(plan: Plan, folder: Path) -> str:

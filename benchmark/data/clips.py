@@ -16,13 +16,17 @@ Kind = Literal["complete", "partial", "synthetic"]
 
 @dataclass(frozen=True)
 class Clip:
-    """One recording: path relative to the dataset's folder, size, class indices, and fold or split."""
+    """One recording: path relative to the dataset's folder, size in bytes, class indices, and fold or split.
+
+    `observed` are the classes that were annotated at all; None where all were.
+    """
 
     path: str
     size: int
     labels: tuple[int, ...]
     fold: int | None = None
     split: Literal["train", "validation", "test"] | None = None
+    observed: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class Manifest:
     @property
     def digest(self) -> str:
         """sha256 over path, bytes, labels, fold and split of every clip: changes when a trial's input could."""
-        rows = [[clip.path, clip.size, clip.labels, clip.fold, clip.split] for clip in self.clips]
+        rows = [[clip.path, clip.size, clip.labels, clip.fold, clip.split, clip.observed] for clip in self.clips]
         return hashlib.sha256(json.dumps(rows, separators=(",", ":")).encode()).hexdigest()
 
     @property

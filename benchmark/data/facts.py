@@ -10,6 +10,7 @@ from typing import Literal
 class DatasetFacts:
     """Facts of one dataset, stated in its file under `benchmark/data/datasets/`.
 
+    `folders` are the names that the official folder goes by under the data root, the first one found is taken.
     `folds` is empty where the dataset comes with listed `splits`. `clips` is the official number. `metric` is what is
     reported: accuracy, or the class mean of average precision.
     """
@@ -17,7 +18,7 @@ class DatasetFacts:
     name: str
     label: str
     description: str
-    folder: str
+    folders: tuple[str, ...]
     classes: tuple[str, ...]
     clips: int
     seconds: float
@@ -28,6 +29,8 @@ class DatasetFacts:
     by_hand: str
     folds: tuple[int, ...] = ()
     splits: tuple[str, ...] = ()
+
+    multi_label: bool = False
 
     @property
     def fold_units(self) -> tuple[int, ...]:

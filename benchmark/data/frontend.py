@@ -41,8 +41,7 @@ class FrontEnd:
         bank = (bank - self.mean) / (2 * self.std)
         if draws is not None and self.noise:
             generator = torch.Generator().manual_seed(draws.noise_seed)
-            bank = bank + torch.rand(bank.shape, generator=generator) * draws.gain
-            bank = torch.roll(bank, draws.roll, dims=0)
+            return add_noise(bank, torch.rand(bank.shape, generator=generator), draws)
         return bank
 
 
@@ -64,6 +63,11 @@ def filter_bank(wave: torch.Tensor, mels: int) -> torch.Tensor:
         frame_shift=10,
     )
     return bank
+
+
+def add_noise(bank: torch.Tensor, uniform: torch.Tensor, draws: Draws) -> torch.Tensor:
+    """Add uniform noise at the drawn gain, then roll along time, padding and all (defect D30)."""
+    return torch.roll(bank + uniform * draws.gain, draws.roll, dims=0)
 
 
 def mix(first: torch.Tensor, second: torch.Tensor, weight: float) -> torch.Tensor:

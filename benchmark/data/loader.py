@@ -16,12 +16,13 @@ from benchmark.data.clips import Clip
 from benchmark.data.frontend import FrontEnd, mix, remove_mean
 
 Item = tuple[int, Draws | None]
-Batch = tuple[torch.Tensor, torch.Tensor]
+Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # features, targets, how far each target was observed
+Target = tuple[torch.Tensor, torch.Tensor]
 EVAL_BATCH_FACTOR = 2  # the reference evaluates with twice the training batch
 
 
 class Features(Dataset[Batch]):
-    """Features and multi-hot targets of a list of clips, item by item."""
+    """Features, multi-hot targets and observed classes of a list of clips, item by item."""
 
     def __init__(self, folder: Path, clips: Sequence[Clip], classes: int, front_end: FrontEnd) -> None:
         self.folder = folder
@@ -33,23 +34,36 @@ class Features(Dataset[Batch]):
         return len(self.clips)
 
     def __getitem__(self, item: Item) -> Batch:
-        """((position, draws)) -> features (frames, mels) and target (classes,)."""
+        """((position, draws)) -> features (frames, mels), target (classes,), observed (classes,)."""
         position, draws = item
-        wave, target = self.wave(position), self.target(position)
+        wave, target, observed = self.wave(position), *self.target(position)
         if draws is not None and draws.partner is not None:
             wave = mix(wave, self.wave(draws.partner), draws.weight)
-            target = draws.weight * target + (1 - draws.weight) * self.target(draws.partner)
-        return self.front_end(wave, draws), target
+            target, observed = mix_targets((target, observed), self.target(draws.partner), draws.weight)
+        return self.front_end(wave, draws), target, observed
 
     def wave(self, position: int) -> torch.Tensor:
         """(samples,) at 16 kHz, mean-free."""
         return remove_mean(torch.from_numpy(decode(self.folder / self.clips[position].path)))
 
-    def target(self, position: int) -> torch.Tensor:
-        """(classes,) ones at the clip's labels."""
+    def target(self, position: int) -> Target:
+        """(classes,) ones at the clip's labels, and (classes,) ones where it was annotated."""
+        clip = self.clips[position]
         target = torch.zeros(self.classes)
-        target[list(self.clips[position].labels)] = 1.0
-        return target
+        target[list(clip.labels)] = 1.0
+        if clip.observed is None:
+            return target, torch.ones(self.classes)
+        observed = torch.zeros(self.classes)
+        observed[list(clip.observed)] = 1.0
+        return target, observed
+
+
+def mix_targets(first: Target, second: Target, weight: float) -> Target:
+    """Mixed targets and weights, such that the weighted loss of the mixture is the mixture of both clips' losses."""
+    (one, seen), (other, also_seen) = first, second
+    observed = weight * seen + (1 - weight) * also_seen
+    target = weight * seen * one + (1 - weight) * also_seen * other
+    return torch.where(observed > 0, target / observed.clamp(min=1e-12), 0.0), observed
 
 
 class TrainingOrder(Sampler[list[Item]]):

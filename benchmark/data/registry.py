@@ -20,7 +20,7 @@ SYNTHETIC_MARKER = "SYNTHETIC.json"
 
 
 class Dataset(ABC):
-    """Reads, and for tests and demos writes, one official layout."""
+    """Reads one official layout."""
 
     facts: DatasetFacts
 
@@ -32,10 +32,6 @@ class Dataset(ABC):
             BenchmarkError: the folder does not follow the layout.
         """
 
-    @abstractmethod
-    def write_synthetic(self, folder: Path, *, classes: int, clips_per_class: int, seed: int) -> None:
-        """Generate audio and metadata in the official layout into an empty folder."""
-
     def manifest(self, data_root: Path) -> Manifest:
         """The manifest of this dataset under a data root.
 
@@ -43,13 +39,22 @@ class Dataset(ABC):
             MissingInputError: the dataset's folder is not there.
             BenchmarkError: it is there, but wrong.
         """
-        place = data_root / self.facts.folder
-        if not place.is_dir():
-            raise MissingInputError(f"{self.facts.label}: no folder {place}; {self.facts.by_hand}")
+        places = [data_root / folder for folder in self.facts.folders]
+        place = next((place for place in places if place.is_dir()), None)
+        if place is None:
+            raise MissingInputError(f"{self.facts.label}: no folder {places[0]}; {self.facts.by_hand}")
         clips = self.read(place)
         if not clips:
             raise BenchmarkError(f"{place}: holds no clips of {self.facts.label}")
         return Manifest(self.facts, place, tuple(clips), (place / SYNTHETIC_MARKER).is_file())
+
+
+class Synthesizable(Dataset):
+    """A dataset whose layout can be filled with generated audio."""
+
+    @abstractmethod
+    def write_synthetic(self, folder: Path, *, classes: int, clips_per_class: int, seed: int) -> None:
+        """Generate audio and metadata in the official layout into an empty folder."""
 
     def synthesize(self, data_root: Path, *, classes: int, clips_per_class: int, seed: int) -> Path:
         """Generate the dataset's folder under a data root, whole or not at all; the same call again does nothing.
@@ -61,7 +66,7 @@ class Dataset(ABC):
             BenchmarkError: something else stands at its place.
         """
         settings = {"classes": classes, "clips_per_class": clips_per_class, "seed": seed}
-        place = data_root / self.facts.folder
+        place = data_root / self.facts.folders[0]
         if place.exists():
             marker = place / SYNTHETIC_MARKER
             if not marker.is_file() or json.loads(marker.read_text()) != settings:
@@ -98,4 +103,8 @@ def get_dataset(name: str, where: str = "dataset") -> Dataset:
 
 def available(data_root: Path) -> list[str]:
     """Names of the datasets whose folder stands under a data root."""
-    return [name for name, dataset in datasets().items() if (data_root / dataset.facts.folder).is_dir()]
+    return [
+        name
+        for name, dataset in datasets().items()
+        if any((data_root / folder).is_dir() for folder in dataset.facts.folders)
+    ]

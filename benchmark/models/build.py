@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
+
 import torch
 from torch import nn
 
+from benchmark.errors import BenchmarkError
+from benchmark.models.checkpoint import Checkpoint
 from benchmark.models.positional import adapt_positional
-from benchmark.models.transformer import PREFIX, UNUSED_HEADS_CLASSES, AudioTransformer, ModelConfig
+from benchmark.models.transformer import UNUSED_HEADS_CLASSES, AudioTransformer, ModelConfig
 from benchmark.spec.backbone import BackboneChoice
 from benchmark.spec.protocol import Protocol
 from benchmark.spec.recipe import Recipe
@@ -25,20 +30,47 @@ def model_config(backbone: BackboneChoice, recipe: Recipe, protocol: Protocol, c
     )
 
 
-def build_backbone(config: ModelConfig, backbone: BackboneChoice, weights_seed: int) -> AudioTransformer:
+def build_backbone(
+    config: ModelConfig, backbone: BackboneChoice, *, checkpoint: Checkpoint | None, weights_seed: int
+) -> AudioTransformer:
     """The model with its backbone's weights in place.
 
     Random weights are drawn on the pre-training grid and adapted to the trial's, so that they take the path that
     pre-trained weights take. The caller's random state is left as it was.
+
+    Args:
+        config: the architecture; a checkpoint's epsilons and class tokens take the place of its own.
+        backbone: size and pre-training grid.
+        checkpoint: the weights, None for random ones.
+        weights_seed: of random weights.
+
+    Raises:
+        BenchmarkError: the checkpoint is of another size than the backbone.
     """
+    if checkpoint is not None:
+        if checkpoint.shape != backbone.shape:
+            raise BenchmarkError(
+                f"the checkpoint has {checkpoint.shape}, but {backbone.variant} has {backbone.shape}; "
+                "choose the size that fits, as in ssast[size=tiny]"
+            )
+        config = dataclasses.replace(
+            config,
+            distilled=checkpoint.distilled,
+            norm_eps=checkpoint.norm_eps,
+            head_norm_eps=checkpoint.head_norm_eps,
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(weights_seed)
         model = AudioTransformer(config)
-        f, t = backbone.grid
-        pretrained = torch.empty(1, PREFIX + f * t, model.width)
-        nn.init.trunc_normal_(pretrained, std=0.02)
-    with torch.no_grad():
-        model.v.pos_embed = nn.Parameter(adapt_positional(pretrained, backbone.grid, config.grid, PREFIX))
+        if checkpoint is not None:
+            tensors, grid = dict(checkpoint.tensors), checkpoint.grid
+        else:
+            grid = backbone.grid
+            pretrained = torch.empty(1, config.prefix + math.prod(grid), model.width)
+            nn.init.trunc_normal_(pretrained, std=0.02)
+            tensors = {**model.backbone_tensors(), "v.pos_embed": pretrained}
+    tensors["v.pos_embed"] = adapt_positional(tensors["v.pos_embed"], grid, config.grid, config.prefix)
+    model.load_backbone(tensors)
     return model
 
 

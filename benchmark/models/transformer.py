@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from timm.models.deit import VisionTransformerDistilled
+from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 from benchmark.models.block import Site, SiteBlock
 from benchmark.spec.backbone import Shape
 
 PATCH = 16
-PREFIX = 2
-HEAD_NORM_EPS = 1e-5
+OVERWRITTEN_FROM = 2  # the official prompts take two prefix tokens for granted (defect D26)
 UNUSED_HEADS_CLASSES = 1000
 
 
@@ -25,7 +26,8 @@ class ModelConfig:
     """What decides the architecture.
 
     `stride` is (mel bands, frames); `prompts` says whether prompt tokens overwrite patch tokens, as the official code
-    does, or are inserted (protocol switch); `pooling` is what the head reads.
+    does, or are inserted (protocol switch); `pooling` is what the head reads; `distilled` is False for the one SSAST
+    without a dist token; the epsilons are those of LayerNorm in the blocks and in the head.
     """
 
     shape: Shape
@@ -35,6 +37,14 @@ class ModelConfig:
     classes: int
     pooling: Literal["cls", "patches"] = "cls"
     prompts: Literal["overwrite", "insert"] = "overwrite"
+    distilled: bool = True
+    norm_eps: float = 1e-6
+    head_norm_eps: float = 1e-5
+
+    @property
+    def prefix(self) -> int:
+        """Class tokens in front of the patches."""
+        return 2 if self.distilled else 1
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -76,7 +86,8 @@ class AudioTransformer(nn.Module):
         if min(config.grid) < 1:
             raise ValueError(f"{config.mels} mel bands x {config.frames} frames hold no {PATCH}x{PATCH} patch")
         self.config = config
-        self.v = VisionTransformerDistilled(  # type: ignore[no-untyped-call]  # timm has few types
+        transformer: Any = VisionTransformerDistilled if config.distilled else VisionTransformer
+        self.v = transformer(
             img_size=(config.mels, config.frames),
             patch_size=PATCH,
             in_chans=1,
@@ -86,10 +97,10 @@ class AudioTransformer(nn.Module):
             num_heads=config.shape.heads,
             embed_layer=functools.partial(SpectrogramPatches, stride=config.stride),
             block_fn=SiteBlock,
-            norm_layer=functools.partial(nn.LayerNorm, eps=1e-6),
+            norm_layer=functools.partial(nn.LayerNorm, eps=config.norm_eps),
         )
         self.mlp_head = nn.Sequential(
-            nn.LayerNorm(config.shape.width, eps=HEAD_NORM_EPS), nn.Linear(config.shape.width, config.classes)
+            nn.LayerNorm(config.shape.width, eps=config.head_norm_eps), nn.Linear(config.shape.width, config.classes)
         )
         self.prompt_tokens = 0
 
@@ -103,6 +114,18 @@ class AudioTransformer(nn.Module):
         """The Transformer blocks."""
         blocks: nn.Sequential = self.v.blocks
         return blocks
+
+    def backbone_tensors(self) -> dict[str, torch.Tensor]:
+        """The backbone's tensors by name."""
+        return {name: tensor for name, tensor in self.state_dict().items() if name.startswith("v.")}
+
+    def load_backbone(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Put a backbone's tensors in place; the positional embedding may come at any precision, on this grid.
+
+        Raises:
+            RuntimeError: names or shapes are not exactly the backbone's.
+        """
+        self.v.load_state_dict({name.removeprefix("v."): tensor for name, tensor in tensors.items()})
 
     def insert(self, site: Site, layer: int, name: str, module: nn.Module) -> list[str]:
         """Insert a module at a site of block `layer` (from 0) as its child `name`.
@@ -118,8 +141,13 @@ class AudioTransformer(nn.Module):
         block.insert(site, name, module)
         return [f"v.blocks.{layer}.{name}.{parameter}" for parameter, _ in module.named_parameters()]
 
-    def add_prompts(self, tokens: int) -> list[str]:
+    def add_prompts(self, tokens: int, deep_tokens: int | None = None) -> list[str]:
         """Add deep prompts: `tokens` learnable vectors for every block, uniform as in VPT (SPEC section 2).
+
+        Args:
+            tokens: vectors for the first block.
+            deep_tokens: vectors for each later block where that is another number, as in one branch of the official
+                code (defect D9); only prompts that overwrite can differ so.
 
         Returns:
             The names of the new parameters.
@@ -132,17 +160,18 @@ class AudioTransformer(nn.Module):
         if self.config.prompts == "overwrite" and tokens > math.prod(self.config.grid):
             raise ValueError(f"{tokens} prompt tokens cannot overwrite {math.prod(self.config.grid)} patch tokens")
         bound = math.sqrt(6 / (3 * PATCH * PATCH + self.width))
-        depth = len(self.blocks)
+        deep = (len(self.blocks) - 1, tokens if deep_tokens is None else deep_tokens, self.width)
         self.prompt_embeddings = nn.Parameter(torch.empty(1, tokens, self.width).uniform_(-bound, bound))
-        self.deep_prompt_embeddings = nn.Parameter(torch.empty(depth - 1, tokens, self.width).uniform_(-bound, bound))
+        self.deep_prompt_embeddings = nn.Parameter(torch.empty(deep).uniform_(-bound, bound))
         self.prompt_tokens = tokens
         return ["prompt_embeddings", "deep_prompt_embeddings"]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, frames, mels) normalised filter banks -> (B, classes) logits."""
         patches = self.v.patch_embed(x.unsqueeze(1).transpose(2, 3))
-        prefix = torch.cat([self.v.get_parameter("cls_token"), self.v.dist_token], dim=1).expand(len(x), -1, -1)
-        tokens = torch.cat([prefix, patches], dim=1) + self.v.get_parameter("pos_embed")
+        prefix = [self.v.cls_token, self.v.dist_token] if self.config.distilled else [self.v.cls_token]
+        expanded = torch.cat(prefix, dim=1).expand(len(x), -1, -1)
+        tokens = torch.cat([expanded, patches], dim=1) + self.v.pos_embed
         for layer, block in enumerate(self.blocks):
             tokens = block(self._prompted(tokens, layer))
         logits: torch.Tensor = self.mlp_head(self._pool(self.v.norm(tokens)))
@@ -151,14 +180,17 @@ class AudioTransformer(nn.Module):
     def _prompted(self, tokens: torch.Tensor, layer: int) -> torch.Tensor:
         if not self.prompt_tokens:
             return tokens
-        first = layer == 0
-        if first and self.config.prompts == "overwrite":
+        overwrite, first = self.config.prompts == "overwrite", layer == 0
+        if first and overwrite:
             return tokens  # the official code throws its first prompts away (defect D1)
+        start = OVERWRITTEN_FROM if overwrite else self.config.prefix
         prompt = self.prompt_embeddings[0] if first else self.deep_prompt_embeddings[layer - 1]
-        rest = tokens[:, PREFIX if first else PREFIX + self.prompt_tokens :]
-        return torch.cat([tokens[:, :PREFIX], prompt.expand(len(tokens), -1, -1), rest], dim=1)
+        replaced = len(prompt) if overwrite else self.prompt_tokens
+        rest = tokens[:, start if first else start + replaced :]
+        return torch.cat([tokens[:, :start], prompt.expand(len(tokens), -1, -1), rest], dim=1)
 
     def _pool(self, tokens: torch.Tensor) -> torch.Tensor:
+        prefix = self.config.prefix
         if self.config.pooling == "cls":
-            return tokens[:, :PREFIX].mean(dim=1)
-        return tokens[:, PREFIX + self.prompt_tokens :].mean(dim=1)  # prompts are never pooled
+            return tokens[:, :prefix].mean(dim=1)
+        return tokens[:, prefix + self.prompt_tokens :].mean(dim=1)  # prompts are never pooled

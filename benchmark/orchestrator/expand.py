@@ -10,6 +10,7 @@ from benchmark.data.registry import available, datasets, get_dataset
 from benchmark.errors import BenchmarkError, MissingInputError
 from benchmark.methods.contract import Composed
 from benchmark.methods.registry import resolve_methods
+from benchmark.models.weights import locate
 from benchmark.spec.backbone import BackboneChoice, resolve_backbones
 from benchmark.spec.grid import Grid
 from benchmark.spec.protocol import load_protocol, override
@@ -19,13 +20,23 @@ from benchmark.spec.request import DatasetChoice, TrialRequest
 
 @dataclass(frozen=True)
 class Expansion:
-    """The trials of a grid in its order, and what they need that is not there, one line each."""
+    """The trials of a grid in its order, what they need that is not there, one line each, and checkpoints by sha256."""
 
     requests: list[TrialRequest]
     missing_inputs: list[str]
+    checkpoints: dict[str, Path]
+
+    @property
+    def runnable(self) -> list[TrialRequest]:
+        """The trials whose data and checkpoint are there."""
+        return [
+            request
+            for request in self.requests
+            if request.dataset.manifest and (request.backbone.random_weights or request.backbone.sha256)
+        ]
 
 
-def expand(grid: Grid, data_root: Path) -> Expansion:
+def expand(grid: Grid, data_root: Path, checkpoint_folder: Path) -> Expansion:
     """Cross backbones, datasets, methods, folds and seeds; nothing is run and no audio is read.
 
     Raises:
@@ -33,10 +44,15 @@ def expand(grid: Grid, data_root: Path) -> Expansion:
     """
     protocol = override(load_protocol(grid.protocol), grid.switches, f"{grid.origin}: protocol")
     where = f"{grid.origin}: backbones"
-    backbones = [choice for text in grid.backbones for choice in resolve_backbones(text, where)]
+    checkpoints: dict[str, Path] = {}
+    missing: list[str] = []
+    backbones = [
+        _located(choice, checkpoint_folder, checkpoints, missing)
+        for text in grid.backbones
+        for choice in resolve_backbones(text, where)
+    ]
     methods = [method for text in grid.methods for method in resolve_methods(text, f"{grid.origin}: methods")]
     requests: dict[str, TrialRequest] = {}
-    missing: list[str] = []
     chosen = [(name, _manifest(name, grid, data_root, missing)) for name in _dataset_names(grid, data_root)]
     for backbone in backbones:
         for dataset, manifest in chosen:
@@ -54,7 +70,18 @@ def expand(grid: Grid, data_root: Path) -> Expansion:
                             protocol=protocol,
                         )
                         requests.setdefault(request.id, request)
-    return Expansion(list(requests.values()), missing)
+    return Expansion(list(requests.values()), missing, checkpoints)
+
+
+def _located(choice: BackboneChoice, folder: Path, checkpoints: dict[str, Path], missing: list[str]) -> BackboneChoice:
+    try:
+        found, path = locate(choice, folder)
+    except MissingInputError as error:
+        missing.append(str(error))
+        return choice
+    if path is not None and found.sha256 is not None:
+        checkpoints[found.sha256] = path
+    return found
 
 
 def _dataset_names(grid: Grid, data_root: Path) -> list[str]:
@@ -62,7 +89,7 @@ def _dataset_names(grid: Grid, data_root: Path) -> list[str]:
         return grid.datasets
     names = available(data_root)
     if not names:
-        folders = ", ".join(dataset.facts.folder for dataset in datasets().values())
+        folders = ", ".join(dataset.facts.folders[0] for dataset in datasets().values())
         raise MissingInputError(
             f"{grid.origin}: no dataset under {data_root} (looked for {folders}); name its folder with --data-root"
         )

@@ -26,6 +26,7 @@ class Options:
     """How to run; nothing here changes a result."""
 
     data_root: Path
+    checkpoints: dict[str, Path]
     address: str | None = None
     cpus: int | None = None
     cpus_per_trial: int | None = None
@@ -70,6 +71,7 @@ def run_trials(
             setting: dict[str, Any] = {
                 "results": store.folder,
                 "data_root": options.data_root.absolute(),
+                "checkpoints": options.checkpoints,
                 "threads": each.cpus,
                 "workers": each.cpus - 1 if each.gpus else 0,
                 "exclusive": options.exclusive or at_once == 1,

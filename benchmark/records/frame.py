@@ -74,7 +74,8 @@ def to_frame(records: Iterable[Record]) -> pd.DataFrame:
 def _epochs_over_folds(records: list[Record]) -> dict[tuple[str, int], int | None]:
     groups: dict[tuple[str, int], list[list[float]]] = {}
     for record in records:
-        if record.selection.scope == "folds" and record.status == "completed":
+        choosing = record.selection.folds is None or record.request.fold in record.selection.folds
+        if record.selection.scope == "folds" and record.status == "completed" and choosing:
             values = [_score(record, point) for point in range(len(record.curves))]
             known = [np.nan if value is None else value for value in values]
             groups.setdefault((record.request.cell, record.request.seed), []).append(known)

@@ -43,6 +43,7 @@ class Selection(Spec):
     split: str = Field(description="the split that is reported")
     metric: str
     epoch: int | None
+    folds: tuple[int, ...] | None = Field(default=None, description="folds that choose the epoch; null for all")
 
 
 class Parameters(Spec):
@@ -93,6 +94,8 @@ class Record(Spec):
         marks = []
         if self.request.backbone.random_weights:
             marks.append("random weights")
+        elif self.request.backbone.weights != "pretrained":
+            marks.append(f"weights of {self.request.backbone.weights.removeprefix('file:')}")
         if self.request.backbone.size != "base":
             marks.append(f"{self.request.backbone.size} backbone")
         if self.data.kind == "synthetic":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Literal
 
 from pydantic import Field, field_validator
@@ -21,6 +22,7 @@ class Shape(Spec):
     heads: int
 
 
+HEAD_WIDTH = 64
 SHAPES: dict[Size, Shape] = {
     "demo": Shape(width=64, depth=4, heads=2),
     "tiny": Shape(width=192, depth=12, heads=3),
@@ -34,7 +36,8 @@ class BackboneChoice(Spec):
 
     name: str
     size: Size
-    weights: str = Field(description="`random:SEED`")
+    weights: str = Field(description="`pretrained`, `random:SEED` or `file:NAME`")
+    sha256: str | None = Field(default=None, description="digest of the checkpoint; null until it is found")
     pretraining: Literal["supervised", "self-supervised"]
     grid: tuple[int, int] = Field(description="patches of the pre-training grid (frequency, time)")
     pooling: Literal["cls", "patches"] = Field(description="tokens that the pre-training supervised")
@@ -42,9 +45,9 @@ class BackboneChoice(Spec):
     @field_validator("weights")
     @classmethod
     def _weights_form(cls, value: str) -> str:
-        kind, _, seed = value.partition(":")
-        if kind != "random" or not seed.isdigit():
-            raise ValueError("expected random:SEED")
+        kind, _, rest = value.partition(":")
+        if value != "pretrained" and not (kind == "random" and rest.isdigit()) and not (kind == "file" and rest):
+            raise ValueError("expected pretrained, random:SEED or the path of a checkpoint")
         return value
 
     @property
@@ -74,14 +77,26 @@ class BackboneChoice(Spec):
         return {key: value for key, value in chosen.items() if declared_values.get(key) != value}
 
 
+class CheckpointSource(Spec):
+    """Where a declared checkpoint comes from."""
+
+    file: str = Field(description="its name in the checkpoint folder")
+    urls: list[str]
+    sha256: str | None = Field(description="null where its publisher tells none")
+    by_hand: str = Field(description="what to do when no address answers")
+
+
 class BackboneEntry(BackboneChoice):
     """A declared backbone: one YAML file in `benchmark/spec/backbones/`."""
+
+    checkpoints: dict[Size, CheckpointSource] = Field(default_factory=dict)
 
     label: str
     description: str
     source: str
 
 
+@functools.cache
 def load_backbone(name: str) -> BackboneEntry:
     """The declared entry of that name.
 
@@ -94,6 +109,8 @@ def load_backbone(name: str) -> BackboneEntry:
 
 def resolve_backbones(text: str, where: str) -> list[BackboneChoice]:
     """Parse `ast` or `ast[size=demo;weights=random:0]`; commas inside the brackets sweep.
+
+    A checkpoint of the user's own stands in the result as `file:PATH` until it is located.
 
     Raises:
         BenchmarkError: unknown name or option, led by `where`.
@@ -112,5 +129,14 @@ def resolve_backbones(text: str, where: str) -> list[BackboneChoice]:
         options = dict(ref.options)
         if extra := set(options) - {"size", "weights"}:
             raise BenchmarkError(f"{where}: {ref.name}: unknown option '{min(extra)}' (valid: size, weights)")
-        choices.append(validate(BackboneChoice, {**values, **options}, f"{where}: {text}"))
+        weights = str(options.get("weights", entry.weights))
+        if weights != "pretrained" and not weights.startswith("random:"):
+            options["weights"] = f"file:{weights}"
+        choice = validate(BackboneChoice, {**values, **options}, f"{where}: {text}")
+        if choice.weights == "pretrained" and choice.size not in entry.checkpoints:
+            raise BenchmarkError(
+                f"{where}: {text}: no pre-trained {ref.name} of size {choice.size} is published; "
+                "add weights=random:0 or weights=FILE"
+            )
+        choices.append(choice)
     return choices

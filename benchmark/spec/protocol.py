@@ -30,10 +30,21 @@ class Protocol(Spec):
         "D3",
         "tokens that a self-supervised backbone's head reads: cls and dist, or the mean over patch tokens",
     )
+    openmic_test: Literal["train_list", "test_list"] = _switch(
+        "D4", "clips that OpenMIC is tested on; the official script wrote the training clips into its test list"
+    )
+    openmic_labels: Literal["annotated", "relevance_masked"] = _switch(
+        "D5",
+        "annotated: every instrument that was asked about counts as present, all others as absent; "
+        "relevance_masked: present from relevance 0.5 on, and loss and precision over annotated instruments only",
+    )
     eval_logits: Literal["fp16_sigmoid", "float32"] = _switch(
         "D8",
         "fp16_sigmoid: the supervised backbone is scored on half-precision sigmoids, which tie confident clips; "
         "float32: on the logits",
+    )
+    us8k_epoch_folds: Literal["9", "10"] = _switch(
+        "D12", "folds of UrbanSound8K whose mean chooses the epoch: the official script leaves out the tenth"
     )
     selection: Literal["best_on_test", "last"] = _switch(
         "D13",
@@ -77,7 +88,7 @@ def override(protocol: Protocol, switches: dict[str, Any], where: str) -> Protoc
         BenchmarkError: unknown switch or value, led by `where`.
     """
     # YAML reads a bare yes or no as a truth value
-    words = {key: {True: "yes", False: "no"}.get(value, value) for key, value in switches.items()}
+    words = {key: {True: "yes", False: "no"}.get(value, str(value)) for key, value in switches.items()}
     changed = validate(Protocol, {**protocol.model_dump(), **words}, where)
     parts = [f"{key}={words[key]}" for key in sorted(words) if words[key] != getattr(protocol, key, None)]
     return changed.model_copy(update={"name": "+".join([protocol.name, *parts])})

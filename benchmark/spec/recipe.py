@@ -5,6 +5,7 @@ A recipe file is a list of layers, each with the source of its numbers and an op
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from benchmark.errors import BenchmarkError, closest
-from benchmark.spec.validation import SPEC_DIR, Spec, find, read_yaml, validate
+from benchmark.spec.validation import Spec, find, read_yaml, validate
 
 Tuning = Literal["full", "peft"]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -71,6 +72,7 @@ class Layer(Spec):
     source: str
     when: Condition = Condition()
     values: dict[str, Any]
+    open: str | None = Field(default=None, description="what the source leaves open, and what was chosen")
 
 
 class RecipeFile(Spec):
@@ -81,10 +83,16 @@ class RecipeFile(Spec):
 
 
 class Resolved(Spec):
-    """A recipe and, for every field, the source of its value."""
+    """A recipe and, for every field, the source of its value and what that leaves open."""
 
     recipe: Recipe
     sources: dict[str, str]
+    open: dict[str, str]
+
+
+@functools.cache
+def _layers(path: Path) -> list[Layer]:
+    return validate(RecipeFile, read_yaml(path), str(path)).layers
 
 
 def resolve_recipe(
@@ -111,15 +119,13 @@ def resolve_recipe(
     """
     path = file or find("recipes", dataset)
     context = {"backbone": backbone, "method": method, "tuning": tuning}
-    defaults = SPEC_DIR / "recipes" / "defaults.yaml"
     layers: list[tuple[Path | None, Layer]] = [
-        (place, layer)
-        for place in (defaults, path)
-        for layer in validate(RecipeFile, read_yaml(place), str(place)).layers
+        (place, layer) for place in (find("recipes", "defaults"), path) for layer in _layers(place)
     ]
     layers += [(None, layer) for layer in overrides]
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
+    remarks: dict[str, str] = {}
     for place, layer in layers:
         if not layer.when.holds(context):
             continue
@@ -129,6 +135,9 @@ def resolve_recipe(
                 raise BenchmarkError(f"{where}: recipe.{key}: unknown key{closest(key, Recipe.model_fields)}")
             values[key] = value
             sources[key] = layer.source
+            remarks.pop(key, None)
+            if layer.open:
+                remarks[key] = layer.open
     where = overrides[-1].source if overrides else str(path)
     recipe = validate(Recipe, values, f"{where}: recipe for {dataset}")
-    return Resolved(recipe=recipe, sources=sources)
+    return Resolved(recipe=recipe, sources=sources, open=remarks)

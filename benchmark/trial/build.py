@@ -9,6 +9,7 @@ import torch
 from benchmark.errors import BenchmarkError
 from benchmark.methods.registry import build_method
 from benchmark.models.build import build_backbone, init_head, model_config, unused_head_parameters
+from benchmark.models.checkpoint import Checkpoint
 from benchmark.models.transformer import AudioTransformer
 from benchmark.records.schema import Parameters
 from benchmark.spec.request import TrialRequest
@@ -17,27 +18,48 @@ from benchmark.trial.seeding import Seeds, seed_everything
 HEAD = "mlp_head."
 
 
-def build_model(request: TrialRequest, classes: int) -> tuple[AudioTransformer, Parameters]:
+def build_model(
+    request: TrialRequest, classes: int, checkpoint: Checkpoint | None = None
+) -> tuple[AudioTransformer, Parameters]:
     """Build the adapted model; everything but the head and what the method names is frozen.
+
+    Args:
+        request: backbone, method, recipe, protocol.
+        classes: outputs of the head.
+        checkpoint: the backbone's weights, None for random ones.
 
     Raises:
         BenchmarkError: the method cannot adapt this model, or names a parameter that does not exist.
     """
     seeds = Seeds(request)
     config = model_config(request.backbone, request.recipe, request.protocol, classes)
-    model = build_backbone(config, request.backbone, seeds.weights())
+    model = build_backbone(config, request.backbone, checkpoint=checkpoint, weights_seed=seeds.weights())
     init_head(model, seeds.head())
     own = {name for name, _ in model.named_parameters()}
     seed_everything(seeds.method())
-    try:
-        trainable = set(build_method(request.method).adapt(model))
-    except ValueError as error:
-        raise BenchmarkError(f"method '{request.method.variant}': {error}") from None
-    _freeze_others(model, trainable, request.method.variant)
+    _adapt(model, request)
     return model, _count(model, own, request)
 
 
-def _freeze_others(model: AudioTransformer, trainable: set[str], method: str) -> None:
+def count_parameters(request: TrialRequest, classes: int) -> Parameters:
+    """The counts of a trial's model, without making its tensors.
+
+    Raises:
+        BenchmarkError: as `build_model`.
+    """
+    with torch.device("meta"):
+        model = AudioTransformer(model_config(request.backbone, request.recipe, request.protocol, classes))
+        own = {name for name, _ in model.named_parameters()}
+        _adapt(model, request)
+    return _count(model, own, request)
+
+
+def freeze_others(model: AudioTransformer, trainable: set[str], method: str) -> None:
+    """Freeze every parameter but the head's and the named ones.
+
+    Raises:
+        BenchmarkError: a name that the model does not have.
+    """
     parameters = dict(model.named_parameters())
     if unknown := sorted(trainable - set(parameters)):
         near = difflib.get_close_matches(unknown[0], parameters, n=1)
@@ -45,6 +67,14 @@ def _freeze_others(model: AudioTransformer, trainable: set[str], method: str) ->
         raise BenchmarkError(f"method '{method}': adapt() names '{unknown[0]}', which the model does not have{hint}")
     for name, parameter in parameters.items():
         parameter.requires_grad_(name in trainable or name.startswith(HEAD))
+
+
+def _adapt(model: AudioTransformer, request: TrialRequest) -> None:
+    try:
+        trainable = set(build_method(request.method).adapt(model))
+    except ValueError as error:
+        raise BenchmarkError(f"method '{request.method.variant}': {error}") from None
+    freeze_others(model, trainable, request.method.variant)
 
 
 def _count(model: torch.nn.Module, own: set[str], request: TrialRequest) -> Parameters:

@@ -13,6 +13,7 @@ from benchmark.data.frontend import LOG_FLOOR, FrontEnd, filter_bank
 from benchmark.data.loader import Features
 from benchmark.errors import BenchmarkError
 from benchmark.records.schema import Data
+from benchmark.spec.protocol import Protocol
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.seeding import stream
 
@@ -40,9 +41,11 @@ def prepare(request: TrialRequest, manifest: Manifest) -> Inputs:
         raise BenchmarkError(f"{manifest.folder}: the data changed since this trial was planned; give the `run` again")
     recipe, facts = request.recipe, manifest.facts
     chosen = {
-        name: _limit([manifest.clips[i] for i in indices], recipe.limit_clips, facts.name)
+        name: _limit([_labelled(manifest.clips[i], request.protocol) for i in indices], recipe.limit_clips, facts.name)
         for name, indices in manifest.splits(request.fold).items()
     }
+    if facts.name == "openmic" and request.protocol.openmic_test == "train_list":
+        chosen["test"] = chosen["train"]
 
     front_end = FrontEnd(
         mels=recipe.mels,
@@ -67,6 +70,13 @@ def prepare(request: TrialRequest, manifest: Manifest) -> Inputs:
     )
     splits = {name: Features(manifest.folder, clips, len(facts.classes), front_end) for name, clips in chosen.items()}
     return Inputs(splits, data)
+
+
+def _labelled(clip: Clip, protocol: Protocol) -> Clip:
+    """Where only some classes were annotated: their relevance, or all of them as positives (defect D5)."""
+    if clip.observed is None or protocol.openmic_labels == "relevance_masked":
+        return clip
+    return dataclasses.replace(clip, labels=clip.observed, observed=None)
 
 
 def _limit(clips: list[Clip], limit: int | None, dataset: str) -> list[Clip]:

@@ -69,11 +69,14 @@ class Precision:
         return torch.autocast(self.device.type, dtype=torch.float16, enabled=self.half)
 
 
-def loss_of(logits: torch.Tensor, targets: torch.Tensor, kind: Literal["cross_entropy", "bce"]) -> torch.Tensor:
-    """Mean loss of (B, classes) logits against multi-hot, possibly mixed, targets."""
+def loss_of(
+    logits: torch.Tensor, targets: torch.Tensor, observed: torch.Tensor, kind: Literal["cross_entropy", "bce"]
+) -> torch.Tensor:
+    """Mean loss of (B, classes) logits against multi-hot, possibly mixed, targets; bce over what was observed."""
     if kind == "cross_entropy":
         return functional.cross_entropy(logits, targets.argmax(1))
-    return functional.binary_cross_entropy_with_logits(logits, targets)
+    losses = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    return (losses * observed).sum() / observed.sum()
 
 
 class Trainer:
@@ -105,10 +108,11 @@ class Trainer:
         self.model.train()
         total, clips = 0.0, 0
         with self.clock.measure("train"):
-            for features, targets in self.clock.waiting(batches):
+            for batch in self.clock.waiting(batches):
+                features, targets, observed = (tensor.to(self.clock.device, non_blocking=True) for tensor in batch)
                 self.schedule.before_step()
                 with self.precision.autocast():
-                    loss = loss_of(self.model(self._move(features)), self._move(targets), self.loss)
+                    loss = loss_of(self.model(features), targets, observed, self.loss)
                 self.optimizer.zero_grad(set_to_none=True)
                 torch.autograd.backward(self.scaler.scale(loss))
                 self.scaler.step(self.optimizer)
@@ -121,16 +125,14 @@ class Trainer:
         return total / clips
 
     def predict(self, batches: Iterable[Batch]) -> Batch:
-        """Logits and targets of all clips, (clips, classes) float32 on the CPU."""
+        """Logits, targets and observed classes of all clips, (clips, classes) float32 on the CPU."""
         self.model.eval()
-        outputs, truths = [], []
+        outputs, truths, seen = [], [], []
         with self.clock.measure("eval"), torch.inference_mode():
-            for features, targets in batches:
+            for features, targets, observed in batches:
                 with self.precision.autocast():
-                    logits = self.model(self._move(features))
+                    logits = self.model(features.to(self.clock.device, non_blocking=True))
                 outputs.append(logits.float().cpu())
                 truths.append(targets)
-        return torch.cat(outputs), torch.cat(truths)
-
-    def _move(self, tensor: torch.Tensor) -> torch.Tensor:
-        return tensor.to(self.clock.device, non_blocking=True)
+                seen.append(observed)
+        return torch.cat(outputs), torch.cat(truths), torch.cat(seen)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.stats import norm
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-Array = npt.NDArray[np.float32]
+Array = npt.NDArray[np.floating[Any]]
 
 
 def scores(logits: torch.Tensor, rule: Literal["fp16_sigmoid", "float32"]) -> Array:
@@ -24,31 +26,50 @@ def accuracy(ranked: Array, targets: Array) -> float:
     return float(np.mean(ranked.argmax(1) == targets.argmax(1)))
 
 
-def mean_average_precision(ranked: Array, targets: Array) -> float | None:
-    """Unweighted mean over the classes that have a positive clip."""
-    present = targets.any(0)
-    if not present.any():
-        return None
-    return float(average_precision_score(targets[:, present], ranked[:, present], average="macro"))
+def average_precisions(ranked: Array, targets: Array, observed: Array) -> list[float | None]:
+    """Average precision of every class over the clips observed for it; None where none of them is positive."""
+    return _by_class(average_precision_score, ranked, targets, observed, both=False)
 
 
-def mean_auc(ranked: Array, targets: Array) -> float | None:
-    """Unweighted mean over the classes that have both positive and negative clips."""
-    both = targets.any(0) & ~targets.all(0)
-    if not both.any():
-        return None
-    return float(roc_auc_score(targets[:, both], ranked[:, both], average="macro"))
+def aucs(ranked: Array, targets: Array, observed: Array) -> list[float | None]:
+    """Area under the ROC curve of every class; None where the observed clips are all positive or all negative."""
+    return _by_class(roc_auc_score, ranked, targets, observed, both=True)
+
+
+def class_mean(values: Sequence[float | None]) -> float | None:
+    """Unweighted mean over the classes that have a value (a class without positives counts in neither part)."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
+
+
+def d_prime(auc: float | None) -> float | None:
+    """Separation of two unit normals with that area under the curve; None at its ends, where it is infinite."""
+    return None if auc is None or auc in {0.0, 1.0} else float(np.sqrt(2) * norm.ppf(auc))
 
 
 def evaluate(
-    logits: torch.Tensor, targets: torch.Tensor, rule: Literal["fp16_sigmoid", "float32"]
+    logits: torch.Tensor, targets: torch.Tensor, observed: torch.Tensor, rule: Literal["fp16_sigmoid", "float32"]
 ) -> dict[str, float | None]:
-    """accuracy, map and mauc of (clips, classes) logits against multi-hot targets."""
-    ranked, truth = scores(logits, rule), targets.numpy()
+    """accuracy, map, mauc and d_prime of (clips, classes) logits against multi-hot targets."""
+    ranked, truth, seen = scores(logits, rule), targets.numpy(), observed.numpy()
     if not np.isfinite(ranked).all():
-        return {"accuracy": None, "map": None, "mauc": None}
+        return dict.fromkeys(("accuracy", "map", "mauc", "d_prime"))
+    mauc = class_mean(aucs(ranked, truth, seen))
     return {
         "accuracy": accuracy(ranked, truth),
-        "map": mean_average_precision(ranked, truth),
-        "mauc": mean_auc(ranked, truth),
+        "map": class_mean(average_precisions(ranked, truth, seen)),
+        "mauc": mauc,
+        "d_prime": d_prime(mauc),
     }
+
+
+def _by_class(
+    score: Callable[[Array, Array], float], ranked: Array, targets: Array, observed: Array, *, both: bool
+) -> list[float | None]:
+    values: list[float | None] = []
+    for column in range(targets.shape[1]):
+        rows = observed[:, column] > 0
+        truth = targets[rows, column]
+        possible = truth.any() and not (both and truth.all())
+        values.append(float(score(truth, ranked[rows, column])) if possible else None)
+    return values

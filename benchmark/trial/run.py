@@ -7,7 +7,7 @@ import math
 import resource
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +19,10 @@ import torch
 
 from benchmark.data.loader import TrainingOrder, evaluation_loader, training_loader
 from benchmark.data.registry import get_dataset
+from benchmark.errors import BenchmarkError
 from benchmark.methods.registry import source_file
+from benchmark.models.checkpoint import Checkpoint, read_checkpoint
+from benchmark.models.weights import digest
 from benchmark.records.environment import capture, fingerprint
 from benchmark.records.schema import Attempt, Epoch, Profile, Record
 from benchmark.records.store import ResultStore
@@ -39,12 +42,14 @@ Predictions = dict[str, npt.NDArray[Any]]
 class Setting:
     """Where and with what a trial runs; nothing here can change its result.
 
+    `checkpoints` are paths by sha256,
     `threads` for arithmetic, `workers` processes that load data, `exclusive` when nothing else uses the device,
     `fresh_process` when this process runs no other trial.
     """
 
     results: Path
     data_root: Path
+    checkpoints: Mapping[str, Path]
     device: str
     threads: int
     workers: int
@@ -115,7 +120,7 @@ def run_trial(request: TrialRequest, setting: Setting, report: Report) -> tuple[
         torch.cuda.reset_peak_memory_stats(device)
     facts = get_dataset(request.dataset.name).facts
     inputs = prepare(request, get_dataset(facts.name).manifest(setting.data_root))
-    model, parameters = build_model(request, inputs.data.classes)
+    model, parameters = build_model(request, inputs.data.classes, _checkpoint(request, setting))
     trainer = Trainer(model.to(device), request, device)
     trainer.clock.seconds["setup"] = time.perf_counter() - began
     course = _train(request, facts.metric, setting.workers, inputs, trainer, report)
@@ -145,13 +150,25 @@ def run_trial(request: TrialRequest, setting: Setting, report: Report) -> tuple[
     return record, _predictions(inputs, course, kept_epochs(selection, len(course.curves)))
 
 
+def _checkpoint(request: TrialRequest, setting: Setting) -> Checkpoint | None:
+    """Read the weights, after making sure that they are those of the request."""
+    backbone = request.backbone
+    if backbone.random_weights:
+        return None
+    path = setting.checkpoints.get(backbone.sha256 or "")
+    if path is None or digest(path) != backbone.sha256:
+        raise BenchmarkError(f"{backbone.variant}: its checkpoint changed since this trial was planned; run again")
+    return read_checkpoint(path)
+
+
 @dataclass
 class Course:
-    """What the epochs of a trial left: curves, logits of every epoch and targets of every evaluated split."""
+    """What the epochs left: curves, and by evaluated split the logits of every epoch, targets, observed classes."""
 
     curves: list[Epoch] = field(default_factory=list)
     logits: dict[str, list[torch.Tensor]] = field(default_factory=dict)
     targets: dict[str, torch.Tensor] = field(default_factory=dict)
+    observed: dict[str, torch.Tensor] = field(default_factory=dict)
 
 
 def _train(
@@ -178,9 +195,9 @@ def _train(
         loss = trainer.train(batches)
         results = {}
         for name, loader in held_out.items():
-            logits, course.targets[name] = trainer.predict(loader)
+            logits, course.targets[name], course.observed[name] = trainer.predict(loader)
             course.logits[name].append(logits)
-            results[name] = evaluate(logits, course.targets[name], ranking)
+            results[name] = evaluate(logits, course.targets[name], course.observed[name], ranking)
         finite = math.isfinite(loss)
         course.curves.append(
             Epoch(
@@ -203,6 +220,7 @@ def _predictions(inputs: Inputs, course: Course, epochs: list[int]) -> Predictio
     for name, features in inputs.evaluation.items():
         kept[f"clips_{name}"] = np.array([clip.path for clip in features.clips])
         kept[f"targets_{name}"] = course.targets[name].numpy()
+        kept[f"observed_{name}"] = course.observed[name].numpy()
         kept[f"logits_{name}"] = torch.stack([course.logits[name][epoch - 1] for epoch in epochs]).numpy()
     return kept
 

@@ -21,8 +21,14 @@ def choose(request: TrialRequest, facts: DatasetFacts, curves: list[Epoch], *, d
     if not over_folds and not diverged:
         split = "validation" if rule == "best_on_validation" else "test"
         epoch = len(curves) if rule == "last" else best_epoch([point.splits[split][facts.metric] for point in curves])
+    nine = facts.name == "urbansound8k" and request.protocol.us8k_epoch_folds == "9"
     return Selection(
-        rule=rule, scope="folds" if over_folds else "trial", split="test", metric=facts.metric, epoch=epoch
+        rule=rule,
+        scope="folds" if over_folds else "trial",
+        split="test",
+        metric=facts.metric,
+        epoch=epoch,
+        folds=facts.folds[:9] if over_folds and nine else None,
     )
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from benchmark.data.clips import Clip
 from benchmark.data.facts import DatasetFacts
-from benchmark.data.registry import Dataset
+from benchmark.data.registry import Synthesizable
 from benchmark.data.synthetic import texture, write_wav
+from benchmark.data.tables import file_size, one_of, read_rows
 from benchmark.errors import BenchmarkError
 
 CLASSES = [
@@ -69,14 +70,14 @@ RATE = 44_100
 SECONDS = 5
 
 
-class Esc50(Dataset):
+class Esc50(Synthesizable):
     """`ESC-50-master/{audio,meta/esc50.csv}`; any subset of the official rows is legal and counts as partial."""
 
     facts = DatasetFacts(
         name="esc50",
         label="ESC-50",
         description="2000 environmental recordings of 5 s in 50 classes, 5 predefined folds",
-        folder="ESC-50-master",
+        folders=("ESC-50-master",),
         classes=tuple(CLASSES),
         clips=2000,
         seconds=SECONDS,
@@ -90,42 +91,23 @@ class Esc50(Dataset):
 
     def read(self, folder: Path) -> list[Clip]:
         """One clip a row of `meta/esc50.csv`; see `Dataset.read`."""
-        table = folder / "meta" / "esc50.csv"
-        try:
-            with table.open(newline="", encoding="utf-8") as handle:
-                reader = csv.DictReader(handle)
-                missing = set(COLUMNS) - set(reader.fieldnames or ())
-                if missing:
-                    raise BenchmarkError(f"{table}: column '{min(missing)}' is missing")
-                return self._clips(folder, table, reader)
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise BenchmarkError(f"{table}: cannot be read: {error}") from None
-
-    def _clips(self, folder: Path, table: Path, reader: csv.DictReader[str]) -> list[Clip]:
         clips: dict[str, Clip] = {}
-        for row in reader:
-            line = f"{table}, line {reader.line_num}"
-            name, fold, target = row["filename"], row["fold"], row["target"]
-            if fold not in map(str, FOLDS):
-                raise BenchmarkError(f"{line}: fold '{fold}' is not one of {FOLDS[0]}..{FOLDS[-1]}")
-            if not (target or "").isdigit() or int(target) >= len(CLASSES):
-                raise BenchmarkError(f"{line}: target '{target}' is not one of 0..{len(CLASSES) - 1}")
-            if row["category"] != CLASSES[int(target)]:
-                raise BenchmarkError(f"{line}: target {target} is '{CLASSES[int(target)]}', not '{row['category']}'")
+        for place, row in read_rows(folder / "meta" / "esc50.csv", COLUMNS):
+            name = row["filename"]
+            fold = one_of(place, "fold", row["fold"], range(1, 6))
+            target = one_of(place, "target", row["target"], range(len(CLASSES)))
+            if row["category"] != CLASSES[target]:
+                raise BenchmarkError(f"{place}: target {target} is '{CLASSES[target]}', not '{row['category']}'")
             if not name or Path(name).name != name:
-                raise BenchmarkError(f"{line}: '{name}' is not a file name")
+                raise BenchmarkError(f"{place}: '{name}' is not a file name")
             if name in clips:
-                raise BenchmarkError(f"{line}: {name} is listed twice")
-            path = folder / "audio" / name
-            try:
-                size = path.stat().st_size
-            except OSError:
-                raise BenchmarkError(f"{path}: is listed in {table} but is not there; get the whole dataset") from None
-            clips[name] = Clip(f"audio/{name}", size, (int(target),), fold=int(fold))
+                raise BenchmarkError(f"{place}: {name} is listed twice")
+            size = file_size(folder / "audio" / name, place)
+            clips[name] = Clip(f"audio/{name}", size, (target,), fold=fold)
         return [clips[name] for name in sorted(clips)]
 
     def write_synthetic(self, folder: Path, *, classes: int, clips_per_class: int, seed: int) -> None:
-        """`clips_per_class` clips a class and fold; see `Dataset.write_synthetic`."""
+        """`clips_per_class` clips a class and fold; see `Synthesizable.write_synthetic`."""
         if classes > len(CLASSES):
             raise BenchmarkError(f"{self.facts.label} has {len(CLASSES)} classes, {classes} were asked for")
         rows = []

@@ -1,0 +1,33 @@
+"""AAT-S: spatial adapters alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from benchmark.methods import Method, register
+
+if TYPE_CHECKING:
+    from benchmark.models.transformer import AudioTransformer
+
+
+@register("aat_s", label="AAT-S", source="AAT@dc406ad src/models/ast_models.py, --finetune spatial; not in the paper")
+@dataclass(frozen=True, kw_only=True)
+class AATS(Method):
+    """The spatial half of AAT-MS: an adapter with skip on every attention output, before the residual addition.
+
+    `bottleneck` is the adapters' hidden width: below 1 as a share of the model's width, from 1 on in units.
+    """
+
+    bottleneck: Annotated[float, Field(gt=0)] = 0.25
+
+    def adapt(self, model: AudioTransformer) -> Iterable[str]:
+        """Insert the adapters and name their parameters."""
+        from benchmark.models.adapter import Adapter  # not above: listing methods must not import torch
+
+        for index in range(len(model.blocks)):
+            adapter = Adapter(model.width, self.bottleneck, skip=True)
+            yield from model.insert("attn_out", index, "s_adapter", adapter)

@@ -1,0 +1,69 @@
+"""Reading of metadata files, with errors that name file and line."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from benchmark.errors import BenchmarkError
+
+
+def read_rows(table: Path, columns: Sequence[str], *, header: bool = True) -> Iterator[tuple[str, dict[str, str]]]:
+    """Rows of a CSV file by column, each with its place (`FILE, line N`) for messages.
+
+    Args:
+        table: the file.
+        columns: needed ones; all there are, in order, where the file has no header.
+        header: whether the first line names the columns.
+
+    Raises:
+        BenchmarkError: unreadable, or a column or value is missing.
+    """
+    try:
+        with table.open(newline="", encoding="utf-8") as handle:
+            reader = csv.DictReader(handle, fieldnames=None if header else list(columns))
+            if missing := set(columns) - set(reader.fieldnames or ()):
+                raise BenchmarkError(f"{table}: column '{min(missing)}' is missing")
+            for row in reader:
+                place = f"{table}, line {reader.line_num}"
+                if any(row[column] is None for column in columns):
+                    raise BenchmarkError(f"{place}: has too few values")
+                yield place, row
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise BenchmarkError(f"{table}: cannot be read: {error}") from None
+
+
+def read_lines(path: Path) -> list[str]:
+    """Lines of a text file that are not empty.
+
+    Raises:
+        BenchmarkError: unreadable.
+    """
+    try:
+        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise BenchmarkError(f"{path}: cannot be read: {error}") from None
+
+
+def one_of(place: str, column: str, value: str, numbers: range) -> int:
+    """A whole number within a range.
+
+    Raises:
+        BenchmarkError: it is not.
+    """
+    if not value.isdigit() or int(value) not in numbers:
+        raise BenchmarkError(f"{place}: {column} '{value}' is not one of {numbers[0]}..{numbers[-1]}")
+    return int(value)
+
+
+def file_size(path: Path, place: str) -> int:
+    """Size in bytes of a file that the metadata lists.
+
+    Raises:
+        BenchmarkError: it is not there.
+    """
+    try:
+        return path.stat().st_size
+    except OSError:
+        raise BenchmarkError(f"{place}: {path} is not there; get the whole dataset") from None

@@ -1,0 +1,154 @@
+"""Pre-trained weights from every format that AST and SSAST are published in (SPEC section 3)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+
+from benchmark.errors import BenchmarkError
+from benchmark.models.layouts import LAYOUTS, OWN_KEY, backbone_tensors
+from benchmark.models.weights import checkpoint_files
+from benchmark.spec.backbone import Shape
+
+Tensors = dict[str, torch.Tensor]
+LISTED = 12
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A backbone's weights under the official names (`v.*`), whatever the file called them.
+
+    `grid` is the pre-training grid (frequency, time); `head` are the tensors of a trained head, if the file has one;
+    `dropped` are names that fine-tuning has no use for.
+    """
+
+    layout: str
+    shape: Shape
+    distilled: bool
+    grid: tuple[int, int]
+    norm_eps: float
+    head_norm_eps: float
+    tensors: Tensors
+    head: Tensors
+    dropped: tuple[str, ...]
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read a file, or a Hugging Face folder; the format is recognised by the names of the tensors.
+
+    A `config.json` beside a Hugging Face file is honoured. Nothing in the file is executed.
+
+    Raises:
+        BenchmarkError: not a checkpoint, of no known format, or with missing, extra or misshapen tensors.
+    """
+    file, config = checkpoint_files(path)
+    try:
+        settings = json.loads(config.read_text()) if config else {}
+        if file.suffix == ".safetensors":
+            with safetensors.safe_open(file, framework="pt") as handle:
+                metadata = handle.metadata() or {}
+            tensors = safetensors.torch.load_file(file)
+        else:
+            metadata, tensors = {}, torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises a dozen kinds for damaged files
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BenchmarkError(f"{file}: cannot be read as a checkpoint: {reason}") from None
+    return interpret(tensors, f"{file}", settings=settings, metadata=metadata)
+
+
+def interpret(
+    content: object, where: str, *, settings: Mapping[str, Any] | None = None, metadata: Mapping[str, str] | None = None
+) -> Checkpoint:
+    """Recognise and check tensors; see `read_checkpoint`.
+
+    Args:
+        content: what the file held.
+        where: leads messages.
+        settings: a Hugging Face `config.json`.
+        metadata: of a safetensors file.
+    """
+    if not isinstance(content, Mapping) or not all(isinstance(value, torch.Tensor) for value in content.values()):
+        raise BenchmarkError(f"{where}: is no plain dictionary of tensors")
+    tensors: Tensors = {str(name).removeprefix("module."): value for name, value in content.items()}
+    layout = next((layout for layout in LAYOUTS if layout.matches(tensors, metadata or {})), None)
+    if layout is None:
+        known = ", ".join(layout.name for layout in LAYOUTS)
+        raise BenchmarkError(f"{where}: no known format ({known}); its tensors begin {', '.join(sorted(tensors)[:3])}")
+    tensors = layout.rename(tensors, where)
+    proj = tensors.get("v.patch_embed.proj.weight")
+    if proj is None or proj.dim() != 4:
+        raise BenchmarkError(f"{where}: {layout.name}: the patch projection is missing")
+    _require_square_patches(proj, where)
+    found = layout.geometry(tensors, settings or {}, metadata or {}, where)
+    expected = backbone_tensors(found.shape, found.distilled, found.grid)
+    _check(tensors, {**expected, **layout.extras(found, tensors)}, f"{where}: {layout.name}")
+    head = {name: tensor.float() for name, tensor in tensors.items() if name.startswith("mlp_head.")}
+    return Checkpoint(
+        layout=layout.name,
+        shape=found.shape,
+        distilled=found.distilled,
+        grid=found.grid,
+        norm_eps=found.norm_eps,
+        head_norm_eps=found.head_norm_eps,
+        tensors={name: tensors[name].float() for name in expected},
+        head=head,
+        dropped=tuple(sorted(set(tensors) - set(expected) - set(head))),
+    )
+
+
+def save_checkpoint(checkpoint: Checkpoint, path: Path, *, half: bool) -> None:
+    """Write the backbone in this suite's own format: safetensors, the geometry in the metadata.
+
+    Raises:
+        BenchmarkError: the file cannot be written.
+    """
+    geometry = {
+        **checkpoint.shape.model_dump(),
+        "distilled": checkpoint.distilled,
+        "grid": checkpoint.grid,
+        "norm_eps": checkpoint.norm_eps,
+        "head_norm_eps": checkpoint.head_norm_eps,
+    }
+    dtype = torch.float16 if half else torch.float32
+    tensors = {
+        name: tensor.to(dtype).contiguous() for name, tensor in {**checkpoint.tensors, **checkpoint.head}.items()
+    }
+    draft = path.with_name(f".{path.name}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        safetensors.torch.save_file(tensors, draft, metadata={OWN_KEY: json.dumps(geometry, sort_keys=True)})
+        draft.replace(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise BenchmarkError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
+def _require_square_patches(proj: torch.Tensor, where: str) -> None:
+    height, width = proj.shape[2:]
+    if (height, width) == (16, 16):
+        return
+    kind = "frame-based SSAST" if height > width else "a Transformer"
+    raise BenchmarkError(
+        f"{where}: {kind} with patches of {height} mel bands x {width} frames; this suite's backbones have 16x16 "
+        "patches: use a patch-based checkpoint such as SSAST-Base-Patch-400.pth"
+    )
+
+
+def _check(tensors: Tensors, expected: Mapping[str, tuple[int, ...]], where: str) -> None:
+    problems = [f"missing {name}" for name in expected if name not in tensors]
+    problems += [f"extra {name}" for name in tensors if name not in expected]
+    problems += [
+        f"{name} is {tuple(tensors[name].shape)} instead of {shape}"
+        for name, shape in expected.items()
+        if name in tensors and tuple(tensors[name].shape) != shape
+    ]
+    if problems:
+        more = f" and {len(problems) - LISTED} more" if len(problems) > LISTED else ""
+        raise BenchmarkError(f"{where}: {', '.join(problems[:LISTED])}{more}")

@@ -1,0 +1,1 @@
+"""Work beside running grids: parity with the official implementations, parameter counts, downloads."""

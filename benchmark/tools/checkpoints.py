@@ -1,0 +1,112 @@
+"""What a user does with checkpoint files: look, check, convert, fetch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from benchmark.errors import BenchmarkError
+from benchmark.models.build import build_backbone
+from benchmark.models.checkpoint import Checkpoint, read_checkpoint
+from benchmark.models.transformer import ModelConfig
+from benchmark.models.weights import checkpoint_files, digest
+from benchmark.spec.backbone import SHAPES, BackboneChoice, CheckpointSource, load_backbone
+from benchmark.tools.download import DownloadFailedError, fetch
+
+CHECK_FRAMES = (128, 1024)
+
+
+def describe(path: Path) -> dict[str, Any]:
+    """Format, size, geometry and digest of a checkpoint.
+
+    Raises:
+        BenchmarkError: it cannot be read, or is refused.
+    """
+    checkpoint = read_checkpoint(path)
+    file, config = checkpoint_files(path)
+    head = checkpoint.head.get("mlp_head.1.weight")
+    return {
+        "path": str(path),
+        "format": checkpoint.layout,
+        "sha256": digest(path),
+        "bytes": file.stat().st_size,
+        "config": str(config) if config else None,
+        "size": size_name(checkpoint),
+        "width": checkpoint.shape.width,
+        "blocks": checkpoint.shape.depth,
+        "heads": checkpoint.shape.heads,
+        "class_tokens": 2 if checkpoint.distilled else 1,
+        "grid": {"frequency": checkpoint.grid[0], "time": checkpoint.grid[1]},
+        "norm_eps": {"blocks": checkpoint.norm_eps, "head": checkpoint.head_norm_eps},
+        "backbone_parameters": sum(tensor.numel() for tensor in checkpoint.tensors.values()),
+        "head_classes": None if head is None else head.shape[0],
+        "not_used": list(checkpoint.dropped),
+    }
+
+
+def verify(path: Path, source: CheckpointSource | None) -> str:
+    """Check that a checkpoint is whole: hash where one is published, finite tensors, a forward pass.
+
+    Returns:
+        What was found, in one line.
+
+    Raises:
+        BenchmarkError: says what is wrong.
+    """
+    found = digest(path)
+    if source is not None and source.sha256 is not None and found != source.sha256:
+        raise BenchmarkError(f"{path}: sha256 {found} instead of {source.sha256}; fetch it again")
+    checkpoint = read_checkpoint(path)
+    broken = [name for name, tensor in checkpoint.tensors.items() if not torch.isfinite(tensor).all()]
+    if broken:
+        raise BenchmarkError(f"{path}: not finite: {', '.join(broken[:5])}")
+    for frames in CHECK_FRAMES:
+        logits = _model(checkpoint, frames)(torch.zeros(1, frames, 128))
+        if not torch.isfinite(logits).all():
+            raise BenchmarkError(f"{path}: the model's output on {frames} frames is not finite")
+    hashed = "sha256 as published" if source is not None and source.sha256 else "no published sha256 to compare with"
+    return f"{path}: {checkpoint.layout}, {size_name(checkpoint) or 'own size'}, whole; {hashed}: {found}"
+
+
+def fetch_backbone(choice: BackboneChoice, folder: Path, console: Console) -> Path:
+    """Download a declared checkpoint into the checkpoint folder and check that it can be read.
+
+    Raises:
+        BenchmarkError: it cannot be had from here; says what to do by hand.
+    """
+    source = load_backbone(choice.name).checkpoints[choice.size]
+    target = folder / source.file
+    try:
+        fetch(source.urls, target, source.sha256, console)
+    except DownloadFailedError as error:
+        raise BenchmarkError(f"{error}; by hand: {source.by_hand}, and put it at {target}") from None
+    try:
+        read_checkpoint(target)
+    except BenchmarkError as error:
+        target.unlink()  # a dead link may answer with a page
+        raise BenchmarkError(f"what came from {source.urls[0]} is no checkpoint ({error}); {source.by_hand}") from None
+    return target
+
+
+def size_name(checkpoint: Checkpoint) -> str | None:
+    """The size that has this shape, if one has."""
+    return next((name for name, shape in SHAPES.items() if shape == checkpoint.shape), None)
+
+
+def _model(checkpoint: Checkpoint, frames: int) -> torch.nn.Module:
+    config = ModelConfig(shape=checkpoint.shape, mels=128, frames=frames, stride=(10, 10), classes=1)
+    name = size_name(checkpoint)
+    if name is None:
+        raise BenchmarkError(f"no size of this suite has {checkpoint.shape}")
+    choice = BackboneChoice(
+        name="checkpoint",
+        size=name,
+        weights="pretrained",
+        pretraining="supervised",
+        grid=checkpoint.grid,
+        pooling="cls",
+    )
+    return build_backbone(config, choice, checkpoint=checkpoint, weights_seed=0).eval()

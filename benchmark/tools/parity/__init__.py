@@ -1,0 +1,1 @@
+"""Holds this suite against numbers that the official implementations computed (golden files)."""

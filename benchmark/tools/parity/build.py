@@ -1,0 +1,143 @@
+"""Models for golden cases: weights and inputs from the file's rules, architecture from the reference's constructor."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmark.errors import BenchmarkError
+from benchmark.methods.registry import resolve_methods
+from benchmark.models.build import build_backbone
+from benchmark.models.checkpoint import Checkpoint, interpret
+from benchmark.models.transformer import AudioTransformer, ModelConfig
+from benchmark.spec.backbone import HEAD_WIDTH, SHAPES, BackboneChoice, Shape
+from benchmark.tools.parity.case import Content
+from benchmark.trial.build import freeze_others
+
+ADAPTERS = {"head", "partial", "prompt", "mlp", "spatial"}
+REFERENCE_PROMPTS = 12
+INPUT_SIZES = {"p_input_fdim": 128, "p_input_tdim": 1024}
+RULE_SCALE = np.float32(0.02)
+
+
+def build_case(case: Content, content: Content) -> AudioTransformer:
+    """The model of a model or train case, in float32, with what trains marked.
+
+    Raises:
+        BenchmarkError: a family, size or adapter that this suite does not know.
+    """
+    family = case["family"]
+    if family == "hf_ast":
+        return _hugging_face(case, content)
+    if family not in {"official_ast", "official_ssast", "aat_ast", "aat_ssast"}:
+        raise BenchmarkError(f"unknown family '{family}'")
+    ctor = case["ctor"]
+    adapters = ctor.get("adapter", [])
+    shape = _shape(ctor["model_size"])
+    mean_of_patches = case.get("task") == "ft_avgtok"
+    config = ModelConfig(
+        shape=shape,
+        mels=ctor["input_fdim"],
+        frames=ctor["input_tdim"],
+        stride=(ctor["fstride"], ctor["tstride"]),
+        classes=ctor["label_dim"],
+        pooling="patches" if mean_of_patches else "cls",
+        distilled=not ctor["model_size"].endswith("_nokd"),
+    )
+    checkpoint = _checkpoint(case["checkpoint"], content) if case.get("checkpoint") else None
+    model = _with_weights(config, checkpoint)
+    # without AudioSet weights the official AST makes as many deep prompts as there are patches in time (defect D9)
+    scratch = family == "aat_ast" and not ctor["audioset_pretrain"]
+    trainable = _adapt(model, adapters, config.grid[1] if scratch else REFERENCE_PROMPTS)
+    freeze_others(model, set(trainable), "+".join(adapters) or "full")
+    fill_by_rule(model, fresh_only=checkpoint is not None)
+    if mean_of_patches:
+        model.prompt_tokens = 0  # the official pooling over patches leaves prompts unused (defect D3)
+    return model
+
+
+def by_rule(name: str, shape: tuple[int, ...]) -> torch.Tensor:
+    """The golden rule for weights: a normal draw seeded by the name, LayerNorm gains around one."""
+    values = np.random.RandomState(zlib.crc32(name.encode())).standard_normal(shape).astype("float32") * RULE_SCALE
+    return torch.from_numpy(1 + values if len(shape) == 1 and name.endswith(".weight") else values)
+
+
+def inputs(seed: int, batch: int, frames: int, mels: int) -> torch.Tensor:
+    """The golden rule for inputs, (batch, frames, mels)."""
+    return torch.from_numpy(np.random.RandomState(seed).standard_normal((batch, frames, mels)).astype("float32"))
+
+
+def fill_by_rule(model: AudioTransformer, *, fresh_only: bool) -> None:
+    """Set parameters by the rule: all of them, or those that no checkpoint holds."""
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if not fresh_only or re.search("mlp_head|adapter|prompt", name):
+                parameter.copy_(by_rule(name, tuple(parameter.shape)))
+
+
+def _adapt(model: AudioTransformer, adapters: list[str], deep_prompts: int) -> list[str]:
+    """Apply a list of the official `--finetune` option through this suite's methods; returns what trains."""
+    if unknown := set(adapters) - ADAPTERS:
+        raise BenchmarkError(f"unknown adapter '{min(unknown)}' (known: {', '.join(sorted(ADAPTERS))})")
+    if not adapters:
+        return [name for name, _ in model.named_parameters()]
+    chosen = ["partial"] if "partial" in adapters else []
+    both = {"mlp", "spatial"} <= set(adapters)
+    chosen += (
+        ["aat_ms"] if both else [{"mlp": "aat_m", "spatial": "aat_s"}[a] for a in adapters if a in {"mlp", "spatial"}]
+    )
+    [method] = resolve_methods("+".join(chosen) or "linear", "parity")
+    names = list(method.adapt(model))
+    return names + (model.add_prompts(REFERENCE_PROMPTS, deep_prompts) if "prompt" in adapters else [])
+
+
+def _with_weights(config: ModelConfig, checkpoint: Checkpoint | None) -> AudioTransformer:
+    if checkpoint is None:
+        return AudioTransformer(config)
+    size = next((name for name, shape in SHAPES.items() if shape == checkpoint.shape), None)
+    if size is None:
+        raise BenchmarkError(f"no size has {checkpoint.shape}")
+    backbone = BackboneChoice(
+        name="golden", size=size, weights="pretrained", pretraining="supervised", grid=checkpoint.grid, pooling="cls"
+    )
+    return build_backbone(config, backbone, checkpoint=checkpoint, weights_seed=0)
+
+
+def _checkpoint(name: str, content: Content) -> Checkpoint:
+    """The official checkpoint of the file's layout, filled by the rule, through the ordinary reader."""
+    layout = content["checkpoints"][name]
+    sizes = {f"p_{key}": value for key, value in layout.get("ctor", {}).items() if f"p_{key}" in INPUT_SIZES}
+    tensors = {}
+    for key, shape, *_ in layout["keys"]:
+        bare = key.removeprefix("module.")
+        integer = {**INPUT_SIZES, **sizes}.get(bare)
+        tensors[key] = by_rule(bare, tuple(shape)) if integer is None else torch.tensor(integer)
+    return interpret(tensors, f"checkpoint {name}")
+
+
+def _hugging_face(case: Content, content: Content) -> AudioTransformer:
+    ctor: dict[str, Any] = {"layer_norm_eps": 1e-12, "num_labels": 2, **case["ctor"]}  # transformers' defaults
+    tensors = {name: by_rule(name, tuple(shape)) for name, shape in content["param_lists"][case["params"]]}
+    checkpoint = interpret(tensors, "Hugging Face case", settings=ctor)
+    config = ModelConfig(
+        shape=checkpoint.shape,
+        mels=ctor.get("num_mel_bins", 128),
+        frames=ctor.get("max_length", 1024),
+        stride=(ctor.get("frequency_stride", 10), ctor.get("time_stride", 10)),
+        classes=checkpoint.head["mlp_head.1.weight"].shape[0],
+    )
+    model = _with_weights(config, checkpoint)
+    model.mlp_head.load_state_dict({key.removeprefix("mlp_head."): value for key, value in checkpoint.head.items()})
+    return model
+
+
+def _shape(size: str) -> Shape:
+    """`base384`, `tiny224`, `small`, `base_nokd`: the official names of the sizes."""
+    match = re.fullmatch(r"(tiny|small|base)(?:224|384|_nokd)?", size)
+    if match is None:
+        raise BenchmarkError(f"unknown model size '{size}' (heads are {HEAD_WIDTH} wide in all that are known)")
+    return SHAPES[match[1]]  # type: ignore[index]  # one of the sizes by the pattern

@@ -1,0 +1,143 @@
+"""The front end and the reference's seeded data pipeline."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from benchmark.data.augmentation import MAX_ROLL, MIXUP_BETA, Draws
+from benchmark.data.frontend import LOG_FLOOR, FrontEnd, add_noise, filter_bank, mix, pad_or_cut, remove_mean
+from benchmark.errors import BenchmarkError
+from benchmark.tools.parity.case import Content, Outcome, beyond, gap
+
+TOLERANCE = 1e-4
+RATE = 16_000
+DEFAULTS = {"mean": -6.6268077, "std": 5.358466, "mixup": 0.0, "noise": False}
+PARTS = {"how_to_make_the_waveforms", "fbank", "dataset_pipeline_with_fixed_rng", "facts"}
+
+
+def frontend_outcomes(content: Content) -> Iterator[Outcome]:
+    """Every case of the `frontend` part."""
+    for key in sorted(set(content) - PARTS):
+        yield Outcome("front end", key, None, None, (f"unknown kind of case '{key}'",))
+    for case in content.get("fbank", []):
+        yield _filter_bank(case)
+    for case in content.get("dataset_pipeline_with_fixed_rng", []):
+        yield _pipeline(case)
+    if "facts" in content:
+        yield _facts(content["facts"])
+
+
+def waveform(seed: int, samples: int) -> torch.Tensor:
+    """The golden rule for recordings: two tones in noise as 16-bit samples, decoded, mean-free."""
+    r, t = np.random.RandomState(seed), np.arange(samples) / RATE
+    x = 0.1 * r.standard_normal(samples) + 0.3 * np.sin(2 * np.pi * 440 * t)
+    x = np.clip(x + 0.2 * np.sin(2 * np.pi * 3100 * t + 1) + 0.01, -1, 1)
+    pcm = np.round(x * 32767).astype(np.int16)
+    return remove_mean(torch.from_numpy((pcm / 32768).astype(np.float32)))
+
+
+def _filter_bank(case: Content) -> Outcome:
+    wave = waveform(case["seed"], case["samples"])
+    bank = pad_or_cut(filter_bank(wave, 128), case["target_length"], 0.0)
+    error, problems = _summary_gap(bank, case["unnormalised"])
+    for key, expected in case.items():
+        if match := re.fullmatch(r"normalised_mean(-?[\d.]+)_std([\d.]+)", key):
+            front_end = _front_end({"T": case["target_length"], "mean": float(match[1]), "std": float(match[2])})
+            normalised, more = _summary_gap(front_end(wave), expected)
+            error, problems = max(error, normalised), problems + more
+    return Outcome("filter bank", f"{case['wav']} {case['samples']} samples", None, error, tuple(problems))
+
+
+def _pipeline(case: Content) -> Outcome:
+    """Items in the reference's order of random calls; its draws go into this suite's front end."""
+    conf = {**DEFAULTS, **case["conf"]}
+    front_end, files = _front_end(conf), list(case["dataset_files"].values())
+    seeds = {int(seed) for seed in re.findall(r"seed\((\d+)\)", case["seeds"])}
+    if len(seeds) != 1:
+        raise BenchmarkError(f"seeds '{case['seeds']}': expected one seed for all generators")
+    seed = seeds.pop()
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    worst, problems = 0.0, []
+    for item in case["items"]:
+        features, target = _item(files, item["index"], conf, front_end)
+        error, found = _summary_gap(features, item["fbank"])
+        label = gap(target, item["label"])
+        worst = max(worst, error)
+        problems += [f"item {item['index']}: {text}" for text in [*found, *beyond("label", label, 1e-6)]]
+    return Outcome("pipeline", case["name"], None, worst, tuple(problems))
+
+
+def _item(files: list[Content], index: int, conf: Content, front_end: FrontEnd) -> tuple[torch.Tensor, np.ndarray]:
+    file = files[index]
+    wave, target = waveform(file["seed"], file["samples"]), np.zeros(len(files))
+    target[file["label_index"]] = 1.0
+    if random.random() < conf["mixup"]:
+        other = files[random.randint(0, len(files) - 1)]
+        weight = np.random.beta(MIXUP_BETA, MIXUP_BETA)
+        wave = mix(wave, waveform(other["seed"], other["samples"]), weight)
+        target *= weight
+        target[other["label_index"]] += 1 - weight
+    freq = (float(torch.rand(1)), float(torch.rand(1)))
+    time = (float(torch.rand(1)), float(torch.rand(1)))
+    noise = torch.rand(front_end.frames, front_end.mels) if conf["noise"] else None
+    gain = np.random.rand() / 10 if conf["noise"] else 0.0
+    roll = int(np.random.randint(-MAX_ROLL, MAX_ROLL)) if conf["noise"] else 0
+    draws = Draws(partner=None, weight=1.0, freq=freq, time=time, gain=gain, noise_seed=0, roll=roll)
+    features = front_end(wave, draws)
+    return (features if noise is None else add_noise(features, noise, draws)), target
+
+
+def _facts(facts: Content) -> Outcome:
+    """Numbers of frames, the value of silence, the value of masked and padded cells."""
+    problems = [
+        f"{samples} samples give {len(filter_bank(torch.zeros(int(samples)), 128))} frames instead of {frames}"
+        for samples, frames in facts["frames"].items()
+        if len(filter_bank(torch.zeros(int(samples)), 128)) != frames
+    ]
+    silence = abs(float(filter_bank(torch.zeros(1000), 128).max()) - facts["fbank_silence_value"])
+    floor = abs(LOG_FLOOR - facts["fbank_silence_value"])
+    padded = float(_front_end({"T": 128, **DEFAULTS})(torch.zeros(400))[-1, -1])
+    error = max(silence, floor, abs(padded - facts["masked_and_padded_value_expected"]))
+    return Outcome("front end", "facts", None, error, (*problems, *beyond("a fact", error, TOLERANCE)))
+
+
+def _front_end(conf: Content) -> FrontEnd:
+    return FrontEnd(
+        mels=128,
+        frames=conf["T"],
+        mean=conf["mean"],
+        std=conf["std"],
+        freq_mask=conf.get("freqm", 0),
+        time_mask=conf.get("timem", 0),
+        fill=0.0,
+        noise=False,  # its draws are supplied
+    )
+
+
+def _summary_gap(bank: torch.Tensor, expected: Content) -> tuple[float, list[str]]:
+    """Largest error over the cells and means that the file keeps of a filter bank."""
+    if list(bank.shape) != expected["shape"]:
+        return float("inf"), [f"shape {list(bank.shape)} instead of {expected['shape']}"]
+    values = bank.double().numpy()
+    pairs = [
+        (values.ravel()[: len(expected["first"])], expected["first"]),
+        (values.ravel()[-len(expected["last"]) :], expected["last"]),
+        (values[:8].mean(1), expected["row_means_first8"]),
+        (values.mean(0)[::16], expected["col_means_every16"]),
+        (np.abs(values).mean(), expected["mean_abs"]),
+        (values.mean(), expected["sum"] / values.size),
+    ]
+    pairs += [(values[tuple(map(int, place.split(",")))], value) for place, value in expected["at"].items()]
+    error = max(gap(found, wanted) for found, wanted in pairs)
+    zero_rows = int((values == 0).all(1).sum())
+    problems = list(beyond("a value", error, TOLERANCE))
+    if zero_rows != expected["n_zero_rows"]:
+        problems.append(f"{zero_rows} rows of zeros instead of {expected['n_zero_rows']}")
+    return error, problems
