@@ -17,6 +17,7 @@ from benchmark.spec.request import TrialRequest
 
 REPOSITORY = Path(__file__).parent.parent
 ESC10 = REPOSITORY.parent / "shared" / "data" / "esc10"
+AST, SSAST = "ast[size=demo;weights=random:0]", "ssast[size=demo;weights=random:0]"
 TINY_RECIPE = {"epochs": 2, "batch_size": 8, "frames": 64, "time_mask": 12, "stride": [16, 16], "lr": 1e-3}
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
@@ -62,7 +63,7 @@ def tiny_grid(**changes: object) -> Grid:
         "name": "tiny",
         "origin": "grid 'tiny'",
         "description": "for tests",
-        "backbones": ["ast[size=demo]"],
+        "backbones": [AST],
         "datasets": ["esc50"],
         "methods": ["linear"],
         "folds": [1],
@@ -76,6 +77,6 @@ def make_request(data_root: Path) -> Callable[..., TrialRequest]:
     """A request on the small synthetic data; keywords are those of a grid."""
 
     def make(**changes: object) -> TrialRequest:
-        return expand(tiny_grid(**changes), data_root).requests[0]
+        return expand(tiny_grid(**changes), data_root, Path("no-checkpoints")).requests[0]
 
     return make

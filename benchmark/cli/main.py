@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 
 import typer
 
@@ -45,6 +46,7 @@ app.command("show")(catalogue.show)
 
 def main() -> None:
     """Run the command line; a mistake of the user's is one line on stderr and exit code 2."""
+    warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
     try:
         app()
     except BenchmarkError as error:

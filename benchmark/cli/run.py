@@ -119,7 +119,10 @@ def _summary(plan: Plan, folder: Path) -> str:
     """Counts, where the results are, and how to run what a run leaves alone."""
     counts = plan.counts()
     text = ", ".join(f"{number} {state}" for state, number in counts.items() if number or state == "done")
-    hints = [f"--rerun {state} runs the {state} again" for state in Rerun if counts[state.value]]
+    left = {entry.state for entry in plan.entries if entry.state in list(Rerun)} - {
+        entry.state for entry in plan.entries if entry.request in plan.to_run()
+    }
+    hints = [f"--rerun {state} runs the {state} again" for state in sorted(left)]
     return "; ".join([text, *hints, f"results in {folder}"])
 
 

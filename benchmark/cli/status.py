@@ -46,7 +46,8 @@ def print_plan(plan: Plan, missing_inputs: list[str], folder: Path, *, as_json: 
         typer.echo(jsonlib.dumps(content, indent=1))
         return
     for entry in plan.entries:
-        typer.echo(f"{entry.state:8}{entry.request.id}  {entry.request.label}")
+        known = entry.request.id if entry.request.complete else "-" * 12  # the id needs the digests
+        typer.echo(f"{entry.state:8}{known}  {entry.request.label}")
     for line in missing_inputs:
         typer.echo(f"missing input: {line}")
     text = ", ".join(f"{number} {state}" for state, number in counts.items())

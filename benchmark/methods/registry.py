@@ -65,7 +65,12 @@ def resolve_methods(text: str, where: str) -> list[Composed]:
         BenchmarkError: unknown name or hyper-parameter, or a value out of bounds, led by `where`.
     """
     try:
-        return [Composed(tuple(_build(ref) for ref in refs)) for refs in parse_refs(text)]
+        composed = [Composed(tuple(_build(ref) for ref in refs)) for refs in parse_refs(text)]
+        for method in composed:
+            names = [part.name for part in method.parts]
+            if len(set(names)) < len(names):
+                raise BenchmarkError(f"'{text}': a method cannot be composed with itself")
+        return composed
     except BenchmarkError as error:
         raise BenchmarkError(f"{where}: {error}") from None
 
@@ -76,8 +81,15 @@ def build_method(choice: MethodChoice) -> Composed:
 
 
 def source_file(name: str) -> Path:
-    """The file that defines a method, for the code's fingerprint."""
-    return Path(inspect.getfile(methods()[name]))
+    """The file that defines a method, for the code's fingerprint.
+
+    Raises:
+        BenchmarkError: there is no such method (any more).
+    """
+    known = methods()
+    if name not in known:
+        raise BenchmarkError(f"unknown method '{name}'{closest(name, known)}")
+    return Path(inspect.getfile(known[name]))
 
 
 def _build(ref: Ref) -> Method:

@@ -29,11 +29,7 @@ class Expansion:
     @property
     def runnable(self) -> list[TrialRequest]:
         """The trials whose data and checkpoint are there."""
-        return [
-            request
-            for request in self.requests
-            if request.dataset.manifest and (request.backbone.random_weights or request.backbone.sha256)
-        ]
+        return [request for request in self.requests if request.complete]
 
 
 def expand(grid: Grid, data_root: Path, checkpoint_folder: Path) -> Expansion:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from benchmark.errors import BenchmarkError
 from benchmark.methods.registry import source_file
 from benchmark.records.environment import fingerprint
 from benchmark.records.store import ResultStore
@@ -69,5 +70,9 @@ def _method_names(request: TrialRequest) -> tuple[str, ...]:
 
 
 @functools.cache
-def _fingerprint(methods: tuple[str, ...]) -> str:
-    return fingerprint(source_file(name) for name in methods)
+def _fingerprint(methods: tuple[str, ...]) -> str | None:
+    """Of the code as it is now; None when a method is gone, so that its records count as stale."""
+    try:
+        return fingerprint([source_file(name) for name in methods])
+    except BenchmarkError:
+        return None

@@ -96,7 +96,7 @@ class Progress(Callback):
 
     def _fail(self, trial_id: str, reason: str) -> None:
         self.tally.failed += 1
-        self._say(f"failed: {self.labels[trial_id]} ({trial_id}): {reason}")
+        self._say(f"failed: {self.labels[trial_id]}: {reason}; see attempts/{trial_id}-*.json")
 
     def _say(self, text: str) -> None:
         self._last_line = time.monotonic()
@@ -107,11 +107,12 @@ class Progress(Callback):
         rows = Table.grid(padding=(0, 2))
         for trial_id, (since, result) in list(self.tally.running.items())[:MAX_ROWS]:
             epoch = f"epoch {result['epoch']}/{result['epochs']}" if result else "starting"
-            metric = result.get("metric")
-            score = f"score {metric:.3f}" if metric is not None else ""
+            value = result.get("value")
+            score = f"{result['metric']} {100 * value:.1f} % ({result['split']})" if value is not None else ""
             rows.add_row(Text(self.labels[trial_id]), epoch, score, clock(time.monotonic() - since))
         tally = self.tally
-        bar = ProgressBar(total=tally.before + tally.total, completed=tally.before + tally.done, width=60)
+        bar = Table.grid()  # a bar alone does not end its line
+        bar.add_row(ProgressBar(total=tally.before + tally.total, completed=tally.before + tally.done, width=40))
         return Group(bar, Text(tally.line()), rows)
 
 

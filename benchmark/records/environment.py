@@ -33,14 +33,18 @@ def capture(**facts: Any) -> tuple[dict[str, Any], str]:
 
 
 def fingerprint(method_files: Iterable[Path]) -> str:
-    """Digest of the code that can change a result: methods, models, data, trial, and the files of the method used."""
+    """Digests of the code that can change a result: `HARNESS-METHOD`, the latter over the files of the method used."""
     package = Path(__file__).parent.parent
     rooms = [package / room for room in ("methods", "models", "data", "trial")]
     files = [path for room in rooms for path in sorted(room.rglob("*.py"))]
+    return f"{_digest(files)}-{_digest(sorted(method_files))}"
+
+
+def _digest(files: Iterable[Path]) -> str:
     digest = hashlib.sha256()
-    for path in [*files, *sorted(method_files)]:
+    for path in files:
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()[:12]
+    return digest.hexdigest()[:8]
 
 
 def _cpu_name() -> str:

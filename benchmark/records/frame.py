@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,9 @@ COLUMNS = {
     "method": "method with the hyper-parameters that differ from their defaults",
     "fold": "fold, 0 where the dataset has none",
     "seed": "seed",
+    "lr": "learning rate of the recipe",
+    "batch_size": "batch size of the recipe",
+    "recipe_changes": "values that differ from the dataset's own recipe, as JSON",
     "metric": "accuracy, or map (class mean of average precision)",
     "rule": "how the epoch was chosen",
     "epoch": "the chosen epoch",
@@ -35,13 +39,14 @@ COLUMNS = {
     "method_parameters": "parameters that the method added",
     "trainable_reference": "parameters that train, counted as the reference does (two unused heads)",
     "total_reference": "parameters of the adapted model, counted as the reference does",
-    "seconds_per_epoch": "training and its data, without evaluation",
+    "seconds_per_epoch": "training and the wait for its data, median over the epochs after the first",
+    "data_seconds_per_epoch": "the wait for training data alone, likewise",
     "clips_per_second": "training throughput",
     "gpu_allocated_bytes": "peak GPU memory allocated",
     "gpu_reserved_bytes": "peak GPU memory reserved",
     "host_rss_bytes": "peak resident memory of the process",
     "device": "device name",
-    "exclusive": "nothing else used the device",
+    "exclusive": "no other trial of the run used the device",
     "data": "complete, partial or synthetic",
     "official_folds": "fold units of the dataset",
     "marks": "why the row does not speak for the paper; empty when it does",
@@ -90,10 +95,15 @@ def _score(record: Record, point: int) -> float | None:
     return record.curves[point].splits[record.selection.split][record.selection.metric]
 
 
+def _per_epoch(record: Record, *purposes: str) -> float:
+    """Median seconds; the first epoch pays for caches and does not count where there are others."""
+    epochs = [sum(point.seconds[purpose] for purpose in purposes) for point in record.curves]
+    return float(np.median(epochs[1:] or epochs))
+
+
 def _row(record: Record, epoch_over_folds: int | None) -> dict[str, Any]:
     request, profile, selection = record.request, record.profile, record.selection
     epoch = selection.epoch or (epoch_over_folds if record.status == "completed" else None)
-    training = profile.seconds["train"] + profile.seconds["data"]
     return {
         "id": record.id,
         "cell": request.cell,
@@ -105,6 +115,9 @@ def _row(record: Record, epoch_over_folds: int | None) -> dict[str, Any]:
         "method": request.method.variant,
         "fold": request.fold,
         "seed": request.seed,
+        "lr": request.recipe.lr,
+        "batch_size": request.recipe.batch_size,
+        "recipe_changes": json.dumps(request.recipe_changes),
         "metric": selection.metric,
         "rule": selection.rule,
         "epoch": epoch,
@@ -117,7 +130,8 @@ def _row(record: Record, epoch_over_folds: int | None) -> dict[str, Any]:
         "method_parameters": record.parameters.method,
         "trainable_reference": record.parameters.trainable_reference,
         "total_reference": record.parameters.total_reference,
-        "seconds_per_epoch": training / len(record.curves),
+        "seconds_per_epoch": _per_epoch(record, "train", "data"),
+        "data_seconds_per_epoch": _per_epoch(record, "data"),
         "clips_per_second": profile.train_clips_per_second,
         "gpu_allocated_bytes": profile.gpu_allocated_bytes,
         "gpu_reserved_bytes": profile.gpu_reserved_bytes,

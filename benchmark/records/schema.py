@@ -62,7 +62,7 @@ class Profile(Spec):
 
     device: str
     precision: str = Field(description="what the arithmetic was done in")
-    exclusive: bool = Field(description="True when nothing else used the device: only then comparable")
+    exclusive: bool = Field(description="True when no other trial of the run used the device")
     seconds: dict[str, float] = Field(description="setup, data, train, eval, total")
     train_clips_per_second: float | None
     gpu_allocated_bytes: int | None = Field(description="peak allocated by tensors")
@@ -91,19 +91,12 @@ class Record(Spec):
     @property
     def marks(self) -> list[str]:
         """Why this record does not speak for the paper; empty when it does."""
-        marks = []
-        if self.request.backbone.random_weights:
-            marks.append("random weights")
-        elif self.request.backbone.weights != "pretrained":
-            marks.append(f"weights of {self.request.backbone.weights.removeprefix('file:')}")
-        if self.request.backbone.size != "base":
-            marks.append(f"{self.request.backbone.size} backbone")
+        marks = self.request.marks
         if self.data.kind == "synthetic":
             marks.append("synthetic audio")
         elif self.data.kind == "partial":
-            marks.append(f"partial data ({self.data.clips} of {self.data.official_clips} clips)")
-        if self.request.recipe.limit_clips is not None:
-            marks.append(f"at most {self.request.recipe.limit_clips} clips a split")
+            clips = f"{self.data.clips} of {self.data.official_clips} clips"
+            marks.append(f"partial data ({clips}, {self.data.classes_present} of {self.data.classes} classes)")
         return marks
 
 

@@ -12,8 +12,8 @@ import yaml
 
 from benchmark.records.files import write_atomic
 from benchmark.records.store import ResultStore
-from benchmark.report.cells import summarise
-from benchmark.report.tables import marks, to_latex, to_markdown, wide
+from benchmark.report.cells import KEYS, summarise
+from benchmark.report.tables import marks, rules, to_latex, to_markdown, wide
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,12 @@ def build_report(store: ResultStore, folder: Path | None = None) -> Report:
     plan = layout()
     cells = summarise(store.records(), store.submitted(), plan)
     warnings = marks(cells)
-    paths = [_write(folder / "results.csv", cells.to_csv(index=False))]
+    paths: list[Path] = []
     for entry in plan["tables"]:
         table = wide(cells, entry["value"])
-        text = (entry["title"], entry["note"], warnings)
-        if entry["name"] != "results":  # the cells themselves are results.csv
-            paths.append(_write(folder / f"{entry['name']}.csv", table.to_csv(index=False)))
+        text = (entry["title"], f"{rules(cells)} {entry['note'].strip()}".strip(), warnings)
+        columns = cells if "columns" not in entry else cells[[*KEYS, "settings", *entry["columns"], "marks"]]
+        paths.append(_write(folder / f"{entry['name']}.csv", columns.to_csv(index=False)))
         paths.append(_write(folder / f"{entry['name']}.md", to_markdown(table, *text)))
         paths.append(_write(folder / f"{entry['name']}.tex", to_latex(table, *text)))
     for entry in plan["figures"]:

@@ -11,6 +11,7 @@ from benchmark.records.frame import to_frame
 from benchmark.records.schema import Record
 from benchmark.spec.request import TrialRequest
 
+DIGITS = 12  # beyond them a spread of equal numbers is rounding
 KEYS = ["protocol", "backbone", "dataset", "method"]
 COLUMNS = {
     **dict.fromkeys(KEYS, ""),
@@ -31,8 +32,10 @@ COLUMNS = {
     "total": "parameters of the adapted model",
     "trainable_reference": "counted as the reference does",
     "total_reference": "counted as the reference does",
-    "seconds_per_epoch": "median over trials",
-    "shared": "the time was measured while other trials shared the machine",
+    "unused_heads": "whether the protocol counts the reference's two unused heads",
+    "seconds_per_epoch": "training and the wait for its data, median over trials",
+    "data_seconds_per_epoch": "the wait for data alone",
+    "shared": "the time was measured while other trials of the run used the machine",
     "device": "device names",
     "marks": "why the row does not speak for the paper; empty when it does",
 }
@@ -82,7 +85,9 @@ def _summary(
     by_seed = trials.groupby("seed")["score"].mean()
     by_fold = trials.groupby("fold")["score"].mean()
     complete = len(trials) == wanted and not diverged
-    marks = [mark for mark in dict.fromkeys("; ".join(trials["marks"]).split("; ")) if mark]
+    marks = list(dict.fromkeys([*request.marks, *filter(None, "; ".join(trials["marks"]).split("; "))]))
+    if len(set(trials["fingerprint"].str.partition("-")[0] if len(trials) else [])) > 1:
+        marks.append("records of different code")
     if official and len(folds) < official:
         marks.append(f"folds {', '.join(map(str, folds))} of {official}")
     return {
@@ -94,8 +99,8 @@ def _summary(
         "metric": head["metric"] if head is not None else None,
         "rule": head["rule"] if head is not None else None,
         "score": by_seed.mean() if complete else None,
-        "seed_sd": by_seed.std() if complete and len(by_seed) > 1 else None,
-        "fold_sd": by_fold.std() if complete and len(by_fold) > 1 else None,
+        "seed_sd": round(by_seed.std(), DIGITS) if complete and len(by_seed) > 1 else None,
+        "fold_sd": round(by_fold.std(), DIGITS) if complete and len(by_fold) > 1 else None,
         "seeds": " ".join(map(str, seeds)),
         "folds": " ".join(map(str, folds)),
         "official_folds": official,
@@ -104,7 +109,9 @@ def _summary(
         "diverged": diverged,
         "epochs_chosen": " ".join(str(int(epoch)) for epoch in trials.groupby("seed")["epoch"].first().dropna()),
         **{key: int(head[key]) if head is not None else None for key in _COUNTS},
+        "unused_heads": request.protocol.count_unused_heads,
         "seconds_per_epoch": trials["seconds_per_epoch"].median() if len(trials) else None,
+        "data_seconds_per_epoch": trials["data_seconds_per_epoch"].median() if len(trials) else None,
         "shared": not trials["exclusive"].all() if len(trials) else None,
         "device": "; ".join(sorted(set(trials["device"]))),
         "marks": "; ".join(marks),

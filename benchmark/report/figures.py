@@ -14,8 +14,10 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 MARKERS = "os^DvPX*<>hp"
+MIN_SPAN = 5.0  # per cent: smaller differences are not blown up to the height of a panel
 PANEL_INCHES = (3.4, 2.8)
 CAPTION_INCHES = 1.1
 FORMATS: dict[str, dict[str, str | None]] = {"png": {}, "pdf": {"CreationDate": None}}
@@ -58,9 +60,11 @@ def scatter(cells: pd.DataFrame, title: str, warnings: list[str]) -> Figure:
             axes[i][j].set_title(f"{column}, {dataset}", fontsize=9)
         axes[i][0].set_ylabel(f"{shown.loc[shown['dataset'] == dataset, 'metric'].iloc[0]} (%)")
     handles = [Line2D([], [], color=c, marker=m, linestyle="none", label=name) for name, (c, m) in looks.items()]
-    figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize=8)
-    text = f"{title}\nNot comparable with the paper: {'; '.join(warnings)}" if warnings else title
-    figure.suptitle("\n".join(textwrap.fill(line, int(width * 13)) for line in text.splitlines()), fontsize=9)
+    figure.legend(handles=handles, loc="outside right center", frameon=False, fontsize=8)
+    figure.suptitle(title, fontsize=10)
+    if warnings:
+        caption = f"Not comparable with the paper: {'; '.join(warnings)}"
+        figure.supxlabel(textwrap.fill(caption, int(width * 13)), fontsize=8)
     return figure
 
 
@@ -73,6 +77,12 @@ def _panel(axes: Axes, cells: pd.DataFrame, looks: dict[str, tuple[tuple[float, 
             markeredgecolor="white", markeredgewidth=0.5, capsize=2,
         )  # fmt: skip
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    low, high = axes.get_ylim()
+    missing = max(0.0, MIN_SPAN - (high - low)) / 2
+    axes.set_ylim(low - missing, high + missing)
     axes.set_xlabel("trainable parameters (M)")
     axes.grid(visible=True, alpha=0.3)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 import pandas as pd
@@ -23,7 +24,9 @@ def parameters_text(cell: pd.Series) -> str:
     """`3.590 (4.0)`: millions, and the share of the adapted model in per cent."""
     if pd.isna(cell["trainable"]):
         return ""
-    return f"{cell['trainable'] / 1e6:.3f} ({100 * cell['trainable'] / cell['total']:.1f})"
+    kind = "_reference" if cell["unused_heads"] == "yes" else ""
+    trainable, total = cell[f"trainable{kind}"], cell[f"total{kind}"]
+    return f"{trainable / 1e6:.3f} ({100 * trainable / total:.1f})"
 
 
 def seconds_text(cell: pd.Series) -> str:
@@ -33,6 +36,11 @@ def seconds_text(cell: pd.Series) -> str:
     return f"{cell['seconds_per_epoch']:.2f}{'*' if cell['shared'] else ''}"
 
 
+RULES = {
+    "best_on_test": "the best on the test clips",
+    "best_on_validation": "the best on the validation clips",
+    "last": "the last",
+}
 TEXTS: dict[str, Callable[[pd.Series], str]] = {
     "score": score_text,
     "parameters": parameters_text,
@@ -51,16 +59,21 @@ def wide(cells: pd.DataFrame, value: str) -> pd.DataFrame:
 
 
 def marks(cells: pd.DataFrame) -> list[str]:
-    """Why the numbers do not speak for the paper: each mark with the rows it concerns, unless it is all of them."""
-    found: dict[str, list[str]] = {}
-    rows = cells[cells["done"] > 0]
-    for _, cell in rows.iterrows():
-        for mark in filter(None, cell["marks"].split("; ")):
-            found.setdefault(mark, []).append(f"{cell['backbone']} on {cell['dataset']}")
-    return [
-        mark if len(places) == len(rows) else f"{mark}: {', '.join(dict.fromkeys(places))}"
-        for mark, places in found.items()
-    ]
+    """Why the numbers do not speak for the paper: each mark, with how many rows it concerns unless it is all."""
+    found = Counter(mark for text in cells["marks"] for mark in text.split("; ") if mark)
+    return [mark if rows == len(cells) else f"{mark} [{rows} of {len(cells)} rows]" for mark, rows in found.items()]
+
+
+def rules(cells: pd.DataFrame) -> str:
+    """How the reported epochs were chosen, for the caption."""
+    found = sorted(
+        {
+            f"{RULES[rule]} ({dataset})"
+            for rule, dataset in zip(cells["rule"], cells["dataset"], strict=True)
+            if isinstance(rule, str)
+        }
+    )
+    return f"Reported epoch: {'; '.join(found)}." if found else ""
 
 
 def to_markdown(table: pd.DataFrame, title: str, note: str, warnings: list[str]) -> str:

@@ -43,7 +43,6 @@ class Recipe(Spec):
     warmup_steps: Annotated[int, Field(ge=0)] = Field(description="optimiser steps of warm-up; 0: none")
     precision: Literal["amp", "float32"] = Field(description="amp: float16 autocast on CUDA, float32 elsewhere")
     limit_clips: Count | None = Field(description="use at most this many training and evaluation clips each")
-    on_bad_audio: Literal["stop", "skip"] = Field(description="what an unreadable file does")
 
     @model_validator(mode="after")
     def _masks_fit(self) -> Recipe:

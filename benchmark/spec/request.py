@@ -9,10 +9,11 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from benchmark.errors import BenchmarkError
 from benchmark.spec.backbone import BackboneChoice
 from benchmark.spec.grammar import path_name
 from benchmark.spec.protocol import Protocol
-from benchmark.spec.recipe import Recipe, Tuning
+from benchmark.spec.recipe import Recipe, Tuning, resolve_recipe
 from benchmark.spec.validation import Spec
 
 
@@ -64,15 +65,52 @@ class TrialRequest(Spec):
         """First 12 hex digits of the sha256 of the canonical JSON."""
         return _digest(self.model_dump(mode="json"))
 
+    @property
+    def complete(self) -> bool:
+        """True when the digests of data and checkpoint are known; only then the id is the trial's."""
+        return self.dataset.manifest is not None and (self.backbone.random_weights or self.backbone.sha256 is not None)
+
     @functools.cached_property
     def cell(self) -> str:
         """Digest of the request without fold and seed: trials that may be averaged share it."""
         return _digest(self.model_dump(mode="json", exclude={"fold", "seed"}))
 
     @property
+    def marks(self) -> list[str]:
+        """Why a record of this request does not speak for the paper, as far as the request tells."""
+        marks = []
+        if self.backbone.random_weights:
+            marks.append("random weights")
+        elif self.backbone.weights != "pretrained":
+            marks.append(f"weights of {self.backbone.weights.removeprefix('file:')}")
+        if self.backbone.size != "base":
+            marks.append(f"{self.backbone.size} backbone")
+        if changes := self.recipe_changes:
+            values = ", ".join(f"{key}={value}" for key, value in changes.items())
+            marks.append(f"recipe changed ({values})")
+        return marks
+
+    @functools.cached_property
+    def recipe_changes(self) -> dict[str, Any]:
+        """The recipe's values that differ from the dataset's own recipe; nothing where it has none."""
+        try:
+            own = resolve_recipe(
+                self.dataset.name,
+                backbone=self.backbone.name,
+                method=self.method.name,
+                tuning=self.method.tuning,
+                overrides=[],
+            ).recipe
+        except BenchmarkError:
+            return {}
+        mine, theirs = self.recipe.model_dump(mode="json"), own.model_dump(mode="json")
+        return {key: value for key, value in mine.items() if value != theirs[key]}
+
+    @property
     def label(self) -> str:
-        """One line for people: `ast[size="demo"] esc50 aat_ms f1 s0`."""
-        return f"{self.backbone.variant} {self.dataset.name} {self.method.variant} f{self.fold} s{self.seed}"
+        """One line for people: `reference ast[size=demo] esc50 aat_ms f1 s0`."""
+        parts = (self.protocol.name, self.backbone.variant, self.dataset.name, self.method.variant)
+        return f"{' '.join(parts)} f{self.fold} s{self.seed}"
 
     @property
     def path_stem(self) -> str:

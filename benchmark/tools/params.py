@@ -15,7 +15,7 @@ COLUMNS = {
     "input_tdim": "filter-bank frames",
     "n_class": "outputs of the head",
     "method": "method",
-    "trainable_incl_deit_heads": "parameters that train, as the reference counts: full fine-tuning has two unused heads more",
+    "trainable_incl_deit_heads": "parameters that train, as the reference counts: for full with two unused heads more",
     "total_incl_deit_heads": "all parameters, as the reference counts: with the two unused heads",
     "trainable_excl_deit_heads": "parameters that train in the model that is run",
     "total_excl_deit_heads": "all parameters of the model that is run",

@@ -71,7 +71,7 @@ def attempt_trial(request: TrialRequest, setting: Setting, report: Report) -> Ou
     Args:
         request: what to run.
         setting: where.
-        report: called after every epoch with `epoch`, `epochs`, `loss` and the reported metric.
+        report: called after every epoch with `epoch`, `epochs`, `loss`, and `metric`, `split` and `value` of the score.
     """
     store = ResultStore(setting.results)
     try:
@@ -104,7 +104,7 @@ def attempt_trial(request: TrialRequest, setting: Setting, report: Report) -> Ou
 
 def code_fingerprint(request: TrialRequest) -> str:
     """Digest of the code that this request's result depends on."""
-    return fingerprint(source_file(part.name) for part in request.method.parts)
+    return fingerprint([source_file(part.name) for part in request.method.parts])
 
 
 def run_trial(request: TrialRequest, setting: Setting, report: Report) -> tuple[Record, Predictions]:
@@ -208,7 +208,10 @@ def _train(
                 seconds={key: clock.seconds[key] - before[key] for key in ("data", "train", "eval")},
             )
         )
-        report({"epoch": epoch, "epochs": recipe.epochs, "loss": loss, "metric": results["test"][metric]})
+        value = results["test"][metric]
+        report(
+            {"epoch": epoch, "epochs": recipe.epochs, "loss": loss, "metric": metric, "split": "test", "value": value}
+        )
         if not finite:
             break
         trainer.schedule.after_epoch()

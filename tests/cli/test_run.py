@@ -17,11 +17,11 @@ import pytest
 import yaml
 
 import benchmark
-from tests.conftest import TINY_RECIPE, Cli
+from tests.conftest import AST, SSAST, TINY_RECIPE, Cli
 
 GRID = {
     "description": "for tests",
-    "backbones": ["ast[size=demo]", "ssast[size=demo]"],
+    "backbones": [AST, SSAST],
     "datasets": ["esc50"],
     "methods": ["linear", "aat_m+prompt"],
     "folds": [1, 2],

@@ -12,7 +12,7 @@ import torch
 from benchmark.errors import BenchmarkError
 from benchmark.methods.registry import build_method, methods, resolve_methods
 from benchmark.spec.request import TrialRequest
-from benchmark.trial.build import build_model
+from benchmark.trial.build import build_model, count_parameters
 
 PAPER = ("full", "linear", "partial", "prompt", "aat_m", "aat_ms", "aat_m+prompt", "aat_ms+prompt")
 COUNTS = {
@@ -26,7 +26,9 @@ COUNTS = {
 def test_parameter_counts_of_the_base_model_are_the_official_ones(
     method: str, make_request: Callable[..., TrialRequest]
 ) -> None:
-    _, counts = build_model(make_request(backbones=["ast"], methods=[method], overrides=[]), classes=50)
+    request = make_request(backbones=["ast[weights=random:0]"], methods=[method], overrides=[])
+    _, counts = build_model(request, classes=50)
+    assert count_parameters(request, classes=50) == counts
     expected = COUNTS[method]
     assert counts.trainable == int(expected["trainable_excl_deit_heads"])
     assert counts.total == int(expected["total_excl_deit_heads"])
@@ -40,7 +42,9 @@ def test_parameter_counts_of_the_base_model_are_the_official_ones(
 def test_what_trains_gets_a_gradient_and_the_rest_stays(
     backbone: str, method: str, make_request: Callable[..., TrialRequest]
 ) -> None:
-    request = make_request(backbones=[f"{backbone}[size=demo]"], methods=[method], protocol="corrected")
+    request = make_request(
+        backbones=[f"{backbone}[size=demo;weights=random:0]"], methods=[method], protocol="corrected"
+    )
     model, _ = build_model(request, classes=3)
     start = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
@@ -68,7 +72,7 @@ def test_adapters_start_as_the_identity(method: str, make_request: Callable[...,
 
 
 def test_partial_trains_the_upper_blocks_only(make_request: Callable[..., TrialRequest]) -> None:
-    model, _ = build_model(make_request(backbones=["ast[size=tiny]"], methods=["partial"]), classes=3)
+    model, _ = build_model(make_request(backbones=["ast[size=tiny;weights=random:0]"], methods=["partial"]), classes=3)
     trained = {name for name, p in model.named_parameters() if p.requires_grad and not name.startswith("mlp_head.")}
     assert {int(name.split(".")[2]) for name in trained} == set(range(6, 12))
     assert "v.norm.weight" not in trained

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.errors import BenchmarkError, MissingInputError
+from benchmark.orchestrator import plan
 from benchmark.orchestrator.expand import expand
 from benchmark.orchestrator.plan import MAX_ATTEMPTS, make_plan
 from benchmark.orchestrator.resources import Machine, Share, share
@@ -16,7 +17,7 @@ from benchmark.records.store import ResultStore
 from benchmark.spec.grid import load_grid, narrow
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.run import code_fingerprint
-from tests.conftest import tiny_grid
+from tests.conftest import AST, SSAST, tiny_grid
 from tests.samples import make_record
 
 Make = Callable[..., TrialRequest]
@@ -24,17 +25,17 @@ Make = Callable[..., TrialRequest]
 
 def test_a_grid_expands_to_every_combination_once(data_root: Path) -> None:
     grid = tiny_grid(
-        backbones=["ast[size=demo]", "ssast[size=demo]"],
+        backbones=[AST, SSAST],
         methods=["linear", "aat_m[bottleneck=8,16]", "linear"],
         folds="all",
         seeds=[0, 1],
     )
-    requests = expand(grid, data_root).requests
+    requests = expand(grid, data_root, Path("no-checkpoints")).requests
     assert len(requests) == len({request.id for request in requests}) == 2 * 3 * 5 * 2
 
 
 def test_without_data_the_trials_are_there_and_the_data_is_named_missing(tmp_path: Path) -> None:
-    expansion = expand(tiny_grid(folds="all"), tmp_path)
+    expansion = expand(tiny_grid(folds="all"), tmp_path, Path("no-checkpoints"))
     assert len(expansion.requests) == 5
     assert expansion.requests[0].dataset.manifest is None
     [line] = expansion.missing_inputs
@@ -42,9 +43,9 @@ def test_without_data_the_trials_are_there_and_the_data_is_named_missing(tmp_pat
 
 
 def test_available_takes_what_is_there(data_root: Path, tmp_path: Path) -> None:
-    assert {r.dataset.name for r in expand(load_grid("quick"), data_root).requests} == {"esc50"}
+    assert {r.dataset.name for r in expand(load_grid("quick"), data_root, Path("no-checkpoints")).requests} == {"esc50"}
     with pytest.raises(MissingInputError, match="no dataset under"):
-        expand(load_grid("quick"), tmp_path)
+        expand(load_grid("quick"), tmp_path, Path("no-checkpoints"))
 
 
 @pytest.mark.parametrize("name", ["smoke", "quick"])
@@ -59,12 +60,14 @@ def test_a_bare_name_picks_the_grids_entry_and_another_is_added(name: str) -> No
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"methods": ["aat_sm"]}, r"grid 'tiny': methods: unknown method 'aat_sm' \(did you mean 'aat_m"),
+        ({"methods": ["aat_mss"]}, r"grid 'tiny': methods: unknown method 'aat_mss' \(did you mean 'aat_ms'"),
         ({"datasets": ["esc5"]}, r"grid 'tiny': datasets: unknown dataset 'esc5' \(did you mean 'esc50'\?\)"),
         ({"backbones": ["asst"]}, r"grid 'tiny': backbones: unknown backbone 'asst' \(did you mean '"),
-        ({"backbones": ["ast[size=huge]"]}, "size"),
+        ({"backbones": ["ast[size=huge;weights=random:0]"]}, "size"),
         ({"backbones": ["ast[width=3]"]}, r"unknown option 'width' \(valid: size, weights\)"),
-        ({"backbones": ["ast[weights=mine.pth]"]}, "weights"),
+        ({"backbones": ["ast[weights=random:x]"]}, "expected pretrained, random:SEED"),
+        ({"backbones": ["ast[size=tiny]"]}, "no pre-trained ast of size tiny is published"),
+        ({"methods": ["linear+linear"]}, "cannot be composed with itself"),
         ({"folds": [7]}, "esc50 has folds 1 to 5"),
         ({"protocol": "referense"}, r"did you mean 'reference'"),
         ({"switches": {"prompt": "insert"}}, r"protocol: prompt: unknown key \(did you mean 'prompts'"),
@@ -73,7 +76,7 @@ def test_a_bare_name_picks_the_grids_entry_and_another_is_added(name: str) -> No
 )
 def test_mistakes_name_place_key_and_closest_name(changes: dict, message: str, data_root: Path) -> None:
     with pytest.raises(BenchmarkError, match=message) as caught:
-        expand(tiny_grid(**changes), data_root)
+        expand(tiny_grid(**changes), data_root, Path("no-checkpoints"))
     assert "\n" not in str(caught.value)
 
 
@@ -82,6 +85,17 @@ def test_a_switch_set_alone_renames_the_protocol(make_request: Make) -> None:
     assert (protocol.prompts, protocol.count_unused_heads) == ("insert", "no")
     assert protocol.name == "reference+count_unused_heads=no+prompts=insert"
     assert make_request(switches={"prompts": "overwrite"}).protocol.name == "reference"
+
+
+def test_records_of_a_method_that_is_gone_are_stale(
+    make_request: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, request = ResultStore(tmp_path), make_request(methods=["aat_s"])
+    store.write(make_record(request, [0.5], fingerprint=code_fingerprint(request)), {})
+    monkeypatch.setattr("benchmark.orchestrator.plan._fingerprint", plan._fingerprint.__wrapped__)
+    assert make_plan([request], store).counts()["done"] == 1
+    monkeypatch.setattr("benchmark.methods.registry.methods", dict)
+    assert make_plan([request], store).counts()["stale"] == 1
 
 
 def attempt(request: TrialRequest) -> Attempt:
@@ -105,12 +119,12 @@ def test_states_and_what_is_run_again(make_request: Make, tmp_path: Path) -> Non
     store.write_attempt(attempt(failed))
     for _ in range(MAX_ATTEMPTS):
         store.write_attempt(attempt(given_up))
-    plan = make_plan([done, stale, failed, given_up, missing], store)
-    assert [entry.state for entry in plan.entries] == ["done", "stale", "failed", "failed", "missing"]
-    assert plan.counts() == {"done": 1, "stale": 1, "failed": 2, "missing": 1}
-    assert plan.to_run() == [failed, missing]
-    assert plan.to_run(["failed"]) == [failed, given_up, missing]
-    assert plan.to_run(["stale"]) == [stale, failed, missing]
+    made = make_plan([done, stale, failed, given_up, missing], store)
+    assert [entry.state for entry in made.entries] == ["done", "stale", "failed", "failed", "missing"]
+    assert made.counts() == {"done": 1, "stale": 1, "failed": 2, "missing": 1}
+    assert made.to_run() == [failed, missing]
+    assert made.to_run(["failed"]) == [failed, given_up, missing]
+    assert made.to_run(["stale"]) == [stale, failed, missing]
 
 
 def test_the_fingerprint_is_of_the_methods_used(make_request: Make) -> None:

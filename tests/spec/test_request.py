@@ -7,12 +7,13 @@ from collections.abc import Callable
 import pytest
 
 from benchmark.spec.request import TrialRequest
+from tests.conftest import SSAST
 
 
 def test_every_part_of_a_request_changes_the_id(make_request: Callable[..., TrialRequest]) -> None:
     base = make_request()
     others = [
-        make_request(backbones=["ssast[size=demo]"]),
+        make_request(backbones=[SSAST]),
         make_request(backbones=["ast[size=demo;weights=random:1]"]),
         make_request(methods=["full"]),
         make_request(methods=["linear+prompt"]),

@@ -6,12 +6,22 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.trial.metrics import evaluate, scores
+from benchmark.trial.metrics import d_prime, scores
+from benchmark.trial.metrics import evaluate as evaluate_observed
+
+
+def evaluate(logits: torch.Tensor, targets: torch.Tensor, rule: str) -> dict[str, float | None]:
+    return evaluate_observed(logits, targets, torch.ones_like(targets), rule)  # type: ignore[arg-type]
 
 
 def test_a_perfect_and_a_wrong_ranking() -> None:
     targets = torch.eye(3)
-    assert evaluate(5 * targets, targets, "float32") == {"accuracy": 1.0, "map": 1.0, "mauc": 1.0}
+    assert evaluate(5 * targets, targets, "float32") == {
+        "accuracy": 1.0,
+        "map": 1.0,
+        "mauc": 1.0,
+        "d_prime": None,
+    }
     assert evaluate(-5 * targets, targets, "float32")["mauc"] == 0.0
 
 
@@ -31,6 +41,19 @@ def test_ties_go_to_the_lower_class() -> None:
 
 def test_what_cannot_be_computed_is_null() -> None:
     assert evaluate(torch.full((2, 2), torch.nan), torch.eye(2), "float32") == dict.fromkeys(
-        ("accuracy", "map", "mauc")
+        ("accuracy", "map", "mauc", "d_prime")
     )
     assert evaluate(torch.zeros(2, 2), torch.tensor([[1.0, 0.0], [1.0, 0.0]]), "float32")["mauc"] is None
+
+
+def test_precision_is_over_the_observed_clips_only() -> None:
+    logits = torch.tensor([[3.0, 0.0], [2.0, 1.0], [1.0, 2.0]])
+    targets = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    observed = torch.tensor([[0.0, 1.0], [1.0, 1.0], [1.0, 1.0]])
+    assert evaluate(logits, targets, "float32")["map"] == pytest.approx((0.5 + 1) / 2)
+    assert evaluate_observed(logits, targets, observed, "float32")["map"] == 1.0
+
+
+def test_d_prime_of_chance_is_zero() -> None:
+    assert d_prime(0.5) == pytest.approx(0)
+    assert d_prime(1.0) is None

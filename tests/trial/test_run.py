@@ -28,7 +28,14 @@ TINY = {"epochs": 2, "batch_size": 8, "frames": 64, "time_mask": 12, "stride": [
 @pytest.fixture
 def setting(data_root: Path, tmp_path: Path) -> Setting:
     return Setting(
-        results=tmp_path, data_root=data_root, device="cpu", threads=1, workers=0, exclusive=False, fresh_process=False
+        results=tmp_path,
+        data_root=data_root,
+        checkpoints={},
+        device="cpu",
+        threads=1,
+        workers=0,
+        exclusive=False,
+        fresh_process=False,
     )
 
 
@@ -91,7 +98,7 @@ def test_seeding_a_model_leaves_the_callers_generator_alone(make_request: Make) 
     request = make_request()
     config = model_config(request.backbone, request.recipe, request.protocol, 3)
     torch.manual_seed(5)
-    build_backbone(config, request.backbone, 1)
+    build_backbone(config, request.backbone, checkpoint=None, weights_seed=1)
     assert torch.initial_seed() == 5
     first = torch.rand(1)
     torch.manual_seed(5)
@@ -107,7 +114,9 @@ def test_training_lowers_the_loss(make_request: Make, setting: Setting) -> None:
 def test_a_record_says_what_it_is(make_request: Make, setting: Setting) -> None:
     record, predictions = run(make_request(), setting)
     assert record.status == "completed"
-    assert record.marks == ["random weights", "demo backbone", "synthetic audio"]
+    random, size, recipe, audio = record.marks
+    assert (random, size, audio) == ("random weights", "demo backbone", "synthetic audio")
+    assert recipe.startswith("recipe changed (frames=64, ")
     assert (record.data.clips, record.data.used) == (15, {"train": 12, "test": 3})
     assert (record.selection.rule, record.selection.scope, record.selection.epoch) == ("best_on_test", "folds", None)
     assert predictions["logits_test"].shape == (2, 3, 50)  # every epoch: the choice needs all folds
@@ -179,7 +188,7 @@ def test_limit_clips_takes_the_same_clips_everywhere(make_request: Make, setting
     assert chosen[0] == chosen[1]
     record, _ = run(request, setting)
     assert record.data.used == {"train": 4, "test": 3}
-    assert "at most 4 clips a split" in record.marks
+    assert any("limit_clips=4" in mark for mark in record.marks)
 
 
 def test_statistics_of_the_training_clips_may_be_used_instead(make_request: Make, setting: Setting) -> None:
