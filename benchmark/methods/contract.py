@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Method(ABC):
     """Base of every method: a frozen dataclass whose fields are its hyper-parameters.
 
-    Write one file with one class::
+    Write one file with one class (imports as in any file of `baselines/`)::
 
         @register("bitfit", label="BitFit", source="arXiv:2106.10199")
         @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import re
 import zlib
 from typing import Any
@@ -109,7 +111,12 @@ def _with_weights(config: ModelConfig, checkpoint: Checkpoint | None) -> AudioTr
 
 def _checkpoint(name: str, content: Content) -> Checkpoint:
     """The official checkpoint of the file's layout, filled by the rule, through the ordinary reader."""
-    layout = content["checkpoints"][name]
+    return _filled(name, json.dumps(content["checkpoints"][name]))
+
+
+@functools.lru_cache(maxsize=1)  # neighbouring cases start from the same one, and it takes seconds to fill
+def _filled(name: str, description: str) -> Checkpoint:
+    layout = json.loads(description)
     sizes = {f"p_{key}": value for key, value in layout.get("ctor", {}).items() if f"p_{key}" in INPUT_SIZES}
     tensors = {}
     for key, shape, *_ in layout["keys"]:
