@@ -80,11 +80,13 @@ def run(
     expansion = chosen.expand()
     requests = expansion.runnable
     if missing := expansion.missing_inputs:
+        if len(missing) == 1 and not requests:
+            raise MissingInputError(missing[0])
         for line in missing:
             typer.echo(f"missing input: {line}", err=not skip_missing)
         if not skip_missing or not requests:
-            rest = f", or run the {len(requests)} trials that need none of it with --skip-missing" if requests else ""
-            raise MissingInputError(f"{len(missing)} of the grid's inputs are missing: get them{rest}")
+            rest = f", or run the {len(requests)} trials that need none of them with --skip-missing" if requests else ""
+            raise MissingInputError(f"inputs of the grid are missing ({len(missing)}): get them{rest}")
         typer.echo(f"{len(expansion.requests) - len(requests)} of {len(expansion.requests)} trials are skipped")
     plan = make_plan(requests, store)
     if not plan.to_run(rerun):

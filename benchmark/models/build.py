@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import nn
@@ -35,11 +36,8 @@ def build_backbone(
 ) -> AudioTransformer:
     """The model with its backbone's weights in place.
 
-    Random weights are drawn on the pre-training grid and adapted to the trial's, so that they take the path that
-    pre-trained weights take. The caller's random state is left as it was.
-
     Args:
-        config: the architecture; a checkpoint's epsilons and class tokens take the place of its own.
+        config: the architecture.
         backbone: size and pre-training grid.
         checkpoint: the weights, None for random ones.
         weights_seed: of random weights.
@@ -47,31 +45,51 @@ def build_backbone(
     Raises:
         BenchmarkError: the checkpoint is of another size than the backbone.
     """
-    if checkpoint is not None:
-        if checkpoint.shape != backbone.shape:
-            raise BenchmarkError(
-                f"the checkpoint has {checkpoint.shape}, but {backbone.variant} has {backbone.shape}; "
-                "choose the size that fits, as in ssast[size=tiny]"
-            )
-        config = dataclasses.replace(
-            config,
-            distilled=checkpoint.distilled,
-            norm_eps=checkpoint.norm_eps,
-            head_norm_eps=checkpoint.head_norm_eps,
+    if checkpoint is None:
+        return _random_backbone(config, backbone.grid, weights_seed)
+    if checkpoint.shape != backbone.shape:
+        raise BenchmarkError(
+            f"the checkpoint has {checkpoint.shape}, but {backbone.variant} has {backbone.shape}; "
+            "choose the size that fits, as in ssast[size=tiny]"
         )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(weights_seed)
+    return from_checkpoint(config, checkpoint)
+
+
+def from_checkpoint(config: ModelConfig, checkpoint: Checkpoint) -> AudioTransformer:
+    """The model with a checkpoint's backbone, its positional embedding adapted to `config`'s grid.
+
+    The checkpoint's size, class tokens and epsilons take the place of those in `config`.
+    """
+    config = dataclasses.replace(
+        config,
+        shape=checkpoint.shape,
+        distilled=checkpoint.distilled,
+        norm_eps=checkpoint.norm_eps,
+        head_norm_eps=checkpoint.head_norm_eps,
+    )
+    with torch.random.fork_rng(devices=[]):  # the draws that follow are overwritten
         model = AudioTransformer(config)
-        if checkpoint is not None:
-            tensors, grid = dict(checkpoint.tensors), checkpoint.grid
-        else:
-            grid = backbone.grid
-            pretrained = torch.empty(1, config.prefix + math.prod(grid), model.width)
-            nn.init.trunc_normal_(pretrained, std=0.02)
-            tensors = {**model.backbone_tensors(), "v.pos_embed": pretrained}
-    tensors["v.pos_embed"] = adapt_positional(tensors["v.pos_embed"], grid, config.grid, config.prefix)
-    model.load_backbone(tensors)
+    _load(model, checkpoint.tensors, checkpoint.grid)
     return model
+
+
+def _random_backbone(config: ModelConfig, grid: tuple[int, int], seed: int) -> AudioTransformer:
+    """Random weights, drawn on the pre-training grid so that they take the path that pre-trained ones take.
+
+    The caller's random state is left as it was.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = AudioTransformer(config)
+        positions = torch.empty(1, config.prefix + math.prod(grid), model.width)
+        nn.init.trunc_normal_(positions, std=0.02)
+    _load(model, {**model.backbone_tensors(), "v.pos_embed": positions}, grid)
+    return model
+
+
+def _load(model: AudioTransformer, tensors: Mapping[str, torch.Tensor], grid: tuple[int, int]) -> None:
+    positions = adapt_positional(tensors["v.pos_embed"], grid, model.config.grid, model.config.prefix)
+    model.load_backbone({**tensors, "v.pos_embed": positions})
 
 
 def init_head(model: AudioTransformer, seed: int) -> None:

@@ -9,7 +9,7 @@ import torch
 from rich.console import Console
 
 from benchmark.errors import BenchmarkError
-from benchmark.models.build import build_backbone
+from benchmark.models.build import from_checkpoint
 from benchmark.models.checkpoint import Checkpoint, read_checkpoint
 from benchmark.models.transformer import ModelConfig
 from benchmark.models.weights import checkpoint_files, digest
@@ -64,7 +64,8 @@ def verify(path: Path, source: CheckpointSource | None) -> str:
     if broken:
         raise BenchmarkError(f"{path}: not finite: {', '.join(broken[:5])}")
     for frames in CHECK_FRAMES:
-        logits = _model(checkpoint, frames)(torch.zeros(1, frames, 128))
+        config = ModelConfig(checkpoint.shape, mels=128, frames=frames, stride=(10, 10), classes=1)
+        logits = from_checkpoint(config, checkpoint).eval()(torch.zeros(1, frames, 128))
         if not torch.isfinite(logits).all():
             raise BenchmarkError(f"{path}: the model's output on {frames} frames is not finite")
     hashed = "sha256 as published" if source is not None and source.sha256 else "no published sha256 to compare with"
@@ -94,19 +95,3 @@ def fetch_backbone(choice: BackboneChoice, folder: Path, console: Console) -> Pa
 def size_name(checkpoint: Checkpoint) -> str | None:
     """The size that has this shape, if one has."""
     return next((name for name, shape in SHAPES.items() if shape == checkpoint.shape), None)
-
-
-def _model(checkpoint: Checkpoint, frames: int) -> torch.nn.Module:
-    config = ModelConfig(shape=checkpoint.shape, mels=128, frames=frames, stride=(10, 10), classes=1)
-    name = size_name(checkpoint)
-    if name is None:
-        raise BenchmarkError(f"no size of this suite has {checkpoint.shape}")
-    choice = BackboneChoice(
-        name="checkpoint",
-        size=name,
-        weights="pretrained",
-        pretraining="supervised",
-        grid=checkpoint.grid,
-        pooling="cls",
-    )
-    return build_backbone(config, choice, checkpoint=checkpoint, weights_seed=0).eval()

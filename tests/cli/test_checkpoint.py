@@ -111,7 +111,7 @@ def test_missing_inputs_are_each_named_and_can_be_skipped(cli: Cli, data_root: P
     *lines, last = done.stderr.splitlines()
     assert len(lines) == 7  # both checkpoints and five datasets
     assert all(line.startswith("missing input: ") for line in lines)
-    assert last == "error: 7 of the grid's inputs are missing: get them"
+    assert last == "error: inputs of the grid are missing (7): get them"
     shutil.copytree(data_root / "ESC-50-master", tmp_path / "data" / "ESC-50-master")
     small = ["--set", "recipe.limit_clips=2", "--set", "recipe.epochs=1", "--set", "recipe.frames=64"]
     small += ["--set", "recipe.time_mask=8"]

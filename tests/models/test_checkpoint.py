@@ -12,12 +12,12 @@ import safetensors.torch
 import torch
 
 from benchmark.errors import BenchmarkError, MissingInputError
-from benchmark.models.build import build_backbone
-from benchmark.models.checkpoint import Checkpoint, interpret, read_checkpoint, save_checkpoint
+from benchmark.models.build import build_backbone, from_checkpoint
+from benchmark.models.checkpoint import interpret, read_checkpoint, save_checkpoint
 from benchmark.models.positional import adapt_positional
 from benchmark.models.transformer import ModelConfig
 from benchmark.models.weights import digest, locate
-from benchmark.spec.backbone import SHAPES, BackboneChoice, Shape, resolve_backbones
+from benchmark.spec.backbone import SHAPES, Shape, resolve_backbones
 from tests.checkpoints import Tensors, hugging_face, official_ast, official_ssast
 
 SMALL = Shape(width=64, depth=2, heads=1)
@@ -147,35 +147,22 @@ def test_nested_content_is_refused(tmp_path: Path) -> None:
         read_checkpoint(path)
 
 
-def demo(checkpoint: Checkpoint, frames: int) -> torch.nn.Module:
-    choice = BackboneChoice(
-        name="x", size="demo", weights="pretrained", pretraining="supervised", grid=checkpoint.grid, pooling="cls"
-    )
-    config = ModelConfig(SHAPES["demo"], mels=128, frames=frames, stride=(10, 10), classes=3)
-    return build_backbone(config, choice, checkpoint=checkpoint, weights_seed=0)
-
-
 @pytest.mark.parametrize("frames", [128, 400, 512, 1024, 3000])
 def test_any_length_is_adapted(frames: int) -> None:
-    shape = SHAPES["demo"]
-    checkpoint = interpret(
-        {f"module.{k}": v for k, v in _own_shape(official_ast(Shape(width=64, depth=4, heads=1))).items()}, "x"
-    )
-    checkpoint = Checkpoint(**{**checkpoint.__dict__, "shape": shape})
-    model = demo(checkpoint, frames)
+    checkpoint = interpret(official_ast(SMALL), "x")
+    model = from_checkpoint(ModelConfig(SMALL, mels=128, frames=frames, stride=(10, 10), classes=3), checkpoint)
     grid = (12, (frames - 16) // 10 + 1)
     expected = adapt_positional(checkpoint.tensors["v.pos_embed"], (12, 101), grid, 2)
     assert torch.equal(model.v.pos_embed, expected)
-    assert torch.equal(model.v.blocks[3].mlp.fc1.weight, checkpoint.tensors["v.blocks.3.mlp.fc1.weight"])
-
-
-def _own_shape(tensors: Tensors) -> Tensors:
-    return {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
+    assert torch.equal(model.v.blocks[1].mlp.fc1.weight, checkpoint.tensors["v.blocks.1.mlp.fc1.weight"])
+    assert model(torch.zeros(1, frames, 128)).shape == (1, 3)
 
 
 def test_a_checkpoint_of_another_size_is_refused() -> None:
-    with pytest.raises(BenchmarkError, match=r"width=64 depth=2 .* width=64 depth=4 .*size"):
-        demo(interpret(official_ssast(SMALL), "x"), 128)
+    [choice] = resolve_backbones("ssast[size=tiny]", "test")
+    config = ModelConfig(SHAPES["tiny"], mels=128, frames=128, stride=(10, 10), classes=3)
+    with pytest.raises(BenchmarkError, match=r"width=64 depth=2 .* ssast\[size=tiny\] has width=192 .*size"):
+        build_backbone(config, choice, checkpoint=interpret(official_ssast(SMALL), "x"), weights_seed=0)
 
 
 def test_locating_weights(tmp_path: Path) -> None:

@@ -13,10 +13,10 @@ import torch
 
 from benchmark.errors import BenchmarkError
 from benchmark.methods.registry import resolve_methods
-from benchmark.models.build import build_backbone
+from benchmark.models.build import from_checkpoint
 from benchmark.models.checkpoint import Checkpoint, interpret
 from benchmark.models.transformer import AudioTransformer, ModelConfig
-from benchmark.spec.backbone import HEAD_WIDTH, SHAPES, BackboneChoice, Shape
+from benchmark.spec.backbone import HEAD_WIDTH, SHAPES, Shape
 from benchmark.tools.parity.case import Content
 from benchmark.trial.build import freeze_others
 
@@ -51,7 +51,7 @@ def build_case(case: Content, content: Content) -> AudioTransformer:
         distilled=not ctor["model_size"].endswith("_nokd"),
     )
     checkpoint = _checkpoint(case["checkpoint"], content) if case.get("checkpoint") else None
-    model = _with_weights(config, checkpoint)
+    model = AudioTransformer(config) if checkpoint is None else from_checkpoint(config, checkpoint)
     # without AudioSet weights the official AST makes as many deep prompts as there are patches in time (defect D9)
     scratch = family == "aat_ast" and not ctor["audioset_pretrain"]
     trainable = _adapt(model, adapters, config.grid[1] if scratch else REFERENCE_PROMPTS)
@@ -97,18 +97,6 @@ def _adapt(model: AudioTransformer, adapters: list[str], deep_prompts: int) -> l
     return names + (model.add_prompts(REFERENCE_PROMPTS, deep_prompts) if "prompt" in adapters else [])
 
 
-def _with_weights(config: ModelConfig, checkpoint: Checkpoint | None) -> AudioTransformer:
-    if checkpoint is None:
-        return AudioTransformer(config)
-    size = next((name for name, shape in SHAPES.items() if shape == checkpoint.shape), None)
-    if size is None:
-        raise BenchmarkError(f"no size has {checkpoint.shape}")
-    backbone = BackboneChoice(
-        name="golden", size=size, weights="pretrained", pretraining="supervised", grid=checkpoint.grid, pooling="cls"
-    )
-    return build_backbone(config, backbone, checkpoint=checkpoint, weights_seed=0)
-
-
 def _checkpoint(name: str, content: Content) -> Checkpoint:
     """The official checkpoint of the file's layout, filled by the rule, through the ordinary reader."""
     return _filled(name, json.dumps(content["checkpoints"][name]))
@@ -137,7 +125,7 @@ def _hugging_face(case: Content, content: Content) -> AudioTransformer:
         stride=(ctor.get("frequency_stride", 10), ctor.get("time_stride", 10)),
         classes=checkpoint.head["mlp_head.1.weight"].shape[0],
     )
-    model = _with_weights(config, checkpoint)
+    model = from_checkpoint(config, checkpoint)
     model.mlp_head.load_state_dict({key.removeprefix("mlp_head."): value for key, value in checkpoint.head.items()})
     return model
 
