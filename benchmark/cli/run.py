@@ -76,7 +76,8 @@ def run(
     if chosen.grid.synthesize:
         if data_root != options.DATA_ROOT:
             typer.echo(f"grid '{chosen.grid.name}' makes its own audio; --data-root is not read")
-        _synthesize(chosen)
+        with store.lock():
+            _synthesize(chosen)
     expansion = chosen.expand()
     requests = expansion.runnable
     if missing := expansion.missing_inputs:
@@ -89,7 +90,10 @@ def run(
             raise MissingInputError(f"inputs of the grid are missing ({len(missing)}): get them{rest}")
         typer.echo(f"{len(expansion.requests) - len(requests)} of {len(expansion.requests)} trials are skipped")
     plan = make_plan(requests, store)
+    store.submitted()  # a damaged list is told before hours of work
     if not plan.to_run(rerun):
+        if not (store.folder / "report").is_dir():
+            print_report(store, None)
         typer.echo(f"nothing to do: {_summary(plan, store.folder)}")
         raise typer.Exit(_exit_code(plan))
     how = Options(chosen.data_root, expansion.checkpoints, address, cpus, cpus_per_trial, gpus_per_trial, exclusive)
@@ -97,11 +101,11 @@ def run(
         plan = make_plan(requests, store)  # another run may have ended in between
         store.submit(requests)
         before = plan.counts()["done"]
-        whole = run_trials(plan.to_run(rerun), store, how, before=before, console=Console(highlight=False))
+        ended = run_trials(plan.to_run(rerun), store, how, before=before, console=Console(highlight=False))
     plan = make_plan(requests, store)
     print_report(store, None)
-    typer.echo(f"{'' if whole else 'interrupted: '}{_summary(plan, store.folder)}")
-    raise typer.Exit(_exit_code(plan) if whole else INTERRUPTED)
+    typer.echo(f"{'interrupted: ' if ended.interrupted else ''}{_summary(plan, store.folder)}")
+    raise typer.Exit(INTERRUPTED if ended.interrupted else SOME_FAILED if ended.failed else _exit_code(plan))
 
 
 def _synthesize(chosen: options.Selection) -> None:

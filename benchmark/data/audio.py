@@ -30,4 +30,6 @@ def decode(path: Path) -> npt.NDArray[np.float32]:
     if not len(wave):
         raise BenchmarkError(f"{path}: holds no samples; get the file again")
     mono = wave.mean(axis=1)
+    if not np.isfinite(mono).all():
+        raise BenchmarkError(f"{path}: holds samples that are not finite; get the file again")
     return mono if rate == RATE else np.asarray(soxr.resample(mono, rate, RATE, quality="HQ"), dtype=np.float32)

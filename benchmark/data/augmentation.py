@@ -28,7 +28,7 @@ class Draws:
 
 
 def draw(generator: np.random.Generator, clips: int, mixup: float) -> list[Draws]:
-    """Draws for every clip of the training list, in the reference's distributions (SPEC section 6).
+    """Draws for every clip of the training list, in the reference's distributions (AAT@dc406ad src/dataloader.py).
 
     Args:
         generator: the epoch's stream.

@@ -1,4 +1,7 @@
-"""The audio front end: waveform to normalised log-mel filter bank, with augmentation (SPEC section 6)."""
+"""The audio front end: waveform to normalised log-mel filter bank, with augmentation.
+
+Source: AAT@dc406ad src/dataloader.py.
+"""
 
 from __future__ import annotations
 

@@ -6,7 +6,6 @@ import functools
 import importlib
 import json
 import pkgutil
-import shutil
 import tempfile
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -69,7 +68,7 @@ class Synthesizable(Dataset):
         place = data_root / self.facts.folders[0]
         if place.exists():
             marker = place / SYNTHETIC_MARKER
-            if not marker.is_file() or json.loads(marker.read_text()) != settings:
+            if not marker.is_file() or marker.read_text() != json.dumps(settings):
                 raise BenchmarkError(f"{place}: is there already and holds other data; remove it or use another folder")
             return place
         data_root.mkdir(parents=True, exist_ok=True)
@@ -78,7 +77,7 @@ class Synthesizable(Dataset):
             draft.mkdir()
             self.write_synthetic(draft, **settings)
             (draft / SYNTHETIC_MARKER).write_text(json.dumps(settings))
-            shutil.move(draft, place)
+            draft.rename(place)
         return place
 
 

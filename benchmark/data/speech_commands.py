@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from benchmark.data.clips import Clip
+from benchmark.data.facts import DatasetFacts
 from benchmark.data.registry import Dataset
 from benchmark.data.tables import read_lines
 from benchmark.errors import BenchmarkError
@@ -22,7 +24,31 @@ WORDS_V2 = sorted([*WORDS_V1, "backward", "follow", "forward", "learn", "visual"
 
 
 class SpeechCommands(Dataset):
-    """Word folders with `validation_list.txt` and `testing_list.txt`; what neither lists is for training."""
+    """Word folders with `validation_list.txt` and `testing_list.txt`; what neither lists is for training.
+
+    All words as a closed set; not the 12-way task that other benchmarks make of it.
+    """
+
+    def __init__(self, *, version: int, words: Sequence[str], clips: int) -> None:
+        folder = f"speech_commands_v0.0{version}"
+        self.facts = DatasetFacts(
+            name=f"speech_commands_v{version}",
+            label=f"Speech Commands V{version}",
+            description=f"{clips} recordings of {len(words)} words, up to 1 s, official validation and test lists",
+            folders=(folder,),
+            classes=tuple(words),
+            clips=clips,
+            seconds=1,
+            metric="accuracy",
+            licence="CC BY 4.0",
+            homepage="https://www.tensorflow.org/datasets/catalog/speech_commands",
+            citation="P. Warden, Speech Commands: A Dataset for Limited-Vocabulary Speech Recognition, 2018",
+            by_hand=(
+                f"get http://download.tensorflow.org/data/{folder}.tar.gz, make that folder and unpack the archive, "
+                "which has no top folder, inside it"
+            ),
+            splits=("train", "validation", "test"),
+        )
 
     def read(self, folder: Path) -> list[Clip]:
         """One clip a WAV file of the word folders; see `Dataset.read`."""

@@ -52,7 +52,7 @@ def one_of(place: str, column: str, value: str, numbers: range) -> int:
     Raises:
         BenchmarkError: it is not.
     """
-    if not value.isdigit() or int(value) not in numbers:
+    if not (value.isascii() and value.isdecimal()) or int(value) not in numbers:
         raise BenchmarkError(f"{place}: {column} '{value}' is not one of {numbers[0]}..{numbers[-1]}")
     return int(value)
 

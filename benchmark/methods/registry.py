@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
+import json
+import math
 import pkgutil
 import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
 from benchmark.errors import BenchmarkError, closest
 from benchmark.methods.contract import Composed, Method
 from benchmark.spec.grammar import Ref, parse_refs
+from benchmark.spec.recipe import Tuning
 from benchmark.spec.request import MethodChoice
 
 M = TypeVar("M", bound=type[Method])
@@ -38,9 +42,10 @@ def register(name: str, *, label: str, source: str) -> Callable[[M], M]:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
             raise BenchmarkError(f"method name '{name}': lower-case letters, digits and _ only")
         other = _METHODS.get(name)
-        if other is not None and other.__module__ != method.__module__:
+        if other is not None and _place(other) != _place(method):
             raise BenchmarkError(f"method '{name}' is registered twice: {_place(other)} and {_place(method)}")
         method.name, method.label, method.source = name, label, source
+        _check(method)
         _METHODS[name] = method
         return method
 
@@ -51,11 +56,39 @@ def methods() -> dict[str, type[Method]]:
     """Every method by name, sorted; a file of `baselines/` that does not import is reported and left out."""
     folder = importlib.import_module("baselines")
     for module in pkgutil.iter_modules(folder.__path__):
-        try:
-            importlib.import_module(f"baselines.{module.name}")
-        except Exception as error:
-            warnings.warn(f"baselines/{module.name}.py is left out: {type(error).__name__}: {error}", stacklevel=2)
+        _load(f"baselines.{module.name}")
     return dict(sorted(_METHODS.items()))
+
+
+@functools.cache
+def _load(module: str) -> None:
+    """Import a file of methods, or say once why it is left out; then nothing of it stays registered."""
+    before = dict(_METHODS)
+    try:
+        importlib.import_module(module)
+    except (Exception, SystemExit) as error:
+        _METHODS.clear()
+        _METHODS.update(before)
+        path = module.replace(".", "/")
+        warnings.warn(f"{path}.py is left out: {type(error).__name__}: {error}", stacklevel=2)
+
+
+def _check(method: type[Method]) -> None:
+    """Refuse a class that does not fit the contract, before anything is built on it."""
+    place = _place(method)
+    if not (isinstance(method, type) and issubclass(method, Method)):
+        raise BenchmarkError(f"{place}: a method is a class derived from Method")
+    if not ("__dataclass_params__" in vars(method) and method.__dataclass_params__.frozen):  # type: ignore[attr-defined]
+        raise BenchmarkError(f"{place}: put @dataclass(frozen=True, kw_only=True) under @register")
+    if method.tuning not in get_args(Tuning):
+        raise BenchmarkError(f"{place}: tuning is '{method.tuning}' instead of one of {', '.join(get_args(Tuning))}")
+    try:
+        json.dumps(TypeAdapter(method).validate_python({}).options())
+    except Exception as error:  # whatever the class does at its making
+        raise BenchmarkError(
+            f"{place}: every hyper-parameter needs a type and a default that JSON knows "
+            f"({type(error).__name__}: {str(error).splitlines()[0]})"
+        ) from None
 
 
 def resolve_methods(text: str, where: str) -> list[Composed]:
@@ -103,6 +136,8 @@ def _build(ref: Ref) -> Method:
         if key not in fields:
             hint = closest(key, fields) or " (it has none)"
             raise BenchmarkError(f"method '{ref.name}': unknown hyper-parameter '{key}'{hint}")
+    if infinite := [key for key, value in options.items() if isinstance(value, float) and not math.isfinite(value)]:
+        raise BenchmarkError(f"method '{ref.name}': {infinite[0]}: expected a finite number")
     try:
         return TypeAdapter(method).validate_python(options)
     except ValidationError as error:

@@ -7,7 +7,7 @@ from torch import nn
 
 
 class Adapter(nn.Module):
-    """Linear -> GELU -> Linear bottleneck, zero at the start (SPEC section 2; AAT@dc406ad `Adapter`).
+    """Linear -> GELU -> Linear bottleneck, zero at the start (AAT@dc406ad `Adapter`).
 
     Args:
         width: D, size of the tokens.

@@ -93,7 +93,10 @@ def _load(model: AudioTransformer, tensors: Mapping[str, torch.Tensor], grid: tu
 
 
 def init_head(model: AudioTransformer, seed: int) -> None:
-    """Fresh head, the same for every method of a trial: normal(std 0.01) weight, uniform bias (SPEC section 2)."""
+    """Fresh head, the same for every method of a trial: normal(std 0.01) weight, uniform bias.
+
+    Source: AAT@dc406ad src/models/ast_models.py.
+    """
     norm, linear = model.mlp_head
     assert isinstance(norm, nn.LayerNorm)
     assert isinstance(linear, nn.Linear)

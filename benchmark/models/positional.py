@@ -1,4 +1,7 @@
-"""Positional embeddings for another grid than the pre-training one (SPEC section 4)."""
+"""Positional embeddings for another grid than the pre-training one.
+
+Source: AAT@dc406ad src/models/ast_models.py:355-414, 690-710.
+"""
 
 from __future__ import annotations
 

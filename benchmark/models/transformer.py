@@ -1,4 +1,7 @@
-"""The audio Transformer: timm's (distilled) ViT on spectrograms, as AST and SSAST use it (SPEC section 1)."""
+"""The audio Transformer: timm's (distilled) ViT on spectrograms, as AST and SSAST use it.
+
+Source: AST@31088be, SSAST@a1a3eec src/models/ast_models.py.
+"""
 
 from __future__ import annotations
 
@@ -142,7 +145,9 @@ class AudioTransformer(nn.Module):
         return [f"v.blocks.{layer}.{name}.{parameter}" for parameter, _ in module.named_parameters()]
 
     def add_prompts(self, tokens: int, deep_tokens: int | None = None) -> list[str]:
-        """Add deep prompts: `tokens` learnable vectors for every block, uniform as in VPT (SPEC section 2).
+        """Add deep prompts: `tokens` learnable vectors for every block, uniform as in VPT.
+
+        Source: AAT@dc406ad src/models/ast_models.py.
 
         Args:
             tokens: vectors for the first block.

@@ -49,6 +49,7 @@ def expand(grid: Grid, data_root: Path, checkpoint_folder: Path) -> Expansion:
     ]
     methods = [method for text in grid.methods for method in resolve_methods(text, f"{grid.origin}: methods")]
     requests: dict[str, TrialRequest] = {}
+    _check_folds(grid, _dataset_names(grid, data_root))
     chosen = [(name, _manifest(name, grid, data_root, missing)) for name in _dataset_names(grid, data_root)]
     for backbone in backbones:
         for dataset, manifest in chosen:
@@ -95,7 +96,10 @@ def _dataset_names(grid: Grid, data_root: Path) -> list[str]:
 def _manifest(name: str, grid: Grid, data_root: Path, missing: list[str]) -> Manifest | None:
     dataset = get_dataset(name, f"{grid.origin}: datasets")
     try:
-        return dataset.manifest(data_root)
+        manifest = dataset.manifest(data_root)
+        for fold in _folds(grid, name):
+            manifest.splits(fold)  # an empty split would fail every trial
+        return manifest
     except MissingInputError as error:
         missing.append(str(error))
         return None
@@ -109,6 +113,13 @@ def _folds(grid: Grid, dataset: str) -> tuple[int, ...]:
     if not (folds := tuple(fold for fold in units if fold in grid.folds)):
         raise BenchmarkError(f"{grid.origin}: folds {grid.folds}: {dataset} has folds {units[0]} to {units[-1]}")
     return folds
+
+
+def _check_folds(grid: Grid, names: list[str]) -> None:
+    """A fold that no dataset has is a slip of the pen."""
+    known = {fold for name in names for fold in get_dataset(name, f"{grid.origin}: datasets").facts.folds}
+    if known and grid.folds != "all" and (unknown := sorted(set(grid.folds) - known)):
+        raise BenchmarkError(f"{grid.origin}: no dataset has fold {unknown[0]}; folds are {min(known)} to {max(known)}")
 
 
 def _recipe(grid: Grid, dataset: str, backbone: BackboneChoice, method: Composed) -> Recipe:

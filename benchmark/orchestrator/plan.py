@@ -58,21 +58,21 @@ def make_plan(requests: Iterable[TrialRequest], store: ResultStore) -> Plan:
     for request in requests:
         state: State = "missing"
         if request.id in finished:
-            state = "done" if finished[request.id] == _fingerprint(_method_names(request)) else "stale"
+            state = "done" if finished[request.id] == current_fingerprint(request) else "stale"
         elif attempts[request.id]:
             state = "failed"
         entries.append(Entry(request, state, attempts[request.id]))
     return Plan(entries)
 
 
-def _method_names(request: TrialRequest) -> tuple[str, ...]:
-    return tuple(part.name for part in request.method.parts)
+def current_fingerprint(request: TrialRequest) -> str:
+    """Of the code as it is now; empty when the request's method is gone, so that its records count as stale."""
+    return _fingerprint(tuple(part.name for part in request.method.parts))
 
 
 @functools.cache
-def _fingerprint(methods: tuple[str, ...]) -> str | None:
-    """Of the code as it is now; None when a method is gone, so that its records count as stale."""
+def _fingerprint(methods: tuple[str, ...]) -> str:
     try:
         return fingerprint([source_file(name) for name in methods])
     except BenchmarkError:
-        return None
+        return ""

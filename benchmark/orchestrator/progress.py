@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from ray.tune import Callback
@@ -41,10 +43,14 @@ class Tally:
 
 
 class Progress(Callback):
-    """Tune's callbacks drive the display; `with` starts and ends it."""
+    """Tune's callbacks drive the display; `with` starts and ends it.
 
-    def __init__(self, labels: dict[str, str], before: int, console: Console) -> None:
+    `lost` is told of every trial that failed, and why when its process could not write that down itself.
+    """
+
+    def __init__(self, labels: dict[str, str], before: int, console: Console, lost: Callable[[str, str], None]) -> None:
         self.labels = labels
+        self.lost: Callable[[str, str], None] | None = lost
         self.tally = Tally(len(labels), before)
         self.console: Console | None = console
         self.live: Live | None = None
@@ -52,7 +58,7 @@ class Progress(Callback):
 
     def __getstate__(self) -> dict[str, Any]:
         """Tune pickles its callbacks; a display holds locks."""
-        return {**self.__dict__, "live": None, "console": None}
+        return {**self.__dict__, "live": None, "console": None, "lost": None}
 
     def __enter__(self) -> Progress:
         if self.console and self.console.is_terminal:
@@ -81,12 +87,17 @@ class Progress(Callback):
         if last.get("status") in {"completed", "diverged"}:
             self.tally.done += 1
         else:
-            self._fail(trial.trial_id, last.get("error") or "ended without a result")
+            written = last.get("error")
+            self._fail(trial.trial_id, written or "ended without a result", "" if written else "ended without a result")
         self.tally.running.pop(trial.trial_id, None)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
-        """Tune's hook: the worker died."""
-        self._fail(trial.trial_id, "its process died")
+        """Tune's hook: the worker died, or something other than the trial raised."""
+        try:
+            cause = Path(trial.error_file).read_text(encoding="utf-8", errors="replace").strip()
+        except (OSError, TypeError):
+            cause = "unknown"
+        self._fail(trial.trial_id, "its process died", f"{cause}\nthe process of the trial died")
         self.tally.running.pop(trial.trial_id, None)
 
     def on_step_end(self, iteration: int, trials: list[Any], **_: Any) -> None:
@@ -94,8 +105,10 @@ class Progress(Callback):
         if not self.live and time.monotonic() - self._last_line > LINE_EVERY_SECONDS:
             self._say(self.tally.line())
 
-    def _fail(self, trial_id: str, reason: str) -> None:
+    def _fail(self, trial_id: str, reason: str, unwritten: str) -> None:
         self.tally.failed += 1
+        if self.lost:
+            self.lost(trial_id, unwritten)
         self._say(f"failed: {self.labels[trial_id]}: {reason}; see attempts/{trial_id}-*.json")
 
     def _say(self, text: str) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmark.errors import BenchmarkError
 
 
 @dataclass(frozen=True)
-class Machine:
-    """What there is to share: CPU cores and GPUs of this machine, or of a Ray cluster."""
+class Node:
+    """CPU cores and GPUs of one machine; a trial has to fit on one."""
 
     cpus: float
     gpus: float
@@ -23,10 +25,9 @@ class Share:
     cpus: int
     gpus: float
 
-    def slots(self, machine: Machine) -> int:
+    def slots(self, nodes: Sequence[Node]) -> int:
         """Trials that run at once."""
-        by_cpu = machine.cpus / self.cpus
-        return int(min(by_cpu, machine.gpus / self.gpus) if self.gpus else by_cpu)
+        return sum(int(min(node.cpus / self.cpus, node.gpus / self.gpus if self.gpus else math.inf)) for node in nodes)
 
     @property
     def bundle(self) -> dict[str, float]:
@@ -39,28 +40,31 @@ def own_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def share(machine: Machine, cpus: int | None, gpus: float | None, *, exclusive: bool) -> Share:
+def share(nodes: Sequence[Node], cpus: int | None, gpus: float | None, *, exclusive: bool) -> Share:
     """Resources of one trial: as asked, else one GPU and its part of the cores, else one core.
 
     Args:
-        machine: what there is.
+        nodes: what there is; the largest decides.
         cpus: cores asked for.
         gpus: GPUs asked for, 0 to keep off them.
-        exclusive: nothing else may run on the trial's device.
+        exclusive: no other trial may run on the trial's device.
 
     Raises:
-        BenchmarkError: no trial would ever fit, or an exclusive trial is to share its GPU.
+        BenchmarkError: no trial would ever fit, or an exclusive trial is to share its device.
     """
+    node = max(nodes, key=lambda node: (node.gpus, node.cpus))
     if gpus is None:
-        gpus = 1.0 if machine.gpus else 0.0
+        gpus = 1.0 if node.gpus else 0.0
     if exclusive and gpus % 1:
         raise BenchmarkError(f"--exclusive: a trial cannot have {gpus} of a GPU to itself; use --gpus-per-trial 1")
+    if exclusive and not gpus and cpus is not None:
+        raise BenchmarkError("--exclusive gives a trial all the CPUs; leave out --cpus-per-trial, or limit --cpus")
     if cpus is None:
-        at_once = max(1, int(machine.gpus / gpus)) if gpus else machine.cpus
-        cpus = int(machine.cpus) if exclusive and not gpus else max(1, int(machine.cpus / at_once))
-    if cpus > machine.cpus or gpus > machine.gpus:
+        at_once = max(1, int(node.gpus / gpus)) if gpus else node.cpus
+        cpus = int(node.cpus) if exclusive and not gpus else max(1, int(node.cpus / at_once))
+    if cpus > node.cpus or gpus > node.gpus:
         raise BenchmarkError(
-            f"a trial asks for {cpus} CPUs and {gpus:g} GPUs, but there are {machine.cpus:g} and {machine.gpus:g}; "
-            "change --cpus-per-trial or --gpus-per-trial"
+            f"a trial asks for {cpus} CPUs and {gpus:g} GPUs, but no machine has more than {node.cpus:g} and "
+            f"{node.gpus:g}; change --cpus-per-trial or --gpus-per-trial"
         )
     return Share(cpus, gpus)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import BenchmarkError
-from benchmark.orchestrator.resources import Machine
+from benchmark.orchestrator.resources import Node
 
+PROBE_SECONDS = 5
 OBJECT_STORE_BYTES = 100 * 2**20  # nothing large passes through Ray's object store
 
 # of a Ray that we start; on a cluster these belong to `ray start`
@@ -33,7 +35,7 @@ _TUNE = {
 
 
 @contextmanager
-def ray_session(address: str | None, cpus: int, gpus: int | None, log: Path) -> Iterator[Machine]:
+def ray_session(address: str | None, cpus: int, gpus: int | None, log: Path) -> Iterator[list[Node]]:
     """Connect to `address`, or start Ray here with that many cores and GPUs; it ends with the context.
 
     Args:
@@ -45,6 +47,8 @@ def ray_session(address: str | None, cpus: int, gpus: int | None, log: Path) -> 
     Raises:
         BenchmarkError: the cluster cannot be reached.
     """
+    if address is not None:
+        _require_listener(address)
     os.environ.update({key: os.environ.get(key, value) for key, value in _TUNE.items()})
     if address is None:
         os.environ.update({key: os.environ.get(key, value) for key, value in _OWN_RAY.items()})
@@ -67,13 +71,28 @@ def ray_session(address: str | None, cpus: int, gpus: int | None, log: Path) -> 
             )
         else:
             ray.init(address=address, **quiet)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise BenchmarkError(f"Ray: {address or 'local start'}: {str(error).splitlines()[0]}") from None
     try:
-        found: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        yield Machine(cpus=found.get("CPU", 0), gpus=found.get("GPU", 0))
+        alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+        yield [Node(cpus=found.get("CPU", 0), gpus=found.get("GPU", 0)) for found in alive]
     finally:
         ray.shutdown()
+
+
+def _require_listener(address: str) -> None:
+    """Refuse an address that nobody answers at: Ray itself would try for ever."""
+    if address == "auto" or address.startswith("ray://"):
+        return
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdecimal():
+        raise BenchmarkError(f"--address {address}: expected auto, host:port or ray://host:port")
+    try:
+        socket.create_connection((host, int(port)), timeout=PROBE_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise BenchmarkError(
+            f"--address {address}: nobody answers there ({error}); start Ray with `ray start`"
+        ) from None
 
 
 def _silence(log: Path) -> None:

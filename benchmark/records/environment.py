@@ -35,7 +35,7 @@ def capture(**facts: Any) -> tuple[dict[str, Any], str]:
 def fingerprint(method_files: Iterable[Path]) -> str:
     """Digests of the code that can change a result: `HARNESS-METHOD`, the latter over the files of the method used."""
     package = Path(__file__).parent.parent
-    rooms = [package / room for room in ("methods", "models", "data", "trial")]
+    rooms = [package / room for room in ("spec", "methods", "models", "data", "trial")]
     files = [path for room in rooms for path in sorted(room.rglob("*.py"))]
     return f"{_digest(files)}-{_digest(sorted(method_files))}"
 

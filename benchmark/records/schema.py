@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from benchmark.spec.request import TrialRequest
 from benchmark.spec.validation import Spec
@@ -79,7 +79,7 @@ class Record(Spec):
     status: Literal["completed", "diverged"]
     data: Data
     selection: Selection
-    curves: list[Epoch]
+    curves: list[Epoch] = Field(min_length=1)
     parameters: Parameters
     profile: Profile
     environment: dict[str, Any]
@@ -87,6 +87,15 @@ class Record(Spec):
     fingerprint: str = Field(description="digest of the code that can change a result")
     started: str = Field(description="UTC, ISO 8601")
     finished: str
+
+    @model_validator(mode="after")
+    def _selection_fits(self) -> Record:
+        chosen = self.selection
+        if any(chosen.metric not in point.splits.get(chosen.split, {}) for point in self.curves):
+            raise ValueError(f"the curves have no {chosen.metric} of {chosen.split}")
+        if chosen.epoch is not None and chosen.epoch > len(self.curves):
+            raise ValueError("the chosen epoch is not among the curves")
+        return self
 
     @property
     def marks(self) -> list[str]:
@@ -115,6 +124,5 @@ class Attempt(Spec):
     status: Literal["failed", "out_of_memory"]
     error: str = Field(description="one line")
     traceback: str
-    environment_hash: str | None
     fingerprint: str
     finished: str

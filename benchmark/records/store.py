@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import io
 import json
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,10 @@ from benchmark.errors import BenchmarkError
 from benchmark.records.files import write_atomic
 from benchmark.records.schema import SCHEMA_VERSION, Attempt, Record
 from benchmark.spec.request import TrialRequest
+
+
+class DamagedRecordError(BenchmarkError):
+    """A record that is torn or does not follow the schema."""
 
 
 class ResultStore:
@@ -42,10 +47,16 @@ class ResultStore:
     def write(self, record: Record, predictions: dict[str, npt.NDArray[Any]]) -> None:
         """Write predictions (`.npz` beside the record), then the record, which makes the trial finished."""
         path = self.record_path(record.request)
+        content = _dump(record)
+        Record.model_validate_json(content)  # what could not be read again must not count as finished
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **predictions)  # type: ignore[arg-type]  # numpy's stub takes no mapping
         write_atomic(path.with_suffix(".npz"), buffer.getvalue())
-        write_atomic(path, _dump(record))
+        write_atomic(path, content)
+        for other in self._record_paths(record.id):  # under another name, from other defaults of a method
+            if other != path:
+                other.unlink()
+                other.with_suffix(".npz").unlink(missing_ok=True)
 
     def read(self, path: Path) -> Record:
         """One record.
@@ -55,7 +66,7 @@ class ResultStore:
         """
         try:
             data = json.loads(path.read_bytes())
-            version = data["schema_version"]
+            version = int(data["schema_version"])
             if version > SCHEMA_VERSION:
                 raise BenchmarkError(
                     f"{path}: schema version {version} is newer than this program's {SCHEMA_VERSION}; update it"
@@ -63,34 +74,39 @@ class ResultStore:
             return Record.model_validate(data)
         except (OSError, ValueError, KeyError, TypeError) as error:
             reason = "does not follow the schema" if isinstance(error, ValidationError) else str(error)
-            raise BenchmarkError(f"{path}: damaged record ({reason}); remove it and run the trial again") from None
+            raise DamagedRecordError(f"{path}: damaged record ({reason}); run the trial again") from None
 
     def records(self) -> Iterator[Record]:
-        """Every record, in the order of the paths."""
-        for path in sorted((self.folder / "trials").rglob("f*-s*-*.json")):
-            yield self.read(path)
+        """Every record, in the order of the paths; one that cannot be read is left out with a warning.
+
+        Raises:
+            BenchmarkError: a record is of a newer schema.
+        """
+        for path in self._record_paths():
+            try:
+                yield self.read(path)
+            except DamagedRecordError as error:
+                warnings.warn(f"{error}; it is left out", stacklevel=2)
 
     def finished(self) -> dict[str, str]:
         """Fingerprint of every finished trial by id; a damaged record does not count as finished."""
-        found = {}
-        for path in (self.folder / "trials").rglob("f*-s*-*.json"):
-            try:
-                data = json.loads(path.read_bytes())
-                found[data["id"]] = data["fingerprint"]
-            except (OSError, ValueError, KeyError, TypeError):
-                continue
-        return found
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return {record.id: record.fingerprint for record in self.records()}
+
+    def _record_paths(self, trial_id: str = "*") -> list[Path]:
+        return sorted((self.folder / "trials").rglob(f"f*-s*-{trial_id}.json"))
 
     def write_attempt(self, attempt: Attempt) -> Path:
         """Keep a failed try beside the earlier ones of the same trial."""
-        number = len(self.attempts(attempt.id)) + 1
+        number = max((_attempt_number(path) for path in self.attempts(attempt.id)), default=0) + 1
         path = self.folder / "attempts" / f"{attempt.id}-{number}.json"
         write_atomic(path, _dump(attempt))
         return path
 
     def attempts(self, trial_id: str = "*") -> list[Path]:
         """Files of failed tries, oldest first."""
-        return sorted((self.folder / "attempts").glob(f"{trial_id}-*.json"))
+        return sorted((self.folder / "attempts").glob(f"{trial_id}-*.json"), key=_attempt_number)
 
     def submit(self, requests: Iterable[TrialRequest]) -> None:
         """Add trials to the folder's submitted ones, so that `status` knows what is missing."""
@@ -137,6 +153,11 @@ class ResultStore:
     @property
     def _grid(self) -> Path:
         return self.folder / "grid.json"
+
+
+def _attempt_number(path: Path) -> int:
+    number = path.stem.rpartition("-")[2]
+    return int(number) if number.isdecimal() else 0
 
 
 def _dump(model: BaseModel) -> bytes:

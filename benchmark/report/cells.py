@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from benchmark.records.schema import Record
 from benchmark.spec.request import TrialRequest
 
 DIGITS = 12  # beyond them a spread of equal numbers is rounding
+MIXED = {"code": "fingerprint", "precision": "precision", "devices": "device", "data": "data"}
 KEYS = ["protocol", "backbone", "dataset", "method"]
 COLUMNS = {
     **dict.fromkeys(KEYS, ""),
@@ -37,6 +39,7 @@ COLUMNS = {
     "data_seconds_per_epoch": "the wait for data alone",
     "shared": "the time was measured while other trials of the run used the machine",
     "device": "device names",
+    "code": "digest of the harness's code",
     "marks": "why the row does not speak for the paper; empty when it does",
 }
 
@@ -78,16 +81,18 @@ def _summary(
 ) -> dict[str, Any]:
     head = trials.iloc[0] if len(trials) else None
     official = int(head["official_folds"]) if head is not None else None
-    seeds = sorted({seed for _, seed in expected} if expected else set(trials["seed"]))
-    folds = sorted({fold for fold, _ in expected} if expected else set(trials["fold"]))
-    wanted = len(expected) if expected else (official or 0) * len(seeds)
+    have = set(zip(trials["fold"], trials["seed"], strict=True))
+    seeds = sorted({seed for _, seed in expected or have})
+    folds = sorted({fold for fold, _ in expected or have})
+    # every seed has to have every fold, or the mean over seeds would be one over folds as well
+    wanted = len(folds if expected else range(official or 0)) * len(seeds)
+    done = len(have & expected if expected else have)
     diverged = int((trials["status"] == "diverged").sum())
     by_seed = trials.groupby("seed")["score"].mean()
     by_fold = trials.groupby("fold")["score"].mean()
-    complete = len(trials) == wanted and not diverged
+    complete = done == wanted == len(trials) and not diverged and trials["score"].notna().all()
     marks = list(dict.fromkeys([*request.marks, *filter(None, "; ".join(trials["marks"]).split("; "))]))
-    if len(set(trials["fingerprint"].str.partition("-")[0] if len(trials) else [])) > 1:
-        marks.append("records of different code")
+    marks += [f"records of different {name}" for name, column in MIXED.items() if trials[column].nunique() > 1]
     if official and len(folds) < official:
         marks.append(f"folds {', '.join(map(str, folds))} of {official}")
     return {
@@ -104,7 +109,7 @@ def _summary(
         "seeds": " ".join(map(str, seeds)),
         "folds": " ".join(map(str, folds)),
         "official_folds": official,
-        "done": len(trials),
+        "done": done,
         "expected": wanted,
         "diverged": diverged,
         "epochs_chosen": " ".join(str(int(epoch)) for epoch in trials.groupby("seed")["epoch"].first().dropna()),
@@ -114,6 +119,7 @@ def _summary(
         "data_seconds_per_epoch": trials["data_seconds_per_epoch"].median() if len(trials) else None,
         "shared": not trials["exclusive"].all() if len(trials) else None,
         "device": "; ".join(sorted(set(trials["device"]))),
+        "code": " ".join(sorted({text.partition("-")[0] for text in trials["fingerprint"]})),
         "marks": "; ".join(marks),
     }
 
@@ -141,13 +147,21 @@ def _settings(requests: dict[str, TrialRequest]) -> dict[str, str]:
         keys = {key for values in flat.values() for key in values}
         differing = sorted(key for key in keys if len({str(values.get(key)) for values in flat.values()}) > 1)
         for cell, values in flat.items():
-            notes[cell] = ", ".join(f"{key.rpartition('.')[2]}={str(values.get(key))[:12]}" for key in differing)
+            notes[cell] = ", ".join(f"{key.rpartition('.')[2]}={_short(values.get(key))}" for key in differing)
     return notes
+
+
+def _short(value: object) -> str:
+    """A value as text; of a digest the beginning."""
+    text = str(value)
+    return text[:8] if re.fullmatch("[0-9a-f]{64}", text) else text
 
 
 def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     flat = {}
     for key, value in content.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            value = {str(number): entry for number, entry in enumerate(value)}  # noqa: PLW2901
         if isinstance(value, dict):
             flat.update(_flat(value, f"{prefix}{key}."))
         else:

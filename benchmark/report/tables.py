@@ -61,7 +61,9 @@ def wide(cells: pd.DataFrame, value: str) -> pd.DataFrame:
 def marks(cells: pd.DataFrame) -> list[str]:
     """Why the numbers do not speak for the paper: each mark, with how many rows it concerns unless it is all."""
     found = Counter(mark for text in cells["marks"] for mark in text.split("; ") if mark)
-    return [mark if rows == len(cells) else f"{mark} [{rows} of {len(cells)} rows]" for mark, rows in found.items()]
+    marks = [mark if rows == len(cells) else f"{mark} [{rows} of {len(cells)} rows]" for mark, rows in found.items()]
+    versions = {version for text in cells["code"] for version in text.split()}
+    return [*marks, f"records of {len(versions)} versions of the code"] if len(versions) > 1 else marks
 
 
 def rules(cells: pd.DataFrame) -> str:

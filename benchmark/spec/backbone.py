@@ -1,15 +1,19 @@
-"""Backbones: one Transformer, told apart by size, pre-training, positional grid and pooling (SPEC section 1)."""
+"""Backbones: one Transformer, told apart by size, pre-training, positional grid and pooling.
+
+Source: AST@31088be, SSAST@a1a3eec src/models/ast_models.py.
+"""
 
 from __future__ import annotations
 
 import functools
+import re
 from typing import Literal
 
 from pydantic import Field, field_validator
 
 from benchmark.errors import BenchmarkError
 from benchmark.spec.grammar import canonical, parse_refs, path_name
-from benchmark.spec.validation import Spec, declared, find, read_yaml, validate
+from benchmark.spec.validation import Spec, find, read_yaml, validate
 
 Size = Literal["demo", "tiny", "small", "base"]
 
@@ -45,8 +49,7 @@ class BackboneChoice(Spec):
     @field_validator("weights")
     @classmethod
     def _weights_form(cls, value: str) -> str:
-        kind, _, rest = value.partition(":")
-        if value != "pretrained" and not (kind == "random" and rest.isdigit()) and not (kind == "file" and rest):
+        if not re.fullmatch(r"pretrained|random:[0-9]{1,18}|file:.+", value):
             raise ValueError("expected pretrained, random:SEED or the path of a checkpoint")
         return value
 
@@ -62,19 +65,17 @@ class BackboneChoice(Spec):
 
     @property
     def variant(self) -> str:
-        """The name, with what differs from the declared entry: `ast[size="demo"]`."""
-        return canonical(self.name, self._changed())
+        """The name, with size and weights unless they are base and pretrained: `ast[size=demo;weights=random:0]`."""
+        return canonical(self.name, self._special())
 
     @property
     def path_name(self) -> str:
-        """Folder name in a results folder."""
-        return path_name(self.name, canonical("", self._changed()))
+        """Folder name in a results folder; depends on nothing but this request."""
+        return path_name("-".join([self.name, *self._special().values()]), "")
 
-    def _changed(self) -> dict[str, str]:
-        entry = load_backbone(self.name) if self.name in declared("backbones") else None
+    def _special(self) -> dict[str, str]:
         chosen = {"size": self.size, "weights": self.weights}
-        declared_values = {"size": entry.size, "weights": entry.weights} if entry else {}
-        return {key: value for key, value in chosen.items() if declared_values.get(key) != value}
+        return {key: value for key, value in chosen.items() if value not in {"base", "pretrained"}}
 
 
 class CheckpointSource(Spec):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,7 +22,7 @@ class Synthesis(Spec):
 
     classes: Annotated[int, Field(ge=2)]
     clips_per_class: Annotated[int, Field(ge=1)] = Field(description="per fold")
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0)] = 0
 
 
 class GridFile(Spec):
@@ -95,12 +96,12 @@ def narrow(
 
 def _pick(entries: list[str] | str, names: list[str]) -> list[str]:
     known = entries if isinstance(entries, list) else []
-    picked = [[entry for entry in known if entry.partition("[")[0] == name] or [name] for name in names]
+    picked = [[entry for entry in known if re.sub(r"\[[^\]]*\]", "", entry) == name] or [name] for name in names]
     return list(dict.fromkeys(entry for group in picked for entry in group))
 
 
 def _whole_number(text: str, option: str) -> int:
-    if not text.isdigit():
+    if not re.fullmatch("[0-9]{1,18}", text):
         raise BenchmarkError(f"{option}: expected whole numbers, got '{text}'")
     return int(text)
 

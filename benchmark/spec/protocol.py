@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from benchmark.spec.validation import Spec, find, read_yaml, validate
+from benchmark.errors import BenchmarkError, closest
+from benchmark.spec.validation import Spec, declared, find, read_yaml, validate
 
 
 def _switch(defect: str, text: str) -> Any:
@@ -78,7 +79,11 @@ def load_protocol(name: str) -> Protocol:
         BenchmarkError: unknown name or a mistake in the file.
     """
     path = find("protocols", name)
-    return validate(Protocol, {"name": path.stem, **read_yaml(path)}, str(path))
+    loaded = validate(Protocol, {"name": path.stem, **read_yaml(path)}, str(path))
+    own = declared("protocols").get(path.stem)
+    if own is not None and own != path and load_protocol(path.stem) != loaded:
+        raise BenchmarkError(f"{path}: is not the protocol '{path.stem}'; give the file another name")
+    return loaded
 
 
 def override(protocol: Protocol, switches: dict[str, Any], where: str) -> Protocol:
@@ -89,6 +94,8 @@ def override(protocol: Protocol, switches: dict[str, Any], where: str) -> Protoc
     """
     # YAML reads a bare yes or no as a truth value
     words = {key: {True: "yes", False: "no"}.get(value, str(value)) for key, value in switches.items()}
+    if "name" in switches:
+        raise BenchmarkError(f"{where}: name is no switch{closest('name', SWITCHES)}")
     changed = validate(Protocol, {**protocol.model_dump(), **words}, where)
     parts = [f"{key}={words[key]}" for key in sorted(words) if words[key] != getattr(protocol, key, None)]
     return changed.model_copy(update={"name": "+".join([protocol.name, *parts])})

@@ -23,7 +23,9 @@ Count = Annotated[int, Field(ge=1)]
 class Recipe(Spec):
     """Every setting of a trial that is neither backbone, method nor protocol. Part of the trial's id."""
 
-    frames: Count = Field(description="filter-bank frames a clip is padded or cut to (10 ms each)")
+    frames: Annotated[int, Field(ge=16)] = Field(
+        description="filter-bank frames a clip is padded or cut to (10 ms each)"
+    )
     mels: Annotated[int, Field(ge=16)] = Field(description="mel bands")
     stride: tuple[Count, Count] = Field(description="patch stride in (mel bands, frames); patches are 16x16")
     mean: float = Field(description="filter-bank mean for normalisation (log mel)")
@@ -111,12 +113,11 @@ def resolve_recipe(
         method: bare name, for conditions.
         tuning: `full` or `peft`, what the method calls itself; chooses the learning rate.
         overrides: from the grid and the command line, weakest first.
-        file: the user's own recipe file.
 
     Raises:
         BenchmarkError: no recipe for the dataset, or a value that does not fit.
     """
-    path = file or find("recipes", dataset)
+    path = find("recipes", dataset)
     context = {"backbone": backbone, "method": method, "tuning": tuning}
     layers: list[tuple[Path | None, Layer]] = [
         (place, layer) for place in (find("recipes", "defaults"), path) for layer in _layers(place)

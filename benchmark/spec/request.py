@@ -16,6 +16,8 @@ from benchmark.spec.protocol import Protocol
 from benchmark.spec.recipe import Recipe, Tuning, resolve_recipe
 from benchmark.spec.validation import Spec
 
+NAMING: dict[str, Any] = {"method": {"variant": True}}  # names what other fields say, by the defaults of its day
+
 
 class DatasetChoice(Spec):
     """Dataset and the digest of the clips in use; None when the data is not at hand."""
@@ -63,7 +65,7 @@ class TrialRequest(Spec):
     @functools.cached_property
     def id(self) -> str:
         """First 12 hex digits of the sha256 of the canonical JSON."""
-        return _digest(self.model_dump(mode="json"))
+        return _digest(self.model_dump(mode="json", exclude=NAMING))
 
     @property
     def complete(self) -> bool:
@@ -73,7 +75,7 @@ class TrialRequest(Spec):
     @functools.cached_property
     def cell(self) -> str:
         """Digest of the request without fold and seed: trials that may be averaged share it."""
-        return _digest(self.model_dump(mode="json", exclude={"fold", "seed"}))
+        return _digest(self.model_dump(mode="json", exclude={**NAMING, "fold": True, "seed": True}))
 
     @property
     def marks(self) -> list[str]:

@@ -17,7 +17,7 @@ SPEC_DIR = Path(__file__).parent
 class Spec(BaseModel):
     """Base of everything that is declared: immutable, and an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -33,6 +33,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise BenchmarkError(f"{path}: cannot be read: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise BenchmarkError(f"{path}: not valid YAML: {str(error) or 'nested too deeply'}") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
@@ -73,14 +75,15 @@ def parse_scalar(text: str) -> Any:
     """A value as YAML reads it (`3`, `1e-4`, `true`, `[16, 16]`); anything else stays a string."""
     try:
         return float(text) if _is_plain_exponent(text) else yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):
         return text
 
 
 def _is_plain_exponent(text: str) -> bool:
     """PyYAML takes `1e-4` (no dot) for a string."""
     mantissa, _, exponent = text.lower().partition("e")
-    return bool(exponent) and mantissa.lstrip("+-").isdigit() and exponent.lstrip("+-").isdigit()
+    digits = (mantissa.lstrip("+-"), exponent.lstrip("+-"))
+    return all(part.isascii() and part.isdecimal() for part in digits)
 
 
 def declared(folder: str) -> dict[str, Path]:

@@ -95,6 +95,9 @@ class Trainer:
         self.loss = recipe.loss
         self.clock = Clock(device)
         self.precision = Precision(device, recipe.precision)
+        # the official SSAST is evaluated without autocast, AST with it (defect D8)
+        supervised = request.backbone.pretraining == "supervised"
+        self.evaluation = Precision(device, recipe.precision if supervised else "float32")
         self.optimizer = torch.optim.AdamW(trainable, lr=recipe.lr, weight_decay=recipe.weight_decay)
         self.scaler = GradScaler(device.type, enabled=self.precision.half)
         self.schedule = Schedule(self.optimizer, recipe, request.protocol.warmup)
@@ -130,7 +133,7 @@ class Trainer:
         outputs, truths, seen = [], [], []
         with self.clock.measure("eval"), torch.inference_mode():
             for features, targets, observed in batches:
-                with self.precision.autocast():
+                with self.evaluation.autocast():
                     logits = self.model(features.to(self.clock.device, non_blocking=True))
                 outputs.append(logits.float().cpu())
                 truths.append(targets)

@@ -1,4 +1,4 @@
-"""Metrics of one split from logits and targets (SPEC section 9)."""
+"""Metrics of one split from logits and targets (AAT@dc406ad src/traintest.py, src/utilities/stats.py)."""
 
 from __future__ import annotations
 

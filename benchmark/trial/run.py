@@ -40,11 +40,11 @@ Predictions = dict[str, npt.NDArray[Any]]
 
 @dataclass(frozen=True)
 class Setting:
-    """Where and with what a trial runs; nothing here can change its result.
+    """Where and with what a trial runs; nothing here changes its result beyond rounding.
 
     `checkpoints` are paths by sha256,
     `threads` for arithmetic, `workers` processes that load data, `exclusive` when nothing else uses the device,
-    `fresh_process` when this process runs no other trial.
+    `fresh_process` when this process runs no other trial, `fingerprint` of the code when the trial was submitted.
     """
 
     results: Path
@@ -55,6 +55,7 @@ class Setting:
     workers: int
     exclusive: bool
     fresh_process: bool
+    fingerprint: str
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def attempt_trial(request: TrialRequest, setting: Setting, report: Report) -> Ou
     try:
         record, predictions = run_trial(request, setting, report)
         store.write(record, predictions)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         status: Literal["failed", "out_of_memory"] = (
             "out_of_memory" if isinstance(error, (MemoryError, torch.OutOfMemoryError)) else "failed"
         )
@@ -89,8 +90,7 @@ def attempt_trial(request: TrialRequest, setting: Setting, report: Report) -> Ou
                 status=status,
                 error=line,
                 traceback=traceback.format_exc(),
-                environment_hash=None,
-                fingerprint=code_fingerprint(request),
+                fingerprint=setting.fingerprint,
                 finished=_now(),
             )
         )
@@ -114,7 +114,10 @@ def run_trial(request: TrialRequest, setting: Setting, report: Report) -> tuple[
         BenchmarkError: bad data or a method that does not fit; anything else is a fault of the code.
     """
     started, began = _now(), time.perf_counter()
+    if code_fingerprint(request) != setting.fingerprint:
+        raise BenchmarkError("the code changed since this trial was submitted; give the `run` again")
     torch.set_num_threads(setting.threads)
+    torch.set_default_dtype(torch.float32)  # in case an earlier trial of this process changed it
     device = torch.device(setting.device)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
@@ -125,7 +128,8 @@ def run_trial(request: TrialRequest, setting: Setting, report: Report) -> tuple[
     trainer.clock.seconds["setup"] = time.perf_counter() - began
     course = _train(request, facts.metric, setting.workers, inputs, trainer, report)
     trainer.clock.seconds["total"] = time.perf_counter() - began
-    diverged = course.curves[-1].train_loss is None
+    end = course.curves[-1]
+    diverged = end.train_loss is None or end.splits["test"][facts.metric] is None
     selection = choose(request, facts, course.curves, diverged=diverged)
     environment, environment_hash = capture(
         device=_device_name(device),
@@ -143,7 +147,7 @@ def run_trial(request: TrialRequest, setting: Setting, report: Report) -> tuple[
         profile=_profile(setting, trainer, len(course.curves) * inputs.data.used["train"]),
         environment=environment,
         environment_hash=environment_hash,
-        fingerprint=code_fingerprint(request),
+        fingerprint=setting.fingerprint,
         started=started,
         finished=_now(),
     )

@@ -1,4 +1,4 @@
-"""The learning rate over steps and epochs (SPEC section 8)."""
+"""The learning rate over steps and epochs (AAT@dc406ad src/traintest.py)."""
 
 from __future__ import annotations
 

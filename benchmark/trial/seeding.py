@@ -28,7 +28,7 @@ class Seeds:
 
     def method(self) -> int:
         """Initial values of what the method inserts, and whatever is random in training."""
-        return self._data("method", self.request.method.variant)
+        return self._data("method", self.request.method.model_dump_json(exclude={"variant"}))
 
     def order(self, epoch: int) -> int:
         """Order of the training clips in an epoch."""

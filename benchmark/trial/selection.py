@@ -1,4 +1,4 @@
-"""Which epoch is reported (DESIGN: a trial knows only its own fold)."""
+"""Which epoch is reported: a trial knows only its own fold."""
 
 from __future__ import annotations
 

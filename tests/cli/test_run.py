@@ -171,6 +171,34 @@ def test_a_killed_run_is_finished_by_the_next_without_repeating(
     assert not list((out).rglob("*.tmp"))
 
 
+def test_a_rerun_that_fails_says_so_and_keeps_the_record(
+    cli: Cli, results: Path, grid_file: Path, data_root: Path, tmp_path: Path
+) -> None:
+    copy, data = tmp_path / "copy", tmp_path / "data"
+    shutil.copytree(results, copy)
+    shutil.copytree(data_root, data)
+    for path in (data / "ESC-50-master" / "audio").iterdir():
+        path.write_bytes(b"x" * path.stat().st_size)  # as large as before: the digest does not tell
+    for path in (copy / "trials").rglob("*.json"):
+        path.write_text(path.read_text().replace('"fingerprint": "', '"fingerprint": "x'))
+    before = files(copy)
+    arguments = ["--grid", grid_file, "--data-root", data, "--results", copy, "--method", "linear", "--fold", "1"]
+    done = cli("run", *arguments, "--backbone", "ast", "--rerun", "stale")
+    assert done.returncode == 3, done.stdout
+    assert "cannot be decoded" in done.stdout.replace("\n", "")
+    assert files(copy) == before
+
+
+def test_an_address_without_a_listener_is_refused_at_once(
+    cli: Cli, grid_file: Path, data_root: Path, tmp_path: Path
+) -> None:
+    arguments = ["--grid", grid_file, "--data-root", data_root, "--results", tmp_path / "out"]
+    for address, message in (("127.0.0.1:9", "nobody answers there"), ("somewhere", "expected auto, host:port")):
+        done = cli("run", *arguments, "--address", address)
+        assert done.returncode == 2
+        assert message in done.stderr.splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -182,7 +210,7 @@ def test_a_killed_run_is_finished_by_the_next_without_repeating(
         (["plan", "--grid", "smoke", "--set", "epochs=2"], "expected recipe.KEY=VALUE"),
         (["plan", "--grid", "smoke", "--set", "recipe.epoch=2"], "(did you mean 'epochs'?)"),
         (["plan", "--grid", "smoke", "--seed", "one"], "--seed: expected whole numbers, got 'one'"),
-        (["plan", "--grid", "smoke", "--fold", "9"], "esc50 has folds 1 to 5"),
+        (["plan", "--grid", "smoke", "--fold", "9"], "no dataset has fold 9"),
         (["status", "--results", "nowhere"], "no results here"),
         (["report", "--results", "nowhere"], "no results here"),
         (["show", "method", "aat_mss"], "unknown method 'aat_mss' (did you mean 'aat_ms'?)"),

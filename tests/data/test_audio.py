@@ -44,3 +44,11 @@ def test_a_file_without_samples(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", np.zeros(0), RATE)
     with pytest.raises(BenchmarkError, match="holds no samples"):
         decode(tmp_path / "a.wav")
+
+
+def test_samples_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+    wave = np.zeros(1000, np.float32)
+    wave[5] = np.nan
+    soundfile.write(tmp_path / "a.wav", wave, RATE, subtype="FLOAT")
+    with pytest.raises(BenchmarkError, match="not finite"):
+        decode(tmp_path / "a.wav")

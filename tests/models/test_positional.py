@@ -22,7 +22,7 @@ def test_shorter_grids_are_cut_in_the_middle() -> None:
     out = adapt_positional(grid(12, 101), (12, 101), (12, 50), 2)
     assert torch.equal(out[:, :2], grid(12, 101)[:, :2])
     assert out.shape == (1, 2 + 12 * 50, 2)
-    assert out[0, 2:, 1].unique().tolist() == list(range(25, 75))  # SPEC section 4: t=50 takes 25..74
+    assert out[0, 2:, 1].unique().tolist() == list(range(25, 75))
     low = adapt_positional(grid(12, 101), (12, 101), (6, 12), 2)
     assert low[0, 2:, 1].unique().tolist() == list(range(44, 56))
     assert low[0, 2:, 0].unique().tolist() == list(range(3, 9))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,11 +12,12 @@ from benchmark.errors import BenchmarkError, MissingInputError
 from benchmark.orchestrator import plan
 from benchmark.orchestrator.expand import expand
 from benchmark.orchestrator.plan import MAX_ATTEMPTS, make_plan
-from benchmark.orchestrator.resources import Machine, Share, share
+from benchmark.orchestrator.resources import Node, Share, share
 from benchmark.records.schema import Attempt
 from benchmark.records.store import ResultStore
 from benchmark.spec.grid import load_grid, narrow
 from benchmark.spec.request import TrialRequest
+from benchmark.spec.validation import find
 from benchmark.trial.run import code_fingerprint
 from tests.conftest import AST, SSAST, tiny_grid
 from tests.samples import make_record
@@ -68,7 +70,11 @@ def test_a_bare_name_picks_the_grids_entry_and_another_is_added(name: str) -> No
         ({"backbones": ["ast[weights=random:x]"]}, "expected pretrained, random:SEED"),
         ({"backbones": ["ast[size=tiny]"]}, "no pre-trained ast of size tiny is published"),
         ({"methods": ["linear+linear"]}, "cannot be composed with itself"),
-        ({"folds": [7]}, "esc50 has folds 1 to 5"),
+        ({"folds": [7]}, "no dataset has fold 7; folds are 1 to 5"),
+        ({"folds": [1, 9]}, "no dataset has fold 9"),
+        ({"methods": ["aat_m[bottleneck=.inf]"]}, "bottleneck: expected a finite number"),
+        ({"overrides": [{"source": "--set", "values": {"mean": float("nan")}}]}, "mean: .*finite"),
+        ({"switches": {"name": "mine"}}, "name is no switch"),
         ({"protocol": "referense"}, r"did you mean 'reference'"),
         ({"switches": {"prompt": "insert"}}, r"protocol: prompt: unknown key \(did you mean 'prompts'"),
         ({"switches": {"prompts": "inserted"}}, r"protocol: prompts: .*'overwrite' or 'insert'"),
@@ -105,7 +111,6 @@ def attempt(request: TrialRequest) -> Attempt:
         status="failed",
         error="x",
         traceback="x",
-        environment_hash=None,
         fingerprint="code",
         finished="2026-01-01T00:00:00+00:00",
     )
@@ -133,27 +138,56 @@ def test_the_fingerprint_is_of_the_methods_used(make_request: Make) -> None:
 
 
 @pytest.mark.parametrize(
-    ("machine", "asked", "expected", "slots"),
+    ("nodes", "asked", "expected", "slots"),
     [
-        (Machine(2, 0), (None, None, False), Share(1, 0), 2),
-        (Machine(8, 0), (4, None, False), Share(4, 0), 2),
-        (Machine(8, 0), (None, None, True), Share(8, 0), 1),
-        (Machine(16, 2), (None, None, False), Share(8, 1), 2),
-        (Machine(16, 1), (None, 0.25, False), Share(4, 0.25), 4),
-        (Machine(16, 1), (None, 1, True), Share(16, 1), 1),
-        (Machine(16, 1), (None, 0, False), Share(1, 0), 16),
+        ([Node(2, 0)], (None, None, False), Share(1, 0), 2),
+        ([Node(8, 0)], (4, None, False), Share(4, 0), 2),
+        ([Node(8, 0)], (None, None, True), Share(8, 0), 1),
+        ([Node(16, 2)], (None, None, False), Share(8, 1), 2),
+        ([Node(16, 1)], (None, 0.25, False), Share(4, 0.25), 4),
+        ([Node(16, 1)], (None, 1, True), Share(16, 1), 1),
+        ([Node(16, 1)], (None, 0, False), Share(1, 0), 16),
+        ([Node(1, 0), Node(1, 0)], (None, None, True), Share(1, 0), 2),
+        ([Node(4, 0), Node(16, 2)], (None, None, False), Share(8, 1), 2),
     ],
 )
-def test_shares(machine: Machine, asked: tuple, expected: Share, slots: int) -> None:
-    got = share(machine, asked[0], asked[1], exclusive=asked[2])
+def test_shares(nodes: list[Node], asked: tuple, expected: Share, slots: int) -> None:
+    got = share(nodes, asked[0], asked[1], exclusive=asked[2])
     assert got == expected
-    assert got.slots(machine) == slots
+    assert got.slots(nodes) == slots
 
 
 @pytest.mark.parametrize(
     ("asked", "message"),
-    [((4, None, False), "asks for 4 CPUs"), ((1, 1, False), "1 GPUs"), ((1, 0.5, True), "--exclusive")],
+    [
+        ((4, None, False), "asks for 4 CPUs"),
+        ((1, 1, False), "1 GPUs"),
+        ((None, 0.5, True), "--exclusive"),
+        ((1, None, True), "--exclusive gives a trial all the CPUs"),
+    ],
 )
 def test_a_share_that_never_fits_is_refused_at_once(asked: tuple, message: str) -> None:
     with pytest.raises(BenchmarkError, match=message):
-        share(Machine(2, 0), asked[0], asked[1], exclusive=asked[2])
+        share([Node(2, 0), Node(2, 0)], asked[0], asked[1], exclusive=asked[2])
+
+
+def test_a_fold_without_clips_is_told_before_anything_runs(data_root: Path, tmp_path: Path) -> None:
+    table = tmp_path / "ESC-50-master" / "meta" / "esc50.csv"
+    shutil.copytree(data_root / "ESC-50-master", table.parents[1])
+    table.write_text("".join(line for line in table.open() if not line.startswith("3-")))
+    assert expand(tiny_grid(folds=[1, 2]), tmp_path, tmp_path).missing_inputs == []
+    with pytest.raises(BenchmarkError, match="no clips in the test split of fold 3"):
+        expand(tiny_grid(folds=[1, 3]), tmp_path, tmp_path)
+
+
+def test_a_composed_entry_of_the_grid_is_picked_by_its_bare_name() -> None:
+    grid = tiny_grid(methods=["aat_m[bottleneck=8]+prompt", "aat_m"])
+    assert narrow(grid, methods=["aat_m"]).methods == ["aat_m"]
+    assert narrow(grid, methods=["aat_m+prompt"]).methods == ["aat_m[bottleneck=8]+prompt"]
+
+
+def test_a_protocol_file_cannot_pose_as_a_declared_one(tmp_path: Path, data_root: Path) -> None:
+    own = tmp_path / "reference.yaml"
+    own.write_text(find("protocols", "reference").read_text().replace("overwrite", "insert"))
+    with pytest.raises(BenchmarkError, match="give the file another name"):
+        expand(tiny_grid(protocol=str(own)), data_root, tmp_path)

@@ -52,8 +52,18 @@ def test_a_record_reads_back(make_request: Make, tmp_path: Path) -> None:
     assert np.load(path.with_suffix(".npz"))["logits_test"].shape == (1, 2, 3)
 
 
-@pytest.mark.parametrize("damage", [lambda text: text[:100], lambda _: "", lambda _: "[]", lambda _: "{}"])
-def test_a_damaged_record_is_one_clear_line_and_not_finished(
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[:100],
+        lambda _: "",
+        lambda _: "[]",
+        lambda _: "{}",
+        lambda text: text.replace('"completed"', '"xx"'),
+        lambda text: text.replace('"split": "test"', '"split": "exam"'),
+    ],
+)
+def test_a_damaged_record_is_left_out_with_a_warning_and_not_finished(
     make_request: Make, tmp_path: Path, damage: Callable[[str], str]
 ) -> None:
     store, record = ResultStore(tmp_path), make_record(make_request(), [0.5])
@@ -61,9 +71,29 @@ def test_a_damaged_record_is_one_clear_line_and_not_finished(
     path = store.record_path(record.request)
     path.write_text(damage(path.read_text()))
     assert store.finished() == {}
-    with pytest.raises(BenchmarkError, match="damaged record") as caught:
-        list(store.records())
-    assert "\n" not in str(caught.value)
+    with pytest.warns(UserWarning, match="damaged record") as caught:
+        assert list(store.records()) == []
+    assert "\n" not in str(caught[0].message)
+    store.write(record, {})  # running the trial again mends it
+    assert list(store.records()) == [record]
+
+
+def test_what_could_not_be_read_again_is_not_written(make_request: Make, tmp_path: Path) -> None:
+    store, record = ResultStore(tmp_path), make_record(make_request(), [0.5])
+    with pytest.raises(ValueError, match="curves"):
+        store.write(record.model_copy(update={"curves": []}), {})
+    assert list(store.records()) == []
+
+
+def test_one_trial_has_one_record_whatever_its_methods_defaults(make_request: Make, tmp_path: Path) -> None:
+    store, record = ResultStore(tmp_path), make_record(make_request(methods=["aat_m"]), [0.5])
+    store.write(record, {})
+    method = record.request.method.model_copy(update={"variant": "aat_m[bottleneck=0.25]"})
+    renamed = record.request.model_copy(update={"method": method})
+    renamed = TrialRequest.model_validate(renamed.model_dump())
+    assert renamed.id == record.id
+    store.write(make_record(renamed, [0.75]), {})
+    assert [found.curves[0].splits["test"]["accuracy"] for found in store.records()] == [0.75]
 
 
 def test_a_record_of_a_newer_schema_asks_for_an_update(make_request: Make, tmp_path: Path) -> None:

@@ -74,6 +74,21 @@ def test_some_folds_only_are_averaged_when_asked_for_and_marked(make_request: Ma
     assert marks(cells)[-1] == "folds 1, 2 of 5"
 
 
+def test_a_trial_without_a_score_is_never_averaged_away(make_request: Make) -> None:
+    records = [*folds(make_request, [0.5]), make_record(make_request(folds=[2]), [None])]
+    assert pd.isna(cells_of(records)["score"][0])
+
+
+def test_seeds_with_other_folds_are_not_averaged(make_request: Make) -> None:
+    records = [make_record(make_request(folds=[fold], seeds=[seed]), [0.5]) for fold, seed in ((1, 0), (2, 1))]
+    assert wide(cells_of(records), "score")["esc50"].tolist() == ["2/4"]
+
+
+def test_the_right_folds_count_not_their_number(make_request: Make) -> None:
+    records = folds(make_request, [0.5])
+    assert wide(cells_of(records, [make_request(folds=[2])]), "score")["esc50"].tolist() == ["0/1"]
+
+
 def test_a_diverged_trial_takes_the_cell(make_request: Make) -> None:
     records = folds(make_request, [0.5, 0.7])
     records[1] = make_record(records[1].request, [None], status="diverged")
@@ -107,7 +122,9 @@ def test_records_of_different_code_are_marked(make_request: Make) -> None:
         make_record(make_request(folds=[fold]), [0.5], fingerprint=f"{code}-method")
         for fold, code in ((1, "a"), (2, "b"))
     ]
-    assert "records of different code" in marks(cells_of(records))
+    found = marks(cells_of(records))
+    assert "records of different code" in found
+    assert "records of 2 versions of the code" in found
 
 
 def test_the_protocol_decides_whether_unused_heads_are_counted(make_request: Make) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from benchmark.errors import BenchmarkError
@@ -50,10 +48,3 @@ def test_mistakes_are_one_line_that_names_the_key(values: dict[str, object], mes
         resolve(**values)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
-
-
-def test_a_users_own_file(tmp_path: Path) -> None:
-    own = tmp_path / "mine.yaml"
-    own.write_text("description: x\nlayers:\n  - source: me\n    values: {framez: 3}\n")
-    with pytest.raises(BenchmarkError, match=r"mine\.yaml: recipe\.framez: unknown key \(did you mean 'frames'"):
-        resolve_recipe("esc50", backbone="ast", method="full", tuning="full", overrides=[], file=own)

@@ -18,7 +18,7 @@ from benchmark.records.schema import Attempt, Record
 from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.inputs import prepare
-from benchmark.trial.run import Outcome, Setting, attempt_trial, run_trial
+from benchmark.trial.run import Outcome, Setting, attempt_trial, code_fingerprint, run_trial
 from benchmark.trial.seeding import Seeds
 
 Make = Callable[..., TrialRequest]
@@ -36,6 +36,7 @@ def setting(data_root: Path, tmp_path: Path) -> Setting:
         workers=0,
         exclusive=False,
         fresh_process=False,
+        fingerprint="",
     )
 
 
@@ -44,7 +45,11 @@ def with_recipe(make: Make, **values: object) -> TrialRequest:
 
 
 def run(request: TrialRequest, setting: Setting) -> tuple[Record, dict]:
-    return run_trial(request, setting, lambda _: None)
+    return run_trial(request, replace(setting, fingerprint=code_fingerprint(request)), lambda _: None)
+
+
+def attempt(request: TrialRequest, setting: Setting) -> Outcome:
+    return attempt_trial(request, replace(setting, fingerprint=code_fingerprint(request)), lambda _: None)
 
 
 def test_the_same_request_gives_the_same_numbers(make_request: Make, setting: Setting) -> None:
@@ -139,7 +144,7 @@ def test_without_selection_on_test_the_last_epoch_counts(make_request: Make, set
 
 def test_a_loss_that_is_not_finite_ends_the_trial_as_diverged(make_request: Make, setting: Setting) -> None:
     request = with_recipe(make_request, lr=1e30, epochs=5)
-    assert attempt_trial(request, setting, lambda _: None) == Outcome("diverged")
+    assert attempt(request, setting) == Outcome("diverged")
     record = ResultStore(setting.results).read(ResultStore(setting.results).record_path(request))
     assert record.curves[-1].train_loss is None
     assert len(record.curves) < 5
@@ -154,12 +159,12 @@ def test_a_failure_is_kept_with_its_traceback(
     monkeypatch.setattr("benchmark.methods.contract.Composed.adapt", broken)
     request = make_request()
     for _ in range(2):
-        outcome = attempt_trial(request, setting, lambda _: None)
+        outcome = attempt(request, setting)
         assert outcome == Outcome("failed", "ZeroDivisionError: in the method")
     files = ResultStore(setting.results).attempts()
     assert [path.name for path in files] == [f"{request.id}-1.json", f"{request.id}-2.json"]
-    attempt = Attempt.model_validate(json.loads(files[0].read_text()))
-    assert "in broken" in attempt.traceback
+    kept = Attempt.model_validate(json.loads(files[0].read_text()))
+    assert "in broken" in kept.traceback
     assert not (setting.results / "trials").exists()
 
 
@@ -171,7 +176,7 @@ def test_out_of_memory_is_told_apart(
         raise error
 
     monkeypatch.setattr("benchmark.methods.contract.Composed.adapt", full)
-    assert attempt_trial(make_request(), setting, lambda _: None).status == "out_of_memory"
+    assert attempt(make_request(), setting).status == "out_of_memory"
 
 
 def test_data_that_changed_since_planning_is_refused(make_request: Make, setting: Setting) -> None:
@@ -198,3 +203,24 @@ def test_statistics_of_the_training_clips_may_be_used_instead(make_request: Make
     cells = torch.cat([features[i, None][0] for i in range(len(features))])
     assert float(cells.mean()) == pytest.approx(0, abs=0.01)
     assert float(cells.std()) == pytest.approx(0.5, abs=0.01)
+
+
+def test_code_that_changed_since_submission_is_refused(make_request: Make, setting: Setting) -> None:
+    with pytest.raises(BenchmarkError, match="the code changed since this trial was submitted"):
+        run_trial(make_request(), replace(setting, fingerprint="other"), lambda _: None)
+
+
+def test_scores_that_cannot_be_computed_count_as_diverged(
+    make_request: Make, setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmark.trial.run.evaluate", lambda *_: {"accuracy": None, "map": None})
+    assert attempt(make_request(), setting) == Outcome("diverged")
+
+
+def test_a_default_type_left_behind_by_another_trial_does_no_harm(make_request: Make, setting: Setting) -> None:
+    expected = run(make_request(), setting)[0].curves[-1].train_loss
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert run(make_request(), setting)[0].curves[-1].train_loss == expected
+    finally:
+        torch.set_default_dtype(torch.float32)

@@ -1,0 +1,192 @@
+"""The other five official layouts: what is read from them, and what is refused."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from benchmark.data.registry import datasets, get_dataset
+from benchmark.errors import BenchmarkError, MissingInputError
+
+
+def touch(path: Path, content: bytes = b"x") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def write_csv(path: Path, rows: list[tuple[object, ...]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as handle:
+        csv.writer(handle).writerows(rows)
+
+
+def urbansound8k(root: Path) -> None:
+    rows: list[tuple[object, ...]] = [
+        ("slice_file_name", "fsID", "start", "end", "salience", "fold", "classID", "class")
+    ]
+    for fold in range(1, 11):
+        for label in (0, 9):
+            name = f"{fold}-{label}-0-0.wav"
+            touch(root / "UrbanSound8K" / "audio" / f"fold{fold}" / name)
+            rows.append((name, fold, 0, 4, 1, fold, label, "x"))
+    touch(root / "UrbanSound8K" / "audio" / "fold1" / ".DS_Store")
+    write_csv(root / "UrbanSound8K" / "metadata" / "UrbanSound8K.csv", rows)
+
+
+def speech_commands(root: Path) -> None:
+    folder = root / "speech_commands_v0.01"
+    for word in ("cat", "zero"):
+        for speaker in "abc":
+            touch(folder / word / f"{speaker}_nohash_0.wav")
+    touch(folder / "_background_noise_" / "pink_noise.wav")
+    touch(folder / "cat" / ".hidden.wav")
+    (folder / "validation_list.txt").write_text("cat/a_nohash_0.wav\n")
+    (folder / "testing_list.txt").write_text("cat/b_nohash_0.wav\nzero/b_nohash_0.wav\n")
+
+
+def gtzan(root: Path) -> None:
+    for name in ("blues.00029", "jazz.00054", "rock.00012"):
+        touch(root / "genres_original" / name.split(".")[0] / f"{name}.wav")
+    touch(root / "genres_original" / "blues" / "._blues.00029.wav")
+
+
+def openmic(root: Path) -> None:
+    folder = root / "openmic-2018"
+    head = ("sample_key", "instrument", "relevance", "num_responses")
+    rows = [head, ("000001_1", "piano", 0.9, 3), ("000001_1", "voice", 0.49, 3), ("000002_1", "drums", 0.5, 3)]
+    write_csv(folder / "openmic-2018-aggregated-labels.csv", rows)
+    write_csv(folder / "partitions" / "split01_train.csv", [("000001_1",)])
+    write_csv(folder / "partitions" / "split01_test.csv", [("000002_1",)])
+    for key in ("000001_1", "000002_1"):
+        touch(folder / "audio" / "000" / f"{key}.ogg")
+
+
+TREES: dict[str, Callable[[Path], None]] = {
+    "urbansound8k": urbansound8k,
+    "speech_commands_v1": speech_commands,
+    "gtzan": gtzan,
+    "openmic": openmic,
+}
+
+
+@pytest.mark.parametrize("name", sorted(datasets()))
+def test_facts_are_stated(name: str) -> None:
+    facts = get_dataset(name).facts
+    assert len(set(facts.classes)) == len(facts.classes)
+    assert (len(facts.folds) > 1) != bool(facts.splits)
+    assert all((facts.licence, facts.homepage, facts.citation, facts.by_hand, facts.description))
+
+
+def test_the_papers_six_datasets_have_their_classes_and_fold_units() -> None:
+    shape = {name: (len(d.facts.classes), len(d.facts.fold_units)) for name, d in datasets().items()}
+    assert shape == {
+        "esc50": (50, 5),
+        "urbansound8k": (10, 10),
+        "speech_commands_v1": (30, 1),
+        "speech_commands_v2": (35, 1),
+        "gtzan": (10, 1),
+        "openmic": (20, 1),
+    }
+    words = get_dataset("speech_commands_v2").facts.classes
+    assert list(words) == sorted(words)
+    assert set(words) - set(get_dataset("speech_commands_v1").facts.classes) == {
+        "backward", "follow", "forward", "learn", "visual",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_a_missing_folder_says_where_to_get_it(name: str, tmp_path: Path) -> None:
+    with pytest.raises(MissingInputError, match=f"{get_dataset(name).facts.label}: no folder .*get"):
+        get_dataset(name).manifest(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "fold", "expected"),
+    [
+        ("urbansound8k", 3, {"train": 18, "test": 2}),
+        ("speech_commands_v1", 0, {"train": 3, "validation": 1, "test": 2}),
+        ("openmic", 0, {"train": 1, "test": 1}),
+    ],
+)
+def test_splits(name: str, fold: int, expected: dict[str, int], tmp_path: Path) -> None:
+    TREES[name](tmp_path)
+    manifest = get_dataset(name).manifest(tmp_path)
+    assert {split: len(indices) for split, indices in manifest.splits(fold).items()} == expected
+    assert manifest.kind == "partial"
+    assert all((manifest.folder / clip.path).is_file() for clip in manifest.clips)
+
+
+def test_gtzan_uses_the_filtered_lists_of_either_layout(tmp_path: Path) -> None:
+    gtzan(tmp_path)
+    clips = get_dataset("gtzan").manifest(tmp_path).clips
+    assert {clip.path: clip.split for clip in clips} == {
+        "blues/blues.00029.wav": "train",
+        "jazz/jazz.00054.wav": "train",
+        "rock/rock.00012.wav": "test",
+    }
+    with pytest.raises(BenchmarkError, match="no clips in the validation split"):
+        get_dataset("gtzan").manifest(tmp_path).splits(0)
+
+
+def test_the_filtered_lists_have_the_published_counts() -> None:
+    from benchmark.data.datasets.gtzan import SPLIT
+    from benchmark.data.tables import read_rows
+
+    splits = [row["split"] for _, row in read_rows(SPLIT, ("split", "clip"))]
+    assert [splits.count(name) for name in ("train", "validation", "test")] == [443, 197, 290]
+    assert len({row["clip"] for _, row in read_rows(SPLIT, ("split", "clip"))}) == 930
+
+
+def test_openmic_reads_relevance_and_what_was_annotated(tmp_path: Path) -> None:
+    openmic(tmp_path)
+    first, second = get_dataset("openmic").manifest(tmp_path).clips
+    piano, voice, drums = 12, 19, 6
+    assert (first.labels, first.observed) == ((piano,), (piano, voice))
+    assert (second.labels, second.observed) == ((drums,), (drums,))
+
+
+def edit(path: str, old: str, new: str) -> Callable[[Path], None]:
+    def change(root: Path) -> None:
+        text = (root / path).read_text()
+        assert old in text
+        (root / path).write_text(text.replace(old, new, 1))
+
+    return change
+
+
+US8K, OPENMIC = "UrbanSound8K/metadata/UrbanSound8K.csv", "openmic-2018/openmic-2018-aggregated-labels.csv"
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "message"),
+    [
+        ("urbansound8k", edit(US8K, "1-0-0-0.wav", "1-3-0-0.wav"), r"line 2: file name .* does not go with class 0"),
+        ("urbansound8k", edit(US8K, "1-0-0-0.wav", "7-0-0-0.wav"), "is not there"),
+        ("urbansound8k", lambda root: (root / US8K).unlink(), "cannot be read"),
+        (
+            "speech_commands_v1",
+            lambda root: touch(root / "speech_commands_v0.01" / "learn" / "a.wav"),
+            "folder 'learn' is no word of Speech Commands V1",
+        ),
+        (
+            "speech_commands_v1",
+            edit("speech_commands_v0.01/testing_list.txt", "cat/b", "cat/a"),
+            "in both validation_list.txt and testing_list.txt",
+        ),
+        ("openmic", edit(OPENMIC, "piano", "kazoo"), r"line 2: 'kazoo' is no instrument"),
+        ("openmic", edit(OPENMIC, "0.9", "high"), r"line 2: relevance 'high' is not a number"),
+        ("openmic", edit("openmic-2018/partitions/split01_test.csv", "000002_1", "000009_1"), "has no labels"),
+        ("openmic", edit("openmic-2018/partitions/split01_test.csv", "000002_1", "000001_1"), "is listed twice"),
+    ],
+)
+def test_a_broken_tree_is_one_clear_line(
+    name: str, damage: Callable[[Path], None], message: str, tmp_path: Path
+) -> None:
+    TREES[name](tmp_path)
+    damage(tmp_path)
+    with pytest.raises(BenchmarkError, match=message) as caught:
+        get_dataset(name).manifest(tmp_path)
+    assert "\n" not in str(caught.value)
