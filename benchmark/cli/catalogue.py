@@ -146,17 +146,17 @@ def show(
         _show_resolved(name, backbone or "ast", method or "full", as_json=json)
         return
     entries = CATALOGUES[f"{kind}s"]()
-    if name not in entries:
-        raise BenchmarkError(f"unknown {kind} '{name}'{closest(name, entries)}")
+    names = name.split("+") if kind == "method" else [name]  # a composition is its parts
+    for each in names:
+        if each not in entries:
+            raise BenchmarkError(f"unknown {kind} '{each}'{closest(each, entries)}")
+    plain = jsonlib.loads(jsonlib.dumps({each: entries[each] for each in names}))
     if json:
-        typer.echo(jsonlib.dumps({"name": name, **entries[name]}, indent=1, default=str))
+        typer.echo(jsonlib.dumps(plain, indent=1))
         return
     import yaml
 
-    typer.echo(
-        yaml.safe_dump({name: jsonlib.loads(jsonlib.dumps(entries[name]))}, sort_keys=False, width=110),
-        nl=False,
-    )
+    typer.echo(yaml.safe_dump(plain, sort_keys=False, width=110), nl=False)
 
 
 def _show_resolved(dataset: str, backbone: str, method: str, *, as_json: bool) -> None:

@@ -260,6 +260,7 @@ def test_show_tells_hyper_parameters_sources_and_defaults(cli: Cli) -> None:
     shown = yaml.safe_load(cli("show", "method", "aat_ms").stdout)["aat_ms"]
     assert shown["hyper-parameters"]["bottleneck"]["default"] == 0.25
     assert "2401.10544" in shown["source"]
+    assert set(yaml.safe_load(cli("show", "method", "aat_m+prompt").stdout)) == {"aat_m", "prompt"}
 
 
 def test_real_recordings_from_end_to_end(cli: Cli, esc10_root: Path, tmp_path: Path) -> None:
