@@ -18,6 +18,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 MARKERS = "os^DvPX*<>hp"
 MIN_SPAN = 5.0  # per cent: smaller differences are not blown up to the height of a panel
+FEW_DECADES = 200  # ratio on the axis up to which 1, 2 and 5 are labelled
 PANEL_INCHES = (3.4, 2.8)
 CAPTION_INCHES = 1.1
 FORMATS: dict[str, dict[str, str | None]] = {"png": {}, "pdf": {"CreationDate": None}}
@@ -58,6 +59,9 @@ def scatter(cells: pd.DataFrame, title: str, warnings: list[str]) -> Figure:
             panel = shown[(shown["dataset"] == dataset) & (shown["column"] == column)]
             _panel(axes[i][j], panel, looks)
             axes[i][j].set_title(f"{column}, {dataset}", fontsize=9)
+        low, high = axes[i][0].get_ylim()  # shared by the row, so only now complete
+        missing = max(0.0, MIN_SPAN - (high - low)) / 2
+        axes[i][0].set_ylim(low - missing, high + missing)
         axes[i][0].set_ylabel(f"{shown.loc[shown['dataset'] == dataset, 'metric'].iloc[0]} (%)")
     handles = [Line2D([], [], color=c, marker=m, linestyle="none", label=name) for name, (c, m) in looks.items()]
     figure.legend(handles=handles, loc="outside right center", frameon=False, fontsize=8)
@@ -77,12 +81,10 @@ def _panel(axes: Axes, cells: pd.DataFrame, looks: dict[str, tuple[tuple[float, 
             markeredgecolor="white", markeredgewidth=0.5, capsize=2,
         )  # fmt: skip
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < FEW_DECADES else (1,)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
-    low, high = axes.get_ylim()
-    missing = max(0.0, MIN_SPAN - (high - low)) / 2
-    axes.set_ylim(low - missing, high + missing)
     axes.set_xlabel("trainable parameters (M)")
     axes.grid(visible=True, alpha=0.3)
 
