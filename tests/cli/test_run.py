@@ -171,6 +171,22 @@ def test_a_killed_run_is_finished_by_the_next_without_repeating(
     assert not list((out).rglob("*.tmp"))
 
 
+def test_sigterm_ends_a_run_with_a_summary(grid_file: Path, data_root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    arguments = ["run", "--grid", grid_file, "--data-root", data_root, "--results", out, "--seed", "0,1,2"]
+    command = [sys.executable, "-m", "benchmark", *map(str, arguments)]
+    driver = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    deadline = time.monotonic() + 120
+    while not files(out) and driver.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    driver.terminate()
+    shown, _ = driver.communicate(timeout=60)
+    assert driver.returncode == 130
+    assert shown.splitlines()[-1].startswith("interrupted: ")
+    assert (out / "report" / "results.md").is_file()
+    assert not (out / ".tune").exists()
+
+
 def test_a_rerun_that_fails_says_so_and_keeps_the_record(
     cli: Cli, results: Path, grid_file: Path, data_root: Path, tmp_path: Path
 ) -> None:

@@ -1,0 +1,81 @@
+"""What a run shows and keeps when Tune reports on its trials."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from rich.console import Console
+
+from benchmark.orchestrator.progress import Progress, clock
+from benchmark.orchestrator.run import _keep_attempt
+from benchmark.records.schema import Attempt
+from benchmark.records.store import ResultStore
+from benchmark.spec.request import TrialRequest
+
+
+def trial(name: str, **fields: object) -> SimpleNamespace:
+    return SimpleNamespace(**{"trial_id": name, "last_result": {}, "error_file": None, **fields})
+
+
+@pytest.fixture
+def shown() -> io.StringIO:
+    return io.StringIO()
+
+
+@pytest.fixture
+def lost() -> list[tuple[str, str]]:
+    return []
+
+
+@pytest.fixture
+def progress(shown: io.StringIO, lost: list[tuple[str, str]]) -> Progress:
+    labels = {name: f"label of {name}" for name in "abc"}
+    return Progress(labels, 2, Console(file=shown, width=200), lambda *told: lost.append(told))
+
+
+def test_counts_and_lines(progress: Progress, shown: io.StringIO, lost: list[tuple[str, str]]) -> None:
+    with progress:
+        for name in "ab":
+            progress.on_trial_start(0, [], trial(name))
+        progress.on_trial_result(0, [], trial("a"), {"epoch": 1, "epochs": 2, "metric": "accuracy", "value": 0.5})
+        progress.on_trial_complete(0, [], trial("a", last_result={"status": "completed"}))
+        failed = {"status": "failed", "error": "ValueError: no"}
+        progress.on_trial_complete(0, [], trial("b", last_result=failed))
+        assert progress.tally.line().startswith("3/5 done, 1 failed, 0 running")
+    assert "failed: label of b: ValueError: no; see attempts/b-*.json" in shown.getvalue()
+    assert lost == [("b", "")]  # its process wrote the attempt itself
+
+
+def test_a_trial_whose_process_died_is_told_with_its_cause(
+    progress: Progress, tmp_path: Path, shown: io.StringIO, lost: list[tuple[str, str]]
+) -> None:
+    (tmp_path / "error.txt").write_text("The actor died: SIGKILL\n")
+    with progress:
+        progress.on_trial_start(0, [], trial("a"))
+        progress.on_trial_error(0, [], trial("a", error_file=str(tmp_path / "error.txt")))
+    assert "failed: label of a: its process died" in shown.getvalue()
+    [(name, reason)] = lost
+    assert (name, reason.splitlines()[0]) == ("a", "The actor died: SIGKILL")
+
+
+def test_the_attempt_of_a_dead_process_is_kept(make_request: Callable[..., TrialRequest], tmp_path: Path) -> None:
+    store, request = ResultStore(tmp_path), make_request()
+    _keep_attempt(store, request, "code", "The actor died: SIGKILL\nthe process of the trial died")
+    [path] = store.attempts(request.id)
+    kept = Attempt.model_validate_json(path.read_bytes())
+    assert (kept.status, kept.error, kept.fingerprint) == ("failed", "the process of the trial died", "code")
+    assert "SIGKILL" in kept.traceback
+
+
+def test_it_survives_the_pickling_that_tune_does(progress: Progress) -> None:
+    again = pickle.loads(pickle.dumps(progress))
+    assert (again.console, again.live, again.lost) == (None, None, None)
+
+
+def test_clock() -> None:
+    assert [clock(seconds) for seconds in (0, 61, 3723)] == ["0:00:00", "0:01:01", "1:02:03"]
