@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ class Manifest:
     clips: tuple[Clip, ...]
     synthetic: bool
 
-    @property
+    @functools.cached_property  # every trial of a grid asks for it, and a dataset can have 100,000 clips
     def digest(self) -> str:
         """sha256 over path, size, labels, fold and split of every clip; no audio is read, so equal sizes look equal."""
         rows = [[clip.path, clip.size, clip.labels, clip.fold, clip.split, clip.observed] for clip in self.clips]

@@ -11,8 +11,9 @@ from torch import nn
 
 from benchmark.errors import BenchmarkError
 from benchmark.models.checkpoint import Checkpoint
+from benchmark.models.layouts import IMAGENET_CLASSES
 from benchmark.models.positional import adapt_positional
-from benchmark.models.transformer import UNUSED_HEADS_CLASSES, AudioTransformer, ModelConfig
+from benchmark.models.transformer import AudioTransformer, ModelConfig
 from benchmark.spec.backbone import BackboneChoice
 from benchmark.spec.protocol import Protocol
 from benchmark.spec.recipe import Recipe
@@ -107,6 +108,6 @@ def init_head(model: AudioTransformer, seed: int) -> None:
         nn.init.trunc_normal_(linear.weight, std=0.01)
 
 
-def unused_head_parameters(width: int) -> int:
-    """Parameters of the two 1000-way heads that the official model carries and never uses (defect D23)."""
-    return 2 * (width * UNUSED_HEADS_CLASSES + UNUSED_HEADS_CLASSES)
+def unused_head_parameters(width: int, *, distilled: bool = True) -> int:
+    """Parameters of the 1000-way heads that the official model carries and never uses, one a class token (D23)."""
+    return (2 if distilled else 1) * (width * IMAGENET_CLASSES + IMAGENET_CLASSES)

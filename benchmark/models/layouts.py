@@ -91,11 +91,8 @@ class OfficialAst(Layout):
     ) -> Geometry:
         """Twelve patches in frequency (128 bands, stride 10); the time axis is what remains."""
         distilled = "v.dist_token" in tensors
-        patches = _positions(tensors, where) - (2 if distilled else 1)
-        f = (128 - PATCH) // 10 + 1
-        if patches % f:
-            raise BenchmarkError(f"{where}: {self.name}: {patches} positions are no grid of {f} in frequency")
-        return Geometry(_shape(tensors, where), distilled, (f, patches // f), **OFFICIAL_EPS)
+        grid = _grid(tensors, distilled, mels=128, stride=10, where=f"{where}: {self.name}")
+        return Geometry(_shape(tensors, where), distilled, grid, **OFFICIAL_EPS)
 
     def extras(self, geometry: Geometry, tensors: Tensors) -> Shapes:
         """The trained head, and the two unused ImageNet heads."""
@@ -169,14 +166,12 @@ class HuggingFace(Layout):
         self, tensors: Tensors, settings: Mapping[str, Any], metadata: Mapping[str, str], where: str
     ) -> Geometry:
         """Strides and input size from `config.json`, by default those of AST; its LayerNorm epsilon when it has one."""
-        f = (int(settings.get("num_mel_bins", 128)) - PATCH) // int(settings.get("frequency_stride", 10)) + 1
-        positions = _positions(tensors, where) - 2
-        if positions % f:
-            raise BenchmarkError(f"{where}: {self.name}: {positions} positions are no grid of {f} in frequency")
+        mels, stride = int(settings.get("num_mel_bins", 128)), int(settings.get("frequency_stride", 10))
+        grid = _grid(tensors, True, mels=mels, stride=stride, where=f"{where}: {self.name}")
         eps = settings.get("layer_norm_eps")
         epsilons = OFFICIAL_EPS if eps is None else {"norm_eps": float(eps), "head_norm_eps": float(eps)}
         heads = settings.get("num_attention_heads")
-        return Geometry(_shape(tensors, where, heads), True, (f, positions // f), **epsilons)
+        return Geometry(_shape(tensors, where, heads), True, grid, **epsilons)
 
     def _official(self, name: str) -> str:
         bare = name.removeprefix(self.PREFIX)
@@ -210,11 +205,16 @@ class Own(Layout):
 LAYOUTS: tuple[Layout, ...] = (Own(), HuggingFace(), OfficialSsast(), OfficialAst())
 
 
-def _positions(tensors: Tensors, where: str) -> int:
+def _grid(tensors: Tensors, distilled: bool, *, mels: int, stride: int, where: str) -> tuple[int, int]:
+    """Patches in frequency by the input, in time by what the positional embedding has left."""
     embedding = tensors.get("v.pos_embed")
     if embedding is None or embedding.dim() != 3:
         raise BenchmarkError(f"{where}: the positional embedding is missing")
-    return embedding.shape[1]
+    f = (mels - PATCH) // stride + 1
+    patches = embedding.shape[1] - (2 if distilled else 1)
+    if patches % f:
+        raise BenchmarkError(f"{where}: {patches} positions are no grid of {f} in frequency")
+    return f, patches // f
 
 
 def _shape(tensors: Tensors, where: str, heads: int | None = None) -> Shape:

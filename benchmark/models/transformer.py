@@ -21,7 +21,6 @@ from benchmark.spec.backbone import Shape
 
 PATCH = 16
 OVERWRITTEN_FROM = 2  # the official prompts take two prefix tokens for granted (defect D26)
-UNUSED_HEADS_CLASSES = 1000
 
 
 @dataclass(frozen=True)

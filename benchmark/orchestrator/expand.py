@@ -49,8 +49,9 @@ def expand(grid: Grid, data_root: Path, checkpoint_folder: Path) -> Expansion:
     ]
     methods = [method for text in grid.methods for method in resolve_methods(text, f"{grid.origin}: methods")]
     requests: dict[str, TrialRequest] = {}
-    _check_folds(grid, _dataset_names(grid, data_root))
-    chosen = [(name, _manifest(name, grid, data_root, missing)) for name in _dataset_names(grid, data_root)]
+    names = _dataset_names(grid, data_root)
+    _check_folds(grid, names)
+    chosen = [(name, _manifest(name, grid, data_root, missing)) for name in names]
     for backbone in backbones:
         for dataset, manifest in chosen:
             for method in methods:

@@ -9,13 +9,12 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from benchmark.orchestrator.plan import current_fingerprint
+from benchmark.orchestrator.plan import current_fingerprints
 from benchmark.orchestrator.resources import Share, own_cpus, share
 from benchmark.orchestrator.session import ray_session
 from benchmark.records.schema import Attempt
@@ -75,7 +74,7 @@ def run_trials(
             _keep_attempt(store, by_id[trial_id], fingerprints[trial_id], reason)
 
     by_id = {request.id: request for request in requests}
-    fingerprints = {request.id: current_fingerprint(request) for request in requests}
+    fingerprints = current_fingerprints(requests)
     try:
         with ray_session(options.address, cpus, None, store.folder / "logs" / "ray.log") as nodes, _stop_on_signals():
             each = share(nodes, options.cpus_per_trial, options.gpus_per_trial, exclusive=options.exclusive)
@@ -124,17 +123,7 @@ def _stop_on_signals() -> Iterator[None]:
 
 
 def _keep_attempt(store: ResultStore, request: TrialRequest, fingerprint: str, reason: str) -> None:
-    store.write_attempt(
-        Attempt(
-            id=request.id,
-            request=request,
-            status="failed",
-            error=reason.splitlines()[-1][:300],
-            traceback=reason,
-            fingerprint=fingerprint,
-            finished=datetime.now(UTC).isoformat(timespec="seconds"),
-        )
-    )
+    store.write_attempt(Attempt.now(request, "failed", reason.splitlines()[-1][:300], reason, fingerprint))
 
 
 def _fit(

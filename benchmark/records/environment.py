@@ -9,6 +9,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,11 @@ def capture(**facts: Any) -> tuple[dict[str, Any], str]:
     }
     digest = hashlib.sha256(json.dumps(environment, sort_keys=True).encode()).hexdigest()[:12]
     return environment, digest
+
+
+def utc_now() -> str:
+    """The time as records keep it: UTC, ISO 8601, seconds."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def fingerprint(method_files: Iterable[Path]) -> str:

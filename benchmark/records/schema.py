@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from benchmark.records.environment import utc_now
 from benchmark.spec.request import TrialRequest
 from benchmark.spec.validation import Spec
 
@@ -126,3 +127,23 @@ class Attempt(Spec):
     traceback: str
     fingerprint: str
     finished: str
+
+    @classmethod
+    def now(
+        cls,
+        request: TrialRequest,
+        status: Literal["failed", "out_of_memory"],
+        error: str,
+        traceback: str,
+        fingerprint: str,
+    ) -> Attempt:
+        """A try of `request` that ended just now."""
+        return cls(
+            id=request.id,
+            request=request,
+            status=status,
+            error=error,
+            traceback=traceback,
+            fingerprint=fingerprint,
+            finished=utc_now(),
+        )

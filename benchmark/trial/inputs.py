@@ -46,7 +46,6 @@ def prepare(request: TrialRequest, manifest: Manifest) -> Inputs:
     }
     if facts.name == "openmic" and request.protocol.openmic_test == "train_list":
         chosen["test"] = chosen["train"]
-
     front_end = FrontEnd(
         mels=recipe.mels,
         frames=recipe.frames,

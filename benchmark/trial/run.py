@@ -9,7 +9,6 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,14 +19,14 @@ import torch
 from benchmark.data.loader import TrainingOrder, evaluation_loader, training_loader
 from benchmark.data.registry import get_dataset
 from benchmark.errors import BenchmarkError
-from benchmark.methods.registry import source_file
 from benchmark.models.checkpoint import Checkpoint, read_checkpoint
 from benchmark.models.weights import digest
-from benchmark.records.environment import capture, fingerprint
+from benchmark.records.environment import capture, utc_now
 from benchmark.records.schema import Attempt, Epoch, Profile, Record
 from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.build import build_model
+from benchmark.trial.fingerprint import code_fingerprint
 from benchmark.trial.inputs import Inputs, prepare
 from benchmark.trial.loop import Trainer
 from benchmark.trial.metrics import evaluate
@@ -83,17 +82,7 @@ def attempt_trial(request: TrialRequest, setting: Setting, report: Report) -> Ou
             "out_of_memory" if isinstance(error, (MemoryError, torch.OutOfMemoryError)) else "failed"
         )
         line = f"{type(error).__name__}: {error}".splitlines()[0]
-        store.write_attempt(
-            Attempt(
-                id=request.id,
-                request=request,
-                status=status,
-                error=line,
-                traceback=traceback.format_exc(),
-                fingerprint=setting.fingerprint,
-                finished=_now(),
-            )
-        )
+        store.write_attempt(Attempt.now(request, status, line, traceback.format_exc(), setting.fingerprint))
         return Outcome(status, line)
     finally:
         gc.collect()
@@ -102,18 +91,13 @@ def attempt_trial(request: TrialRequest, setting: Setting, report: Report) -> Ou
     return Outcome(record.status)
 
 
-def code_fingerprint(request: TrialRequest) -> str:
-    """Digest of the code that this request's result depends on."""
-    return fingerprint([source_file(part.name) for part in request.method.parts])
-
-
 def run_trial(request: TrialRequest, setting: Setting, report: Report) -> tuple[Record, Predictions]:
     """Train and evaluate; returns the record and the predictions to store beside it.
 
     Raises:
         BenchmarkError: bad data or a method that does not fit; anything else is a fault of the code.
     """
-    started, began = _now(), time.perf_counter()
+    started, began = utc_now(), time.perf_counter()
     if code_fingerprint(request) != setting.fingerprint:
         raise BenchmarkError("the code changed since this trial was submitted; give the `run` again")
     torch.set_num_threads(setting.threads)
@@ -149,7 +133,7 @@ def run_trial(request: TrialRequest, setting: Setting, report: Report) -> tuple[
         environment_hash=environment_hash,
         fingerprint=setting.fingerprint,
         started=started,
-        finished=_now(),
+        finished=utc_now(),
     )
     return record, _predictions(inputs, course, kept_epochs(selection, len(course.curves)))
 
@@ -251,7 +235,3 @@ def _profile(setting: Setting, trainer: Trainer, trained_clips: int) -> Profile:
 
 def _device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -79,6 +79,11 @@ def test_the_digest_changes_with_the_clips(esc50: Dataset, tree: Path) -> None:
     assert esc50.manifest(tree).digest != before
 
 
+def test_the_digest_is_computed_once_for_all_trials(esc50: Dataset, data_root: Path) -> None:
+    manifest = esc50.manifest(data_root)
+    assert manifest.digest is manifest.digest
+
+
 def test_no_folder_says_where_to_get_it(esc50: Dataset, tmp_path: Path) -> None:
     with pytest.raises(MissingInputError, match=r"ESC-50: no folder .*github\.com/karolpiczak"):
         esc50.manifest(tmp_path)

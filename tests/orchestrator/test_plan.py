@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from benchmark.errors import BenchmarkError, MissingInputError
-from benchmark.orchestrator import plan
 from benchmark.orchestrator.expand import expand
 from benchmark.orchestrator.plan import MAX_ATTEMPTS, make_plan
 from benchmark.orchestrator.resources import Node, Share, share
@@ -18,7 +17,7 @@ from benchmark.records.store import ResultStore
 from benchmark.spec.grid import load_grid, narrow
 from benchmark.spec.request import TrialRequest
 from benchmark.spec.validation import find
-from benchmark.trial.run import code_fingerprint
+from benchmark.trial.fingerprint import code_fingerprint
 from tests.conftest import AST, SSAST, tiny_grid
 from tests.samples import make_record
 
@@ -98,7 +97,6 @@ def test_records_of_a_method_that_is_gone_are_stale(
 ) -> None:
     store, request = ResultStore(tmp_path), make_request(methods=["aat_s"])
     store.write(make_record(request, [0.5], fingerprint=code_fingerprint(request)), {})
-    monkeypatch.setattr("benchmark.orchestrator.plan._fingerprint", plan._fingerprint.__wrapped__)
     assert make_plan([request], store).counts()["done"] == 1
     monkeypatch.setattr("benchmark.methods.registry.methods", dict)
     assert make_plan([request], store).counts()["stale"] == 1

@@ -17,8 +17,9 @@ from benchmark.errors import BenchmarkError
 from benchmark.records.schema import Attempt, Record
 from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
+from benchmark.trial.fingerprint import code_fingerprint
 from benchmark.trial.inputs import prepare
-from benchmark.trial.run import Outcome, Setting, attempt_trial, code_fingerprint, run_trial
+from benchmark.trial.run import Outcome, Setting, attempt_trial, run_trial
 from benchmark.trial.seeding import Seeds
 
 Make = Callable[..., TrialRequest]

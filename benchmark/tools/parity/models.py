@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 
 from benchmark.errors import BenchmarkError
+from benchmark.models.build import unused_head_parameters
 from benchmark.models.transformer import AudioTransformer
 from benchmark.tools.parity.build import build_case, inputs
 from benchmark.tools.parity.case import Content, Outcome, beyond, gap
@@ -15,7 +16,6 @@ from benchmark.trial.loop import loss_of
 
 LOSSES: dict[str, Literal["cross_entropy", "bce"]] = {"CE": "cross_entropy", "BCE": "bce"}
 UNUSED_HEADS = ("v.head.weight", "v.head.bias", "v.head_dist.weight", "v.head_dist.bias")
-IMAGENET_CLASSES = 1000
 
 
 def model_outcome(case: Content, content: Content) -> Outcome:
@@ -91,11 +91,8 @@ def _gradient_problems(named: dict[str, torch.nn.Parameter], expected: Content) 
 
 def _count_problems(model: AudioTransformer, case: Content) -> Iterable[str]:
     """Parameter counts as the reference counts them: with the two unused heads, unless it is a Hugging Face model."""
-    heads = 0
-    if case["family"] != "hf_ast":
-        kept = UNUSED_HEADS if model.config.distilled else UNUSED_HEADS[:2]
-        width = model.width
-        heads = sum(IMAGENET_CLASSES * (width if name.endswith("weight") else 1) for name in kept)
+    counted = case["family"] != "hf_ast"
+    heads = unused_head_parameters(model.width, distilled=model.config.distilled) if counted else 0
     total = sum(parameter.numel() for parameter in model.parameters())
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     if total + heads != case.get("n_params_total", total + heads):
