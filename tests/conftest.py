@@ -26,11 +26,11 @@ Cli = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture(scope="session")
 def cli(tmp_path_factory: pytest.TempPathFactory) -> Cli:
     """Run `python -m benchmark ARGS` away from the repository; returns the finished process."""
-    folder = tmp_path_factory.mktemp("cwd")
+    folder, cache = tmp_path_factory.mktemp("cwd"), tmp_path_factory.mktemp("cache")
 
     def call(*args: str | Path, timeout: float = 240) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "benchmark", *map(str, args)]
-        env = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1"}
+        env = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1", "AAT_BENCHMARK_CACHE": str(cache)}
         return subprocess.run(
             command, cwd=folder, env=env, timeout=timeout, capture_output=True, text=True, check=False
         )

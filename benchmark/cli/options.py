@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,6 +40,36 @@ Checkpoints = Annotated[
         show_default="aat-benchmark in the user's cache folder",
     ),
 ]
+CacheFolder = Annotated[
+    str | None,
+    typer.Option(
+        "--cache",
+        envvar="AAT_BENCHMARK_CACHE",
+        help="Folder of the audio cache, or `none` to decode anew each time.",
+        show_default="aat-benchmark/audio-cache in the user's cache folder",
+    ),
+]
+LimitClips = Annotated[
+    int | None,
+    typer.Option("--limit-clips", min=1, help="Use at most so many clips of each split; results are marked."),
+]
+
+
+class OnBadAudio(StrEnum):
+    """What happens at a file that is empty, cut off or not audio."""
+
+    STOP = "stop"
+    SKIP = "skip"
+
+
+BadAudio = Annotated[
+    OnBadAudio | None,
+    typer.Option(
+        "--on-bad-audio",
+        help="A file that is empty, cut off or not audio: stop, or leave it out and record that.",
+        show_default="stop",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 DATA_ROOT = Path("data")
@@ -52,6 +83,7 @@ class Selection:
     store: ResultStore
     data_root: Path
     checkpoints: Path
+    cache: Path | None
 
     def expand(self) -> Expansion:
         """The trials."""
@@ -72,6 +104,9 @@ def select(
     seeds: list[str],
     settings: list[str],
     protocol: str | None,
+    cache: str | None = None,
+    limit_clips: int | None = None,
+    on_bad_audio: OnBadAudio | None = None,
 ) -> Selection:
     """Load the grid and apply the options.
 
@@ -84,10 +119,23 @@ def select(
 
     loaded = narrow(
         load_grid(grid), methods=methods, datasets=datasets, backbones=backbones, folds=folds, seeds=seeds,
-        settings=settings, protocol=protocol,
+        settings=[*settings, *_recipe_settings(limit_clips, on_bad_audio)], protocol=protocol,
     )  # fmt: skip
     store = ResultStore(results or Path("results") / "runs" / loaded.name)
     # a grid that needs no data has its own, apart from the user's
+    own = store.folder / "synthetic" if loaded.synthesize else None
     return Selection(
-        loaded, store, store.folder / "synthetic" if loaded.synthesize else data_root, checkpoints or default_folder()
+        loaded, store, own or data_root, checkpoints or default_folder(), cache_folder(cache, own or default_folder())
     )
+
+
+def cache_folder(given: str | None, parent: Path) -> Path | None:
+    """Folder of the audio cache, in `parent` unless given; None for `none`."""
+    if given == "none":
+        return None
+    return Path(given) if given else parent / "audio-cache"
+
+
+def _recipe_settings(limit_clips: int | None, on_bad_audio: OnBadAudio | None) -> list[str]:
+    values = {"limit_clips": limit_clips, "on_bad_audio": on_bad_audio}
+    return [f"recipe.{key}={value}" for key, value in values.items() if value is not None]

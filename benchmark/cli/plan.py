@@ -18,6 +18,9 @@ def plan(
     seed: options.Seeds = [],
     settings: options.Settings = [],
     protocol: options.ProtocolName = None,
+    cache: options.CacheFolder = None,
+    limit_clips: options.LimitClips = None,
+    on_bad_audio: options.BadAudio = None,
     json: options.Json = False,
 ) -> None:
     """Print the trials of a grid, how many are done, stale, failed and missing, and what input is missing.
@@ -27,8 +30,9 @@ def plan(
     from benchmark.orchestrator.plan import make_plan
 
     chosen = options.select(
-        grid, data_root, checkpoints, results, method, dataset, backbone, fold, seed, settings, protocol
-    )
+        grid, data_root, checkpoints, results, method, dataset, backbone, fold, seed, settings, protocol,
+        cache, limit_clips, on_bad_audio,
+    )  # fmt: skip
     expansion = chosen.expand()
     missing = expansion.missing_inputs
     if chosen.grid.synthesize:

@@ -37,6 +37,9 @@ def run(
     seed: options.Seeds = [],
     settings: options.Settings = [],
     protocol: options.ProtocolName = None,
+    cache: options.CacheFolder = None,
+    limit_clips: options.LimitClips = None,
+    on_bad_audio: options.BadAudio = None,
     rerun: Annotated[
         list[Rerun],
         typer.Option(help="Also run trials that failed too often, or whose record is of other code."),
@@ -66,12 +69,14 @@ def run(
     """
     from rich.console import Console
 
+    from benchmark.orchestrator.audio import prepare_audio
     from benchmark.orchestrator.plan import make_plan
     from benchmark.orchestrator.run import Options, run_trials
 
     chosen = options.select(
-        grid, data_root, checkpoints, results, method, dataset, backbone, fold, seed, settings, protocol
-    )
+        grid, data_root, checkpoints, results, method, dataset, backbone, fold, seed, settings, protocol,
+        cache, limit_clips, on_bad_audio,
+    )  # fmt: skip
     store = chosen.store
     if chosen.grid.synthesize:
         if data_root != options.DATA_ROOT:
@@ -96,12 +101,16 @@ def run(
             print_report(store, None)
         typer.echo(f"nothing to do: {_summary(plan, store.folder)}")
         raise typer.Exit(_exit_code(plan))
-    how = Options(chosen.data_root, expansion.checkpoints, address, cpus, cpus_per_trial, gpus_per_trial, exclusive)
+    how = Options(
+        chosen.data_root, chosen.cache, expansion.checkpoints, address, cpus, cpus_per_trial, gpus_per_trial, exclusive
+    )
     with store.lock():
         plan = make_plan(requests, store)  # another run may have ended in between
         store.submit(requests)
         before = plan.counts()["done"]
-        ended = run_trials(plan.to_run(rerun), store, how, before=before, console=Console(highlight=False))
+        to_run, console = plan.to_run(rerun), Console(highlight=False)
+        prepare_audio(to_run, expansion.manifests, chosen.cache, console)
+        ended = run_trials(to_run, store, how, before=before, console=console)
     plan = make_plan(requests, store)
     print_report(store, None)
     typer.echo(f"{'interrupted: ' if ended.interrupted else ''}{_summary(plan, store.folder)}")

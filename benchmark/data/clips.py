@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -13,21 +13,47 @@ from benchmark.data.facts import DatasetFacts
 from benchmark.errors import BenchmarkError
 
 Kind = Literal["complete", "partial", "synthetic"]
+Split = Literal["train", "validation", "test"]
 
 
 @dataclass(frozen=True)
 class Clip:
     """One recording: path relative to the dataset's folder, size in bytes, class indices, and fold or split.
 
-    `observed` are the classes that were annotated at all; None where all were.
+    `observed` are the classes that were annotated at all; None where all were. `changed` is the file's time of change
+    in nanoseconds, which is no part of what the clip is.
     """
 
     path: str
     size: int
     labels: tuple[int, ...]
     fold: int | None = None
-    split: Literal["train", "validation", "test"] | None = None
+    split: Split | None = None
     observed: tuple[int, ...] | None = None
+    changed: int = field(default=0, compare=False)
+
+    @classmethod
+    def at(
+        cls,
+        folder: Path,
+        path: str,
+        labels: tuple[int, ...],
+        *,
+        place: str,
+        fold: int | None = None,
+        split: Split | None = None,
+        observed: tuple[int, ...] | None = None,
+    ) -> Clip:
+        """The clip of a file that metadata lists at `place`.
+
+        Raises:
+            BenchmarkError: the file is not there.
+        """
+        try:
+            found = (folder / path).stat()
+        except (OSError, ValueError):  # ValueError: a name that no file can have
+            raise BenchmarkError(f"{place}: {folder / path} is not there; get the whole dataset") from None
+        return cls(path, found.st_size, labels, fold, split, observed, changed=found.st_mtime_ns)
 
 
 @dataclass(frozen=True)

@@ -3,29 +3,38 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from benchmark.data.audio import decode
-from benchmark.data.augmentation import Draws, draw
+from benchmark.data.augmentation import UNMIXED, Draws, draw, noise, spans
 from benchmark.data.clips import Clip
-from benchmark.data.frontend import FrontEnd, mix, remove_mean
+from benchmark.data.frontend import Augmentation, FrontEnd, Mixture, RawBatch
+from benchmark.data.recordings import Recordings
 
-Item = tuple[int, Draws | None]
+Item = tuple[list[int], Draws | None]  # positions of a batch's clips and what is drawn for them
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # features, targets, how far each target was observed
-Target = tuple[torch.Tensor, torch.Tensor]
+Targets = tuple[torch.Tensor, torch.Tensor]
 EVAL_BATCH_FACTOR = 2  # the reference evaluates with twice the training batch
 
 
-class Features(Dataset[Batch]):
-    """Features, multi-hot targets and observed classes of a list of clips, item by item."""
+class Loaded(NamedTuple):
+    """What a data worker makes of a batch: input of the front end, (B, classes) targets, and where they count."""
 
-    def __init__(self, folder: Path, clips: Sequence[Clip], classes: int, front_end: FrontEnd) -> None:
-        self.folder = folder
+    raw: RawBatch
+    targets: torch.Tensor
+    observed: torch.Tensor
+
+
+class Clips(Dataset[Loaded]):
+    """A list of clips, read batch by batch: clean filter banks, waveforms of the mixed clips, targets."""
+
+    def __init__(self, recordings: Recordings, clips: Sequence[Clip], classes: int, front_end: FrontEnd) -> None:
+        self.recordings = recordings
         self.clips = clips
         self.classes = classes
         self.front_end = front_end
@@ -33,40 +42,78 @@ class Features(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.clips)
 
-    def __getitem__(self, item: Item) -> Batch:
-        """((position, draws)) -> features (frames, mels), target (classes,), observed (classes,)."""
-        position, draws = item
-        wave, target, observed = self.wave(position), *self.target(position)
-        if draws is not None and draws.partner is not None:
-            wave = mix(wave, self.wave(draws.partner), draws.weight)
-            target, observed = mix_targets((target, observed), self.target(draws.partner), draws.weight)
-        return self.front_end(wave, draws), target, observed
+    def __getitem__(self, item: Item) -> Loaded:
+        """The batch of some positions."""
+        positions, draws = item
+        targets, observed = self._targets(positions)
+        if draws is None:
+            return Loaded(RawBatch(self._banks(positions, mixed=set()), None, None), targets, observed)
+        rows = np.flatnonzero(draws.partner != UNMIXED).tolist()
+        mixture = None
+        if rows:
+            partners = draws.partner[rows].tolist()
+            shares = torch.from_numpy(draws.weight[rows]).to(torch.float32)
+            mixture = self._mixture(rows, [positions[row] for row in rows], partners, shares)
+            both = mix_targets((targets[rows], observed[rows]), self._targets(partners), shares.unsqueeze(1))
+            targets[rows], observed[rows] = both
+        raw = RawBatch(self._banks(positions, mixed=set(rows)), mixture, self._augmentation(draws))
+        return Loaded(raw, targets, observed)
 
-    def wave(self, position: int) -> torch.Tensor:
-        """(samples,) at 16 kHz, mean-free."""
-        return remove_mean(torch.from_numpy(decode(self.folder / self.clips[position].path)))
+    def _banks(self, positions: list[int], mixed: set[int]) -> torch.Tensor:
+        """(B, frames, mels), cut or filled up; rows of mixed clips are left to the front end."""
+        end = self.front_end
+        banks = torch.empty(len(positions), end.frames, end.mels)
+        for row, (bank, position) in enumerate(zip(banks, positions, strict=True)):
+            if row not in mixed:
+                clean = self.recordings.bank(self.clips[position])[: end.frames]
+                bank[: len(clean)] = clean
+                bank[len(clean) :] = end.fill
+        return banks
 
-    def target(self, position: int) -> Target:
-        """(classes,) ones at the clip's labels, and (classes,) ones where it was annotated."""
-        clip = self.clips[position]
-        target = torch.zeros(self.classes)
-        target[list(clip.labels)] = 1.0
-        if clip.observed is None:
-            return target, torch.ones(self.classes)
-        observed = torch.zeros(self.classes)
-        observed[list(clip.observed)] = 1.0
-        return target, observed
+    def _mixture(self, rows: list[int], positions: list[int], partners: list[int], shares: torch.Tensor) -> Mixture:
+        waves = [self.recordings.wave(self.clips[position]) for position in positions]
+        lengths = torch.tensor([len(wave) for wave in waves])
+        first, second = torch.zeros(2, len(rows), int(lengths.max())).unbind()
+        for row, (wave, partner) in enumerate(zip(waves, partners, strict=True)):
+            other = self.recordings.wave(self.clips[partner])[: len(wave)]
+            first[row, : len(wave)] = wave
+            second[row, : len(other)] = other
+        return Mixture(torch.tensor(rows), first, second, shares, lengths)
+
+    def _augmentation(self, draws: Draws) -> Augmentation:
+        end = self.front_end
+        freq, time = (
+            torch.from_numpy(np.stack(spans(uniforms, bound, size), axis=1))
+            for uniforms, bound, size in (
+                (draws.freq, end.freq_mask, end.mels),
+                (draws.time, end.time_mask, end.frames),
+            )
+        )
+        cells = torch.from_numpy(noise(draws.noise_seed, end.frames, end.mels)) if end.noise else None
+        gains = torch.from_numpy(draws.gain).to(torch.float32)
+        return Augmentation(freq, time, gains, torch.from_numpy(draws.roll), cells)
+
+    def _targets(self, positions: list[int]) -> Targets:
+        """(B, classes) ones at the clips' labels, and (B, classes) ones where they were annotated."""
+        targets, observed = torch.zeros(len(positions), self.classes), torch.ones(len(positions), self.classes)
+        for row, position in enumerate(positions):
+            clip = self.clips[position]
+            targets[row, list(clip.labels)] = 1.0
+            if clip.observed is not None:
+                observed[row] = 0.0
+                observed[row, list(clip.observed)] = 1.0
+        return targets, observed
 
 
-def mix_targets(first: Target, second: Target, weight: float) -> Target:
+def mix_targets(first: Targets, second: Targets, shares: torch.Tensor) -> Targets:
     """Mixed targets and weights, such that the weighted loss of the mixture is the mixture of both clips' losses."""
     (one, seen), (other, also_seen) = first, second
-    observed = weight * seen + (1 - weight) * also_seen
-    target = weight * seen * one + (1 - weight) * also_seen * other
-    return torch.where(observed > 0, target / observed.clamp(min=1e-12), 0.0), observed
+    observed = shares * seen + (1 - shares) * also_seen
+    targets = shares * seen * one + (1 - shares) * also_seen * other
+    return torch.where(observed > 0, targets / observed.clamp(min=1e-12), 0.0), observed
 
 
-class TrainingOrder(Sampler[list[Item]]):
+class TrainingOrder(Sampler[Item]):
     """Batches of an epoch: a fresh permutation and fresh draws, both a function of the epoch's seeds alone."""
 
     def __init__(self, clips: int, batch_size: int, mixup: float) -> None:
@@ -82,37 +129,51 @@ class TrainingOrder(Sampler[list[Item]]):
     def __len__(self) -> int:
         return math.ceil(self.clips / self.batch_size)
 
-    def __iter__(self) -> Iterator[list[Item]]:
+    def __iter__(self) -> Iterator[Item]:
         draws = draw(np.random.default_rng(self.draw_seed), self.clips, self.mixup)
         order = np.random.default_rng(self.order_seed).permutation(self.clips)
         for start in range(0, self.clips, self.batch_size):
-            yield [(int(i), draws[i]) for i in order[start : start + self.batch_size]]
+            positions = order[start : start + self.batch_size]
+            yield positions.tolist(), draws.take(positions)
 
 
-def training_loader(features: Features, order: TrainingOrder, workers: int, device: torch.device) -> DataLoader[Batch]:
+@dataclass(frozen=True)
+class Batches:
+    """Batches of features on a device; each pass over them is an epoch."""
+
+    loader: DataLoader[Loaded]
+    front_end: FrontEnd
+    device: torch.device
+
+    def __iter__(self) -> Iterator[Batch]:
+        for loaded in self.loader:
+            features = self.front_end(loaded.raw, self.device)
+            yield features, *(part.to(self.device, non_blocking=True) for part in (loaded.targets, loaded.observed))
+
+
+def training_batches(clips: Clips, order: TrainingOrder, workers: int, device: torch.device) -> Batches:
     """Batches in training order; call `order.set_epoch` before each pass."""
-    return _loader(features, order, workers, device)
+    return _batches(clips, order, workers, device)
 
 
-def evaluation_loader(features: Features, batch_size: int, workers: int, device: torch.device) -> DataLoader[Batch]:
+def evaluation_batches(clips: Clips, batch_size: int, workers: int, device: torch.device) -> Batches:
     """Batches of all clips in their order, without augmentation."""
-    size = EVAL_BATCH_FACTOR * batch_size
-    positions: list[Item] = [(i, None) for i in range(len(features))]
-    batches = [positions[start : start + size] for start in range(0, len(positions), size)]
-    return _loader(features, batches, workers, device)
+    size, positions = EVAL_BATCH_FACTOR * batch_size, list(range(len(clips)))
+    items: list[Item] = [(positions[start : start + size], None) for start in range(0, len(positions), size)]
+    return _batches(clips, items, workers, device)
 
 
-def _loader(
-    features: Features, batches: Sampler[list[Item]] | list[list[Item]], workers: int, device: torch.device
-) -> DataLoader[Batch]:
-    return DataLoader(
-        features,
-        batch_sampler=batches,
+def _batches(clips: Clips, items: Iterable[Item], workers: int, device: torch.device) -> Batches:
+    loader = DataLoader(
+        clips,
+        batch_size=None,  # an item is a batch already
+        sampler=items,
         num_workers=workers,
         persistent_workers=workers > 0,
         pin_memory=device.type == "cuda",
         worker_init_fn=_one_thread,
     )
+    return Batches(loader, clips.front_end, device)
 
 
 def _one_thread(_: int) -> None:

@@ -55,15 +55,3 @@ def one_of(place: str, column: str, value: str, numbers: range) -> int:
     if not (value.isascii() and value.isdecimal()) or int(value) not in numbers:
         raise BenchmarkError(f"{place}: {column} '{value}' is not one of {numbers[0]}..{numbers[-1]}")
     return int(value)
-
-
-def file_size(path: Path, place: str) -> int:
-    """Size in bytes of a file that the metadata lists.
-
-    Raises:
-        BenchmarkError: it is not there.
-    """
-    try:
-        return path.stat().st_size
-    except OSError:
-        raise BenchmarkError(f"{place}: {path} is not there; get the whole dataset") from None

@@ -20,11 +20,15 @@ from benchmark.spec.request import DatasetChoice, TrialRequest
 
 @dataclass(frozen=True)
 class Expansion:
-    """The trials of a grid in its order, what they need that is not there, one line each, and checkpoints by sha256."""
+    """The trials of a grid in its order, what they need that is not there, one line each, and what is there.
+
+    `checkpoints` are paths by sha256, `manifests` by dataset.
+    """
 
     requests: list[TrialRequest]
     missing_inputs: list[str]
     checkpoints: dict[str, Path]
+    manifests: dict[str, Manifest]
 
     @property
     def runnable(self) -> list[TrialRequest]:
@@ -68,7 +72,8 @@ def expand(grid: Grid, data_root: Path, checkpoint_folder: Path) -> Expansion:
                             protocol=protocol,
                         )
                         requests.setdefault(request.id, request)
-    return Expansion(list(requests.values()), missing, checkpoints)
+    manifests = {name: manifest for name, manifest in chosen if manifest is not None}
+    return Expansion(list(requests.values()), missing, checkpoints, manifests)
 
 
 def _located(choice: BackboneChoice, folder: Path, checkpoints: dict[str, Path], missing: list[str]) -> BackboneChoice:

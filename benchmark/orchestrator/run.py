@@ -30,6 +30,7 @@ class Options:
     """How to run; nothing here changes a result."""
 
     data_root: Path
+    cache: Path | None
     checkpoints: dict[str, Path]
     address: str | None = None
     cpus: int | None = None
@@ -90,6 +91,7 @@ def run_trials(
             setting: dict[str, Any] = {
                 "results": store.folder,
                 "data_root": options.data_root.absolute(),
+                "cache": options.cache and options.cache.absolute(),
                 "checkpoints": options.checkpoints,
                 "threads": each.cpus,
                 "workers": each.cpus - 1 if each.gpus else 0,

@@ -24,6 +24,7 @@ class Data(Spec):
     used: dict[str, int] = Field(description="clips per split that the trial used")
     classes: int = Field(description="outputs of the head")
     classes_present: int = Field(description="classes that have a clip")
+    skipped: dict[str, str] = Field(default={}, description="files that could not be used and were left out, and why")
 
 
 class Epoch(Spec):
@@ -107,6 +108,8 @@ class Record(Spec):
         elif self.data.kind == "partial":
             clips = f"{self.data.clips} of {self.data.official_clips} clips"
             marks.append(f"partial data ({clips}, {self.data.classes_present} of {self.data.classes} classes)")
+        if number := len(self.data.skipped):
+            marks.append(f"{number} unreadable clips skipped, {self.data.clips - number} of {self.data.clips} left")
         return marks
 
 

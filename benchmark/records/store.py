@@ -16,7 +16,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ValidationError
 
 from benchmark.errors import BenchmarkError
-from benchmark.records.files import write_atomic
+from benchmark.files import write_atomic
 from benchmark.records.schema import SCHEMA_VERSION, Attempt, Record
 from benchmark.spec.request import TrialRequest
 

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from benchmark.records.files import write_atomic
+from benchmark.files import write_atomic
 from benchmark.records.store import ResultStore
 from benchmark.report.cells import KEYS, summarise
 from benchmark.report.tables import marks, rules, to_latex, to_markdown, wide

@@ -45,6 +45,9 @@ class Recipe(Spec):
     warmup_steps: Annotated[int, Field(ge=0)] = Field(description="optimiser steps of warm-up; 0: none")
     precision: Literal["amp", "float32"] = Field(description="amp: float16 autocast on CUDA, float32 elsewhere")
     limit_clips: Count | None = Field(description="use at most this many training and evaluation clips each")
+    on_bad_audio: Literal["stop", "skip"] = Field(
+        description="a file that is empty, cut off or not audio: stop, or leave it out and record that"
+    )
 
     @model_validator(mode="after")
     def _masks_fit(self) -> Recipe:
@@ -103,12 +106,11 @@ def resolve_recipe(
     method: str,
     tuning: Tuning,
     overrides: list[Layer],
-    file: Path | None = None,
 ) -> Resolved:
     """Lay defaults, the dataset's layers and `overrides` over each other.
 
     Args:
-        dataset: names the recipe file, unless `file` is given.
+        dataset: names the recipe file.
         backbone: bare name, for conditions.
         method: bare name, for conditions.
         tuning: `full` or `peft`, what the method calls itself; chooses the learning rate.

@@ -94,7 +94,10 @@ class TrialRequest(Spec):
 
     @functools.cached_property
     def recipe_changes(self) -> dict[str, Any]:
-        """The recipe's values that differ from the dataset's own recipe; nothing where it has none."""
+        """The recipe's values that differ from the dataset's own recipe; nothing where it has none.
+
+        `on_bad_audio` is left out: whether files were skipped stands in the record.
+        """
         try:
             own = resolve_recipe(
                 self.dataset.name,
@@ -106,7 +109,7 @@ class TrialRequest(Spec):
         except BenchmarkError:
             return {}
         mine, theirs = self.recipe.model_dump(mode="json"), own.model_dump(mode="json")
-        return {key: value for key, value in mine.items() if value != theirs[key]}
+        return {key: value for key, value in mine.items() if value != theirs[key] and key != "on_bad_audio"}
 
     @property
     def label(self) -> str:

@@ -1,16 +1,18 @@
-"""The data of a trial: splits, front end, loaders."""
+"""The data of a trial: splits, audio, front end."""
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from benchmark.data.clips import Clip, Manifest
-from benchmark.data.frontend import LOG_FLOOR, FrontEnd, filter_bank
-from benchmark.data.loader import Features
+from benchmark.data.frontend import LOG_FLOOR, FrontEnd
+from benchmark.data.loader import Clips
+from benchmark.data.recordings import Recordings
 from benchmark.errors import BenchmarkError
 from benchmark.records.schema import Data
 from benchmark.spec.protocol import Protocol
@@ -20,32 +22,49 @@ from benchmark.trial.seeding import stream
 
 @dataclass(frozen=True)
 class Inputs:
-    """Features of every split, and what the record says of the data."""
+    """Clips of every split, and what the record says of the data."""
 
-    splits: dict[str, Features]
+    splits: dict[str, Clips]
     data: Data
 
     @property
-    def evaluation(self) -> dict[str, Features]:
+    def evaluation(self) -> dict[str, Clips]:
         """The splits that are evaluated after every epoch."""
-        return {name: features for name, features in self.splits.items() if name != "train"}
+        return {name: clips for name, clips in self.splits.items() if name != "train"}
 
 
-def prepare(request: TrialRequest, manifest: Manifest) -> Inputs:
-    """Choose the clips of every split and set up the front end.
+def choose_clips(request: TrialRequest, manifest: Manifest) -> dict[str, list[Clip]]:
+    """The clips of every split that a trial uses, bad files included."""
+    chosen = {
+        name: _limit([_labelled(manifest.clips[i], request.protocol) for i in indices], request, manifest.facts.name)
+        for name, indices in manifest.splits(request.fold).items()
+    }
+    if manifest.facts.name == "openmic" and request.protocol.openmic_test == "train_list":
+        chosen["test"] = chosen["train"]
+    return chosen
+
+
+def mixed_paths(request: TrialRequest, chosen: dict[str, list[Clip]]) -> set[str]:
+    """Paths of the clips whose waveform is mixed in training."""
+    return {clip.path for clip in chosen["train"]} if request.recipe.mixup else set()
+
+
+def prepare(request: TrialRequest, manifest: Manifest, cache: Path | None) -> Inputs:
+    """Choose the clips of every split, have their audio ready, set up the front end.
+
+    Args:
+        request: the trial.
+        manifest: what there is.
+        cache: folder of the audio cache; None to decode each time.
 
     Raises:
-        BenchmarkError: the data is not what the request was made for.
+        BenchmarkError: the data is not what the request was made for, or a file of it is bad.
     """
     if manifest.digest != request.dataset.manifest:
         raise BenchmarkError(f"{manifest.folder}: the data changed since this trial was planned; give the `run` again")
     recipe, facts = request.recipe, manifest.facts
-    chosen = {
-        name: _limit([_labelled(manifest.clips[i], request.protocol) for i in indices], recipe.limit_clips, facts.name)
-        for name, indices in manifest.splits(request.fold).items()
-    }
-    if facts.name == "openmic" and request.protocol.openmic_test == "train_list":
-        chosen["test"] = chosen["train"]
+    recordings = Recordings(manifest.folder, cache, recipe.mels)
+    chosen, skipped = _ready(request, recordings, choose_clips(request, manifest))
     front_end = FrontEnd(
         mels=recipe.mels,
         frames=recipe.frames,
@@ -57,7 +76,8 @@ def prepare(request: TrialRequest, manifest: Manifest) -> Inputs:
         noise=recipe.noise,
     )
     if request.protocol.norm_stats == "training_clips":
-        front_end = _normalised_by(front_end, Features(manifest.folder, chosen["train"], len(facts.classes), front_end))
+        mean, std = statistics(recordings, chosen["train"], recipe.frames)
+        front_end = dataclasses.replace(front_end, mean=mean, std=std)
     data = Data(
         kind=manifest.kind,
         clips=len(manifest.clips),
@@ -66,9 +86,39 @@ def prepare(request: TrialRequest, manifest: Manifest) -> Inputs:
         used={name: len(clips) for name, clips in chosen.items()},
         classes=len(facts.classes),
         classes_present=len({label for clip in manifest.clips for label in clip.labels}),
+        skipped=skipped,
     )
-    splits = {name: Features(manifest.folder, clips, len(facts.classes), front_end) for name, clips in chosen.items()}
+    splits = {name: Clips(recordings, clips, len(facts.classes), front_end) for name, clips in chosen.items()}
     return Inputs(splits, data)
+
+
+def _ready(
+    request: TrialRequest, recordings: Recordings, chosen: dict[str, list[Clip]]
+) -> tuple[dict[str, list[Clip]], dict[str, str]]:
+    """Have the cache filled; returns the clips without those whose file is bad, and these by path with the reason."""
+    skip = request.recipe.on_bad_audio == "skip"
+    mixed = mixed_paths(request, chosen)
+    every = list({clip.path: clip for clips in chosen.values() for clip in clips}.values())
+    doubtful = recordings.lacking(every, mixed) if recordings.cache else every if skip else []
+    bad = recordings.fill(doubtful, mixed, stop=not skip)
+    skipped = {str(error.path.relative_to(recordings.folder)): error.reason for error in bad}
+    kept = {name: [clip for clip in clips if clip.path not in skipped] for name, clips in chosen.items()}
+    for name, clips in kept.items():
+        if not clips:
+            raise BenchmarkError(f"{recordings.folder}: no readable clips are left in the {name} split")
+    return kept, skipped
+
+
+def statistics(recordings: Recordings, clips: list[Clip], frames: int) -> tuple[float, float]:
+    """Mean and standard deviation over all cells of clips' filter banks, of which the first `frames` rows count."""
+    count, total, squares = 0, 0.0, 0.0
+    for clip in clips:
+        bank = recordings.bank(clip)[:frames].double()
+        count += bank.numel()
+        total += float(bank.sum())
+        squares += float(torch.square(bank).sum())
+    mean = total / count
+    return mean, max(squares / count - mean**2, 1e-12) ** 0.5
 
 
 def _labelled(clip: Clip, protocol: Protocol) -> Clip:
@@ -78,21 +128,10 @@ def _labelled(clip: Clip, protocol: Protocol) -> Clip:
     return dataclasses.replace(clip, labels=clip.observed, observed=None)
 
 
-def _limit(clips: list[Clip], limit: int | None, dataset: str) -> list[Clip]:
-    """At most `limit` clips, the same ones in every trial of a dataset."""
+def _limit(clips: list[Clip], request: TrialRequest, dataset: str) -> list[Clip]:
+    """At most `limit_clips` clips, the same ones in every trial of a dataset."""
+    limit = request.recipe.limit_clips
     if limit is None or len(clips) <= limit:
         return clips
     kept = np.random.default_rng(stream("limit", dataset)).permutation(len(clips))[:limit]
     return [clips[i] for i in sorted(kept)]
-
-
-def _normalised_by(front_end: FrontEnd, features: Features) -> FrontEnd:
-    """The front end with mean and standard deviation over all cells of the training clips' filter banks."""
-    count, total, squares = 0, 0.0, 0.0
-    for position in range(len(features)):
-        bank = filter_bank(features.wave(position), front_end.mels)[: front_end.frames].double()
-        count += bank.numel()
-        total += float(bank.sum())
-        squares += float(torch.square(bank).sum())
-    mean = total / count
-    return dataclasses.replace(front_end, mean=mean, std=max(squares / count - mean**2, 1e-12) ** 0.5)

@@ -112,7 +112,7 @@ class Trainer:
         total, clips = 0.0, 0
         with self.clock.measure("train"):
             for batch in self.clock.waiting(batches):
-                features, targets, observed = (tensor.to(self.clock.device, non_blocking=True) for tensor in batch)
+                features, targets, observed = batch
                 self.schedule.before_step()
                 with self.precision.autocast():
                     loss = loss_of(self.model(features), targets, observed, self.loss)
@@ -134,8 +134,8 @@ class Trainer:
         with self.clock.measure("eval"), torch.inference_mode():
             for features, targets, observed in batches:
                 with self.evaluation.autocast():
-                    logits = self.model(features.to(self.clock.device, non_blocking=True))
+                    logits = self.model(features)
                 outputs.append(logits.float().cpu())
-                truths.append(targets)
-                seen.append(observed)
+                truths.append(targets.cpu())
+                seen.append(observed.cpu())
         return torch.cat(outputs), torch.cat(truths), torch.cat(seen)

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from benchmark.data.loader import TrainingOrder, evaluation_loader, training_loader
+from benchmark.data.loader import TrainingOrder, evaluation_batches, training_batches
 from benchmark.data.registry import get_dataset
 from benchmark.errors import BenchmarkError
 from benchmark.models.checkpoint import Checkpoint, read_checkpoint
@@ -41,13 +41,14 @@ Predictions = dict[str, npt.NDArray[Any]]
 class Setting:
     """Where and with what a trial runs; nothing here changes its result beyond rounding.
 
-    `checkpoints` are paths by sha256,
-    `threads` for arithmetic, `workers` processes that load data, `exclusive` when nothing else uses the device,
+    `cache` is the folder of the audio cache (None: decode each time), `checkpoints` are paths by sha256, `threads` for
+    arithmetic, `workers` processes that load data, `exclusive` when nothing else uses the device,
     `fresh_process` when this process runs no other trial, `fingerprint` of the code when the trial was submitted.
     """
 
     results: Path
     data_root: Path
+    cache: Path | None
     checkpoints: Mapping[str, Path]
     device: str
     threads: int
@@ -105,8 +106,8 @@ def run_trial(request: TrialRequest, setting: Setting, report: Report) -> tuple[
     device = torch.device(setting.device)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    facts = get_dataset(request.dataset.name).facts
-    inputs = prepare(request, get_dataset(facts.name).manifest(setting.data_root))
+    manifest = get_dataset(request.dataset.name).manifest(setting.data_root)
+    facts, inputs = manifest.facts, prepare(request, manifest, setting.cache)
     model, parameters = build_model(request, inputs.data.classes, _checkpoint(request, setting))
     trainer = Trainer(model.to(device), request, device)
     trainer.clock.seconds["setup"] = time.perf_counter() - began
@@ -169,10 +170,9 @@ def _train(
 ) -> Course:
     recipe, seeds, clock, device = request.recipe, Seeds(request), trainer.clock, trainer.clock.device
     order = TrainingOrder(inputs.data.used["train"], recipe.batch_size, recipe.mixup)
-    batches = training_loader(inputs.splits["train"], order, workers, device)
+    batches = training_batches(inputs.splits["train"], order, workers, device)
     held_out = {
-        name: evaluation_loader(features, recipe.batch_size, workers, device)
-        for name, features in inputs.evaluation.items()
+        name: evaluation_batches(clips, recipe.batch_size, workers, device) for name, clips in inputs.evaluation.items()
     }
     # only the supervised backbone's forward pass is autocast in the official evaluation (defect D8)
     ranking = request.protocol.eval_logits if request.backbone.pretraining == "supervised" else "float32"
@@ -182,8 +182,8 @@ def _train(
         order.set_epoch(seeds.order(epoch), seeds.draws(epoch))
         loss = trainer.train(batches)
         results = {}
-        for name, loader in held_out.items():
-            logits, course.targets[name], course.observed[name] = trainer.predict(loader)
+        for name, split in held_out.items():
+            logits, course.targets[name], course.observed[name] = trainer.predict(split)
             course.logits[name].append(logits)
             results[name] = evaluate(logits, course.targets[name], course.observed[name], ranking)
         finite = math.isfinite(loss)
@@ -208,8 +208,8 @@ def _train(
 
 def _predictions(inputs: Inputs, course: Course, epochs: list[int]) -> Predictions:
     kept: Predictions = {"epochs": np.array(epochs)}
-    for name, features in inputs.evaluation.items():
-        kept[f"clips_{name}"] = np.array([clip.path for clip in features.clips])
+    for name, split in inputs.evaluation.items():
+        kept[f"clips_{name}"] = np.array([clip.path for clip in split.clips])
         kept[f"targets_{name}"] = course.targets[name].numpy()
         kept[f"observed_{name}"] = course.observed[name].numpy()
         kept[f"logits_{name}"] = torch.stack([course.logits[name][epoch - 1] for epoch in epochs]).numpy()

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from benchmark.errors import BenchmarkError
-from benchmark.records.files import write_atomic
+from benchmark.files import write_atomic
 from benchmark.records.schema import SCHEMA_VERSION
 from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest

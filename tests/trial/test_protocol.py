@@ -99,7 +99,7 @@ def openmic_inputs(root: Path, **switches: str) -> Inputs:
     values = {"epochs": 1, "frames": 64, "time_mask": 12, "stride": [16, 16], "mixup": 0, "noise": False}
     grid = tiny_grid(datasets=["openmic"], switches=switches, overrides=[{"source": "test", "values": values}])
     [request] = expand(grid, root, root).requests
-    return prepare(request, get_dataset("openmic").manifest(root))
+    return prepare(request, get_dataset("openmic").manifest(root), None)
 
 
 def test_openmic_test(tmp_path: Path) -> None:
@@ -113,10 +113,10 @@ def test_openmic_test(tmp_path: Path) -> None:
 def test_openmic_labels(tmp_path: Path) -> None:
     root = openmic(tmp_path)
     piano, voice = 12, 19
-    target, observed = openmic_inputs(root, openmic_labels="annotated").splits["train"].target(0)
+    _, [target], [observed] = openmic_inputs(root, openmic_labels="annotated").splits["train"][[0], None]
     assert target.nonzero().flatten().tolist() == [piano, voice]  # relevance 0.1 counts as present
     assert observed.all()
-    target, observed = openmic_inputs(root, openmic_labels="relevance_masked").splits["train"].target(0)
+    _, [target], [observed] = openmic_inputs(root, openmic_labels="relevance_masked").splits["train"][[0], None]
     assert target.nonzero().flatten().tolist() == [piano]
     assert observed.nonzero().flatten().tolist() == [piano, voice]
 
@@ -173,13 +173,17 @@ def test_warmup(make_request: Make) -> None:
 
 def test_padding(make_request: Make, data_root: Path) -> None:
     manifest = get_dataset("esc50").manifest(data_root)
-    fills = [prepare(request, manifest).splits["test"].front_end.fill for request in both(make_request, "padding")]
+    fills = [
+        prepare(request, manifest, None).splits["test"].front_end.fill for request in both(make_request, "padding")
+    ]
     assert fills == [0.0, LOG_FLOOR]
 
 
 def test_norm_stats(make_request: Make, data_root: Path) -> None:
     manifest = get_dataset("esc50").manifest(data_root)
-    means = [prepare(request, manifest).splits["test"].front_end.mean for request in both(make_request, "norm_stats")]
+    means = [
+        prepare(request, manifest, None).splits["test"].front_end.mean for request in both(make_request, "norm_stats")
+    ]
     assert means[0] == -6.6268077
     assert means[1] != means[0]
 

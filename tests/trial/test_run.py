@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +31,7 @@ def setting(data_root: Path, tmp_path: Path) -> Setting:
     return Setting(
         results=tmp_path,
         data_root=data_root,
+        cache=tmp_path / "cache",
         checkpoints={},
         device="cpu",
         threads=1,
@@ -70,19 +71,28 @@ def test_another_seed_gives_other_numbers(make_request: Make, setting: Setting) 
 def test_methods_see_the_same_data_in_the_same_order(
     make_request: Make, setting: Setting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: dict[str, list[loader.Item]] = {}
-    original = loader.Features.__getitem__
+    seen: dict[str, list[tuple]] = {}
+    original = loader.Clips.__getitem__
     for method in ("linear", "aat_ms"):
         items = seen.setdefault(method, [])
 
-        def spy(self: loader.Features, item: loader.Item, items: list = items) -> loader.Batch:
-            items.append(item)
+        def spy(self: loader.Clips, item: loader.Item, items: list = items) -> loader.Loaded:
+            positions, draws = item
+            items.append((positions, None if draws is None else [values.tolist() for values in astuple(draws)]))
             return original(self, item)
 
-        monkeypatch.setattr(loader.Features, "__getitem__", spy)
+        monkeypatch.setattr(loader.Clips, "__getitem__", spy)
         run(make_request(methods=[method]), setting)
     assert seen["linear"] == seen["aat_ms"]
-    assert len(seen["linear"]) == 2 * (12 + 3)
+    assert sum(len(positions) for positions, _ in seen["linear"]) == 2 * (12 + 3)
+
+
+def test_the_audio_cache_changes_nothing(make_request: Make, setting: Setting) -> None:
+    request = with_recipe(make_request, mixup=0.5, noise=True, loss="bce")
+    (cached, predictions), (anew, again) = run(request, setting), run(request, replace(setting, cache=None))
+    assert any((setting.results / "cache").glob("waves-*/*.f32"))
+    assert [p.train_loss for p in cached.curves] == [p.train_loss for p in anew.curves]
+    assert all(np.array_equal(predictions[key], again[key]) for key in predictions)
 
 
 def test_loading_in_worker_processes_changes_nothing(make_request: Make, setting: Setting) -> None:
@@ -190,7 +200,7 @@ def test_data_that_changed_since_planning_is_refused(make_request: Make, setting
 def test_limit_clips_takes_the_same_clips_everywhere(make_request: Make, setting: Setting) -> None:
     request = with_recipe(make_request, limit_clips=4)
     manifest = get_dataset("esc50").manifest(setting.data_root)
-    chosen = [prepare(request, manifest).splits["train"].clips for _ in range(2)]
+    chosen = [prepare(request, manifest, None).splits["train"].clips for _ in range(2)]
     assert chosen[0] == chosen[1]
     record, _ = run(request, setting)
     assert record.data.used == {"train": 4, "test": 3}
@@ -199,9 +209,9 @@ def test_limit_clips_takes_the_same_clips_everywhere(make_request: Make, setting
 
 def test_statistics_of_the_training_clips_may_be_used_instead(make_request: Make, setting: Setting) -> None:
     request = make_request(switches={"norm_stats": "training_clips"})
-    inputs = prepare(request, get_dataset("esc50").manifest(setting.data_root))
-    features = inputs.splits["train"]
-    cells = torch.cat([features[i, None][0] for i in range(len(features))])
+    inputs = prepare(request, get_dataset("esc50").manifest(setting.data_root), None)
+    clips = inputs.splits["train"]
+    cells = clips.front_end(clips[list(range(len(clips))), None].raw)
     assert float(cells.mean()) == pytest.approx(0, abs=0.01)
     assert float(cells.std()) == pytest.approx(0.5, abs=0.01)
 

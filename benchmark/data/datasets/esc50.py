@@ -9,7 +9,7 @@ from benchmark.data.clips import Clip
 from benchmark.data.facts import DatasetFacts
 from benchmark.data.registry import Synthesizable
 from benchmark.data.synthetic import texture, write_wav
-from benchmark.data.tables import file_size, one_of, read_rows
+from benchmark.data.tables import one_of, read_rows
 from benchmark.errors import BenchmarkError
 
 CLASSES = [
@@ -102,8 +102,7 @@ class Esc50(Synthesizable):
                 raise BenchmarkError(f"{place}: '{name}' is not a file name")
             if name in clips:
                 raise BenchmarkError(f"{place}: {name} is listed twice")
-            size = file_size(folder / "audio" / name, place)
-            clips[name] = Clip(f"audio/{name}", size, (target,), fold=fold)
+            clips[name] = Clip.at(folder, f"audio/{name}", (target,), fold=fold, place=place)
         return [clips[name] for name in sorted(clips)]
 
     def write_synthetic(self, folder: Path, *, classes: int, clips_per_class: int, seed: int) -> None:

@@ -8,7 +8,7 @@ from typing import Literal
 from benchmark.data.clips import Clip
 from benchmark.data.facts import DatasetFacts
 from benchmark.data.registry import Dataset
-from benchmark.data.tables import file_size, read_rows
+from benchmark.data.tables import read_rows
 from benchmark.errors import BenchmarkError
 
 CLASSES = tuple(
@@ -60,10 +60,10 @@ class OpenMic(Dataset):
                     raise BenchmarkError(f"{place}: '{key}' has no labels")
                 if key in clips:
                     raise BenchmarkError(f"{place}: '{key}' is listed twice")
-                path = f"audio/{key[:3]}/{key}.ogg"
-                clips[key] = Clip(
-                    path,
-                    file_size(folder / path, place),
+                clips[key] = Clip.at(
+                    folder,
+                    f"audio/{key[:3]}/{key}.ogg",
+                    place=place,
                     labels=tuple(sorted(label for label, present in labels.items() if present)),
                     observed=tuple(sorted(labels)),
                     split=split,

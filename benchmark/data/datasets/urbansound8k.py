@@ -7,7 +7,7 @@ from pathlib import Path
 from benchmark.data.clips import Clip
 from benchmark.data.facts import DatasetFacts
 from benchmark.data.registry import Dataset
-from benchmark.data.tables import file_size, one_of, read_rows
+from benchmark.data.tables import one_of, read_rows
 from benchmark.errors import BenchmarkError
 
 CLASSES = (
@@ -57,7 +57,7 @@ class UrbanSound8K(Dataset):
             path = f"audio/fold{fold}/{name}"
             if path in clips:
                 raise BenchmarkError(f"{place}: {path} is listed twice")
-            clips[path] = Clip(path, file_size(folder / path, place), (target,), fold=fold)
+            clips[path] = Clip.at(folder, path, (target,), fold=fold, place=place)
         return [clips[path] for path in sorted(clips)]
 
 

@@ -9,8 +9,19 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from benchmark.data.augmentation import MAX_ROLL, MIXUP_BETA, Draws
-from benchmark.data.frontend import LOG_FLOOR, FrontEnd, add_noise, filter_bank, mix, pad_or_cut, remove_mean
+from benchmark.data.augmentation import MAX_GAIN, MAX_ROLL, MIXUP_BETA, spans
+from benchmark.data.frontend import (
+    LOG_FLOOR,
+    NOISE_LEVELS,
+    Augmentation,
+    FrontEnd,
+    Mixture,
+    RawBatch,
+    filter_bank,
+    fit,
+    frame_counts,
+    remove_mean,
+)
 from benchmark.errors import BenchmarkError
 from benchmark.tools.parity.case import Content, Outcome, beyond, gap
 
@@ -43,12 +54,12 @@ def waveform(seed: int, samples: int) -> torch.Tensor:
 
 def _filter_bank(case: Content) -> Outcome:
     wave = waveform(case["seed"], case["samples"])
-    bank = pad_or_cut(filter_bank(wave, 128), case["target_length"], 0.0)
+    bank = _padded_bank(wave, case["target_length"])[0]
     error, problems = _summary_gap(bank, case["unnormalised"])
     for key, expected in case.items():
         if match := re.fullmatch(r"normalised_mean(-?[\d.]+)_std([\d.]+)", key):
             front_end = _front_end({"T": case["target_length"], "mean": float(match[1]), "std": float(match[2])})
-            normalised, more = _summary_gap(front_end(wave), expected)
+            normalised, more = _summary_gap(front_end(RawBatch(bank.unsqueeze(0), None, None))[0], expected)
             error, problems = max(error, normalised), problems + more
     return Outcome("filter bank", f"{case['wav']} {case['samples']} samples", None, error, tuple(problems))
 
@@ -76,34 +87,49 @@ def _pipeline(case: Content) -> Outcome:
 
 def _item(files: list[Content], index: int, conf: Content, front_end: FrontEnd) -> tuple[torch.Tensor, np.ndarray]:
     file = files[index]
-    wave, target = waveform(file["seed"], file["samples"]), np.zeros(len(files))
+    wave, target, mixture = waveform(file["seed"], file["samples"]), np.zeros(len(files)), None
     target[file["label_index"]] = 1.0
     if random.random() < conf["mixup"]:
         other = files[random.randint(0, len(files) - 1)]
         weight = np.random.beta(MIXUP_BETA, MIXUP_BETA)
-        wave = mix(wave, waveform(other["seed"], other["samples"]), weight)
+        mixture = _mixture(wave, waveform(other["seed"], other["samples"]), weight)
         target *= weight
         target[other["label_index"]] += 1 - weight
-    freq = (float(torch.rand(1)), float(torch.rand(1)))
-    time = (float(torch.rand(1)), float(torch.rand(1)))
-    noise = torch.rand(front_end.frames, front_end.mels) if conf["noise"] else None
-    gain = np.random.rand() / 10 if conf["noise"] else 0.0
-    roll = int(np.random.randint(-MAX_ROLL, MAX_ROLL)) if conf["noise"] else 0
-    draws = Draws(partner=None, weight=1.0, freq=freq, time=time, gain=gain, noise_seed=0, roll=roll)
-    features = front_end(wave, draws)
-    return (features if noise is None else add_noise(features, noise, draws)), target
+    freq, time = (
+        torch.from_numpy(np.stack(spans(torch.rand(1, 2).numpy(), bound, size), axis=1))
+        for bound, size in ((front_end.freq_mask, front_end.mels), (front_end.time_mask, front_end.frames))
+    )
+    noise = torch.rand(1, front_end.frames, front_end.mels) * NOISE_LEVELS if conf["noise"] else None
+    gains = torch.tensor([np.random.rand() * MAX_GAIN if conf["noise"] else 0.0], dtype=torch.float32)
+    rolls = torch.tensor([np.random.randint(-MAX_ROLL, MAX_ROLL) if conf["noise"] else 0])
+    draws = Augmentation(freq, time, gains, rolls, noise)
+    return front_end(RawBatch(_padded_bank(wave, front_end.frames), mixture, draws))[0], target
+
+
+def _mixture(first: torch.Tensor, second: torch.Tensor, weight: float) -> Mixture:
+    """A batch of one mixed clip."""
+    other = torch.zeros(1, len(first))
+    other[0, : len(second)] = second[: len(first)]
+    share = torch.tensor([weight], dtype=torch.float32)
+    return Mixture(torch.tensor([0]), first.unsqueeze(0), other, share, torch.tensor([len(first)]))
+
+
+def _padded_bank(wave: torch.Tensor, frames: int) -> torch.Tensor:
+    """(1, frames, 128)."""
+    return fit(filter_bank(wave.unsqueeze(0), 128), frame_counts(torch.tensor([len(wave)])), frames, 0.0)
 
 
 def _facts(facts: Content) -> Outcome:
     """Numbers of frames, the value of silence, the value of masked and padded cells."""
     problems = [
-        f"{samples} samples give {len(filter_bank(torch.zeros(int(samples)), 128))} frames instead of {frames}"
+        f"{samples} samples give {len(filter_bank(torch.zeros(1, int(samples)), 128)[0])} frames instead of {frames}"
         for samples, frames in facts["frames"].items()
-        if len(filter_bank(torch.zeros(int(samples)), 128)) != frames
+        if filter_bank(torch.zeros(1, int(samples)), 128).shape[1] != frames
     ]
-    silence = abs(float(filter_bank(torch.zeros(1000), 128).max()) - facts["fbank_silence_value"])
+    silence = abs(float(filter_bank(torch.zeros(1, 1000), 128).max()) - facts["fbank_silence_value"])
     floor = abs(LOG_FLOOR - facts["fbank_silence_value"])
-    padded = float(_front_end({"T": 128, **DEFAULTS})(torch.zeros(400))[-1, -1])
+    short = RawBatch(_padded_bank(torch.zeros(400), 128), None, None)
+    padded = float(_front_end({"T": 128, **DEFAULTS})(short)[0, -1, -1])
     error = max(silence, floor, abs(padded - facts["masked_and_padded_value_expected"]))
     return Outcome("front end", "facts", None, error, (*problems, *beyond("a fact", error, TOLERANCE)))
 

@@ -1,0 +1,184 @@
+"""The recordings of a dataset's folder as waveforms and clean filter banks, from the cache or made anew."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from benchmark.data.audio import DECODING, RATE, BadAudioError, decode, duration
+from benchmark.data.cache import REMEDY, Array, ArrayCache, unusable
+from benchmark.data.clips import Clip
+from benchmark.data.frontend import FEATURES, HOP, filter_bank, remove_mean
+from benchmark.data.parallel import in_order
+from benchmark.data.sources import Sources
+from benchmark.errors import BenchmarkError
+
+SAMPLE = 200  # headers read to estimate how long clips are
+GIGABYTE = 1e9
+Progress = Callable[[str, int, int], None]  # what is done, how many of how many
+
+
+class Made(NamedTuple):
+    """The digest of a file, and its waveform and filter bank, where the cache lacks them."""
+
+    source: str
+    arrays: tuple[Array | None, ...]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What filling the cache will write."""
+
+    clips: int
+    bytes: int
+    free: int
+    folder: Path
+
+    def __str__(self) -> str:
+        size, free = self.bytes / GIGABYTE, self.free / GIGABYTE
+        return f"{self.clips} clips, about {size:.2f} GB, into {self.folder} ({free:.1f} GB free)"
+
+
+class Recordings:
+    """Audio of one folder.
+
+    Args:
+        folder: the dataset's.
+        cache: folder of the audio cache, one for all datasets; None to decode and compute each time.
+        mels: bands of the filter banks.
+    """
+
+    def __init__(self, folder: Path, cache: Path | None, mels: int) -> None:
+        self.folder = folder
+        self.cache = cache
+        self.mels = mels
+        if cache is not None:
+            self.waves = ArrayCache(cache / f"waves-{DECODING}")
+            self.banks = ArrayCache(cache / f"banks{mels}-{FEATURES}-{DECODING}")
+            self.sources = Sources(cache, folder)
+
+    def wave(self, clip: Clip) -> torch.Tensor:
+        """(samples,) at 16 kHz, mean-free.
+
+        Raises:
+            BadAudioError: the file is no good.
+        """
+        cached = None if self.cache is None else self.waves.get(self.sources.digest(clip))
+        return remove_mean(torch.from_numpy(decode(self.folder / clip.path) if cached is None else cached))
+
+    def bank(self, clip: Clip) -> torch.Tensor:
+        """(frames, mels) log-mel filter bank of the whole clip, not normalised.
+
+        Raises:
+            BadAudioError: the file is no good.
+        """
+        cached = None if self.cache is None else self.banks.get(self.sources.digest(clip))
+        if cached is None:
+            return filter_bank(self.wave(clip).unsqueeze(0), self.mels)[0]
+        return torch.from_numpy(cached).view(-1, self.mels)
+
+    def lacking(self, clips: Sequence[Clip], mixed: Collection[str], progress: Progress | None = None) -> list[Clip]:
+        """Clips that the cache lacks the filter bank of, or the waveform where their path is among the mixed ones."""
+        if self.cache is None:
+            return []
+        for number, _ in enumerate(self.sources.identify(clips), start=1):
+            if progress:
+                progress("identifying", number, len(clips))
+        return [clip for clip in clips if any(self._wanted(clip, mixed))]
+
+    def estimate(self, clips: Sequence[Clip], mixed: Collection[str]) -> Estimate:
+        """What filling the cache with clips that it lacks takes, by the headers of some of them.
+
+        Raises:
+            BenchmarkError: the disk has less room, or cannot be written.
+        """
+        assert self.cache is not None
+        sample = clips[:: max(1, len(clips) // SAMPLE)]
+        known = [seconds for clip in sample if (seconds := duration(self.folder / clip.path)) is not None]
+        seconds = sum(known) / max(1, len(known))
+        wanted = [self._wanted(clip, mixed) for clip in clips]
+        values = sum(wave * RATE + bank * RATE // HOP * self.mels for wave, bank in wanted)
+        try:
+            self.cache.mkdir(parents=True, exist_ok=True)
+            free = shutil.disk_usage(self.cache).free
+        except OSError as error:
+            raise unusable(self.cache, error) from None
+        estimate = Estimate(len(clips), int(4 * seconds * values), free, self.cache)
+        if estimate.bytes > free:
+            raise BenchmarkError(f"the audio cache has no room for {estimate}; {REMEDY}")
+        return estimate
+
+    def fill(
+        self, clips: Sequence[Clip], mixed: Collection[str], *, stop: bool, progress: Progress | None = None
+    ) -> list[BadAudioError]:
+        """Put what the cache lacks of clips into it, with all cores; without a cache only look for bad files.
+
+        Args:
+            clips: that `lacking` gave.
+            mixed: paths of those whose waveform is needed too.
+            stop: raise at the first bad file instead of collecting them.
+            progress: told after every clip.
+
+        Returns:
+            The bad files, in the order of the clips.
+
+        Raises:
+            BadAudioError: a file is no good, and `stop`.
+            BenchmarkError: the cache cannot be written.
+        """
+        bad: list[BadAudioError] = []
+        if not clips:
+            return bad
+        caches = [] if self.cache is None else [self.waves, self.banks]
+        with ExitStack() as stack:
+            fillers = [stack.enter_context(cache.filling()) for cache in caches]
+            stack.enter_context(_one_thread_each())
+            for number, made in enumerate(in_order(lambda clip: self._make(clip, mixed), clips), start=1):
+                if isinstance(made, BadAudioError):
+                    if stop:
+                        raise made
+                    bad.append(made)
+                else:
+                    for filler, values in zip(fillers, made.arrays, strict=False):
+                        if values is not None:
+                            filler.add(made.source, values)
+                if progress:
+                    progress("decoding", number, len(clips))
+        return bad
+
+    def _make(self, clip: Clip, mixed: Collection[str]) -> Made | BadAudioError:
+        try:
+            wave = decode(self.folder / clip.path)
+        except BadAudioError as error:
+            return error
+        if self.cache is None:
+            return Made("", ())
+        source = self.sources.digest(clip)
+        if source is None:
+            return BadAudioError(self.folder / clip.path, "cannot be read")
+        wants_wave, wants_bank = self._wanted(clip, mixed)
+        bank = filter_bank(remove_mean(torch.from_numpy(wave)).unsqueeze(0), self.mels) if wants_bank else None
+        arrays = (wave if wants_wave else None, None if bank is None else bank.numpy())
+        return Made(source, arrays)
+
+    def _wanted(self, clip: Clip, mixed: Collection[str]) -> tuple[bool, bool]:
+        """Whether waveform and filter bank of a clip are needed and not there."""
+        source = self.sources.digest(clip)
+        return clip.path in mixed and source not in self.waves, source not in self.banks
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Every core has a clip of its own already."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
