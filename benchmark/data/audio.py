@@ -65,6 +65,12 @@ def decode(path: Path, data: bytes | None = None) -> Wave:
     return mono if rate == RATE else np.asarray(soxr.resample(mono, rate, RATE, quality="HQ"), dtype=np.float32)
 
 
+def remove_mean(wave: Wave, out: Wave | None = None) -> Wave:
+    """(samples,) without their mean, as every waveform enters the front end."""
+    without: Wave = np.subtract(wave, wave.mean(), out=out)
+    return without
+
+
 def duration(path: Path) -> float | None:
     """Seconds by the file's header; None where it cannot be read."""
     try:

@@ -79,8 +79,9 @@ def spans(uniforms: Array, bound: int, size: int) -> tuple[Array, Array]:
 
 
 def noise(seeds: Array, frames: int, mels: int) -> npt.NDArray[np.uint16]:
-    """(clips, frames, mels) uniform whole numbers below 2**16, one stream a clip; 16 bits halve the cost of 32."""
-    cells = np.empty((len(seeds), frames, mels), np.uint16)
+    """(clips, frames, mels) uniform whole numbers below 2**16, one stream a clip; 16 bits are as good and cost less."""
+    words = -(-frames * mels // 4)  # of 64 bits
+    cells = np.empty((len(seeds), 4 * words), np.uint16)
     for row, seed in zip(cells, seeds.tolist(), strict=True):
-        row[:] = np.random.Generator(np.random.SFC64(seed)).integers(2**16, size=row.shape, dtype=np.uint16)
-    return cells
+        row[:] = np.random.SFC64(seed).random_raw(words).view(np.uint16)
+    return cells[:, : frames * mels].reshape(len(seeds), frames, mels)

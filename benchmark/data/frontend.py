@@ -9,6 +9,7 @@ intermediate results stay in the processor's cache.
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -23,7 +24,8 @@ HOP = 160
 FFT = 512
 PREEMPHASIS = 0.97
 LOG_FLOOR = -15.9424  # log of float32's epsilon: what digital silence gives
-FRAMES_AT_ONCE = 256  # on a CPU: about 1 MB of intermediate results
+BINS_AT_ONCE = 64
+FRAMES_AT_ONCE = 512  # on a CPU: about 3 MB of intermediate results
 CELLS_AT_ONCE = 2**17  # on a CPU: filter-bank cells augmented together, 0.5 MB
 FEATURES = 1  # raise when a filter bank's numbers change: cached ones are computed again
 NOISE_LEVELS = 2**16
@@ -45,7 +47,7 @@ class Mixture(NamedTuple):
 class Augmentation(NamedTuple):
     """What is drawn for the B clips of a batch: masks as (B, 2) first and end cells, (B,) gains and rolls, noise.
 
-    `noise` holds (B, frames, mels) uniform whole numbers below 2**16; None: neither noise nor roll.
+    `noise` holds (B, frames, mels) uniform whole numbers below 2**16, added at the gains; None: neither noise nor roll.
     """
 
     freq: torch.Tensor
@@ -56,7 +58,10 @@ class Augmentation(NamedTuple):
 
 
 class RawBatch(NamedTuple):
-    """What a front end makes features of: raw filter banks (B, frames, mels), except for the rows that are mixed."""
+    """What a front end makes features of: raw filter banks (B, frames, mels), except for the rows that are mixed.
+
+    Where the augmentation rolls, the banks are rolled already: while they are copied it costs nothing.
+    """
 
     banks: torch.Tensor
     mixture: Mixture | None
@@ -81,52 +86,63 @@ class FrontEnd:
     noise: bool
 
     def __call__(self, batch: RawBatch, device: torch.device | None = None) -> torch.Tensor:
-        """(B, frames, mels) normalised features on a device, augmented where the batch says so."""
-        device = device or torch.device("cpu")
-        features = torch.empty(batch.banks.shape, device=device)
-        at_once = max(1, CELLS_AT_ONCE // (self.frames * self.mels)) if device.type == "cpu" else len(features)
-        rows, mixed = self._mixed(batch.mixture, device)
-        for start in range(0, len(features), at_once):
-            piece = slice(start, start + at_once)
-            banks = batch.banks[piece].to(device, non_blocking=True)
-            here = (rows >= piece.start) & (rows < piece.stop)
-            banks[rows[here] - start] = mixed[here]
-            draws = None if batch.augmentation is None else _part(batch.augmentation, piece, device)
-            self._finish(banks, draws, features[piece])
-        return features
+        """(B, frames, mels) normalised features on a device, augmented where the batch says so.
 
-    def _mixed(self, mixture: Mixture | None, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-        """Rows of the mixed clips, and their filter banks (M, frames, mels)."""
-        if mixture is None:
-            return torch.empty(0, dtype=torch.int64), torch.empty(0, self.frames, self.mels, device=device)
-        banks = torch.empty(len(mixture.rows), self.frames, self.mels, device=device)
-        at_once = 1 if device.type == "cpu" else len(banks)
-        for start in range(0, len(banks), at_once):
-            piece = slice(start, start + at_once)
-            samples = int(mixture.lengths[piece].max())
-            parts = (mixture.first[piece, :samples], mixture.second[piece, :samples])
-            values = (mixture.weights[piece], mixture.lengths[piece])
-            first, second, weights, lengths = (part.to(device, non_blocking=True) for part in (*parts, *values))
-            found = filter_bank(mix(first, second, weights, lengths), self.mels, self.frames)
-            banks[piece] = fit(found, frame_counts(lengths), self.frames, self.fill)
-        return mixture.rows, banks
-
-    def _finish(self, banks: torch.Tensor, draws: Augmentation | None, out: torch.Tensor) -> None:
-        """Mask, normalise, add noise, roll: (b, frames, mels) raw banks into `out`.
-
-        A masked cell gets the value of `fill`: the bank is shifted so that this is 0, and multiplied by 0 there.
+        On a CPU the batch's own tensors are written over.
         """
-        scale, masked = 1 / (2 * self.std), (self.fill - self.mean) / (2 * self.std)
-        torch.sub(banks, self.fill, out=out) if self.fill else out.copy_(banks)
-        out.mul_(scale)
-        if draws is not None:
-            if self.time_mask:
-                out.mul_(_kept(draws.time, self.frames).unsqueeze(2))
-            if self.freq_mask:
-                out.mul_(_kept(draws.freq, self.mels).unsqueeze(1))
-        out.add_(masked)
-        if draws is not None and draws.noise is not None:
-            out.copy_(add_noise(out, draws.noise, draws.gains, draws.rolls))
+        banks = batch.banks.to(device or batch.banks.device, non_blocking=True)
+        on_cpu = banks.device.type == "cpu"
+        rolls = batch.augmentation.rolls if batch.augmentation and batch.augmentation.noise is not None else None
+        if batch.mixture is not None:
+            self._mix(batch.mixture, banks, rolls, at_once=1 if on_cpu else len(banks))
+        at_once = max(1, CELLS_AT_ONCE // (self.frames * self.mels)) if on_cpu else len(banks)
+        pieces = [slice(start, start + at_once) for start in range(0, len(banks), at_once)]
+        if batch.augmentation is not None:
+            self._augment(banks, batch.augmentation, pieces)
+            return banks
+        for piece in pieces:
+            banks[piece].sub_(self.mean).mul_(1 / (2 * self.std))
+        return banks
+
+    def _mix(self, mixture: Mixture, banks: torch.Tensor, rolls: torch.Tensor | None, at_once: int) -> None:
+        """Put the filter banks of mixed clips, rolled, into their rows of (B, frames, mels)."""
+        for start in range(0, len(mixture.rows), at_once):
+            piece = slice(start, start + at_once)
+            lengths = mixture.lengths[piece]
+            samples = int(lengths.max())
+            ragged = int(lengths.min()) < samples
+            parts = (mixture.first[piece, :samples], mixture.second[piece, :samples], mixture.weights[piece], lengths)
+            first, second, weights, lengths = (part.to(banks.device, non_blocking=True) for part in parts)
+            mixed = filter_bank(mix(first, second, weights, lengths, ragged=ragged), self.mels, self.frames)
+            fitted = fit(mixed, self.frames, self.fill, frame_counts(lengths) if ragged else None)
+            rows = mixture.rows[piece]
+            if rolls is not None:
+                fitted = _rolled(fitted, rolls[rows].to(banks.device))
+            banks.index_copy_(0, rows.to(banks.device), fitted)
+
+    def _augment(self, banks: torch.Tensor, draws: Augmentation, pieces: Sequence[slice]) -> None:
+        """Mask, normalise and add noise to (B, frames, mels) raw banks, in place.
+
+        A masked cell gets the value of `fill`: the bank is shifted so that this is 0, and multiplied by 0 there. The
+        reference rolls last (defect D30); noise that is drawn for every cell alike is the same afterwards.
+        """
+        freq, time, gains, rolls = (
+            part.to(banks.device, non_blocking=True) for part in (draws.freq, draws.time, draws.gains, draws.rolls)
+        )
+        scale, frames = 1 / (2 * self.std), torch.arange(self.frames, device=banks.device).unsqueeze(0)
+        if draws.noise is not None:
+            frames = (frames - rolls.unsqueeze(1)) % self.frames
+        kept_frames = (_kept(time, frames) * scale).unsqueeze(2)
+        kept_bands = _kept(freq, torch.arange(self.mels, device=banks.device)).unsqueeze(1)
+        levels = (gains / NOISE_LEVELS).view(-1, 1, 1)
+        for piece in pieces:
+            part = banks[piece]
+            if self.fill:
+                part.sub_(self.fill)
+            part.mul_(kept_frames[piece]).mul_(kept_bands[piece]).add_((self.fill - self.mean) * scale)
+            if draws.noise is not None:
+                noise = draws.noise[piece].to(banks.device, torch.float32, non_blocking=True)
+                part.add_(noise.mul_(levels[piece]))
 
 
 def filter_bank(waves: torch.Tensor, mels: int, frames: int | None = None) -> torch.Tensor:
@@ -143,39 +159,50 @@ def filter_bank(waves: torch.Tensor, mels: int, frames: int | None = None) -> to
     """
     if waves.shape[1] < WINDOW:
         waves = functional.pad(waves, (0, WINDOW - waves.shape[1]))
-    windows = waves.unfold(1, WINDOW, HOP)[:, :frames]
-    banks = waves.new_empty(*windows.shape[:2], mels)
+    count = 1 + (waves.shape[1] - WINDOW) // HOP
+    count = count if frames is None else min(count, frames)
+    # a window's offset is taken off behind the pre-emphasis, which then is done once a sample instead of once a window;
+    # the first sample of a window does not matter, the Hann window is 0 there
+    emphasised = torch.zeros_like(waves)
+    torch.sub(waves[:, 1:], waves[:, :-1], alpha=PREEMPHASIS, out=emphasised[:, 1:])
+    windows, shaped = (each.unfold(1, WINDOW, HOP)[:, :count] for each in (waves, emphasised))
+    banks = waves.new_zeros(len(waves), count, mels)
     if waves.device.type != "cpu":
-        _log_mel(windows.flatten(0, 1), banks.flatten(0, 1))
+        _log_mel(windows.flatten(0, 1), shaped.flatten(0, 1), banks.flatten(0, 1))
         return banks
-    for clip, bank in zip(windows, banks, strict=True):  # a clip's numbers do not depend on its batch
-        for start in range(0, len(clip), FRAMES_AT_ONCE):
-            piece = slice(start, start + FRAMES_AT_ONCE)
-            _log_mel(clip[piece], bank[piece])
+    for clip in zip(windows, shaped, banks, strict=True):  # a clip's numbers do not depend on its batch
+        for start in range(0, count, FRAMES_AT_ONCE):
+            _log_mel(*(part[start : start + FRAMES_AT_ONCE] for part in clip))
     return banks
 
 
-def _log_mel(windows: torch.Tensor, out: torch.Tensor) -> None:
-    """(n, 400) samples -> (n, mels): offset removed, pre-emphasis, Hann window, power spectrum, mel bands, log."""
-    window, bands = _constants(out.shape[1], windows.device)
-    centred = windows - windows.mean(1, keepdim=True)
-    shaped = torch.empty_like(centred)
-    torch.sub(centred[:, 1:], centred[:, :-1], alpha=PREEMPHASIS, out=shaped[:, 1:])
-    torch.sub(centred[:, :1], centred[:, :1], alpha=PREEMPHASIS, out=shaped[:, :1])
+def _log_mel(windows: torch.Tensor, emphasised: torch.Tensor, out: torch.Tensor) -> None:
+    """(n, 400) samples, (n, 400) samples with pre-emphasis -> (n, mels), added to zeros: log energies of mel bands."""
+    window, blocks = _constants(out.shape[1], windows.device)
+    shaped = emphasised - windows.mean(1, keepdim=True).mul_(1 - PREEMPHASIS)
     spectrum = torch.view_as_real(torch.fft.rfft(shaped.mul_(window), n=FFT))
     real, imaginary = spectrum.unbind(2)
-    torch.mm(torch.addcmul(real * real, imaginary, imaginary), bands, out=out)
+    power = torch.addcmul(real * real, imaginary, imaginary)
+    for bins, bands, weights in blocks:
+        out[:, bands].addmm_(power[:, bins], weights)
     out.clamp_(min=torch.finfo(torch.float32).eps).log_()
 
 
 @functools.cache
-def _constants(mels: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """The window (400,), and the weights (257, mels) of the mel bands from 20 Hz to 8 kHz."""
-    bands, _ = kaldi.get_mel_banks(mels, FFT, float(RATE), 20.0, 0.0, 100.0, -500.0, 1.0)
-    return (
-        torch.hann_window(WINDOW, periodic=False).to(device),
-        functional.pad(bands, (0, 1)).T.contiguous().to(device),  # nothing of the Nyquist bin
-    )
+def _constants(mels: int, device: torch.device) -> tuple[torch.Tensor, list[tuple[slice, slice, torch.Tensor]]]:
+    """The window (400,), and the weights of the mel bands from 20 Hz to 8 kHz in blocks: bins, bands, (bins, bands).
+
+    A bin lies in two bands, so most of one large matrix would be zeros.
+    """
+    weights, _ = kaldi.get_mel_banks(mels, FFT, float(RATE), 20.0, 0.0, 100.0, -500.0, 1.0)
+    weights = functional.pad(weights, (0, 1)).T  # (257, mels), nothing of the Nyquist bin
+    blocks = []
+    for start in range(0, FFT // 2, BINS_AT_ONCE):
+        bins = slice(start, start + BINS_AT_ONCE)
+        touched = weights[bins].any(0).nonzero().flatten()
+        bands = slice(int(touched.min()), int(touched.max()) + 1)
+        blocks.append((bins, bands, weights[bins, bands].contiguous().to(device)))
+    return torch.hann_window(WINDOW, periodic=False).to(device), blocks
 
 
 def frame_counts(lengths: torch.Tensor) -> torch.Tensor:
@@ -183,52 +210,43 @@ def frame_counts(lengths: torch.Tensor) -> torch.Tensor:
     return 1 + (lengths - WINDOW).clamp(min=0) // HOP
 
 
-def fit(banks: torch.Tensor, counts: torch.Tensor, frames: int, fill: float) -> torch.Tensor:
-    """(B, n, mels) banks of which `counts` (B,) rows are a clip's -> (B, frames, mels), cut or filled up."""
-    banks = functional.pad(banks[:, :frames], (0, 0, 0, max(0, frames - banks.shape[1])))
+def fit(banks: torch.Tensor, frames: int, fill: float, counts: torch.Tensor | None = None) -> torch.Tensor:
+    """(B, n, mels) banks -> (B, frames, mels), cut or filled up; where given, only `counts` (B,) rows are a clip's."""
+    banks = functional.pad(banks[:, :frames], (0, 0, 0, max(0, frames - banks.shape[1])), value=fill)
+    if counts is None:
+        return banks
     inside = torch.arange(frames, device=banks.device) < counts.unsqueeze(1)
     return torch.where(inside.unsqueeze(2), banks, fill)
 
 
-def mix(first: torch.Tensor, second: torch.Tensor, weights: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-    """Mixup of (M, samples) mean-free waveforms, of which the first `lengths` samples count; their mean is removed."""
-    share = weights.unsqueeze(1)
-    mixed = first * share
-    mixed.addcmul_(second, 1 - share)
-    mixed.sub_(mixed.sum(1, keepdim=True) / lengths.unsqueeze(1))
-    return mixed.mul_(torch.arange(mixed.shape[1], device=mixed.device) < lengths.unsqueeze(1))
-
-
-def remove_mean(wave: torch.Tensor) -> torch.Tensor:
-    """The waveform without its mean over time."""
-    return wave - wave.mean()
-
-
-def add_noise(banks: torch.Tensor, uniform: torch.Tensor, gains: torch.Tensor, rolls: torch.Tensor) -> torch.Tensor:
-    """Add uniform noise at the drawn gains, then roll along time, padding and all (defect D30).
+def mix(
+    first: torch.Tensor, second: torch.Tensor, weights: torch.Tensor, lengths: torch.Tensor, *, ragged: bool
+) -> torch.Tensor:
+    """Mixup of (M, samples) mean-free waveforms; the mixture's mean is removed.
 
     Args:
-        banks: (B, frames, mels), changed.
-        uniform: the same shape, whole numbers below 2**16.
-        gains: (B,) of the noise.
-        rolls: (B,) frames to roll by.
+        first: zero behind its length; becomes the mixture.
+        second: the same.
+        weights: (M,) share of the first.
+        lengths: (M,) samples that count, those of the first.
+        ragged: whether lengths differ from the number of samples.
     """
+    share = weights.unsqueeze(1)
+    mixed = first.mul_(share).addcmul_(second, 1 - share)
+    mixed.sub_(mixed.sum(1, keepdim=True) / lengths.unsqueeze(1))
+    if ragged:
+        mixed.mul_(torch.arange(mixed.shape[1], device=mixed.device) < lengths.unsqueeze(1))
+    return mixed
+
+
+def _rolled(banks: torch.Tensor, rolls: torch.Tensor) -> torch.Tensor:
+    """(B, frames, mels), each rolled along time by its number of frames, padding and all."""
     clips, frames, _ = banks.shape
-    banks.addcmul_(uniform.to(torch.float32), (gains / NOISE_LEVELS).view(-1, 1, 1))
     source = (torch.arange(frames, device=banks.device) - rolls.unsqueeze(1)) % frames
     rows = source + torch.arange(clips, device=banks.device).unsqueeze(1) * frames
     return banks.flatten(0, 1).index_select(0, rows.flatten()).view_as(banks)
 
 
-def _kept(spans: torch.Tensor, size: int) -> torch.Tensor:
-    """(B, 2) first and end cells of masks -> (B, size), 0 in the mask and 1 beside it."""
-    cells = torch.arange(size, device=spans.device)
+def _kept(spans: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
+    """(B, 2) first and end cells of masks, (B or 1, n) cells -> (B, n), 0 in the mask and 1 beside it."""
     return ((cells < spans[:, :1]) | (cells >= spans[:, 1:])).to(torch.float32)
-
-
-def _part(draws: Augmentation, piece: slice, device: torch.device) -> Augmentation:
-    freq, time, gains, rolls = (
-        part[piece].to(device, non_blocking=True) for part in (draws.freq, draws.time, draws.gains, draws.rolls)
-    )
-    noise = None if draws.noise is None else draws.noise[piece].to(device, non_blocking=True)
-    return Augmentation(freq, time, gains, rolls, noise)

@@ -47,7 +47,8 @@ class Clips(Dataset[Loaded]):
         positions, draws = item
         targets, observed = self._targets(positions)
         if draws is None:
-            return Loaded(RawBatch(self._banks(positions, mixed=set()), None, None), targets, observed)
+            unrolled = [0] * len(positions)
+            return Loaded(RawBatch(self._banks(positions, unrolled, mixed=set()), None, None), targets, observed)
         rows = np.flatnonzero(draws.partner != UNMIXED).tolist()
         mixture = None
         if rows:
@@ -56,29 +57,35 @@ class Clips(Dataset[Loaded]):
             mixture = self._mixture(rows, [positions[row] for row in rows], partners, shares)
             both = mix_targets((targets[rows], observed[rows]), self._targets(partners), shares.unsqueeze(1))
             targets[rows], observed[rows] = both
-        raw = RawBatch(self._banks(positions, mixed=set(rows)), mixture, self._augmentation(draws))
+        rolls = draws.roll.tolist() if self.front_end.noise else [0] * len(positions)
+        raw = RawBatch(self._banks(positions, rolls, mixed=set(rows)), mixture, self._augmentation(draws))
         return Loaded(raw, targets, observed)
 
-    def _banks(self, positions: list[int], mixed: set[int]) -> torch.Tensor:
-        """(B, frames, mels), cut or filled up; rows of mixed clips are left to the front end."""
+    def _banks(self, positions: list[int], rolls: list[int], mixed: set[int]) -> torch.Tensor:
+        """(B, frames, mels), cut or filled up and rolled; rows of mixed clips are left to the front end."""
         end = self.front_end
-        banks = torch.empty(len(positions), end.frames, end.mels)
-        for row, (bank, position) in enumerate(zip(banks, positions, strict=True)):
+        banks = np.empty((len(positions), end.frames, end.mels), np.float32)
+        for row, (bank, position, roll) in enumerate(zip(banks, positions, rolls, strict=True)):
             if row not in mixed:
-                clean = self.recordings.bank(self.clips[position])[: end.frames]
-                bank[: len(clean)] = clean
-                bank[len(clean) :] = end.fill
-        return banks
+                clean, start = self.recordings.bank(self.clips[position])[: end.frames], roll % end.frames
+                straight = min(len(clean), end.frames - start)  # the rest comes round to the front
+                wrapped = len(clean) - straight
+                bank[start : start + straight] = clean[:straight]
+                bank[:wrapped] = clean[straight:]
+                bank[wrapped:start] = bank[start + straight :] = end.fill
+        return torch.from_numpy(banks)
 
     def _mixture(self, rows: list[int], positions: list[int], partners: list[int], shares: torch.Tensor) -> Mixture:
-        waves = [self.recordings.wave(self.clips[position]) for position in positions]
-        lengths = torch.tensor([len(wave) for wave in waves])
-        first, second = torch.zeros(2, len(rows), int(lengths.max())).unbind()
-        for row, (wave, partner) in enumerate(zip(waves, partners, strict=True)):
-            other = self.recordings.wave(self.clips[partner])[: len(wave)]
-            first[row, : len(wave)] = wave
-            second[row, : len(other)] = other
-        return Mixture(torch.tensor(rows), first, second, shares, lengths)
+        first, second = ([self.recordings.wave(self.clips[i]) for i in chosen] for chosen in (positions, partners))
+        lengths = [len(wave) for wave in first]
+        waves = np.empty((2, len(rows), max(lengths)), np.float32)
+        for row, (pair, size) in enumerate(zip(zip(first, second, strict=True), lengths, strict=True)):
+            for wave, place in zip(pair, waves[:, row], strict=True):
+                kept = min(len(wave), size)
+                np.subtract(wave[:kept], wave.mean(), out=place[:kept])  # the mean of all of it, as the reference
+                place[kept:] = 0.0
+        one, other = torch.from_numpy(waves)
+        return Mixture(torch.tensor(rows), one, other, shares, torch.tensor(lengths))
 
     def _augmentation(self, draws: Draws) -> Augmentation:
         end = self.front_end
@@ -95,14 +102,15 @@ class Clips(Dataset[Loaded]):
 
     def _targets(self, positions: list[int]) -> Targets:
         """(B, classes) ones at the clips' labels, and (B, classes) ones where they were annotated."""
-        targets, observed = torch.zeros(len(positions), self.classes), torch.ones(len(positions), self.classes)
+        targets = np.zeros((len(positions), self.classes), np.float32)
+        observed = np.ones_like(targets)
         for row, position in enumerate(positions):
             clip = self.clips[position]
             targets[row, list(clip.labels)] = 1.0
             if clip.observed is not None:
                 observed[row] = 0.0
                 observed[row, list(clip.observed)] = 1.0
-        return targets, observed
+        return torch.from_numpy(targets), torch.from_numpy(observed)
 
 
 def mix_targets(first: Targets, second: Targets, shares: torch.Tensor) -> Targets:

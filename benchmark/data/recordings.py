@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import torch
 
-from benchmark.data.audio import DECODING, RATE, BadAudioError, decode, duration
+from benchmark.data.audio import DECODING, RATE, BadAudioError, decode, duration, remove_mean
 from benchmark.data.cache import REMEDY, Array, ArrayCache, unusable
 from benchmark.data.clips import Clip
-from benchmark.data.frontend import FEATURES, HOP, filter_bank, remove_mean
+from benchmark.data.frontend import FEATURES, HOP, filter_bank
 from benchmark.data.parallel import in_order
 from benchmark.data.sources import Sources
 from benchmark.errors import BenchmarkError
@@ -63,25 +63,27 @@ class Recordings:
             self.banks = ArrayCache(cache / f"banks{mels}-{FEATURES}-{DECODING}")
             self.sources = Sources(cache, folder)
 
-    def wave(self, clip: Clip) -> torch.Tensor:
-        """(samples,) at 16 kHz, mean-free.
+    def wave(self, clip: Clip) -> Array:
+        """(samples,) at 16 kHz, a view of the cache where it is there.
 
         Raises:
             BadAudioError: the file is no good.
         """
         cached = None if self.cache is None else self.waves.get(self.sources.digest(clip))
-        return remove_mean(torch.from_numpy(decode(self.folder / clip.path) if cached is None else cached))
+        return decode(self.folder / clip.path) if cached is None else cached
 
-    def bank(self, clip: Clip) -> torch.Tensor:
-        """(frames, mels) log-mel filter bank of the whole clip, not normalised.
+    def bank(self, clip: Clip) -> Array:
+        """(frames, mels) log-mel filter bank of the whole clip, not normalised; a view of the cache where it is there.
 
         Raises:
             BadAudioError: the file is no good.
         """
         cached = None if self.cache is None else self.banks.get(self.sources.digest(clip))
-        if cached is None:
-            return filter_bank(self.wave(clip).unsqueeze(0), self.mels)[0]
-        return torch.from_numpy(cached).view(-1, self.mels)
+        return self._compute(self.wave(clip)) if cached is None else cached.reshape(-1, self.mels)
+
+    def _compute(self, wave: Array) -> Array:
+        bank: Array = filter_bank(torch.from_numpy(remove_mean(wave)).unsqueeze(0), self.mels)[0].numpy()
+        return bank
 
     def lacking(self, clips: Sequence[Clip], mixed: Collection[str], progress: Progress | None = None) -> list[Clip]:
         """Clips that the cache lacks the filter bank of, or the waveform where their path is among the mixed ones."""
@@ -163,9 +165,7 @@ class Recordings:
         if source is None:
             return BadAudioError(self.folder / clip.path, "cannot be read")
         wants_wave, wants_bank = self._wanted(clip, mixed)
-        bank = filter_bank(remove_mean(torch.from_numpy(wave)).unsqueeze(0), self.mels) if wants_bank else None
-        arrays = (wave if wants_wave else None, None if bank is None else bank.numpy())
-        return Made(source, arrays)
+        return Made(source, (wave if wants_wave else None, self._compute(wave) if wants_bank else None))
 
     def _wanted(self, clip: Clip, mixed: Collection[str]) -> tuple[bool, bool]:
         """Whether waveform and filter bank of a clip are needed and not there."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from benchmark.data.clips import Clip, Manifest
 from benchmark.data.frontend import LOG_FLOOR, FrontEnd
@@ -113,10 +112,10 @@ def statistics(recordings: Recordings, clips: list[Clip], frames: int) -> tuple[
     """Mean and standard deviation over all cells of clips' filter banks, of which the first `frames` rows count."""
     count, total, squares = 0, 0.0, 0.0
     for clip in clips:
-        bank = recordings.bank(clip)[:frames].double()
-        count += bank.numel()
+        bank = recordings.bank(clip)[:frames].astype(np.float64)
+        count += bank.size
         total += float(bank.sum())
-        squares += float(torch.square(bank).sum())
+        squares += float(np.square(bank).sum())
     mean = total / count
     return mean, max(squares / count - mean**2, 1e-12) ** 0.5
 

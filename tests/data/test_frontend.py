@@ -29,12 +29,12 @@ from benchmark.data.frontend import (
     fit,
     frame_counts,
     mix,
-    remove_mean,
 )
 from benchmark.data.loader import Clips
 from benchmark.data.recordings import Recordings
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "golden.json").read_text())["frontend"]
+NEAR = {"atol": 1e-4, "rtol": 0}
 FRONT_END = FrontEnd(
     mels=128, frames=128, mean=-6.6268077, std=5.358466, freq_mask=24, time_mask=48, fill=0.0, noise=False
 )
@@ -48,9 +48,13 @@ def waveform(seed: int, samples: int) -> torch.Tensor:
     return remove_mean(torch.from_numpy((np.round(x * 32767).astype(np.int16) / 32768).astype(np.float32)))
 
 
+def remove_mean(wave: torch.Tensor) -> torch.Tensor:
+    return wave - wave.mean()
+
+
 def raw_bank(wave: torch.Tensor, frames: int = 128, fill: float = 0.0) -> torch.Tensor:
     """(1, frames, 128)."""
-    return fit(filter_bank(wave.unsqueeze(0), 128), frame_counts(torch.tensor([len(wave)])), frames, fill)
+    return fit(filter_bank(wave.unsqueeze(0), 128), frames, fill)
 
 
 def augmentation(clips: int, *, rolls: int = 0, gain: float = 0.0, seed: int | None = None) -> Augmentation:
@@ -141,7 +145,7 @@ def test_mixup_keeps_the_length_of_the_first() -> None:
     first, second = remove_mean(torch.randn(1000)), remove_mean(torch.randn(600))
     waves = torch.zeros(2, 1, 1200)
     waves[0, 0, :1000], waves[1, 0, :600] = first, second
-    [mixed] = mix(waves[0], waves[1], torch.tensor([0.3]), torch.tensor([1000]))
+    [mixed] = mix(waves[0], waves[1], torch.tensor([0.3]), torch.tensor([1000]), ragged=True)
     expected = remove_mean(0.3 * first + 0.7 * torch.cat([second, torch.zeros(400)]))
     torch.testing.assert_close(mixed, torch.cat([expected, torch.zeros(200)]))
 
@@ -163,19 +167,41 @@ def test_a_mixed_batch_is_its_clips_one_by_one() -> None:
     for row, wave, other, share in zip(rows, waves, others, shares, strict=True):
         fitted = torch.nn.functional.pad(other, (0, max(0, len(wave) - len(other))))[: len(wave)]
         alone = FRONT_END(RawBatch(raw_bank(remove_mean(share * wave + (1 - share) * fitted)), None, None))[0]
-        torch.testing.assert_close(features[row], alone, atol=1e-4, rtol=0)
+        torch.testing.assert_close(features[row], alone, **NEAR)
     torch.testing.assert_close(features[[2, 4]], (untouched - FRONT_END.mean) / (2 * FRONT_END.std))
 
 
-def test_noise_is_positive_and_then_rolled() -> None:
+def test_noise_is_positive_and_bounded_by_its_gain() -> None:
     banks = raw_bank(waveform(1, 16000))
-    end = replace(FRONT_END, noise=True, freq_mask=0, time_mask=0)
+    end = replace(FRONT_END, noise=True)
     clean = end(RawBatch(banks.clone(), None, None))[0]
-    noisy = end(RawBatch(banks, None, augmentation(1, rolls=-4, gain=0.05, seed=3)))[0]
-    added = torch.roll(noisy, 4, dims=0) - clean
+    nowhere = torch.zeros(1, 2, dtype=torch.int64)
+    draws = augmentation(1, rolls=-4, gain=0.05, seed=3)._replace(freq=nowhere, time=nowhere)
+    added = end(RawBatch(banks, None, draws))[0] - clean
     assert float(added.min()) >= -1e-6
     assert float(added.max()) <= 0.05 + 1e-6
     assert float(added.mean()) == pytest.approx(0.025, rel=0.01)
+
+
+@pytest.mark.parametrize("roll", [-10, -1, 0, 3, 9])
+@pytest.mark.parametrize("samples", [3_000, 12_000, 20_640, 30_000])  # shorter, as long as and longer than the frames
+@pytest.mark.parametrize("mixed", [False, True])
+def test_masks_and_padding_are_rolled_with_the_clip(tmp_path: Path, samples: int, roll: int, mixed: bool) -> None:
+    """As the reference does it: mask first, roll last."""
+    rng = np.random.default_rng(0)
+    for name in "ab":
+        soundfile.write(tmp_path / f"{name}.wav", rng.normal(0, 0.1, samples), RATE, subtype="FLOAT")
+    clips = [Clip("a.wav", 0, (0,)), Clip("b.wav", 0, (1,))]
+    ready = Clips(Recordings(tmp_path, None, 128), clips, 2, replace(FRONT_END, noise=True))
+    draws = replace(draw(np.random.default_rng(1), 2, 1.0), gain=np.zeros(2), partner=np.array([1, 0]))
+    if not mixed:
+        draws = replace(draws, partner=np.full(2, UNMIXED))
+    draws = replace(draws, roll=np.array([roll, -roll]))
+    rolled = ready.front_end(ready[[0, 1], draws].raw)
+    plain = Clips(Recordings(tmp_path, None, 128), clips, 2, FRONT_END)
+    straight = plain.front_end(plain[[0, 1], draws].raw)
+    torch.testing.assert_close(rolled[0], torch.roll(straight[0], roll, dims=0))
+    torch.testing.assert_close(rolled[1], torch.roll(straight[1], -roll, dims=0))
 
 
 def test_noise_is_uniform_and_a_stream_a_clip() -> None:
@@ -258,16 +284,6 @@ def test_a_batch_of_mixed_and_clean_clips(tmp_path: Path) -> None:
     features = ready.front_end(raw)
     clean = ready.front_end(ready[[0, 1, 2], None].raw)
     torch.testing.assert_close(features[[0, 2]], clean[[2, 0]])
-    [mixed] = mix(
-        recordings.wave(clips[1]).unsqueeze(0),
-        _padded(recordings, clips),
-        torch.tensor([0.25]),
-        torch.tensor([9000 + 1000 * ord("b")]),
-    )
-    torch.testing.assert_close(features[1], ready.front_end(RawBatch(raw_bank(mixed), None, None))[0])
-
-
-def _padded(recordings: Recordings, clips: list[Clip]) -> torch.Tensor:
-    """The first clip at the length of the second."""
-    first, second = recordings.wave(clips[0]), recordings.wave(clips[1])
-    return torch.nn.functional.pad(first, (0, len(second) - len(first))).unsqueeze(0)
+    first, second = (remove_mean(torch.from_numpy(recordings.wave(clip))) for clip in (clips[1], clips[0]))
+    mixed = remove_mean(0.25 * first + 0.75 * torch.nn.functional.pad(second, (0, len(first) - len(second))))
+    torch.testing.assert_close(features[1], ready.front_end(RawBatch(raw_bank(mixed), None, None))[0], **NEAR)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from benchmark.data.audio import remove_mean
 from benchmark.data.augmentation import MAX_GAIN, MAX_ROLL, MIXUP_BETA, spans
 from benchmark.data.frontend import (
     LOG_FLOOR,
@@ -19,8 +20,6 @@ from benchmark.data.frontend import (
     RawBatch,
     filter_bank,
     fit,
-    frame_counts,
-    remove_mean,
 )
 from benchmark.errors import BenchmarkError
 from benchmark.tools.parity.case import Content, Outcome, beyond, gap
@@ -49,7 +48,7 @@ def waveform(seed: int, samples: int) -> torch.Tensor:
     x = 0.1 * r.standard_normal(samples) + 0.3 * np.sin(2 * np.pi * 440 * t)
     x = np.clip(x + 0.2 * np.sin(2 * np.pi * 3100 * t + 1) + 0.01, -1, 1)
     pcm = np.round(x * 32767).astype(np.int16)
-    return remove_mean(torch.from_numpy((pcm / 32768).astype(np.float32)))
+    return torch.from_numpy(remove_mean((pcm / 32768).astype(np.float32)))
 
 
 def _filter_bank(case: Content) -> Outcome:
@@ -99,11 +98,14 @@ def _item(files: list[Content], index: int, conf: Content, front_end: FrontEnd) 
         torch.from_numpy(np.stack(spans(torch.rand(1, 2).numpy(), bound, size), axis=1))
         for bound, size in ((front_end.freq_mask, front_end.mels), (front_end.time_mask, front_end.frames))
     )
-    noise = torch.rand(1, front_end.frames, front_end.mels) * NOISE_LEVELS if conf["noise"] else None
-    gains = torch.tensor([np.random.rand() * MAX_GAIN if conf["noise"] else 0.0], dtype=torch.float32)
-    rolls = torch.tensor([np.random.randint(-MAX_ROLL, MAX_ROLL) if conf["noise"] else 0])
-    draws = Augmentation(freq, time, gains, rolls, noise)
-    return front_end(RawBatch(_padded_bank(wave, front_end.frames), mixture, draws))[0], target
+    noise, gain, roll = None, 0.0, 0
+    if conf["noise"]:
+        noise = torch.rand(1, front_end.frames, front_end.mels) * NOISE_LEVELS
+        gain, roll = np.random.rand() * MAX_GAIN, np.random.randint(-MAX_ROLL, MAX_ROLL)
+        noise = torch.roll(noise, roll, dims=1)  # the reference rolls noise and all
+    draws = Augmentation(freq, time, torch.tensor([gain], dtype=torch.float32), torch.tensor([roll]), noise)
+    banks = torch.roll(_padded_bank(wave, front_end.frames), roll, dims=1)
+    return front_end(RawBatch(banks, mixture, draws))[0], target
 
 
 def _mixture(first: torch.Tensor, second: torch.Tensor, weight: float) -> Mixture:
@@ -116,7 +118,7 @@ def _mixture(first: torch.Tensor, second: torch.Tensor, weight: float) -> Mixtur
 
 def _padded_bank(wave: torch.Tensor, frames: int) -> torch.Tensor:
     """(1, frames, 128)."""
-    return fit(filter_bank(wave.unsqueeze(0), 128), frame_counts(torch.tensor([len(wave)])), frames, 0.0)
+    return fit(filter_bank(wave.unsqueeze(0), 128), frames, 0.0)
 
 
 def _facts(facts: Content) -> Outcome:
