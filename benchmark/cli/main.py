@@ -9,7 +9,7 @@ import warnings
 import typer
 
 from benchmark import __version__
-from benchmark.cli import catalogue, checkpoint, params, parity, plan, report, run, status
+from benchmark.cli import catalogue, checkpoint, data, params, parity, plan, report, run, status
 from benchmark.errors import BenchmarkError
 
 app = typer.Typer(
@@ -40,6 +40,7 @@ app.command("status")(status.status)
 app.command("report")(report.report)
 app.command("params")(params.params)
 app.command("parity")(parity.parity)
+app.add_typer(data.app, name="data")
 app.add_typer(checkpoint.app, name="checkpoint")
 app.command("list")(catalogue.list_)
 app.command("show")(catalogue.show)

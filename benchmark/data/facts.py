@@ -2,8 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
+
+
+@dataclass(frozen=True)
+class Archive:
+    """The file that a dataset is published as.
+
+    `hash` is ALGORITHM:DIGEST; `certain` is False where it comes from a third party, or the publisher packs the archive
+    anew now and then: then another hash is told and no error. `top` is the folder inside that is the dataset; empty
+    where the archive has none.
+    """
+
+    file: str
+    urls: tuple[str, ...]
+    hash: str
+    certain: bool
+    top: str
+    bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class AudioDigest:
+    """Identifies the publisher's audio: sha256 of the sorted lines `md5  PREFIXpath`, joined by newlines."""
+
+    files: int
+    prefix: str
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -12,7 +39,8 @@ class DatasetFacts:
 
     `folders` are the names that the official folder goes by under the data root, the first one found is taken.
     `folds` is empty where the dataset comes with listed `splits`. `clips` is the official number. `metric` is what is
-    reported: accuracy, or the class mean of average precision.
+    reported: accuracy, or the class mean of average precision. `published` are counts of clips by class, fold, split
+    and so on, where the publisher gives them; `notes` are known faults.
     """
 
     name: str
@@ -31,6 +59,10 @@ class DatasetFacts:
     splits: tuple[str, ...] = ()
 
     multi_label: bool = False
+    archive: Archive | None = None
+    audio: AudioDigest | None = None
+    published: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def fold_units(self) -> tuple[int, ...]:

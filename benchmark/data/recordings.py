@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from benchmark.data.audio import DECODING, RATE, BadAudioError, decode, duration, remove_mean
@@ -153,6 +154,26 @@ class Recordings:
                 if progress:
                     progress("decoding", number, len(clips))
         return bad
+
+    def statistics(
+        self, clips: Sequence[Clip], frames: int, progress: Progress | None = None, workers: int | None = None
+    ) -> tuple[float, float]:
+        """Mean and standard deviation over all cells of clips' filter banks, of which the first `frames` rows count.
+
+        Raises:
+            BadAudioError: a file is no good.
+        """
+        count, total, squares = 0, 0.0, 0.0
+        for number, sums in enumerate(in_order(lambda clip: self._sums(clip, frames), clips, workers), start=1):
+            count, total, squares = count + sums[0], total + sums[1], squares + sums[2]
+            if progress:
+                progress("measuring", number, len(clips))
+        mean = total / count
+        return mean, max(squares / count - mean**2, 1e-12) ** 0.5
+
+    def _sums(self, clip: Clip, frames: int) -> tuple[int, float, float]:
+        bank = self.bank(clip)[:frames].astype(np.float64)
+        return bank.size, float(bank.sum()), float(np.square(bank).sum())
 
     def _make(self, clip: Clip, mixed: Collection[str]) -> Made | BadAudioError:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -44,6 +45,23 @@ def read_lines(path: Path) -> list[str]:
         return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise BenchmarkError(f"{path}: cannot be read: {error}") from None
+
+
+def file_names(folder: Path, suffixes: tuple[str, ...]) -> list[str]:
+    """Sorted names of a folder's files with one of the endings, in any case; hidden ones are left out.
+
+    Raises:
+        BenchmarkError: the folder or an entry cannot be read, or a name is not UTF-8.
+    """
+    try:
+        entries = [entry for entry in os.scandir(folder) if entry.name.lower().endswith(suffixes)]
+        names = [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_file()]
+    except OSError as error:
+        raise BenchmarkError(f"{error.filename or folder}: cannot be read: {error.strerror}") from None
+    for name in names:
+        if not name.isprintable():  # so are bytes that are not UTF-8
+            raise BenchmarkError(f"{folder}: the file name {name!r} is not plain UTF-8; rename the file")
+    return sorted(names)
 
 
 def one_of(place: str, column: str, value: str, numbers: range) -> int:

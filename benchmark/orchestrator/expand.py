@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.data.clips import Manifest
-from benchmark.data.registry import available, datasets, get_dataset
+from benchmark.data.facts import DatasetFacts
+from benchmark.data.registry import Dataset, available, datasets, get_dataset
 from benchmark.errors import BenchmarkError, MissingInputError
 from benchmark.methods.contract import Composed
 from benchmark.methods.registry import resolve_methods
@@ -14,7 +15,7 @@ from benchmark.models.weights import locate
 from benchmark.spec.backbone import BackboneChoice, resolve_backbones
 from benchmark.spec.grid import Grid
 from benchmark.spec.protocol import load_protocol, override
-from benchmark.spec.recipe import Recipe, resolve_recipe
+from benchmark.spec.recipe import Layer, Recipe, resolve_recipe
 from benchmark.spec.request import DatasetChoice, TrialRequest
 
 
@@ -54,17 +55,19 @@ def expand(grid: Grid, data_root: Path, checkpoint_folder: Path) -> Expansion:
     methods = [method for text in grid.methods for method in resolve_methods(text, f"{grid.origin}: methods")]
     requests: dict[str, TrialRequest] = {}
     names = _dataset_names(grid, data_root)
-    _check_folds(grid, names)
-    chosen = [(name, _manifest(name, grid, data_root, missing)) for name in names]
+    chosen = [_find(name, grid, data_root, missing) for name in names]
+    _check_folds(grid, [source.facts for source in chosen])
     for backbone in backbones:
-        for dataset, manifest in chosen:
+        for source in chosen:
             for method in methods:
-                recipe = _recipe(grid, dataset, backbone, method)
+                recipe = _recipe(grid, source, backbone, method)
+                if recipe is None:
+                    continue
                 for seed in grid.seeds:
-                    for fold in _folds(grid, dataset):
+                    for fold in _folds(grid, source.facts):
                         request = TrialRequest(
                             backbone=backbone,
-                            dataset=DatasetChoice(name=dataset, manifest=manifest.digest if manifest else None),
+                            dataset=source.choice,
                             method=method.choice(),
                             fold=fold,
                             seed=seed,
@@ -72,7 +75,7 @@ def expand(grid: Grid, data_root: Path, checkpoint_folder: Path) -> Expansion:
                             protocol=protocol,
                         )
                         requests.setdefault(request.id, request)
-    manifests = {name: manifest for name, manifest in chosen if manifest is not None}
+    manifests = {source.facts.name: source.manifest for source in chosen if source.manifest is not None}
     return Expansion(list(requests.values()), missing, checkpoints, manifests)
 
 
@@ -99,37 +102,60 @@ def _dataset_names(grid: Grid, data_root: Path) -> list[str]:
     return names
 
 
-def _manifest(name: str, grid: Grid, data_root: Path, missing: list[str]) -> Manifest | None:
+@dataclass(frozen=True)
+class Source:
+    """A dataset as it was found: its facts, which of a user's own folder only the data tells, and the manifest."""
+
+    dataset: Dataset
+    manifest: Manifest | None
+    own_recipe: list[Layer] | None
+
+    @property
+    def facts(self) -> DatasetFacts:
+        """Of the manifest where there is one."""
+        return self.manifest.facts if self.manifest else self.dataset.facts
+
+    @property
+    def choice(self) -> DatasetChoice:
+        """As it stands in a request."""
+        return DatasetChoice(name=self.facts.name, manifest=self.manifest.digest if self.manifest else None)
+
+
+def _find(name: str, grid: Grid, data_root: Path, missing: list[str]) -> Source:
     dataset = get_dataset(name, f"{grid.origin}: datasets")
     try:
         manifest = dataset.manifest(data_root)
-        for fold in _folds(grid, name):
+        for fold in _folds(grid, manifest.facts):
             manifest.splits(fold)  # an empty split would fail every trial
-        return manifest
+        return Source(dataset, manifest, dataset.own_recipe(manifest.folder))
     except MissingInputError as error:
         missing.append(str(error))
-        return None
+        return Source(dataset, None, None)
 
 
-def _folds(grid: Grid, dataset: str) -> tuple[int, ...]:
+def _folds(grid: Grid, facts: DatasetFacts) -> tuple[int, ...]:
     """The grid's folds that the dataset has; a dataset without folds is one unit whatever the grid says."""
-    units = get_dataset(dataset).facts.fold_units
+    units = facts.fold_units
     if grid.folds == "all" or units == (0,):
         return units
     if not (folds := tuple(fold for fold in units if fold in grid.folds)):
-        raise BenchmarkError(f"{grid.origin}: folds {grid.folds}: {dataset} has folds {units[0]} to {units[-1]}")
+        raise BenchmarkError(f"{grid.origin}: folds {grid.folds}: {facts.name} has folds {units[0]} to {units[-1]}")
     return folds
 
 
-def _check_folds(grid: Grid, names: list[str]) -> None:
+def _check_folds(grid: Grid, all_facts: list[DatasetFacts]) -> None:
     """A fold that no dataset has is a slip of the pen."""
-    known = {fold for name in names for fold in get_dataset(name, f"{grid.origin}: datasets").facts.folds}
+    known = {fold for facts in all_facts for fold in facts.folds}
     if known and grid.folds != "all" and (unknown := sorted(set(grid.folds) - known)):
         raise BenchmarkError(f"{grid.origin}: no dataset has fold {unknown[0]}; folds are {min(known)} to {max(known)}")
 
 
-def _recipe(grid: Grid, dataset: str, backbone: BackboneChoice, method: Composed) -> Recipe:
+def _recipe(grid: Grid, source: Source, backbone: BackboneChoice, method: Composed) -> Recipe | None:
+    """None where the recipe depends on data that is not there."""
+    if source.own_recipe is None and source.dataset.recipe != source.dataset.facts.name:
+        return None
     choice = method.choice()
+    overrides = [*(source.own_recipe or []), *grid.overrides]
     return resolve_recipe(
-        dataset, backbone=backbone.name, method=choice.name, tuning=choice.tuning, overrides=grid.overrides
+        source.dataset.recipe, backbone=backbone.name, method=choice.name, tuning=choice.tuning, overrides=overrides
     ).recipe

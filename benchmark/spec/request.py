@@ -121,7 +121,8 @@ class TrialRequest(Spec):
     def path_stem(self) -> str:
         """Path of the record under `trials/`, without its ending."""
         name = f"f{self.fold}-s{self.seed}-{self.id}"
-        return f"{self.backbone.path_name}/{self.dataset.name}/{self.method.path_name}/{name}"
+        dataset = self.dataset.name.replace(":", "-")  # folder:NAME
+        return f"{self.backbone.path_name}/{dataset}/{self.method.path_name}/{name}"
 
 
 def _digest(content: dict[str, Any]) -> str:

@@ -53,13 +53,13 @@ class Resuming:
                 progress.advance(task, len(chunk))
 
 
-def fetch(urls: list[str], target: Path, sha256: str | None, console: Console) -> Path:
+def fetch(urls: list[str], target: Path, known_hash: str | None, console: Console) -> Path:
     """Download a file from the first address that gives it, unless it is there.
 
     Args:
         urls: in the order to try.
         target: where it goes; `NAME.part` beside it keeps what an interrupted download left.
-        sha256: None where the publisher tells none: then the caller checks the content.
+        known_hash: sha256, or ALGORITHM:DIGEST; None where none is certain: then the caller checks the content.
         console: for progress.
 
     Raises:
@@ -71,7 +71,7 @@ def fetch(urls: list[str], target: Path, sha256: str | None, console: Console) -
     for url in urls:
         downloader = Resuming(target.with_name(f"{target.name}.part"), console)
         try:
-            pooch.retrieve(url, sha256, fname=target.name, path=target.parent, downloader=downloader)
+            pooch.retrieve(url, known_hash, fname=target.name, path=target.parent, downloader=downloader)
         except (requests.RequestException, OSError, ValueError) as error:
             reasons.append(f"{url}: {_reason(error)}")
             continue

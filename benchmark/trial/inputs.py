@@ -75,7 +75,7 @@ def prepare(request: TrialRequest, manifest: Manifest, cache: Path | None) -> In
         noise=recipe.noise,
     )
     if request.protocol.norm_stats == "training_clips":
-        mean, std = statistics(recordings, chosen["train"], recipe.frames)
+        mean, std = recordings.statistics(chosen["train"], recipe.frames, workers=1)
         front_end = dataclasses.replace(front_end, mean=mean, std=std)
     data = Data(
         kind=manifest.kind,
@@ -106,18 +106,6 @@ def _ready(
         if not clips:
             raise BenchmarkError(f"{recordings.folder}: no readable clips are left in the {name} split")
     return kept, skipped
-
-
-def statistics(recordings: Recordings, clips: list[Clip], frames: int) -> tuple[float, float]:
-    """Mean and standard deviation over all cells of clips' filter banks, of which the first `frames` rows count."""
-    count, total, squares = 0, 0.0, 0.0
-    for clip in clips:
-        bank = recordings.bank(clip)[:frames].astype(np.float64)
-        count += bank.size
-        total += float(bank.sum())
-        squares += float(np.square(bank).sum())
-    mean = total / count
-    return mean, max(squares / count - mean**2, 1e-12) ** 0.5
 
 
 def _labelled(clip: Clip, protocol: Protocol) -> Clip:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import torch
 
 from benchmark.data.frontend import LOG_FLOOR
 from benchmark.data.registry import get_dataset
-from benchmark.data.synthetic import texture, write_wav
+from benchmark.data.synthetic import Sound, texture
 from benchmark.orchestrator.expand import expand
 from benchmark.records.frame import to_frame
 from benchmark.spec.protocol import SWITCHES, Protocol, load_protocol
@@ -91,7 +92,8 @@ def openmic(root: Path) -> Path:
     (folder / "partitions" / "split01_train.csv").write_text("000001_1\n000002_1\n")
     (folder / "partitions" / "split01_test.csv").write_text("000003_1\n000004_1\n")
     for key in ("000001_1", "000002_1", "000003_1", "000004_1"):
-        write_wav(folder / "audio" / "000" / f"{key}.ogg", texture(int(key[5]), 0, 1, 16_000), 16_000, "VORBIS")
+        make = partial(texture, int(key[5]), 0, 1, 16_000)
+        Sound(f"audio/000/{key}.ogg", make, 16_000, "VORBIS").write(folder)
     return root
 
 

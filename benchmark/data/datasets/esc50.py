@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import csv
+import functools
+import hashlib
+import itertools
+from collections.abc import Iterable
 from pathlib import Path
 
-from benchmark.data.clips import Clip
-from benchmark.data.facts import DatasetFacts
+from benchmark.data.clips import Clip, Manifest
+from benchmark.data.facts import Archive, AudioDigest, DatasetFacts
 from benchmark.data.registry import Synthesizable
-from benchmark.data.synthetic import texture, write_wav
+from benchmark.data.synthetic import Sound, clip_seed, texture, write_table
 from benchmark.data.tables import one_of, read_rows
 from benchmark.errors import BenchmarkError
 
@@ -66,6 +69,7 @@ CLASSES = [
 ]
 FOLDS = (1, 2, 3, 4, 5)
 COLUMNS = ("filename", "fold", "target", "category", "esc10", "src_file", "take")
+METADATA = "ca660da60191a97de289983a05821c9382d852a38a2ba8428980816b68cf6246"
 RATE = 44_100
 SECONDS = 5
 
@@ -87,6 +91,16 @@ class Esc50(Synthesizable):
         citation="K. J. Piczak, ESC: Dataset for Environmental Sound Classification, ACM MM 2015",
         by_hand="get the archive of master from https://github.com/karolpiczak/ESC-50 and unpack it there",
         folds=FOLDS,
+        archive=Archive(
+            file="ESC-50-master.zip",
+            urls=("https://github.com/karolpiczak/ESC-50/archive/refs/heads/master.zip",),
+            hash="md5:7771e4b9d86d0945acce719c7a59305a",
+            certain=False,  # packed anew by the host now and then
+            top="ESC-50-master",
+        ),
+        audio=AudioDigest(2000, "", "73a735268bb6515d0da95bd84444e6e7762864674e0c422c2de11c12bdadf394"),
+        published={"class": dict.fromkeys(CLASSES, 40), "fold": {str(fold): 400 for fold in FOLDS}},
+        notes=("sources 131943, 134049, 209698 and 234879 are in two folds and two classes each",),
     )
 
     def read(self, folder: Path) -> list[Clip]:
@@ -105,23 +119,22 @@ class Esc50(Synthesizable):
             clips[name] = Clip.at(folder, f"audio/{name}", (target,), fold=fold, place=place)
         return [clips[name] for name in sorted(clips)]
 
-    def write_synthetic(self, folder: Path, *, classes: int, clips_per_class: int, seed: int) -> None:
-        """`clips_per_class` clips a class and fold; see `Synthesizable.write_synthetic`."""
-        if classes > len(CLASSES):
-            raise BenchmarkError(f"{self.facts.label} has {len(CLASSES)} classes, {classes} were asked for")
+    def synthetic(self, folder: Path, *, classes: int, clips_per_class: int, seed: int) -> Iterable[Sound]:
+        """44.1 kHz mono textures of 5 s; see `Synthesizable.synthetic`."""
         rows = []
-        for fold in FOLDS:
-            for target in range(classes):
-                for number in range(clips_per_class):
-                    source = 900_000 + (fold * len(CLASSES) + target) * 100 + number
-                    name = f"{fold}-{source}-A-{target}.wav"
-                    write_wav(folder / "audio" / name, texture(target, source + seed, SECONDS, RATE), RATE)
-                    rows.append((name, fold, target, CLASSES[target], False, source, "A"))
-        (folder / "meta").mkdir()
-        with (folder / "meta" / "esc50.csv").open("w", newline="", encoding="utf-8") as handle:
-            writer = csv.writer(handle)
-            writer.writerow(COLUMNS)
-            writer.writerows(rows)
+        for fold, target, number in itertools.product(FOLDS, range(classes), range(clips_per_class)):
+            source = 900_000 + (fold * len(CLASSES) + target) * 100 + number
+            name = f"{fold}-{source}-A-{target}.wav"
+            rows.append((name, fold, target, CLASSES[target], False, source, "A"))
+            yield Sound(
+                f"audio/{name}", functools.partial(texture, target, clip_seed(seed, source), SECONDS, RATE), RATE
+            )
+        write_table(folder / "meta" / "esc50.csv", COLUMNS, rows)
+
+    def problems(self, manifest: Manifest) -> list[str]:
+        """The metadata file must be the publisher's."""
+        found = hashlib.sha256((manifest.folder / "meta" / "esc50.csv").read_bytes()).hexdigest()
+        return [] if found == METADATA else [f"meta/esc50.csv has sha256 {found} instead of {METADATA}"]
 
 
 DATASET = Esc50()

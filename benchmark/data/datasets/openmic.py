@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
+import json
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
 
-from benchmark.data.clips import Clip
-from benchmark.data.facts import DatasetFacts
-from benchmark.data.registry import Dataset
+import numpy as np
+
+from benchmark.data.clips import Clip, Split
+from benchmark.data.facts import Archive, AudioDigest, DatasetFacts
+from benchmark.data.registry import Synthesizable
+from benchmark.data.synthetic import Sound, clip_seed, instruments, write_table
 from benchmark.data.tables import read_rows
 from benchmark.errors import BenchmarkError
 
@@ -17,10 +23,12 @@ CLASSES = tuple(
 )
 COLUMNS = ("sample_key", "instrument", "relevance", "num_responses")
 PRESENT = 0.5  # relevance from which annotators say that an instrument plays
-PARTITIONS: tuple[Literal["train", "test"], ...] = ("train", "test")
+PARTITIONS: tuple[Split, ...] = ("train", "test")
+LABELS = "openmic-2018-aggregated-labels.csv"
+RATE, SECONDS = 44_100, 10
 
 
-class OpenMic(Dataset):
+class OpenMic(Synthesizable):
     """`openmic-2018/` with audio by prefix, aggregated labels as CSV and the partition lists; the npz is not needed."""
 
     facts = DatasetFacts(
@@ -38,37 +46,79 @@ class OpenMic(Dataset):
         by_hand="get openmic-2018-v1.0.0.tgz from https://zenodo.org/records/1432913 and unpack it there",
         splits=("train", "test"),
         multi_label=True,
+        archive=Archive(
+            file="openmic-2018-v1.0.0.tgz",
+            urls=("https://zenodo.org/records/1432913/files/openmic-2018-v1.0.0.tgz?download=1",),
+            hash="md5:e4ccf187e2bb5ab2e115416e8aafe7f4",
+            certain=False,  # not from the publisher
+            top="openmic-2018",
+            bytes=2_623_376_754,
+        ),
+        audio=AudioDigest(20_000, "", "53f7c06cc8a15b6aa71f03c896f0c2d995c89fb2293c36b24eec89b5a901e883"),
+        published={
+            "split": {"train": 14_915, "test": 5_085},
+            "present": {"train": 13_097, "test": 4_517},
+            "absent": {"train": 17_649, "test": 6_005},
+        },
+        notes=(
+            "only 41268 of 400000 pairs of clip and instrument are annotated",
+            "the official scripts take every annotated instrument as present (D5) and test on training clips (D4)",
+        ),
     )
 
     def read(self, folder: Path) -> list[Clip]:
         """The clips of both partition lists, labelled by relevance; see `Dataset.read`."""
         observed: dict[str, dict[int, bool]] = {}
-        for place, row in read_rows(folder / "openmic-2018-aggregated-labels.csv", COLUMNS):
+        for place, row in read_rows(folder / LABELS, COLUMNS):
             if row["instrument"] not in CLASSES:
                 raise BenchmarkError(f"{place}: '{row['instrument']}' is no instrument of {self.facts.label}")
             try:
                 present = float(row["relevance"]) >= PRESENT
             except ValueError:
                 raise BenchmarkError(f"{place}: relevance '{row['relevance']}' is not a number") from None
-            observed.setdefault(row["sample_key"], {})[CLASSES.index(row["instrument"])] = present
+            labels = observed.setdefault(row["sample_key"], {})
+            if labels.setdefault(CLASSES.index(row["instrument"]), present) != present:
+                raise BenchmarkError(f"{place}: {row['sample_key']} has two relevances of {row['instrument']}")
         clips: dict[str, Clip] = {}
         for split in PARTITIONS:
             for place, row in read_rows(folder / "partitions" / f"split01_{split}.csv", ("key",), header=False):
                 key = row["key"]
-                labels = observed.get(key)
-                if labels is None:
+                if key not in observed:
                     raise BenchmarkError(f"{place}: '{key}' has no labels")
+                if Path(key).name != key:
+                    raise BenchmarkError(f"{place}: '{key}' is not a file name")
                 if key in clips:
                     raise BenchmarkError(f"{place}: '{key}' is listed twice")
                 clips[key] = Clip.at(
                     folder,
                     f"audio/{key[:3]}/{key}.ogg",
                     place=place,
-                    labels=tuple(sorted(label for label, present in labels.items() if present)),
-                    observed=tuple(sorted(labels)),
+                    labels=tuple(sorted(label for label, present in observed[key].items() if present)),
+                    observed=tuple(sorted(observed[key])),
                     split=split,
                 )
         return [clips[key] for key in sorted(clips)]
+
+    def synthetic(self, folder: Path, *, classes: int, clips_per_class: int, seed: int) -> Iterable[Sound]:
+        """44.1 kHz stereo Ogg of 10 s, one to three instruments at once, two to four annotated; see `Synthesizable`."""
+        rows = []
+        for split, begin in zip(PARTITIONS, (0, 500_000), strict=True):
+            keys = []
+            for number, (_, label) in enumerate(itertools.product(range(clips_per_class), range(classes))):
+                drawn = np.random.default_rng([seed, begin, number])
+                others = drawn.permutation([other for other in range(classes) if other != label])
+                playing = (label, *others[: int(drawn.integers(3))].tolist())
+                absent = [int(other) for other in others if int(other) not in playing]
+                key = f"{begin + number:06d}_{int(drawn.integers(1000))}"
+                keys.append((key,))
+                for heard in (*playing, *absent[: int(drawn.integers(1, 3))]):
+                    relevance = drawn.uniform(PRESENT, 1) if heard in playing else drawn.uniform(0, PRESENT - 0.01)
+                    rows.append((key, CLASSES[heard], f"{relevance:.5f}", 3))
+                make = functools.partial(instruments, playing, clip_seed(seed, begin + number), SECONDS, RATE)
+                yield Sound(f"audio/{key[:3]}/{key}.ogg", make, RATE, "VORBIS", 2)
+            write_table(folder / "partitions" / f"split01_{split}.csv", None, keys)
+        write_table(folder / LABELS, COLUMNS, rows)
+        (folder / "class-map.json").write_text(json.dumps({name: number for number, name in enumerate(CLASSES)}))
 
 
 DATASET = OpenMic()

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
+from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+
 from benchmark.data.clips import Clip
-from benchmark.data.facts import DatasetFacts
-from benchmark.data.registry import Dataset
+from benchmark.data.facts import Archive, AudioDigest, DatasetFacts
+from benchmark.data.registry import Synthesizable
+from benchmark.data.synthetic import Sound, clip_seed, event, write_table
 from benchmark.data.tables import one_of, read_rows
 from benchmark.errors import BenchmarkError
 
@@ -22,10 +28,20 @@ CLASSES = (
     "siren",
     "street_music",
 )
+CLASS_COUNTS = (1000, 429, 1000, 1000, 1000, 1000, 374, 1000, 929, 1000)
+FOLD_COUNTS = (873, 888, 925, 990, 936, 823, 838, 806, 816, 837)
+FOLDS = tuple(range(1, 11))
+SHORTEST, LONGEST = 0.0545, 4.0  # seconds
+# rates, depths and channels as they come in the archive
+FORMATS = (
+    (44_100, "PCM_16", 2), (48_000, "PCM_16", 2), (44_100, "PCM_24", 2), (96_000, "PCM_24", 2), (44_100, "PCM_16", 1),
+    (22_050, "PCM_16", 1), (8_000, "PCM_16", 1), (11_025, "PCM_U8", 1), (192_000, "PCM_24", 2), (44_100, "PCM_32", 2),
+    (22_050, "IMA_ADPCM", 1), (24_000, "MS_ADPCM", 1), (16_000, "PCM_16", 1),
+)  # fmt: skip
 COLUMNS = ("slice_file_name", "fsID", "start", "end", "salience", "fold", "classID", "class")
 
 
-class UrbanSound8K(Dataset):
+class UrbanSound8K(Synthesizable):
     """`UrbanSound8K/{audio/fold1..fold10,metadata/UrbanSound8K.csv}`; the folds are never reshuffled."""
 
     facts = DatasetFacts(
@@ -41,7 +57,23 @@ class UrbanSound8K(Dataset):
         homepage="https://zenodo.org/records/1203745",
         citation="J. Salamon, C. Jacoby, J. P. Bello, A Dataset and Taxonomy for Urban Sound Research, ACM MM 2014",
         by_hand="get UrbanSound8K.tar.gz from https://zenodo.org/records/1203745 and unpack it there",
-        folds=tuple(range(1, 11)),
+        folds=FOLDS,
+        archive=Archive(
+            file="UrbanSound8K.tar.gz",
+            urls=("https://zenodo.org/records/1203745/files/UrbanSound8K.tar.gz?download=1",),
+            hash="md5:9aa69802bbf37fb986f71ec1483a196e",
+            certain=True,
+            top="UrbanSound8K",
+        ),
+        audio=AudioDigest(8732, "", "a5c37d279ba585aaeb218f19b7e987627eafadd27a12de7b3121d9023008a219"),
+        published={
+            "class": dict(zip(CLASSES, CLASS_COUNTS, strict=True)),
+            "fold": {str(fold): count for fold, count in zip(FOLDS, FOLD_COUNTS, strict=True)},
+        },
+        notes=(
+            "sources 106905, 132016, 176638, 180937 and 77751 are in more than one fold",
+            "clips last from 0.0545 to 4 s (456 are shorter than 1 s), at 8 to 192 kHz, mono and stereo",
+        ),
     )
 
     def read(self, folder: Path) -> list[Clip]:
@@ -59,6 +91,20 @@ class UrbanSound8K(Dataset):
                 raise BenchmarkError(f"{place}: {path} is listed twice")
             clips[path] = Clip.at(folder, path, (target,), fold=fold, place=place)
         return [clips[path] for path in sorted(clips)]
+
+    def synthetic(self, folder: Path, *, classes: int, clips_per_class: int, seed: int) -> Iterable[Sound]:
+        """Events of 0.0545 to 4 s in the formats of the archive; see `Synthesizable.synthetic`."""
+        rows = []
+        for fold, label, number in itertools.product(FOLDS, range(classes), range(clips_per_class)):
+            source = 900_000 + (fold * len(CLASSES) + label) * 100 + number
+            drawn = np.random.default_rng([seed, source])
+            seconds = float(drawn.choice([LONGEST, LONGEST, LONGEST, drawn.uniform(SHORTEST, LONGEST)]))
+            rate, subtype, channels = FORMATS[int(drawn.integers(len(FORMATS)))]
+            name = f"{source}-{label}-0-0.wav"
+            rows.append((name, source, 0.0, seconds, 1, fold, label, CLASSES[label]))
+            make = functools.partial(event, label, clip_seed(seed, source), seconds, rate)
+            yield Sound(f"audio/fold{fold}/{name}", make, rate, subtype, channels)
+        write_table(folder / "metadata" / "UrbanSound8K.csv", COLUMNS, rows)
 
 
 DATASET = UrbanSound8K()

@@ -1,14 +1,11 @@
-"""Synthetic audio: sounds that a class can be told by, with variation between clips. Never real data."""
+"""Environmental sounds: textures that go on, and events that happen."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
-import numpy.typing as npt
-import soundfile
 
-Wave = npt.NDArray[np.float32]
+from benchmark.data.synthetic.sound import Wave, band_noise, levelled
+
 GOLDEN_RATIO = 0.6180339887
 
 
@@ -37,22 +34,22 @@ def texture(label: int, seed: int, seconds: float, rate: int) -> Wave:
     detuned = pitch * 2 ** clip.normal(0, 0.05)
     tone = sum(np.sin(2 * np.pi * detuned * k * time + clip.uniform(0, 2 * np.pi)) / k**slope for k in range(1, 6))
     envelope = 0.5 + 0.5 * np.sin(2 * np.pi * pulse * clip.uniform(0.9, 1.1) * time + clip.uniform(0, 2 * np.pi))
-    noise = _band_noise(clip, len(time), rate, centre)
+    noise = band_noise(clip, len(time), rate, centre)
     mixed = (1 - loudness) * tone * envelope + loudness * noise + 0.05 * clip.standard_normal(len(time))
-    gain = clip.uniform(0.2, 0.8) / np.abs(mixed).max()
-    return np.asarray(mixed * gain, dtype=np.float32)
+    return levelled(clip, mixed)
 
 
-def write_wav(path: Path, wave: Wave, rate: int, subtype: str = "PCM_16") -> None:
-    """Write a mono WAV file, folders included."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, wave, rate, subtype=subtype)
+def event(label: int, seed: int, seconds: float, rate: int) -> Wave:
+    """A texture of the class that comes in one to four bursts over a background of street noise.
 
-
-def _band_noise(generator: np.random.Generator, samples: int, rate: int, centre: float) -> npt.NDArray[np.float64]:
-    """Noise of one octave around a frequency in Hz, unit peak."""
-    spectrum = np.fft.rfft(generator.standard_normal(samples))
-    distance = np.log2(np.maximum(np.fft.rfftfreq(samples, 1 / rate), 1) / centre)
-    shaped = np.fft.irfft(spectrum * np.exp(-2 * distance**2), samples)
-    peak: npt.NDArray[np.float64] = shaped / np.abs(shaped).max()
-    return peak
+    Args and result as of `texture`.
+    """
+    clip = np.random.default_rng([label, seed, 1])
+    wave = texture(label, seed, seconds, rate)
+    time = np.arange(len(wave)) / max(1, len(wave))
+    bursts = np.zeros(len(wave))
+    for _ in range(int(clip.integers(1, 5))):
+        centre, width = clip.uniform(0, 1), clip.uniform(0.05, 0.3)
+        bursts = np.maximum(bursts, np.exp(-(((time - centre) / width) ** 2)))
+    street = band_noise(clip, len(wave), rate, 300.0)
+    return levelled(clip, wave * bursts + clip.uniform(0.02, 0.1) * street)

@@ -1,0 +1,10 @@
+"""Synthetic audio: sounds that a class can be told by, with variation between clips. Never real data."""
+
+from __future__ import annotations
+
+from benchmark.data.synthetic.music import genre, instruments
+from benchmark.data.synthetic.sound import Sound, Wave, clip_seed, write_table
+from benchmark.data.synthetic.speech import word
+from benchmark.data.synthetic.texture import event, texture
+
+__all__ = ["Sound", "Wave", "clip_seed", "event", "genre", "instruments", "texture", "word", "write_table"]

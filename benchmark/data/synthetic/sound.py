@@ -1,0 +1,62 @@
+"""A sound to write, and what the kinds of sounds share."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+Wave = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Sound:
+    """A file of a synthetic dataset: where it goes, how its samples are made, and how they are stored."""
+
+    path: str
+    make: Callable[[], Wave]
+    rate: int
+    subtype: str = "PCM_16"
+    channels: int = 1
+
+    def write(self, folder: Path) -> None:
+        """Write the file, folders included; the format is that of the name's ending."""
+        wave = self.make()
+        if self.channels > 1:
+            pan = np.linspace(0.8, 1.0, self.channels, dtype=np.float32)
+            wave = wave[:, None] * pan
+        path = folder / self.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, wave, self.rate, subtype=self.subtype)
+
+
+def clip_seed(seed: int, number: int) -> int:
+    """A seed for each clip of a dataset; other seeds of the dataset share none of them."""
+    return seed * 10**8 + number
+
+
+def write_table(path: Path, header: Sequence[str] | None, rows: Iterable[Sequence[object]]) -> None:
+    """Write a CSV file, folders included."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerows([header] if header else [])
+        writer.writerows(rows)
+
+
+def band_noise(generator: np.random.Generator, samples: int, rate: int, centre: float) -> Wave:
+    """(samples,) noise of about one octave around a frequency in Hz, unit peak."""
+    spectrum = np.fft.rfft(generator.standard_normal(samples))
+    distance = np.log2(np.maximum(np.fft.rfftfreq(samples, 1 / rate), 1) / centre)
+    shaped = np.fft.irfft(spectrum * np.exp(-2 * distance**2), samples)
+    return np.asarray(shaped / (np.abs(shaped).max() + 1e-9), dtype=np.float32)
+
+
+def levelled(generator: np.random.Generator, wave: npt.NDArray[np.floating]) -> Wave:
+    """At a drawn peak between 0.2 and 0.8, as recordings differ in level."""
+    return np.asarray(wave * (generator.uniform(0.2, 0.8) / (np.abs(wave).max() + 1e-9)), dtype=np.float32)

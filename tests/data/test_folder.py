@@ -1,0 +1,126 @@
+"""A user's own audio: tables, folders, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from benchmark.data.folder import Folder
+from benchmark.data.registry import get_dataset
+from benchmark.errors import BenchmarkError, MissingInputError
+
+TABLE = "path,label,split\na.wav,cat,train\nb.wav,dog,train\nc.wav,cat,test\nd.wav,dog,test\n"
+
+
+def write_audio(folder: Path, *paths: str) -> None:
+    for number, path in enumerate(paths):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(folder / path, np.random.default_rng(number).normal(0, 0.1, 8000), 16_000)
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    write_audio(tmp_path / "mine", "a.wav", "b.wav", "c.wav", "d.wav")
+    return tmp_path / "mine"
+
+
+def test_a_table_with_splits(mine: Path) -> None:
+    (mine / "clips.csv").write_text(TABLE)
+    manifest = get_dataset("folder:mine").manifest(mine.parent)
+    assert manifest.facts.classes == ("cat", "dog")
+    assert (manifest.facts.splits, manifest.facts.folds, manifest.kind) == (("train", "test"), (), "complete")
+    assert {split: len(clips) for split, clips in manifest.splits(0).items()} == {"train": 2, "test": 2}
+
+
+def test_a_table_with_folds_and_several_labels(mine: Path) -> None:
+    (mine / "clips.csv").write_text("path,label,fold\na.wav,cat|dog,1\nb.wav,,1\nc.wav,dog,2\nd.wav,bird,3\n")
+    facts = get_dataset("folder:mine").manifest(mine.parent).facts
+    assert (facts.folds, facts.multi_label, facts.metric) == ((1, 2, 3), True, "map")
+    assert facts.classes == ("bird", "cat", "dog")
+
+
+def test_a_folder_for_each_class_is_dealt_to_five_folds(tmp_path: Path) -> None:
+    names = [f"{label}/{number}.flac" for label in ("cat", "dog") for number in range(10)]
+    write_audio(tmp_path / "mine", *names, "cat/.hidden.wav")
+    manifest = get_dataset("folder:mine").manifest(tmp_path)
+    assert len(manifest.clips) == 20
+    for fold in range(1, 6):
+        test = [manifest.clips[i] for i in manifest.splits(fold)["test"]]
+        assert sorted(clip.labels for clip in test) == [(0,), (0,), (1,), (1,)]
+    again = get_dataset("folder:mine").manifest(tmp_path)
+    assert again.digest == manifest.digest
+
+
+def test_folders_for_splits(tmp_path: Path) -> None:
+    write_audio(tmp_path / "mine", *(f"{s}/{c}/1.wav" for s in ("train", "validation", "test") for c in ("x", "y")))
+    manifest = get_dataset("folder:mine").manifest(tmp_path)
+    assert manifest.facts.splits == ("train", "validation", "test")
+    assert manifest.facts.classes == ("x", "y")
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("path,label\na.wav,cat\n", "needs a column 'fold' or a column 'split'"),
+        ("path,label,fold,split\na.wav,cat,1,train\n", "and not both"),
+        ("path,split\na.wav,train\n", "column 'label' is missing"),
+        ("path,label,split\n", "lists no clips"),
+        (TABLE.replace(",train", ",training", 1), r"line 2: split 'training' is not one of train, validation, test"),
+        (TABLE.replace("split", "fold").replace("train", "0"), r"line 2: fold '0' is not one of 1\.\."),
+        (TABLE.replace("a.wav", "../a.wav"), r"line 2: '\.\./a\.wav' is outside the folder"),
+        (TABLE.replace("a.wav", "z.wav"), "is not there"),
+        (TABLE.replace("b.wav", "a.wav"), "line 3: a.wav is listed twice"),
+        (TABLE.replace("dog", "cat"), "has one class only, 'cat'"),
+        (TABLE.replace("test", "train"), "has clips for train; it needs some for train and for test"),
+    ],
+)
+def test_a_bad_table_is_one_clear_line(mine: Path, table: str, message: str) -> None:
+    (mine / "clips.csv").write_text(table)
+    with pytest.raises(BenchmarkError, match=message) as caught:
+        get_dataset("folder:mine").manifest(mine.parent)
+    assert "\n" not in str(caught.value)
+
+
+def test_names_that_are_paths_are_refused() -> None:
+    for name in ("../x", "a/b", "", "a b"):
+        with pytest.raises(BenchmarkError, match="a name has letters"):
+            get_dataset(f"folder:{name}")
+
+
+def test_nothing_there(tmp_path: Path) -> None:
+    with pytest.raises(MissingInputError, match=r"mine: no folder .*put your audio there, with a table clips\.csv"):
+        get_dataset("folder:mine").manifest(tmp_path)
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(BenchmarkError, match="holds no audio files"):
+        get_dataset("folder:mine").manifest(tmp_path)
+    write_audio(tmp_path / "mine", "train/x/1.wav")
+    write_audio(tmp_path / "mine", "train/y/1.wav")
+    with pytest.raises(BenchmarkError, match="it needs some for train and for test"):
+        get_dataset("folder:mine").manifest(tmp_path)
+
+
+def test_the_recipe_has_to_be_measured_first(mine: Path, tmp_path: Path) -> None:
+    from benchmark.tools.data.measure import write_folder_recipe
+
+    (mine / "clips.csv").write_text(TABLE)
+    dataset = Folder("mine")
+    with pytest.raises(MissingInputError, match="data prepare folder:mine --data-root"):
+        dataset.own_recipe(mine)
+    write_folder_recipe(dataset, tmp_path, None, None)
+    [layer] = dataset.own_recipe(mine)
+    assert layer.values["frames"] == 64  # half a second, in steps of 16, at least 64
+    assert layer.values["loss"] == "cross_entropy"
+    assert -20 < layer.values["mean"] < 0 < layer.values["std"]
+    with pytest.raises(BenchmarkError, match="is there already; remove it to measure anew"):
+        write_folder_recipe(dataset, tmp_path, None, None)
+
+
+@pytest.mark.parametrize("content", ["values: 3", "source: x\nvalue: {}", "::", ""])
+def test_a_damaged_recipe_is_one_clear_line(mine: Path, content: str) -> None:
+    (mine / "recipe.yaml").write_text(content)
+    with pytest.raises(BenchmarkError, match=r"recipe\.yaml") as caught:
+        Folder("mine").own_recipe(mine)
+    assert "\n" not in str(caught.value)
