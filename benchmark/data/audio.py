@@ -20,7 +20,7 @@ DECODING = f"1-libsndfile{soundfile.__libsndfile_version__}-soxr{soxr.__version_
 TOLERATED_LOSS = 0.01  # share of a file that may be missing: some writers are slightly wrong about sizes
 UNKNOWN_SIZE = 0x7FFFFFFF  # what writers to a pipe put where the size belongs, at least
 # libsndfile's notice that a header promises more bytes than follow
-SHORT = re.compile(r"^\s*(?:data|SSND|Data Size)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
+SHORT = re.compile(r"^\s*(?:data|SSND|Data Size|Riff size)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
 
 
 class BadAudioError(BenchmarkError):

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from benchmark.data.audio import RATE, decode
+from benchmark.data.audio import RATE, BadAudioError, decode, remove_mean
+from benchmark.data.frontend import filter_bank
 from benchmark.errors import BenchmarkError
 
 
@@ -52,3 +58,67 @@ def test_samples_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", wave, RATE, subtype="FLOAT")
     with pytest.raises(BenchmarkError, match="not finite"):
         decode(tmp_path / "a.wav")
+
+
+def encoded(name: str, subtype: str) -> bytes:
+    """A second of noise in a format."""
+    buffer = io.BytesIO()
+    wave = np.random.default_rng(0).normal(0, 0.1, RATE)
+    soundfile.write(buffer, wave, RATE, format=name, subtype=subtype)
+    return buffer.getvalue()
+
+
+FORMATS = [
+    ("WAV", "PCM_16"), ("WAV", "IMA_ADPCM"), ("WAVEX", "PCM_24"), ("RF64", "PCM_16"), ("AU", "PCM_16"),
+    ("AIFF", "PCM_16"), ("FLAC", "PCM_16"), ("OGG", "VORBIS"), ("MP3", "MPEG_LAYER_III"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "subtype"), FORMATS)
+def test_a_file_that_is_cut_off_is_refused(tmp_path: Path, name: str, subtype: str) -> None:
+    path, data = tmp_path / "a.audio", encoded(name, subtype)
+    path.write_bytes(data)
+    whole = decode(path)
+    assert len(whole) == pytest.approx(RATE, rel=0.05)
+    assert np.array_equal(whole, decode(path, data))
+    for share in (0.3, 0.6, 0.9):
+        path.write_bytes(data[: int(share * len(data))])
+        with pytest.raises(BadAudioError, match=r"a\.audio: .*--on-bad-audio skip") as caught:
+            decode(path)
+        assert "\n" not in str(caught.value)
+
+
+@given(data=st.binary(max_size=400), head=st.sampled_from([b"", b"RIFF\x24\x00\x00\x00WAVEfmt ", b"OggS", b"fLaC"]))
+@settings(max_examples=200, deadline=None)
+def test_any_bytes_are_decoded_or_refused(data: bytes, head: bytes) -> None:
+    with contextlib.suppress(BadAudioError):
+        assert np.isfinite(decode(Path("a.wav"), head + data)).all()
+
+
+@given(position=st.integers(0, 3000), value=st.integers(0, 255), kind=st.sampled_from(FORMATS))
+@settings(max_examples=100, deadline=None)
+def test_a_flipped_byte_is_decoded_or_refused(position: int, value: int, kind: tuple[str, str]) -> None:
+    data = bytearray(encoded(*kind))
+    data[position % len(data)] = value
+    with contextlib.suppress(BadAudioError):
+        assert np.isfinite(decode(Path("a.wav"), bytes(data))).all()
+
+
+def test_a_header_written_to_a_pipe_promises_nothing(tmp_path: Path) -> None:
+    data = bytearray(encoded("WAV", "PCM_16"))
+    place = data.index(b"data") + 4
+    data[place : place + 4] = b"\xff\xff\xff\xff"
+    data[4:8] = b"\xff\xff\xff\xff"
+    assert len(decode(tmp_path / "a.wav", bytes(data))) == RATE
+
+
+def test_a_few_bytes_too_few_are_tolerated(tmp_path: Path) -> None:
+    assert len(decode(tmp_path / "a.wav", encoded("WAV", "PCM_16")[:-40])) == RATE - 20
+
+
+@pytest.mark.parametrize("samples", [1, 399, 400, 872])
+def test_clips_shorter_than_a_frame(tmp_path: Path, samples: int) -> None:
+    soundfile.write(tmp_path / "a.wav", np.full(samples, 0.1), RATE)
+    assert len(decode(tmp_path / "a.wav")) == samples
+    [bank] = filter_bank(torch.from_numpy(remove_mean(decode(tmp_path / "a.wav"))).unsqueeze(0), 128)
+    assert torch.isfinite(bank).all()

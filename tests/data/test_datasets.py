@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -174,7 +175,7 @@ US8K, OPENMIC = "UrbanSound8K/metadata/UrbanSound8K.csv", "openmic-2018/openmic-
         (
             "speech_commands_v1",
             edit("speech_commands_v0.01/testing_list.txt", "cat/b", "cat/a"),
-            "in both validation_list.txt and testing_list.txt",
+            "is listed before, here or in the other list",
         ),
         ("openmic", edit(OPENMIC, "piano", "kazoo"), r"line 2: 'kazoo' is no instrument"),
         ("openmic", edit(OPENMIC, "0.9", "high"), r"line 2: relevance 'high' is not a number"),
@@ -190,3 +191,61 @@ def test_a_broken_tree_is_one_clear_line(
     with pytest.raises(BenchmarkError, match=message) as caught:
         get_dataset(name).manifest(tmp_path)
     assert "\n" not in str(caught.value)
+
+
+SC1 = "speech_commands_v0.01"
+
+
+def not_utf8(root: Path) -> None:
+    (root / SC1 / "cat" / os.fsdecode(b"caf\xe9_nohash_0.wav")).write_bytes(b"x")
+
+
+def loop(root: Path) -> None:
+    (root / SC1 / "cat" / "loop_nohash_0.wav").symlink_to("loop_nohash_0.wav")
+
+
+def folder_loop(root: Path) -> None:
+    (root / SC1 / "dog").symlink_to("dog")
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "message"),
+    [
+        ("speech_commands_v1", not_utf8, r"cat: the file name 'caf\\udce9_nohash_0\.wav' is not plain UTF-8; rename"),
+        ("speech_commands_v1", loop, r"loop_nohash_0\.wav: cannot be read"),
+        (
+            "speech_commands_v1",
+            lambda root: (root / SC1 / "testing_list.txt").unlink(),
+            r"testing_list\.txt: cannot be",
+        ),
+        (
+            "speech_commands_v1",
+            lambda root: (root / SC1 / "testing_list.txt").write_bytes(b"cat/\xff.wav\n"),
+            r"testing_list\.txt: cannot be read",
+        ),
+        ("urbansound8k", edit(US8K, "1-0-0-0.wav,1,0,4,1,1,", "1-0-0-0.wav,1,0,4,1,11,"), r"fold '11' is not one of 1"),
+        ("urbansound8k", edit(US8K, "\n2-0", "\n1-0-0-0.wav,1,0,4,1,1,0,x\n2-0"), "1-0-0-0.wav is listed twice"),
+        (
+            "openmic",
+            edit(OPENMIC, "000001_1,piano,0.9,3", "000001_1,piano,0.9,3\n000001_1,piano,0.1,3"),
+            "two relevances",
+        ),
+        ("openmic", edit("openmic-2018/partitions/split01_test.csv", "000002_1", "../2"), "'../2' has no labels"),
+    ],
+)
+def test_a_hostile_tree_is_one_clear_line(
+    name: str, damage: Callable[[Path], None], message: str, tmp_path: Path
+) -> None:
+    TREES[name](tmp_path)
+    damage(tmp_path)
+    with pytest.raises(BenchmarkError, match=message) as caught:
+        get_dataset(name).manifest(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_link_that_leads_to_itself_is_no_word(tmp_path: Path) -> None:
+    speech_commands(tmp_path)
+    before = get_dataset("speech_commands_v1").manifest(tmp_path).digest
+    folder_loop(tmp_path)
+    touch(tmp_path / SC1 / "zero" / ".DS_Store")
+    assert get_dataset("speech_commands_v1").manifest(tmp_path).digest == before

@@ -1,0 +1,328 @@
+"""Preparing and verifying datasets: archives good and hostile, copies of every kind."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import shutil
+import tarfile
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from rich.console import Console
+
+from benchmark.data.facts import Archive, AudioDigest
+from benchmark.data.registry import Dataset, Synthesizable, get_dataset
+from benchmark.errors import BenchmarkError
+from benchmark.tools.data.measure import describe, level_statistics
+from benchmark.tools.data.prepare import prepare
+from benchmark.tools.data.verify import verify
+from tests.tools.test_download import Handler
+
+pytest_plugins = ["tests.tools.test_download"]
+QUIET = Console(quiet=True)
+
+
+@pytest.fixture(scope="module")
+def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small ESC-50 and Speech Commands V1."""
+    root = tmp_path_factory.mktemp("synthetic")
+    for name in ("esc50", "speech_commands_v1"):
+        dataset = get_dataset(name)
+        assert isinstance(dataset, Synthesizable)
+        dataset.synthesize(root, classes=2, clips_per_class=1, seed=0)
+    return root
+
+
+def zipped(folder: Path, target: Path) -> Path:
+    return Path(shutil.make_archive(str(target.with_suffix("")), "zip", folder.parent, folder.name))
+
+
+def archive_of(dataset: Dataset, **changes: object) -> Dataset:
+    """The dataset with other facts about its archive."""
+    other = type(dataset).__new__(type(dataset))
+    other.__dict__.update(dataset.__dict__)
+    assert dataset.facts.archive
+    other.facts = replace(dataset.facts, archive=replace(dataset.facts.archive, **changes))
+    return other
+
+
+def test_an_archive_at_hand_is_unpacked(synthetic: Path, tmp_path: Path) -> None:
+    file = zipped(synthetic / "ESC-50-master", tmp_path / "esc.zip")
+    console = Console(file=io.StringIO(), width=300)
+    place = prepare(get_dataset("esc50"), tmp_path / "data", str(file), console)
+    assert place == tmp_path / "data" / "ESC-50-master"
+    assert get_dataset("esc50").manifest(tmp_path / "data").digest == get_dataset("esc50").manifest(synthetic).digest
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["ESC-50-master"]
+    assert "packed anew or another file; `data verify` tells" in console.file.getvalue()  # type: ignore[attr-defined]
+    with pytest.raises(BenchmarkError, match=r"is there already; `data verify esc50` checks it"):
+        prepare(get_dataset("esc50"), tmp_path / "data", str(file), QUIET)
+
+
+def test_an_archive_without_a_top_folder_gets_one(synthetic: Path, tmp_path: Path) -> None:
+    file = tmp_path / "speech_commands_v0.01.tar.gz"
+    with tarfile.open(file, "w:gz") as archive:
+        archive.add(synthetic / "speech_commands_v0.01", ".")
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    dataset = archive_of(get_dataset("speech_commands_v1"), hash=f"sha256:{digest}", bytes=1000)
+    place = prepare(dataset, tmp_path / "data", str(file), QUIET)
+    assert place == tmp_path / "data" / "speech_commands_v0.01"
+    assert len(get_dataset("speech_commands_v1").manifest(tmp_path / "data").clips) == 6
+    with pytest.raises(BenchmarkError, match=r"sha256 \w+ instead of 7439354"):
+        prepare(archive_of(get_dataset("speech_commands_v1"), bytes=9), tmp_path / "other", str(file), QUIET)
+    assert not list((tmp_path / "other").iterdir())
+
+
+def test_a_download_is_checked_unpacked_and_removed(
+    server: tuple[str, type[Handler]], synthetic: Path, tmp_path: Path
+) -> None:
+    address, handler = server
+    content = zipped(synthetic / "ESC-50-master", tmp_path / "esc.zip").read_bytes()
+    handler.files["/esc.zip"] = content
+    good = {"urls": (f"{address}/esc.zip",), "certain": True}
+    dataset = archive_of(get_dataset("esc50"), hash=f"md5:{hashlib.md5(content).hexdigest()}", **good)
+    prepare(dataset, tmp_path / "data", None, QUIET)
+    assert len(dataset.manifest(tmp_path / "data").clips) == 10
+    assert not list((tmp_path / "data" / ".downloads").iterdir())
+    dataset = archive_of(get_dataset("esc50"), hash="md5:" + "0" * 32, **good)
+    with pytest.raises(BenchmarkError, match=r"could not be downloaded .*hash.*by hand: get the archive"):
+        prepare(dataset, tmp_path / "wrong", None, QUIET)
+    assert not (tmp_path / "wrong" / "ESC-50-master").exists()
+    prepare(archive_of(get_dataset("esc50"), urls=()), tmp_path / "mirror", f"{address}/esc.zip", QUIET)
+    assert (tmp_path / "mirror" / "ESC-50-master" / "meta" / "esc50.csv").is_file()
+
+
+def test_an_interrupted_download_goes_on(server: tuple[str, type[Handler]], synthetic: Path, tmp_path: Path) -> None:
+    address, handler = server
+    content = zipped(synthetic / "ESC-50-master", tmp_path / "esc.zip").read_bytes()
+    handler.files["/esc.zip"] = content
+    downloads = tmp_path / "data" / ".downloads"
+    downloads.mkdir(parents=True)
+    (downloads / "ESC-50-master.zip.part").write_bytes(content[:1000])
+    prepare(archive_of(get_dataset("esc50"), urls=(f"{address}/esc.zip",)), tmp_path / "data", None, QUIET)
+    assert handler.asked == ["bytes=1000-"]
+    assert len(get_dataset("esc50").manifest(tmp_path / "data").clips) == 10
+
+
+def test_what_cannot_be_downloaded_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkError, match=r"GTZAN cannot be downloaded: the original address is dead.*--from FILE"):
+        prepare(get_dataset("gtzan"), tmp_path, None, QUIET)
+    with pytest.raises(BenchmarkError, match="no such file"):
+        prepare(get_dataset("gtzan"), tmp_path, str(tmp_path / "genres.tar.gz"), QUIET)
+
+
+def test_a_full_disk_is_told_before(tmp_path: Path) -> None:
+    dataset = archive_of(get_dataset("esc50"), bytes=10**18)
+    with pytest.raises(BenchmarkError, match=r"GB are free, 2200000000\.0 GB are needed to unpack ESC-50-master\.zip"):
+        prepare(dataset, tmp_path, None, QUIET)
+
+
+def bad_zip(name: str) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        with zipfile.ZipFile(folder / "bad.zip", "w") as archive:
+            archive.writestr("ESC-50-master/meta/esc50.csv", "x")
+            archive.writestr(name, "x")
+        return folder / "bad.zip"
+
+    return make
+
+
+def bad_tar(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        with tarfile.open(folder / "bad.tar.gz", "w:gz") as archive:
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, link
+            archive.addfile(member)
+        return folder / "bad.tar.gz"
+
+    return make
+
+
+def cut(folder: Path) -> Path:
+    with tarfile.open(folder / "cut.tar.gz", "w:gz") as archive:
+        member = tarfile.TarInfo("ESC-50-master/audio/a.wav")
+        member.size = 100_000
+        archive.addfile(member, io.BytesIO(os.urandom(100_000)))
+    os.truncate(folder / "cut.tar.gz", 50_000)
+    return folder / "cut.tar.gz"
+
+
+def cut_zip(folder: Path) -> Path:
+    path = bad_zip("ESC-50-master/b")(folder)
+    path.write_bytes(path.read_bytes()[:-10])
+    return path
+
+
+def page(folder: Path) -> Path:
+    (folder / "page.zip").write_text("<html>404</html>")
+    return folder / "page.zip"
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (bad_zip("../evil"), r"'\.\./evil' is a link, a device or a path that leaves the folder"),
+        (bad_zip("/tmp/evil"), "leaves the folder"),
+        (bad_zip("ESC-50-master/../../evil"), "leaves the folder"),
+        (bad_tar("../evil"), "leaves the folder"),
+        (bad_tar("/tmp/evil"), "leaves the folder"),
+        (bad_tar("ESC-50-master/link", tarfile.SYMTYPE, "/etc"), "leaves the folder"),
+        (bad_tar("ESC-50-master/link", tarfile.SYMTYPE, "../../x"), "leaves the folder"),
+        (bad_tar("ESC-50-master/link", tarfile.LNKTYPE, "../../x"), "leaves the folder"),
+        (bad_tar("ESC-50-master/device", tarfile.CHRTYPE), "leaves the folder"),
+        (bad_tar("other/a.wav"), r"holds no folder ESC-50-master; is it the archive of ESC-50\?"),
+        (bad_tar("ESC-50-master/a.wav"), r"esc50\.csv: cannot be read"),
+        (cut, "cannot be unpacked"),
+        (cut_zip, "cannot be unpacked"),
+        (page, "cannot be unpacked"),
+    ],
+)
+def test_a_hostile_archive_leaves_nothing(make: Callable[[Path], Path], message: str, tmp_path: Path) -> None:
+    file = make(tmp_path)
+    with pytest.raises(BenchmarkError, match=message) as caught:
+        prepare(get_dataset("esc50"), tmp_path / "data", str(file), QUIET)
+    assert "\n" not in str(caught.value)
+    assert not list((tmp_path / "data").iterdir())
+    assert not (tmp_path / "evil").exists()
+
+
+# ---- verify
+
+
+def small(tmp_path: Path, synthetic: Path, **facts: object) -> Dataset:
+    """ESC-50's layout under `tmp_path`, without the marker, as if the dataset had 10 clips."""
+    shutil.copytree(synthetic / "ESC-50-master", tmp_path / "ESC-50-master")
+    (tmp_path / "ESC-50-master" / "SYNTHETIC.json").unlink()
+    dataset = archive_of(get_dataset("esc50"))
+    dataset.facts = replace(dataset.facts, **{"clips": 10, "published": {}, "audio": None, **facts})
+    dataset.problems = lambda manifest: []  # type: ignore[method-assign]
+    return dataset
+
+
+def test_verify_tells_the_four_kinds_of_copies_apart(synthetic: Path, tmp_path: Path) -> None:
+    assert verify(get_dataset("esc50"), synthetic).verdict == "synthetic"
+    dataset = small(tmp_path, synthetic, audio=AudioDigest(10, "", "0" * 64))
+    digest = verify(dataset, tmp_path).digest
+    lines = sorted(
+        f"{hashlib.md5(path.read_bytes()).hexdigest()}  audio/{path.name}"
+        for path in (tmp_path / "ESC-50-master" / "audio").iterdir()
+    )
+    assert digest == hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    dataset.facts = replace(dataset.facts, audio=AudioDigest(10, "", digest))
+    assert verify(dataset, tmp_path).verdict == "official"
+    clip = next((tmp_path / "ESC-50-master" / "audio").iterdir())
+    soundfile.write(clip, *soundfile.read(clip), subtype="PCM_24")
+    assert verify(dataset, tmp_path).verdict == "re-encoded"
+    dataset.facts = replace(dataset.facts, clips=11)
+    assert verify(dataset, tmp_path).verdict == "partial"
+    dataset.facts = replace(dataset.facts, clips=10, audio=None)
+    assert verify(dataset, tmp_path).verdict == "complete"
+
+
+def test_verify_names_every_fault(synthetic: Path, tmp_path: Path) -> None:
+    dataset = small(tmp_path, synthetic, published={"fold": {"1": 2, "2": 3}})
+    first, second, third, fourth = sorted((tmp_path / "ESC-50-master" / "audio").iterdir())[:4]
+    first.write_bytes(b"")
+    os.truncate(second, 1000)
+    fourth.write_bytes(third.read_bytes())
+    seen = []
+    found = verify(dataset, tmp_path, lambda *progress: seen.append(progress))
+    assert found.bad_files == {
+        f"audio/{first.name}": "cannot be decoded (Format not recognised)",
+        f"audio/{second.name}": "is cut off: 0 % of its audio is there",
+    }
+    assert found.problems[2:] == ["fold 2: 2 instead of the published 3"]
+    assert len(found.remarks) == (sorted([third.name[0], fourth.name[0]])[0] != fourth.name[0])  # if in two folds
+    assert seen[-1] == ("reading and decoding", 10, 10)
+
+
+def test_verify_finds_a_recording_in_two_folds(synthetic: Path, tmp_path: Path) -> None:
+    dataset = small(tmp_path, synthetic)
+    clips = sorted((tmp_path / "ESC-50-master" / "audio").iterdir())
+    clips[-1].write_bytes(clips[0].read_bytes())
+    [remark] = verify(dataset, tmp_path).remarks
+    assert remark.startswith(f"1 recordings are in more than one of the folds, for example audio/{clips[0].name} = ")
+
+
+def test_the_metadata_has_to_be_the_publishers(synthetic: Path, tmp_path: Path) -> None:
+    dataset = small(tmp_path, synthetic)
+    del dataset.problems
+    [problem] = verify(dataset, tmp_path).problems
+    assert problem.startswith("meta/esc50.csv has sha256")
+    speech = get_dataset("speech_commands_v1")
+    found = speech.problems(speech.manifest(synthetic))
+    assert [line.split()[0] for line in found] == ["validation_list.txt", "testing_list.txt"]
+    lists = synthetic / "speech_commands_v0.01"
+    swapped = tmp_path / "speech_commands_v0.01"
+    shutil.copytree(lists, swapped)
+    (swapped / "testing_list.txt").write_text((lists / "validation_list.txt").read_text())
+    (swapped / "validation_list.txt").write_text((lists / "testing_list.txt").read_text())
+    assert (
+        "3 more are in another split than the publisher's rule gives" in speech.problems(speech.manifest(tmp_path))[-1]
+    )
+
+
+def test_gtzan_counts_its_unused_clips_in_the_digest(tmp_path: Path) -> None:
+    for name in ("jazz.00033", "jazz.00054"):  # the first is not in the filtered lists
+        path = tmp_path / "genres_original" / "jazz" / f"{name}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, np.zeros(100), 22_050)
+    found = verify(get_dataset("gtzan"), tmp_path)
+    assert (found.clips, found.files, found.verdict) == (1, 2, "partial")
+    md5 = hashlib.md5(path.read_bytes()).hexdigest()
+    lines = [f"{md5}  genres/jazz/jazz.{number}.wav" for number in ("00033", "00054")]
+    assert found.digest == hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+# ---- stats and describe
+
+
+def test_statistics_are_of_the_training_clips(synthetic: Path) -> None:
+    dataset = get_dataset("esc50")
+    manifest = dataset.manifest(synthetic)
+    found = level_statistics(dataset, manifest, None, (1, 2), None)
+    assert found["recipe"] == {"mean": -6.6268077, "std": 5.358466}
+    rows = found["training clips of fold"]
+    assert rows["1"]["clips"] == 8
+    assert rows["1"]["mean"] != rows["2"]["mean"]
+    from torchaudio.compliance import kaldi
+
+    from benchmark.data.audio import decode, remove_mean
+    from benchmark.data.frontend import torch
+
+    banks = [
+        kaldi.fbank(
+            torch.from_numpy(remove_mean(decode(manifest.folder / manifest.clips[i].path))).unsqueeze(0),
+            htk_compat=True, use_energy=False, window_type="hanning", num_mel_bins=128, dither=0.0,
+        )
+        for i in manifest.splits(1)["train"]
+    ]  # fmt: skip
+    cells = torch.cat(banks).double()
+    assert rows["1"]["mean"] == pytest.approx(float(cells.mean()), abs=1e-5)
+    assert rows["1"]["std"] == pytest.approx(float(cells.std(unbiased=False)), abs=1e-5)
+    with pytest.raises(BenchmarkError, match="esc50: has no fold 6"):
+        level_statistics(dataset, manifest, None, (6,), None)
+
+
+def test_describe_counts_clips_lengths_and_formats(synthetic: Path, tmp_path: Path) -> None:
+    here = describe(get_dataset("esc50"), synthetic)["here"]
+    assert here["clips"] == 10
+    assert here["class"]["dog"] == 5
+    assert here["fold"] == {str(fold): 2 for fold in range(1, 6)}
+    assert here["format"] == {"WAV PCM_16 44100 Hz mono": 10}
+    assert sum(here["seconds"].values()) == 10
+    assert "no folder" in describe(get_dataset("esc50"), tmp_path)["here"]
+
+
+def test_archives_are_stated_for_all() -> None:
+    for name in ("esc50", "urbansound8k", "speech_commands_v1", "speech_commands_v2", "gtzan", "openmic"):
+        archive = get_dataset(name).facts.archive
+        assert isinstance(archive, Archive)
+        algorithm, digest = archive.hash.split(":")
+        assert len(bytes.fromhex(digest)) == hashlib.new(algorithm).digest_size
