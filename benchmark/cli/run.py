@@ -106,10 +106,10 @@ def run(
     )
     with store.lock():
         plan = make_plan(requests, store)  # another run may have ended in between
-        store.submit(requests)
-        before = plan.counts()["done"]
         to_run, console = plan.to_run(rerun), Console(highlight=False)
         prepare_audio(to_run, expansion.manifests, chosen.cache, console)
+        store.submit(requests)
+        before = plan.counts()["done"]
         ended = run_trials(to_run, store, how, before=before, console=console)
     plan = make_plan(requests, store)
     print_report(store, None)

@@ -43,13 +43,17 @@ def prepare_audio(
             lacking = recordings.lacking(clips, need.mixed, show)
         if not lacking:
             continue
-        console.print(f"{name}: caching {recordings.estimate(lacking, need.mixed)}")
+        _say(console, f"{name}: caching {recordings.estimate(lacking, need.mixed)}")
         with counting(console) as show:
             bad = recordings.fill(lacking, need.mixed, stop=need.stop, progress=show)
         for error in bad[:SHOWN]:
-            console.print(f"{name}: skipped: {error.path}: {error.reason}")
+            _say(console, f"{name}: skipped: {error.path}: {error.reason}")
         if len(bad) > SHOWN:
-            console.print(f"{name}: {len(bad)} files are skipped in all; the records name them")
+            _say(console, f"{name}: {len(bad)} files are skipped in all; the records name them")
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, soft_wrap=True, markup=False)
 
 
 def _needs(requests: Sequence[TrialRequest], manifests: Mapping[str, Manifest]) -> dict[tuple[str, int], Need]:

@@ -1,0 +1,146 @@
+"""Datasets on the command line: generate, check, describe, run; bad files; one's own audio."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import SSAST, TINY_RECIPE, Cli
+
+SMALL = [f"recipe.{key}={value}" for key, value in TINY_RECIPE.items()]
+TINY = [word for setting in SMALL for word in ("--set", setting.replace(" ", ""))]
+
+
+@pytest.fixture(scope="module")
+def root(cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All six, two classes, one clip of each in every fold or split."""
+    place = tmp_path_factory.mktemp("data")
+    for name in json.loads(cli("data", "list", "--data-root", place, "--json").stdout):
+        done = cli("data", "synthesize", name, "--data-root", place, "--classes", 2, "--clips-per-class", 1)
+        assert done.returncode == 0, done.stderr
+        assert "synthetic clips" in done.stdout
+    return place
+
+
+def test_list_says_what_is_there(cli: Cli, root: Path, tmp_path: Path) -> None:
+    lines = cli("data", "list", "--data-root", root).stdout.splitlines()
+    assert len(lines) == 6
+    assert all(line.split()[1] == "synthetic" for line in lines)
+    rows = json.loads(cli("data", "list", "--data-root", tmp_path, "--json").stdout)
+    assert {row["state"] for row in rows.values()} == {"missing"}
+    assert rows["gtzan"]["official"] == 930
+
+
+def test_a_trial_of_every_dataset(cli: Cli, root: Path, tmp_path: Path) -> None:
+    names = ["urbansound8k", "speech_commands_v1", "speech_commands_v2", "gtzan", "openmic"]
+    run = [
+        "run", "--grid", "quick", "--dataset", ",".join(names), "--method", "aat_ms", "--backbone", SSAST,
+        "--fold", "1", *TINY, "--limit-clips", 4, "--data-root", root, "--results", tmp_path,
+    ]  # fmt: skip
+    done = cli(*run, "--cache", tmp_path / "cache")
+    assert done.returncode == 0, done.stderr
+    assert "urbansound8k: caching 6 clips, about 0.00 GB, into " in done.stdout
+    # version 2 has recordings of version 1: equal files are cached once
+    assert "speech_commands_v1: caching" in done.stdout
+    assert "speech_commands_v2: caching" not in done.stdout
+    records = [json.loads(path.read_text()) for path in (tmp_path / "trials").rglob("*.json")]
+    assert sorted(record["request"]["dataset"]["name"] for record in records) == sorted(names)
+    assert {record["data"]["kind"] for record in records} == {"synthetic"}
+    assert all(max(record["data"]["used"].values()) <= 4 for record in records)
+    assert "limit_clips=4" in done.stdout
+    assert "synthetic audio" in done.stdout
+
+
+def test_bad_files_stop_a_run_or_are_skipped_and_told(cli: Cli, tmp_path: Path) -> None:
+    root, out = tmp_path / "data", tmp_path / "out"
+    cli("data", "synthesize", "gtzan", "--data-root", root, "--classes", 2, "--clips-per-class", 2)
+    first, *_, last = sorted((root / "genres").rglob("*.wav"))
+    first.write_bytes(b"")
+    os.truncate(last, 100_000)
+    run = [
+        "run", "--grid", "quick", "--dataset", "gtzan", "--method", "linear", "--backbone", "ast", *TINY,
+        "--data-root", root, "--results", out,
+    ]  # fmt: skip
+    stopped = cli(*run)
+    assert stopped.returncode == 2
+    assert stopped.stderr.count("\n") == 1
+    assert stopped.stderr.startswith((f"error: {first}: cannot be decoded (Format", f"error: {last}: is cut off: "))
+    assert stopped.stderr.endswith("get the file again, or leave such files out with --on-bad-audio skip\n")
+    assert not list(out.rglob("*.json"))
+    for cache in ("none", tmp_path / "cache"):
+        skipped = cli(*run, "--on-bad-audio", "skip", "--cache", cache, "--results", out / str(cache)[-5:])
+        assert skipped.returncode == 0, skipped.stderr
+        assert "2 unreadable clips skipped, 10 of 12 left" in skipped.stdout
+        [path] = (out / str(cache)[-5:] / "trials").rglob("*.json")
+        data = json.loads(path.read_text())["data"]
+        assert sorted(data["skipped"]) == [str(each.relative_to(root / "genres")) for each in (first, last)]
+        assert sum(data["used"].values()) == 10
+        assert "10 of 12 left" in (out / str(cache)[-5:] / "report" / "results.md").read_text()
+    verified = cli("data", "verify", "gtzan", "--data-root", root)
+    assert verified.returncode == 3
+    assert "2 bad files, 2 problems" in verified.stdout
+
+
+def test_verify_stats_and_describe(cli: Cli, root: Path) -> None:
+    found = json.loads(cli("data", "verify", "openmic", "--data-root", root, "--json").stdout)
+    assert (found["verdict"], found["bad_files"]) == ("synthetic", {})
+    assert "synthetic (generated audio" in cli("data", "verify", "openmic", "--data-root", root).stdout
+    stats = cli("data", "stats", "speech_commands_v1", "--data-root", root).stdout
+    assert "recipe    mean" in stats
+    assert "2 clips" in stats
+    text = cli("data", "describe", "urbansound8k", "--data-root", root).stdout
+    for part in ("UrbanSound8K", "CC BY-NC 3.0", "sources 106905", "air_conditioner", "####", "seconds", "WAV"):
+        assert part in text
+    refused = cli("data", "stats", "esc50", "--data-root", root, "--fold", "9")
+    assert (refused.returncode, refused.stderr) == (2, "error: esc50: has no fold 9\n")
+    unknown = cli("data", "verify", "esc", "--data-root", root)
+    assert unknown.stderr.startswith("error: dataset: unknown dataset 'esc' (did you mean 'esc50'?)")
+
+
+def test_ones_own_audio_from_prepare_to_the_table(cli: Cli, root: Path, tmp_path: Path) -> None:
+    (tmp_path / "birds").symlink_to(root / "speech_commands_v0.01")
+    (tmp_path / "mine").mkdir()
+    for word in ("bed", "bird"):
+        (tmp_path / "mine" / word).mkdir()
+        for number, path in enumerate(sorted((root / "speech_commands_v0.01" / word).glob("*.wav")) * 2):
+            (tmp_path / "mine" / word / f"{number}.wav").write_bytes(path.read_bytes() + bytes(number))
+    out = tmp_path / "out"
+    run = [
+        "run", "--grid", "quick", "--dataset", "folder:mine", "--method", "linear", "--backbone", "ast", "--fold", "2",
+        "--data-root", tmp_path, "--results", out,
+    ]  # fmt: skip
+    early = cli(*run)
+    assert early.returncode == 2
+    assert "data prepare folder:mine" in early.stderr
+    prepared = cli("data", "prepare", "folder:mine", "--data-root", tmp_path)
+    assert prepared.returncode == 0, prepared.stderr
+    assert "measured on 12 clips of folder:mine" in prepared.stdout
+    done = cli(*run)
+    assert done.returncode == 0, done.stderr
+    assert "folder:mine" in done.stdout
+    [path] = (out / "trials").rglob("*.json")
+    record = json.loads(path.read_text())
+    assert record["request"]["recipe"]["frames"] == 112
+    assert record["data"]["classes"] == 2
+    assert "folder-mine" in path.parts
+
+
+def test_a_cache_that_cannot_be_written_is_one_clear_line(cli: Cli, root: Path, tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file")
+    done = cli(
+        "run", "--grid", "quick", "--dataset", "esc50", "--method", "linear", *TINY, "--data-root", root,
+        "--results", tmp_path / "out", "--cache", tmp_path / "cache",
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "the audio cache cannot be written" in done.stderr
+    assert "--cache none" in done.stderr
+
+
+def test_speed_measures_both_ways(cli: Cli) -> None:
+    rows = json.loads(cli("data", "speed", "--rounds", 1, "--json").stdout)
+    assert [row["seconds"] for row in rows] == [1, 5, 10, 30]
+    assert all(row[way] > 0 for row in rows for way in ("reference", "reference_mixed", "mixed", "unmixed"))
