@@ -48,7 +48,8 @@ def test_every_option_of_the_readme_exists() -> None:
 
     from benchmark.cli.main import app
 
-    commands = get_command(app).commands  # type: ignore[attr-defined]
-    known = {option for command in commands.values() for parameter in command.params for option in parameter.opts}
+    commands = list(get_command(app).commands.values())  # type: ignore[attr-defined]
+    commands += [below for command in commands for below in getattr(command, "commands", {}).values()]
+    known = {option for command in commands for parameter in command.params for option in parameter.opts}
     used = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) - {"--finetune"}
     assert used <= known, used - known

@@ -57,6 +57,10 @@ def expand(grid: Grid, data_root: Path, checkpoint_folder: Path) -> Expansion:
     names = _dataset_names(grid, data_root)
     chosen = [_find(name, grid, data_root, missing) for name in names]
     _check_folds(grid, [source.facts for source in chosen])
+    for source in chosen:
+        if source.manifest is not None:
+            for fold in _folds(grid, source.facts):
+                source.manifest.splits(fold)  # an empty split would fail every trial
     for backbone in backbones:
         for source in chosen:
             for method in methods:
@@ -125,8 +129,6 @@ def _find(name: str, grid: Grid, data_root: Path, missing: list[str]) -> Source:
     dataset = get_dataset(name, f"{grid.origin}: datasets")
     try:
         manifest = dataset.manifest(data_root)
-        for fold in _folds(grid, manifest.facts):
-            manifest.splits(fold)  # an empty split would fail every trial
         return Source(dataset, manifest, dataset.own_recipe(manifest.folder))
     except MissingInputError as error:
         missing.append(str(error))
