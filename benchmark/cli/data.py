@@ -78,13 +78,20 @@ def prepare(
 
     dataset = get_dataset(name)
     if isinstance(dataset, Folder):
+        if source:
+            raise BenchmarkError(f"{name}: --from is for published datasets; your own audio lies in its folder already")
         with _progress() as show:
-            path = write_folder_recipe(dataset, data_root, _cache(cache), show)
+            path, remarks = write_folder_recipe(dataset, data_root, _cache(cache), show)
         typer.echo(f"{path}:\n{path.read_text()}", nl=False)
-        typer.echo(f"run it with `python -m benchmark run --grid quick --dataset {name} --data-root {data_root}`")
+        for remark in remarks:
+            typer.echo(remark)
+        folds = ",".join(map(str, dataset.manifest(data_root).facts.folds[:2]))
+        command = f"run --grid quick --dataset {name}{f' --fold {folds}' if folds else ''} --data-root {data_root}"
+        typer.echo(f"run it with `python -m benchmark {command}`")
         return
     place = get(dataset, data_root, source, Console(stderr=True))
-    typer.echo(f"{place}: {len(dataset.manifest(data_root).clips)} clips; check them with `data verify {name}`")
+    count = f"{len(dataset.manifest(data_root).clips)} of {dataset.facts.clips} clips"
+    typer.echo(f"{place}: {count}; check them with `python -m benchmark data verify {name} --data-root {data_root}`")
 
 
 @app.command()
@@ -131,9 +138,10 @@ def stats(
     """
     from benchmark.data.registry import get_dataset
     from benchmark.spec.grammar import split_list
+    from benchmark.spec.grid import whole_number
     from benchmark.tools.data.measure import level_statistics
 
-    folds = [int(text) if text.isdecimal() else -1 for text in split_list(fold)]
+    folds = [whole_number(text, "--fold") for text in split_list(fold)]
     dataset = get_dataset(name)
     with _progress() as show:
         found = level_statistics(dataset, dataset.manifest(data_root), _cache(cache), tuple(folds), show)
@@ -145,6 +153,8 @@ def stats(
     for number, row in found["training clips of fold"].items():
         label = f"fold {number}" if number != "0" else "measured"
         typer.echo(f"{label:9} mean {row['mean']:9.4f}  std {row['std']:8.4f}  {row['clips']} clips")
+    for line in found["left out"]:
+        typer.echo(f"left out  {line}")
 
 
 @app.command()

@@ -60,6 +60,9 @@ def run(
         bool,
         typer.Option("--exclusive", help="One trial per device, in a fresh process: to measure time and memory."),
     ] = False,
+    timeout: Annotated[
+        float | None, typer.Option(min=1, help="Seconds after which a trial is given up.", show_default="never")
+    ] = None,
 ) -> None:
     """Run a grid; what is finished already is not run again.
 
@@ -95,22 +98,22 @@ def run(
             raise MissingInputError(f"inputs of the grid are missing ({len(missing)}): get them{rest}")
         typer.echo(f"{len(expansion.requests) - len(requests)} of {len(expansion.requests)} trials are skipped")
     plan = make_plan(requests, store)
-    store.submitted()  # a damaged list is told before hours of work
+    with store.lock():
+        store.submitted()  # a damaged list, or a folder that cannot be written, is told before hours of work
     if not plan.to_run(rerun):
         if not (store.folder / "report").is_dir():
             print_report(store, None)
         typer.echo(f"nothing to do: {_summary(plan, store.folder)}")
         raise typer.Exit(_exit_code(plan))
     how = Options(
-        chosen.data_root, chosen.cache, expansion.checkpoints, address, cpus, cpus_per_trial, gpus_per_trial, exclusive
-    )
+        chosen.data_root, chosen.cache, expansion.checkpoints, address, cpus, cpus_per_trial, gpus_per_trial, exclusive,
+        timeout,
+    )  # fmt: skip
+    to_run, console = plan.to_run(rerun), Console(highlight=False)
+    prepare_audio(to_run, expansion.manifests, chosen.cache, console)
     with store.lock():
-        plan = make_plan(requests, store)  # another run may have ended in between
-        to_run, console = plan.to_run(rerun), Console(highlight=False)
-        prepare_audio(to_run, expansion.manifests, chosen.cache, console)
         store.submit(requests)
-        before = plan.counts()["done"]
-        ended = run_trials(to_run, store, how, before=before, console=console)
+    ended = run_trials(to_run, store, how, before=plan.counts()["done"], console=console)
     plan = make_plan(requests, store)
     print_report(store, None)
     typer.echo(f"{'interrupted: ' if ended.interrupted else ''}{_summary(plan, store.folder)}")

@@ -19,6 +19,8 @@ Wave = npt.NDArray[np.float32]
 DECODING = f"1-libsndfile{soundfile.__libsndfile_version__}-soxr{soxr.__version__}"
 TOLERATED_LOSS = 0.01  # share of a file that may be missing: some writers are slightly wrong about sizes
 UNKNOWN_SIZE = 0x7FFFFFFF  # what writers to a pipe put where the size belongs, at least
+LOUDEST = 1e4  # far more than any float file of a real recording
+OGG = b"OggS"
 # libsndfile's notice that a header promises more bytes than follow
 SHORT = re.compile(r"^\s*(?:data|SSND|Data Size|Riff size)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
 
@@ -46,7 +48,10 @@ def decode(path: Path, data: bytes | None = None) -> Wave:
         BadAudioError: the file is missing, empty, cut off, not audio, or holds samples that are not finite.
     """
     try:
-        with soundfile.SoundFile(path if data is None else io.BytesIO(data)) as file:
+        content = path.read_bytes() if data is None else data
+        if not content:
+            raise BadAudioError(path, "is empty")
+        with soundfile.SoundFile(io.BytesIO(content)) as file:
             promised = file.frames
             notice = SHORT.search(file.extra_info)
             wave = file.read(dtype="float32", always_2d=True)
@@ -59,10 +64,25 @@ def decode(path: Path, data: bytes | None = None) -> Wave:
     there, all_of_it = (int(notice[2]), int(notice[1])) if notice else (len(wave), promised)
     if there < (1 - TOLERATED_LOSS) * all_of_it and all_of_it < UNKNOWN_SIZE:
         raise BadAudioError(path, f"is cut off: {100 * there / all_of_it:.0f} % of its audio is there")
+    if content.startswith(OGG) and not _ogg_ends(content):
+        raise BadAudioError(path, "is cut off: its last page is missing")
     mono = wave.mean(axis=1)
     if not np.isfinite(mono).all():
         raise BadAudioError(path, "holds samples that are not finite")
-    return mono if rate == RATE else np.asarray(soxr.resample(mono, rate, RATE, quality="HQ"), dtype=np.float32)
+    if (peak := float(np.abs(mono).max())) > LOUDEST:
+        raise BadAudioError(path, f"holds samples far beyond full scale (peak {peak:.1g})")
+    resampled: Wave = mono if rate == RATE else np.asarray(soxr.resample(mono, rate, RATE, quality="HQ"), np.float32)
+    if not len(resampled):
+        raise BadAudioError(path, "holds no samples")
+    return resampled
+
+
+def _ogg_ends(content: bytes) -> bool:
+    """Whether all of the last Ogg page is there."""
+    page = content.rfind(OGG)
+    head = content[page : page + 27]
+    segments = content[page + 27 : page + 27 + head[26]] if len(head) == 27 else b""
+    return len(head) == 27 and len(segments) == head[26] and len(content) >= page + 27 + head[26] + sum(segments)
 
 
 def remove_mean(wave: Wave, out: Wave | None = None) -> Wave:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,7 @@ class Draws:
 
     def take(self, positions: Array) -> Draws:
         """The draws of some clips."""
-        return Draws(*(values[positions] for values in astuple(self)))
+        return Draws(*(getattr(self, field.name)[positions] for field in fields(self)))
 
 
 def draw(generator: np.random.Generator, clips: int, mixup: float) -> Draws:

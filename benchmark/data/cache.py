@@ -11,9 +11,11 @@ import contextlib
 import fcntl
 import io
 import os
+import re
 import socket
 import uuid
 import warnings
+import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -86,9 +88,15 @@ class ArrayCache:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with _lock(self.folder):
-                self._load()
+                self._load(tidy=True)
                 try:
                     yield filler
+                except OSError:
+                    raise
+                except BaseException:
+                    filler.flush()  # what is there was work
+                    raise
+                else:
                     filler.flush()
                 finally:
                     filler.drop()
@@ -96,8 +104,8 @@ class ArrayCache:
             raise unusable(self.folder, error) from None
         self._load()
 
-    def _load(self) -> None:
-        """Take up shards that are new."""
+    def _load(self, *, tidy: bool = False) -> None:
+        """Take up shards that are new; those that are broken are ignored, or removed by who holds the lock."""
         known = {place.shard for place in self._places.values()}
         for index in sorted(self.folder.glob("*.npz")):
             if index.stem in known:
@@ -107,12 +115,13 @@ class ArrayCache:
                     keys, starts, sizes, crcs = (content[name] for name in ("keys", "starts", "sizes", "crcs"))
                 end = int(starts[-1] + sizes[-1])
                 whole = index.with_suffix(".f32").stat().st_size == 4 * end
-            except (OSError, ValueError, KeyError, IndexError, EOFError, zlib.error) as error:
+            except PermissionError as error:
+                raise unusable(self.folder, error) from None
+            except (OSError, ValueError, KeyError, IndexError, EOFError, zlib.error, zipfile.BadZipFile):
                 whole = False
-                if isinstance(error, PermissionError):
-                    raise unusable(self.folder, error) from None
             if not whole:
-                self._discard(index.stem)
+                if tidy:
+                    self._discard(index.stem)
                 continue
             names = [row.tobytes().hex() for row in keys]
             places = zip(starts.tolist(), sizes.tolist(), crcs.tolist(), strict=True)
@@ -206,8 +215,8 @@ def _lock(folder: Path) -> Iterator[None]:
         except OSError:  # no locks on this file system: two may do the same work, nothing worse
             yield
             return
-        host = socket.gethostname()
-        dead = [path for path in folder.glob(f"{host}-*.f32") if not path.with_suffix(".npz").is_file()]
-        for path in [*dead, *folder.glob(f".{host}-*.tmp")]:
-            path.unlink(missing_ok=True)
+        own = re.compile(rf"\.?{re.escape(socket.gethostname())}-[0-9a-f]{{32}}\.(tmp|f32)")
+        for path in folder.iterdir():
+            if own.fullmatch(path.name) and not path.with_suffix(".npz").is_file():
+                path.unlink(missing_ok=True)
         yield

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -52,7 +53,9 @@ class Clip:
         try:
             found = (folder / path).stat()
         except (OSError, ValueError):  # ValueError: a name that no file can have
-            raise BenchmarkError(f"{place}: {folder / path} is not there; get the whole dataset") from None
+            raise BenchmarkError(f"{place}: {folder / path} is not there") from None
+        if not stat.S_ISREG(found.st_mode):
+            raise BenchmarkError(f"{place}: {folder / path} is not a file")
         return cls(path, found.st_size, labels, fold, split, observed, changed=found.st_mtime_ns)
 
 

@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import cast
 
 from benchmark.data.clips import Clip, Manifest, Split
@@ -14,13 +14,14 @@ from benchmark.data.facts import DatasetFacts
 from benchmark.data.registry import Dataset
 from benchmark.data.tables import file_names, one_of, read_rows
 from benchmark.errors import BenchmarkError, MissingInputError
-from benchmark.spec.recipe import Layer
+from benchmark.spec.recipe import Layer, resolve_recipe
 from benchmark.spec.validation import read_yaml, validate
 
 PREFIX = "folder:"
 TABLE, RECIPE = "clips.csv", "recipe.yaml"
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
-SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff", ".au")
+SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au")
+LIKE_SPLITS = {"train", "training", "val", "valid", "validation", "dev", "test", "testing", "eval"}
 MADE_FOLDS = 5
 MOST_FOLDS = 1000
 
@@ -63,16 +64,21 @@ class Folder(Dataset):
         if not clips:
             raise BenchmarkError(f"{place}: holds no audio files ({', '.join(SUFFIXES)}) in folders named for classes")
         if len(classes) < 2:
-            raise BenchmarkError(f"{place}: has one class only, '{classes[0]}'")
+            raise BenchmarkError(f"{place}: has fewer than two classes ({', '.join(classes) or 'no labels'})")
         splits = tuple(name for name in SPLITS if any(clip.split == name for clip in clips))
         if splits and not {"train", "test"} <= set(splits):
             raise BenchmarkError(f"{place}: has clips for {' and '.join(splits)}; it needs some for train and for test")
-        multi = any(len(clip.labels) != 1 for clip in clips)
+        folds = tuple(sorted({clip.fold for clip in clips if clip.fold is not None}))
+        if len(folds) == 1:
+            raise BenchmarkError(f"{place}: has one fold only; it needs at least two, one to test on")
+        multi = any(len(clip.labels) > 1 for clip in clips)
+        if not multi and (bare := next((clip.path for clip in clips if not clip.labels), None)):
+            raise BenchmarkError(f"{place}: {bare} has no label (that is for tables where others have several: `a|b`)")
         facts = replace(
             self.facts,
             classes=classes,
             clips=len(clips),
-            folds=tuple(sorted({clip.fold for clip in clips if clip.fold is not None})),
+            folds=folds,
             splits=splits,
             multi_label=multi,
             metric="map" if multi else "accuracy",
@@ -95,16 +101,22 @@ class Folder(Dataset):
                 f"{self.facts.name}: no {path}; measure length and level of your audio with `python -m benchmark data "
                 f"prepare {self.facts.name} --data-root {folder.parent}`"
             )
-        return [validate(Layer, read_yaml(path), str(path))]
+        layer = validate(Layer, read_yaml(path), str(path))
+        layer = layer.model_copy(update={"source": f"{path} ({layer.source})"})
+        resolve_recipe(self.recipe, backbone="", method="", tuning="peft", overrides=[layer])  # tells what is wrong
+        return [layer]
 
     def _clips(self, folder: Path) -> tuple[list[Clip], tuple[str, ...]]:
         if (folder / TABLE).is_file():
             return _from_table(folder)
-        names = [entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
-        listed = list(_files(folder, [("", name) for name in sorted(names)]))
-        if set(names) <= set(SPLITS) and names:
-            pairs = [(name, entry.name) for name in SPLITS if name in names for entry in (folder / name).iterdir()]
-            listed = list(_files(folder, sorted(pair for pair in pairs if (folder / pair[0] / pair[1]).is_dir())))
+        names = _folders(folder)
+        splits = [name for name in SPLITS if name in names]
+        if odd := sorted(LIKE_SPLITS & set(names) - set(SPLITS)) if splits else []:
+            raise BenchmarkError(f"{folder}: folder '{odd[0]}': folders for splits are named {', '.join(SPLITS)}")
+        if splits and (others := sorted(set(names) - set(splits))):
+            raise BenchmarkError(f"{folder}: has folders for splits, and beside them '{others[0]}', which is none")
+        places = [(split, label) for split in splits for label in _folders(folder / split)]
+        listed = list(_files(folder, places or [("", name) for name in names]))
         classes = tuple(sorted({label for _, label, _ in listed}))
         clips = [
             Clip.at(folder, path, (classes.index(label),), split=cast("Split | None", split or None), place=str(folder))
@@ -113,10 +125,18 @@ class Folder(Dataset):
         return (clips if any(clip.split for clip in clips) else _dealt(clips)), classes
 
 
+def _folders(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and entry.name[0] not in "._")
+
+
 def _files(folder: Path, places: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str, str]]:
-    """Path, class and split of every audio file."""
+    """Path, class and split of every audio file; a class folder without any would vanish."""
     for split, label in places:
-        for name in file_names(folder / split / label, SUFFIXES):
+        if not (names := file_names(folder / split / label, SUFFIXES)):
+            raise BenchmarkError(
+                f"{folder / split / label}: holds no audio files ({', '.join(SUFFIXES)}); a class has them right in it"
+            )
+        for name in names:
             yield "/".join(filter(None, (split, label, name))), label, split
 
 
@@ -140,15 +160,15 @@ def _from_table(folder: Path) -> tuple[list[Clip], tuple[str, ...]]:
     numbers = {label: number for number, label in enumerate(classes)}
     clips: dict[str, Clip] = {}
     for (place, row), labels in zip(rows, named, strict=True):
-        path = Path(row["path"])
+        path = PurePosixPath(row["path"])
         if path.is_absolute() or ".." in path.parts:
             raise BenchmarkError(f"{place}: '{row['path']}' is outside the folder")
-        if row["path"] in clips:
-            raise BenchmarkError(f"{place}: {row['path']} is listed twice")
+        if str(path) in clips:
+            raise BenchmarkError(f"{place}: {path} is listed twice")
         fold = one_of(place, "fold", row["fold"], range(1, MOST_FOLDS)) if "fold" in row else None
         split = next((name for name in SPLITS if name == row.get("split")), None)
         if fold is None and split is None:
             raise BenchmarkError(f"{place}: split '{row['split']}' is not one of {', '.join(SPLITS)}")
         indices = tuple(sorted({numbers[label] for label in labels}))
-        clips[row["path"]] = Clip.at(folder, row["path"], indices, fold=fold, split=split, place=place)
+        clips[str(path)] = Clip.at(folder, str(path), indices, fold=fold, split=split, place=place)
     return [clips[path] for path in sorted(clips)], classes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -30,6 +31,28 @@ class Made(NamedTuple):
 
     source: str
     arrays: tuple[Array | None, ...]
+
+
+@dataclass(frozen=True)
+class Level:
+    """Sums over cells of filter banks, which add up to mean and standard deviation."""
+
+    cells: int = 0
+    total: float = 0.0
+    squares: float = 0.0
+
+    def __add__(self, other: Level) -> Level:
+        return Level(self.cells + other.cells, self.total + other.total, self.squares + other.squares)
+
+    @property
+    def mean(self) -> float:
+        """Log mel."""
+        return self.total / self.cells
+
+    @property
+    def std(self) -> float:
+        """Never 0."""
+        return float(max(self.squares / self.cells - self.mean**2, 1e-12) ** 0.5)
 
 
 @dataclass(frozen=True)
@@ -136,6 +159,8 @@ class Recordings:
             BenchmarkError: the cache cannot be written.
         """
         bad: list[BadAudioError] = []
+        if self.cache is not None:  # equal files once
+            clips = list({self.sources.digest(clip) or clip.path: clip for clip in clips}.values())
         if not clips:
             return bad
         caches = [] if self.cache is None else [self.waves, self.banks]
@@ -157,35 +182,53 @@ class Recordings:
 
     def statistics(
         self, clips: Sequence[Clip], frames: int, progress: Progress | None = None, workers: int | None = None
-    ) -> tuple[float, float]:
-        """Mean and standard deviation over all cells of clips' filter banks, of which the first `frames` rows count.
+    ) -> Level:
+        """Level of clips' filter banks, of which the first `frames` rows count.
 
         Raises:
             BadAudioError: a file is no good.
         """
-        count, total, squares = 0, 0.0, 0.0
-        for number, sums in enumerate(in_order(lambda clip: self._sums(clip, frames), clips, workers), start=1):
-            count, total, squares = count + sums[0], total + sums[1], squares + sums[2]
+        level = Level()
+        for sums in self.levels(clips, frames, progress, workers):
+            if isinstance(sums, BadAudioError):
+                raise sums
+            level += sums
+        return level
+
+    def levels(
+        self, clips: Sequence[Clip], frames: int, progress: Progress | None = None, workers: int | None = None
+    ) -> Iterator[Level | BadAudioError]:
+        """The level of each clip, or what is wrong with its file."""
+        found = in_order(lambda clip: self._level(clip, frames), clips, workers)
+        for number, level in enumerate(found, start=1):
             if progress:
                 progress("measuring", number, len(clips))
-        mean = total / count
-        return mean, max(squares / count - mean**2, 1e-12) ** 0.5
+            yield level
 
-    def _sums(self, clip: Clip, frames: int) -> tuple[int, float, float]:
-        bank = self.bank(clip)[:frames].astype(np.float64)
-        return bank.size, float(bank.sum()), float(np.square(bank).sum())
+    def _level(self, clip: Clip, frames: int) -> Level | BadAudioError:
+        try:
+            bank = self.bank(clip)[:frames].astype(np.float64)
+        except BadAudioError as error:
+            return error
+        return Level(bank.size, float(bank.sum()), float(np.square(bank).sum()))
 
     def _make(self, clip: Clip, mixed: Collection[str]) -> Made | BadAudioError:
+        path, wants = self.folder / clip.path, self._wanted(clip, mixed) if self.cache else (False, False)
+        source = self.sources.digest(clip) if self.cache else ""
+        if self.cache and source and not any(wants):  # another process made it in the meantime
+            return Made(source, (None, None))
         try:
-            wave = decode(self.folder / clip.path)
+            data = path.read_bytes()
+            wave = decode(path, data)
+        except OSError as error:
+            return BadAudioError(path, f"cannot be read ({error.strerror})")
         except BadAudioError as error:
             return error
         if self.cache is None:
             return Made("", ())
-        source = self.sources.digest(clip)
-        if source is None:
-            return BadAudioError(self.folder / clip.path, "cannot be read")
-        wants_wave, wants_bank = self._wanted(clip, mixed)
+        if hashlib.sha256(data).hexdigest() != source:
+            return BadAudioError(path, "changed while it was read")
+        wants_wave, wants_bank = wants
         return Made(source, (wave if wants_wave else None, self._compute(wave) if wants_bank else None))
 
     def _wanted(self, clip: Clip, mixed: Collection[str]) -> tuple[bool, bool]:

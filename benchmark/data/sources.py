@@ -21,7 +21,7 @@ class Sources:
         name = hashlib.sha256(str(folder.resolve()).encode(errors="surrogateescape")).hexdigest()[:16]
         self.file = cache / "sources" / f"{name}.json"
         self._known: dict[str, list[str | int]] = {}
-        with contextlib.suppress(OSError, ValueError):  # it can always be made again
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # it can always be made again
             self._known = dict(json.loads(self.file.read_bytes())["files"])
 
     def digest(self, clip: Clip) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -22,15 +23,19 @@ def read_rows(table: Path, columns: Sequence[str], *, header: bool = True) -> It
         BenchmarkError: unreadable, or a column or value is missing.
     """
     try:
-        with table.open(newline="", encoding="utf-8") as handle:
+        with table.open(newline="", encoding="utf-8-sig") as handle:  # spreadsheets write a mark of the encoding
             reader = csv.DictReader(handle, fieldnames=None if header else list(columns))
-            if missing := set(columns) - set(reader.fieldnames or ()):
-                raise BenchmarkError(f"{table}: column '{min(missing)}' is missing")
+            names = [name.strip() for name in reader.fieldnames or ()]
+            if missing := set(columns) - set(names):
+                raise BenchmarkError(f"{table}: column '{min(missing)}' is missing (there are: {', '.join(names)})")
+            if len(set(names)) < len(names):
+                raise BenchmarkError(f"{table}: has a column twice")
+            reader.fieldnames = names
             for row in reader:
                 place = f"{table}, line {reader.line_num}"
-                if any(row[column] is None for column in columns):
+                if any(row[name] is None for name in names):
                     raise BenchmarkError(f"{place}: has too few values")
-                yield place, row
+                yield place, {name: row[name].strip() for name in names}
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise BenchmarkError(f"{table}: cannot be read: {error}") from None
 
@@ -70,6 +75,6 @@ def one_of(place: str, column: str, value: str, numbers: range) -> int:
     Raises:
         BenchmarkError: it is not.
     """
-    if not (value.isascii() and value.isdecimal()) or int(value) not in numbers:
+    if not re.fullmatch("[0-9]{1,9}", value) or int(value) not in numbers:
         raise BenchmarkError(f"{place}: {column} '{value}' is not one of {numbers[0]}..{numbers[-1]}")
     return int(value)

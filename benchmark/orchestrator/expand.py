@@ -158,6 +158,12 @@ def _recipe(grid: Grid, source: Source, backbone: BackboneChoice, method: Compos
         return None
     choice = method.choice()
     overrides = [*(source.own_recipe or []), *grid.overrides]
-    return resolve_recipe(
+    recipe = resolve_recipe(
         source.dataset.recipe, backbone=backbone.name, method=choice.name, tuning=choice.tuning, overrides=overrides
     ).recipe
+    if source.facts.multi_label and recipe.loss == "cross_entropy":
+        raise BenchmarkError(
+            f"{source.facts.name}: clips have several labels, for which the loss cross_entropy has no place; set "
+            "recipe.loss=bce"
+        )
+    return recipe

@@ -15,6 +15,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from benchmark.orchestrator.stopping import Stop
+
 LINE_EVERY_SECONDS = 10.0
 MAX_ROWS = 20
 
@@ -27,12 +29,15 @@ class Tally:
     before: int
     done: int = 0
     failed: int = 0
+    stopped: int = 0
+    elsewhere: int = 0
     running: dict[str, tuple[float, dict[str, Any]]] = field(default_factory=dict)
     began: float = field(default_factory=time.monotonic)
 
     def line(self) -> str:
         """All of it in one line."""
         text = f"{self.before + self.done}/{self.before + self.total} done, {self.failed} failed"
+        text += "".join(f", {n} {what}" for n, what in ((self.stopped, "stopped"), (self.elsewhere, "elsewhere")) if n)
         return f"{text}, {len(self.running)} running, {clock(time.monotonic() - self.began)} elapsed, ETA {self._eta()}"
 
     def _eta(self) -> str:
@@ -48,17 +53,31 @@ class Progress(Callback):
     `lost` is told of every trial that failed, and why when its process could not write that down itself.
     """
 
-    def __init__(self, labels: dict[str, str], before: int, console: Console, lost: Callable[[str, str], None]) -> None:
+    def __init__(
+        self,
+        labels: dict[str, str],
+        before: int,
+        console: Console,
+        lost: Callable[[str, str], None],
+        stop: Stop | None = None,
+    ) -> None:
         self.labels = labels
         self.lost: Callable[[str, str], None] | None = lost
+        self.stop = stop
+        self.elsewhere: list[str] = []
         self.tally = Tally(len(labels), before)
         self.console: Console | None = console
         self.live: Live | None = None
         self._last_line = time.monotonic()
 
+    @property
+    def stopping(self) -> bool:
+        """The user asked to stop."""
+        return self.stop is not None and self.stop.asked
+
     def __getstate__(self) -> dict[str, Any]:
         """Tune pickles its callbacks; a display holds locks."""
-        return {**self.__dict__, "live": None, "console": None, "lost": None}
+        return {**self.__dict__, "live": None, "console": None, "lost": None, "stop": None}
 
     def __enter__(self) -> Progress:
         if self.console and self.console.is_terminal:
@@ -86,6 +105,11 @@ class Progress(Callback):
         last = trial.last_result or {}
         if last.get("status") in {"completed", "diverged"}:
             self.tally.done += 1
+        elif last.get("status") == "stopped":
+            self.tally.stopped += 1
+        elif last.get("status") == "elsewhere":
+            self.elsewhere.append(trial.trial_id)
+            self.tally.elsewhere += 1
         else:
             written = last.get("error")
             self._fail(trial.trial_id, written or "ended without a result", "" if written else "ended without a result")
@@ -97,7 +121,10 @@ class Progress(Callback):
             cause = Path(trial.error_file).read_text(encoding="utf-8", errors="replace").strip()
         except (OSError, TypeError):
             cause = "unknown"
-        self._fail(trial.trial_id, "its process died", f"{cause}\nthe process of the trial died")
+        if "TransientError" in cause:  # the trial wrote its attempts itself
+            self._fail(trial.trial_id, cause.splitlines()[-1].partition(": ")[2], "")
+        else:
+            self._fail(trial.trial_id, "its process died", f"{cause}\nthe process of the trial died")
         self.tally.running.pop(trial.trial_id, None)
 
     def on_step_end(self, iteration: int, trials: list[Any], **_: Any) -> None:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
-import signal
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 from rich.console import Console
 
-from benchmark.orchestrator.plan import current_fingerprints
+from benchmark.orchestrator.plan import MAX_ATTEMPTS, current_fingerprints
 from benchmark.orchestrator.resources import Share, own_cpus, share
 from benchmark.orchestrator.session import ray_session
+from benchmark.orchestrator.stopping import Stop, wait_while, watchdog
+from benchmark.records.claims import claimed
+from benchmark.records.environment import utc_now
 from benchmark.records.schema import Attempt
 from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
@@ -24,10 +27,12 @@ from benchmark.spec.request import TrialRequest
 if TYPE_CHECKING:
     from benchmark.orchestrator.progress import Progress
 
+LOOK_EVERY_SECONDS = 2.0
+
 
 @dataclass(frozen=True)
 class Options:
-    """How to run; nothing here changes a result."""
+    """How to run; nothing here changes a result. `timeout` is in seconds, of one trial."""
 
     data_root: Path
     cache: Path | None
@@ -37,6 +42,7 @@ class Options:
     cpus_per_trial: int | None = None
     gpus_per_trial: float | None = None
     exclusive: bool = False
+    timeout: float | None = None
 
 
 @dataclass(frozen=True)
@@ -50,11 +56,11 @@ class Ended:
 def run_trials(
     requests: Sequence[TrialRequest], store: ResultStore, options: Options, *, before: int, console: Console
 ) -> Ended:
-    """Run trials to their records or attempts.
+    """Run trials to their records or attempts; those that another run is at work on are waited for.
 
     Args:
         requests: in the order to submit.
-        store: where results go; the caller holds its lock.
+        store: where results go.
         options: machine and resources.
         before: trials of the grid that are done already, for the display.
         console: where progress is shown.
@@ -62,10 +68,8 @@ def run_trials(
     Raises:
         BenchmarkError: Ray does not start, or the resources never suffice.
     """
-    scratch = store.folder / ".tune"
-    shutil.rmtree(scratch, ignore_errors=True)  # of a run that was killed
-    cpus = options.cpus or own_cpus()
-    began = time.monotonic()
+    scratch, stop = _scratch(store.folder), Stop(store.folder, console)
+    began, began_at = time.monotonic(), utc_now()
     failures: list[str] = []
 
     def lost(trial_id: str, reason: str) -> None:
@@ -77,7 +81,11 @@ def run_trials(
     by_id = {request.id: request for request in requests}
     fingerprints = current_fingerprints(requests)
     try:
-        with ray_session(options.address, cpus, None, store.folder / "logs" / "ray.log") as nodes, _stop_on_signals():
+        with (
+            ray_session(options.address, options.cpus or own_cpus(), None, store.folder / "logs" / "ray.log") as nodes,
+            stop.on_signals(),
+            watchdog(stop),
+        ):
             each = share(nodes, options.cpus_per_trial, options.gpus_per_trial, exclusive=options.exclusive)
             at_once = each.slots(nodes)
             console.print(
@@ -87,7 +95,6 @@ def run_trials(
             )
             from benchmark.orchestrator.progress import Progress
 
-            progress = Progress({request.id: request.label for request in requests}, before, console, lost)
             setting: dict[str, Any] = {
                 "results": store.folder,
                 "data_root": options.data_root.absolute(),
@@ -97,31 +104,57 @@ def run_trials(
                 "workers": each.cpus - 1 if each.gpus else 0,
                 "exclusive": options.exclusive,
                 "fresh_process": options.exclusive,
+                "stop": stop.file,
+                "timeout": options.timeout,
+                "began": began_at,
             }
             # Tune keeps one trial pending by default, which leaves slots idle
             os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(at_once + 2)
             settings = {trial_id: {**setting, "fingerprint": value} for trial_id, value in fingerprints.items()}
-            _fit(requests, settings, each, progress, scratch, fresh=options.exclusive)
-        return Ended(len(failures), interrupted=False)
+            waiting, round_number = list(requests), 0
+            while waiting and not stop.asked:
+                labels = {request.id: request.label for request in waiting}
+                progress = Progress(labels, before + len(requests) - len(waiting), console, lost, stop)
+                place = scratch / f"round-{round_number}"
+                _fit(waiting, settings, each, progress, place, fresh=options.exclusive)
+                waiting = _others_work([by_id[name] for name in progress.elsewhere], store, fingerprints, stop, console)
+                round_number += 1
+        return Ended(len(failures), interrupted=stop.asked)
     except KeyboardInterrupt:
         return Ended(len(failures), interrupted=True)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+        for name in (scratch.parent.name, "claims", "checkpoints"):
+            with contextlib.suppress(OSError):  # another run is at work there
+                (store.folder / name).rmdir()
 
 
-@contextmanager
-def _stop_on_signals() -> Iterator[None]:
-    """SIGTERM and SIGHUP end a run as Ctrl-C does: with a summary. Set after Ray has set its own."""
+def _others_work(
+    requests: list[TrialRequest], store: ResultStore, fingerprints: Mapping[str, str], stop: Stop, console: Console
+) -> list[TrialRequest]:
+    """Wait for trials of other runs; returns those whose run died or gave them up."""
 
-    def stop(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
+    def unfinished() -> list[TrialRequest]:
+        return [request for request in requests if store.finished_as(request) != fingerprints[request.id]]
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    def busy() -> bool:
+        left = {request.id for request in unfinished()}
+        return bool(left) and left <= claimed(store.folder)
+
+    if requests and busy():
+        console.print(f"waiting for {len(requests)} trials that another run is at work on", soft_wrap=True)
+        wait_while(busy, stop, LOOK_EVERY_SECONDS)
+    return unfinished()  # those that are still held are met again in the next round
+
+
+def _scratch(results: Path) -> Path:
+    """A folder for Tune's own state, which nothing reads; those of dead runs of this machine are removed."""
+    parent = results / ".tune"
+    for path in parent.glob("run-*"):
+        with contextlib.suppress(ValueError):
+            if not psutil.pid_exists(int(path.name.rpartition("-")[2])):
+                shutil.rmtree(path, ignore_errors=True)
+    return parent / f"run-{os.getpid()}"
 
 
 def _keep_attempt(store: ResultStore, request: TrialRequest, fingerprint: str, reason: str) -> None:
@@ -153,12 +186,17 @@ def _fit(
     tuner = tune.Tuner(
         tune.with_resources(run_in_worker, tune.PlacementGroupFactory([each.bundle])),
         tune_config=tune.TuneConfig(
-            search_alg=ExplicitList(trials),
+            search_alg=ExplicitList(trials, lambda: progress.stopping),
             reuse_actors=not fresh,
             trial_dirname_creator=lambda trial: trial.trial_id,
         ),
         run_config=tune.RunConfig(
-            name=f"run-{os.getpid()}", storage_path=str(scratch), verbose=0, callbacks=[progress]
+            name="tune",
+            storage_path=str(scratch),
+            verbose=0,
+            callbacks=[progress],
+            # a process that died or a fault that may pass: again, from the trial's own checkpoint
+            failure_config=tune.FailureConfig(max_failures=MAX_ATTEMPTS - 1),
         ),
     )
     with progress:

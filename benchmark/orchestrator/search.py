@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ray.tune.experiment import Experiment, Trial
@@ -12,13 +13,14 @@ Named = tuple[str, str, dict[str, Any]]
 
 
 class ExplicitList(SearchAlgorithm):
-    """Trials given as (id, readable name, configuration); nothing is sampled.
+    """Trials given as (id, readable name, configuration); nothing is sampled, and no more are given when stopping.
 
     `grid_search` over a list of configurations takes 1.3 times as long, loses the order and makes its own ids.
     """
 
-    def __init__(self, trials: list[Named]) -> None:
+    def __init__(self, trials: list[Named], stopping: Callable[[], bool] = lambda: False) -> None:
         self._trials = trials
+        self._stopping = stopping
         self._next = 0
         self._parser = _make_parser()
         self._experiment: Experiment | None = None
@@ -34,7 +36,7 @@ class ExplicitList(SearchAlgorithm):
 
     def is_finished(self) -> bool:
         """Tune's hook: all trials were handed out."""
-        return self._finished or self._next >= len(self._trials)
+        return self._finished or self._stopping() or self._next >= len(self._trials)
 
     def next_trial(self) -> Trial | None:
         """Tune's hook: the next trial, None at the end."""

@@ -65,6 +65,7 @@ class Profile(Spec):
     device: str
     precision: str = Field(description="what the arithmetic was done in")
     exclusive: bool = Field(description="True when no other trial of the run used the device")
+    resumed_epochs: int = Field(default=0, description="epochs done by earlier processes, whose seconds are counted in")
     seconds: dict[str, float] = Field(description="setup, data, train, eval, total")
     train_clips_per_second: float | None
     gpu_allocated_bytes: int | None = Field(description="peak allocated by tensors")
@@ -109,7 +110,8 @@ class Record(Spec):
             clips = f"{self.data.clips} of {self.data.official_clips} clips"
             marks.append(f"partial data ({clips}, {self.data.classes_present} of {self.data.classes} classes)")
         if number := len(self.data.skipped):
-            marks.append(f"{number} unreadable clips skipped, {self.data.clips - number} of {self.data.clips} left")
+            left = f", {self.data.clips - number} of {self.data.clips} left"
+            marks.append(f"{number} unreadable clips skipped{'' if self.request.recipe.limit_clips else left}")
         return marks
 
 
@@ -125,7 +127,7 @@ class Attempt(Spec):
     schema_version: int = SCHEMA_VERSION
     id: str
     request: TrialRequest
-    status: Literal["failed", "out_of_memory"]
+    status: Literal["failed", "out_of_memory", "timeout"]
     error: str = Field(description="one line")
     traceback: str
     fingerprint: str
@@ -135,7 +137,7 @@ class Attempt(Spec):
     def now(
         cls,
         request: TrialRequest,
-        status: Literal["failed", "out_of_memory"],
+        status: Literal["failed", "out_of_memory", "timeout"],
         error: str,
         traceback: str,
         fingerprint: str,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import io
 import json
@@ -104,6 +105,20 @@ class ResultStore:
         write_atomic(path, _dump(attempt))
         return path
 
+    def finished_as(self, request: TrialRequest) -> str | None:
+        """Fingerprint of a trial's record; None where it has none."""
+        try:
+            return self.read(self.record_path(request)).fingerprint
+        except BenchmarkError:
+            return None
+
+    def read_attempt(self, path: Path) -> Attempt | None:
+        """A failed try; None where it cannot be read."""
+        try:
+            return Attempt.model_validate_json(path.read_bytes())
+        except (OSError, ValueError):
+            return None
+
     def attempts(self, trial_id: str = "*") -> list[Path]:
         """Files of failed tries, oldest first."""
         return sorted((self.folder / "attempts").glob(f"{trial_id}-*.json"), key=_attempt_number)
@@ -131,10 +146,10 @@ class ResultStore:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the folder against a second `run` on this machine; released by the kernel however this one ends.
+        """Hold the folder while its list of trials or its synthetic audio is written; other runs of this machine wait.
 
         Raises:
-            BenchmarkError: another run holds it, or the folder cannot be written.
+            BenchmarkError: the folder cannot be written.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -142,12 +157,8 @@ class ResultStore:
         except OSError as error:
             raise BenchmarkError(f"{self.folder}: cannot be written: {error.strerror}") from None
         with handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise BenchmarkError(
-                    f"{self.folder}: another run is at work here; wait for it or use another folder"
-                ) from None
+            with contextlib.suppress(OSError):  # a file system without locks
+                fcntl.flock(handle, fcntl.LOCK_EX)
             yield
 
     @property

@@ -85,7 +85,7 @@ def narrow(
             changes[key] = _pick(getattr(grid, key), names)
     for key, given in (("folds", folds), ("seeds", seeds)):
         if numbers := split_list(given):
-            changes[key] = [_whole_number(number, f"--{key[:-1]}") for number in numbers]
+            changes[key] = [whole_number(number, f"--{key[:-1]}") for number in numbers]
     if protocol:
         changes["protocol"] = protocol
     values, switches = _settings(settings)
@@ -100,7 +100,7 @@ def _pick(entries: list[str] | str, names: list[str]) -> list[str]:
     return list(dict.fromkeys(entry for group in picked for entry in group))
 
 
-def _whole_number(text: str, option: str) -> int:
+def whole_number(text: str, option: str) -> int:
     if not re.fullmatch("[0-9]{1,18}", text):
         raise BenchmarkError(f"{option}: expected whole numbers, got '{text}'")
     return int(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import shutil
 from pathlib import Path
@@ -37,7 +38,11 @@ class Resuming:
         have = self.partial.stat().st_size if self.partial.exists() else 0
         headers = {"Range": f"bytes={have}-"} if have else {}
         with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS) as response:
-            if response.status_code != RANGE_NOT_SATISFIABLE:  # that says: nothing is missing
+            if response.status_code == RANGE_NOT_SATISFIABLE:  # nothing is missing, or it is another file
+                if response.headers.get("Content-Range", f"bytes */{have}") != f"bytes */{have}":
+                    self.partial.unlink()
+                    raise requests.HTTPError(f"{self.partial.name} is longer than the file; give the command again")
+            else:
                 response.raise_for_status()
                 continued = response.status_code == PARTIAL_CONTENT
                 self._receive(response, have if continued else 0)
@@ -58,7 +63,7 @@ def fetch(urls: list[str], target: Path, known_hash: str | None, console: Consol
 
     Args:
         urls: in the order to try.
-        target: where it goes; `NAME.part` beside it keeps what an interrupted download left.
+        target: where it goes; `NAME.MIRROR.part` beside it keeps what an interrupted download left.
         known_hash: sha256, or ALGORITHM:DIGEST; None where none is certain: then the caller checks the content.
         console: for progress.
 
@@ -69,7 +74,8 @@ def fetch(urls: list[str], target: Path, known_hash: str | None, console: Consol
     pooch.get_logger().setLevel(logging.WARNING)
     reasons = []
     for url in urls:
-        downloader = Resuming(target.with_name(f"{target.name}.part"), console)
+        mirror = hashlib.sha256(url.encode()).hexdigest()[:8]  # what one address left does not go with another
+        downloader = Resuming(target.with_name(f"{target.name}.{mirror}.part"), console)
         try:
             pooch.retrieve(url, known_hash, fname=target.name, path=target.parent, downloader=downloader)
         except (requests.RequestException, OSError, ValueError) as error:

@@ -75,8 +75,8 @@ def prepare(request: TrialRequest, manifest: Manifest, cache: Path | None) -> In
         noise=recipe.noise,
     )
     if request.protocol.norm_stats == "training_clips":
-        mean, std = recordings.statistics(chosen["train"], recipe.frames, workers=1)
-        front_end = dataclasses.replace(front_end, mean=mean, std=std)
+        level = recordings.statistics(chosen["train"], recipe.frames, workers=1)
+        front_end = dataclasses.replace(front_end, mean=level.mean, std=level.std)
     data = Data(
         kind=manifest.kind,
         clips=len(manifest.clips),

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -25,6 +25,11 @@ class Clock:
 
     device: torch.device
     seconds: dict[str, float] = field(default_factory=lambda: {"data": 0.0, "train": 0.0, "eval": 0.0})
+    began: float = field(default_factory=time.perf_counter)
+
+    def so_far(self) -> dict[str, float]:
+        """The seconds, with the total of this process and of earlier ones."""
+        return {**self.seconds, "total": self.seconds.get("total", 0.0) + time.perf_counter() - self.began}
 
     def waiting(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """The batches, with the wait for each counted as `data`."""
@@ -126,6 +131,27 @@ class Trainer:
                 if not math.isfinite(value):
                     break
         return total / clips
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint: what trains and its buffers, optimiser, loss scale, schedule, seconds so far."""
+        trained = {name for name, parameter in self.model.named_parameters() if parameter.requires_grad}
+        trained |= {name for name, _ in self.model.named_buffers()}
+        return {
+            "model": {name: value for name, value in self.model.state_dict().items() if name in trained},
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "schedule": self.schedule.state(),
+            "seconds": self.clock.so_far(),
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.model.load_state_dict(state["model"], strict=False)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.schedule.load_state(state["schedule"])
+        setup = self.clock.seconds.get("setup", 0.0)
+        self.clock.seconds |= {**state["seconds"], "setup": state["seconds"].get("setup", 0.0) + setup}
 
     def predict(self, batches: Iterable[Batch]) -> Batch:
         """Logits, targets and observed classes of all clips, (clips, classes) float32 on the CPU."""

@@ -3,38 +3,42 @@
 from __future__ import annotations
 
 import gc
-import math
+import os
 import resource
+import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
-from benchmark.data.loader import TrainingOrder, evaluation_batches, training_batches
 from benchmark.data.registry import get_dataset
 from benchmark.errors import BenchmarkError
 from benchmark.models.checkpoint import Checkpoint, read_checkpoint
 from benchmark.models.weights import digest
+from benchmark.records.claims import Claim, SupersededError
 from benchmark.records.environment import capture, utc_now
-from benchmark.records.schema import Attempt, Epoch, Profile, Record
+from benchmark.records.schema import Attempt, Profile, Record
 from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.build import build_model
+from benchmark.trial.course import Predictions, Report, Runner, StoppedError
 from benchmark.trial.fingerprint import code_fingerprint
-from benchmark.trial.inputs import Inputs, prepare
+from benchmark.trial.inputs import prepare
 from benchmark.trial.loop import Trainer
-from benchmark.trial.metrics import evaluate
-from benchmark.trial.seeding import Seeds
 from benchmark.trial.selection import choose, kept_epochs
+from benchmark.trial.snapshots import Snapshots
 
-Report = Callable[[dict[str, Any]], None]
-Predictions = dict[str, npt.NDArray[Any]]
+Status = Literal["completed", "diverged", "failed", "out_of_memory", "timeout", "stopped", "elsewhere"]
+TRANSIENT = (OSError, ConnectionError)  # worth another try: a file system or network that was away
+
+
+class TransientError(Exception):
+    """Raised out of a trial whose attempt is written, so that it is tried again."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +46,9 @@ class Setting:
     """Where and with what a trial runs; nothing here changes its result beyond rounding.
 
     `cache` is the folder of the audio cache (None: decode each time), `checkpoints` are paths by sha256, `threads` for
-    arithmetic, `workers` processes that load data, `exclusive` when nothing else uses the device,
-    `fresh_process` when this process runs no other trial, `fingerprint` of the code when the trial was submitted.
+    arithmetic, `workers` processes that load data, `exclusive` when nothing else uses the device, `fresh_process` when
+    this process runs no other trial, `fingerprint` of the code when the trial was submitted, `stop` a file that asks to
+    stop behind the running epoch, `timeout` seconds after which a trial is given up, `began` when the run did.
     """
 
     results: Path
@@ -56,34 +61,63 @@ class Setting:
     exclusive: bool
     fresh_process: bool
     fingerprint: str
+    stop: Path | None = None
+    timeout: float | None = None
+    began: str = ""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a try ended; `error` is one line."""
+    """How a try ended; `error` is one line. `elsewhere`: another run is at work on the trial."""
 
-    status: Literal["completed", "diverged", "failed", "out_of_memory"]
+    status: Status
     error: str | None = None
 
 
 def attempt_trial(request: TrialRequest, setting: Setting, report: Report) -> Outcome:
-    """Run a trial; an error of the trial itself becomes an attempt in the results folder instead of being raised.
+    """Run a trial, from its last checkpoint where it has one; an error of the trial itself becomes an attempt.
 
     Args:
         request: what to run.
         setting: where.
         report: called after every epoch with `epoch`, `epochs`, `loss`, and `metric`, `split` and `value` of the score.
+
+    Raises:
+        TransientError: the attempt is written, and the trial is worth another try.
     """
     store = ResultStore(setting.results)
+    if setting.stop is not None and setting.stop.exists():
+        return Outcome("stopped")
+    if late := _timed_out(store, request, setting):
+        return late
+    claim = Claim.take(store.folder, request.id)
+    if claim is None:
+        return Outcome("elsewhere")
+    with claim:
+        if store.finished_as(request) == setting.fingerprint:  # by another run, since this one was planned
+            return Outcome("completed")
+        return _attempt(request, setting, report, store, claim)
+
+
+def _attempt(request: TrialRequest, setting: Setting, report: Report, store: ResultStore, claim: Claim) -> Outcome:
+    snapshots = Snapshots(store.folder / "checkpoints" / request.id, claim.check)
     try:
-        record, predictions = run_trial(request, setting, report)
-        store.write(record, predictions)
+        with _deadline(request, setting, store):
+            record, predictions = run_trial(request, setting, report, snapshots)
+            claim.check()
+            store.write(record, predictions)
+            snapshots.remove()
+    except StoppedError:
+        return Outcome("stopped")
+    except SupersededError as error:
+        return Outcome("elsewhere", str(error))
     except (Exception, SystemExit) as error:
-        status: Literal["failed", "out_of_memory"] = (
-            "out_of_memory" if isinstance(error, (MemoryError, torch.OutOfMemoryError)) else "failed"
-        )
+        memory = isinstance(error, (MemoryError, torch.OutOfMemoryError))
+        status: Literal["failed", "out_of_memory"] = "out_of_memory" if memory else "failed"
         line = f"{type(error).__name__}: {error}".splitlines()[0]
         store.write_attempt(Attempt.now(request, status, line, traceback.format_exc(), setting.fingerprint))
+        if isinstance(error, TRANSIENT):
+            raise TransientError(line) from error
         return Outcome(status, line)
     finally:
         gc.collect()
@@ -92,10 +126,41 @@ def attempt_trial(request: TrialRequest, setting: Setting, report: Report) -> Ou
     return Outcome(record.status)
 
 
-def run_trial(request: TrialRequest, setting: Setting, report: Report) -> tuple[Record, Predictions]:
+@contextmanager
+def _deadline(request: TrialRequest, setting: Setting, store: ResultStore) -> Iterator[None]:
+    """Give a trial up that takes longer than it may: whatever it hangs in, its process ends."""
+    if setting.timeout is None:
+        yield
+        return
+
+    def expire() -> None:
+        line = f"took longer than {setting.timeout:g} s"
+        store.write_attempt(Attempt.now(request, "timeout", line, line, setting.fingerprint))
+        os._exit(1)
+
+    timer = threading.Timer(setting.timeout, expire)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _timed_out(store: ResultStore, request: TrialRequest, setting: Setting) -> Outcome | None:
+    """A process that ended at its deadline is started again by Tune, which cannot know why it ended."""
+    attempts = [store.read_attempt(path) for path in store.attempts(request.id)]
+    late = [each for each in attempts if each and each.status == "timeout" and each.finished >= setting.began]
+    return Outcome("timeout", late[-1].error) if late and setting.began else None
+
+
+def run_trial(
+    request: TrialRequest, setting: Setting, report: Report, snapshots: Snapshots | None = None
+) -> tuple[Record, Predictions]:
     """Train and evaluate; returns the record and the predictions to store beside it.
 
     Raises:
+        StoppedError: asked to stop; the checkpoint is written.
         BenchmarkError: bad data or a method that does not fit; anything else is a fault of the code.
     """
     started, began = utc_now(), time.perf_counter()
@@ -110,12 +175,23 @@ def run_trial(request: TrialRequest, setting: Setting, report: Report) -> tuple[
     facts, inputs = manifest.facts, prepare(request, manifest, setting.cache)
     model, parameters = build_model(request, inputs.data.classes, _checkpoint(request, setting))
     trainer = Trainer(model.to(device), request, device)
+    trainer.clock.began = began
     trainer.clock.seconds["setup"] = time.perf_counter() - began
-    course = _train(request, facts.metric, setting.workers, inputs, trainer, report)
-    trainer.clock.seconds["total"] = time.perf_counter() - began
-    end = course.curves[-1]
-    diverged = end.train_loss is None or end.splits["test"][facts.metric] is None
+    runner = Runner(
+        request=request,
+        facts=facts,
+        inputs=inputs,
+        trainer=trainer,
+        snapshots=snapshots,
+        fingerprint=setting.fingerprint,
+        workers=setting.workers,
+        stop=setting.stop,
+        report=report,
+    )
+    course, resumed = runner.run()
+    diverged = course.diverged(facts.metric)
     selection = choose(request, facts, course.curves, diverged=diverged)
+    course.prune(kept_epochs(selection, len(course.curves)))
     environment, environment_hash = capture(
         device=_device_name(device),
         cuda=torch.version.cuda if device.type == "cuda" else None,
@@ -129,14 +205,14 @@ def run_trial(request: TrialRequest, setting: Setting, report: Report) -> tuple[
         selection=selection,
         curves=course.curves,
         parameters=parameters,
-        profile=_profile(setting, trainer, len(course.curves) * inputs.data.used["train"]),
+        profile=_profile(setting, trainer, len(course.curves) * inputs.data.used["train"], resumed),
         environment=environment,
         environment_hash=environment_hash,
         fingerprint=setting.fingerprint,
         started=started,
         finished=utc_now(),
     )
-    return record, _predictions(inputs, course, kept_epochs(selection, len(course.curves)))
+    return record, course.predictions(inputs)
 
 
 def _checkpoint(request: TrialRequest, setting: Setting) -> Checkpoint | None:
@@ -150,74 +226,8 @@ def _checkpoint(request: TrialRequest, setting: Setting) -> Checkpoint | None:
     return read_checkpoint(path)
 
 
-@dataclass
-class Course:
-    """What the epochs left: curves, and by evaluated split the logits of every epoch, targets, observed classes."""
-
-    curves: list[Epoch] = field(default_factory=list)
-    logits: dict[str, list[torch.Tensor]] = field(default_factory=dict)
-    targets: dict[str, torch.Tensor] = field(default_factory=dict)
-    observed: dict[str, torch.Tensor] = field(default_factory=dict)
-
-
-def _train(
-    request: TrialRequest,
-    metric: str,
-    workers: int,
-    inputs: Inputs,
-    trainer: Trainer,
-    report: Report,
-) -> Course:
-    recipe, seeds, clock, device = request.recipe, Seeds(request), trainer.clock, trainer.clock.device
-    order = TrainingOrder(inputs.data.used["train"], recipe.batch_size, recipe.mixup)
-    batches = training_batches(inputs.splits["train"], order, workers, device)
-    held_out = {
-        name: evaluation_batches(clips, recipe.batch_size, workers, device) for name, clips in inputs.evaluation.items()
-    }
-    # only the supervised backbone's forward pass is autocast in the official evaluation (defect D8)
-    ranking = request.protocol.eval_logits if request.backbone.pretraining == "supervised" else "float32"
-    course = Course(logits={name: [] for name in held_out})
-    for epoch in range(1, recipe.epochs + 1):
-        before = dict(clock.seconds)
-        order.set_epoch(seeds.order(epoch), seeds.draws(epoch))
-        loss = trainer.train(batches)
-        results = {}
-        for name, split in held_out.items():
-            logits, course.targets[name], course.observed[name] = trainer.predict(split)
-            course.logits[name].append(logits)
-            results[name] = evaluate(logits, course.targets[name], course.observed[name], ranking)
-        finite = math.isfinite(loss)
-        course.curves.append(
-            Epoch(
-                epoch=epoch,
-                lr=trainer.schedule.applied,
-                train_loss=loss if finite else None,
-                splits=results,
-                seconds={key: clock.seconds[key] - before[key] for key in ("data", "train", "eval")},
-            )
-        )
-        value = results["test"][metric]
-        report(
-            {"epoch": epoch, "epochs": recipe.epochs, "loss": loss, "metric": metric, "split": "test", "value": value}
-        )
-        if not finite:
-            break
-        trainer.schedule.after_epoch()
-    return course
-
-
-def _predictions(inputs: Inputs, course: Course, epochs: list[int]) -> Predictions:
-    kept: Predictions = {"epochs": np.array(epochs)}
-    for name, split in inputs.evaluation.items():
-        kept[f"clips_{name}"] = np.array([clip.path for clip in split.clips])
-        kept[f"targets_{name}"] = course.targets[name].numpy()
-        kept[f"observed_{name}"] = course.observed[name].numpy()
-        kept[f"logits_{name}"] = torch.stack([course.logits[name][epoch - 1] for epoch in epochs]).numpy()
-    return kept
-
-
-def _profile(setting: Setting, trainer: Trainer, trained_clips: int) -> Profile:
-    device, seconds = trainer.clock.device, trainer.clock.seconds
+def _profile(setting: Setting, trainer: Trainer, trained_clips: int, resumed: int) -> Profile:
+    device, seconds = trainer.clock.device, trainer.clock.so_far()
     cuda = device.type == "cuda"
     # Linux counts in KiB; the peak belongs to the process, so a process that ran other trials tells nothing
     rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 if setting.fresh_process else None
@@ -225,6 +235,7 @@ def _profile(setting: Setting, trainer: Trainer, trained_clips: int) -> Profile:
         device=_device_name(device),
         precision=trainer.precision.name,
         exclusive=setting.exclusive,
+        resumed_epochs=resumed,
         seconds=seconds,
         train_clips_per_second=trained_clips / (seconds["train"] + seconds["data"]),
         gpu_allocated_bytes=torch.cuda.max_memory_allocated(device) if cuda else None,

@@ -44,6 +44,14 @@ class Schedule:
         if beyond >= 0 and beyond % self.recipe.decay_step == 0:
             self.rate *= self.recipe.decay_gamma
 
+    def state(self) -> dict[str, float]:
+        """For a checkpoint."""
+        return {"steps": self.steps, "epochs": self.epochs, "rate": self.rate}
+
+    def load_state(self, state: dict[str, float]) -> None:
+        """Go on from a checkpoint."""
+        self.steps, self.epochs, self.rate = int(state["steps"]), int(state["epochs"]), state["rate"]
+
     @property
     def applied(self) -> float:
         """The rate of the last step."""

@@ -122,3 +122,15 @@ def test_clips_shorter_than_a_frame(tmp_path: Path, samples: int) -> None:
     assert len(decode(tmp_path / "a.wav")) == samples
     [bank] = filter_bank(torch.from_numpy(remove_mean(decode(tmp_path / "a.wav"))).unsqueeze(0), 128)
     assert torch.isfinite(bank).all()
+
+
+def test_what_is_not_a_recording_is_refused(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.full(1000, 1e25), RATE, subtype="FLOAT")
+    with pytest.raises(BadAudioError, match=r"far beyond full scale \(peak 1e\+25\)"):
+        decode(tmp_path / "a.wav")
+    soundfile.write(tmp_path / "b.wav", np.full(3, 0.1), 192_000)
+    with pytest.raises(BadAudioError, match="holds no samples"):
+        decode(tmp_path / "b.wav")
+    (tmp_path / "c.wav").touch()
+    with pytest.raises(BadAudioError, match=r"c\.wav: is empty"):
+        decode(tmp_path / "c.wav")

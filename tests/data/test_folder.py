@@ -73,7 +73,7 @@ def test_folders_for_splits(tmp_path: Path) -> None:
         (TABLE.replace("a.wav", "../a.wav"), r"line 2: '\.\./a\.wav' is outside the folder"),
         (TABLE.replace("a.wav", "z.wav"), "is not there"),
         (TABLE.replace("b.wav", "a.wav"), "line 3: a.wav is listed twice"),
-        (TABLE.replace("dog", "cat"), "has one class only, 'cat'"),
+        (TABLE.replace("dog", "cat"), r"has fewer than two classes \(cat\)"),
         (TABLE.replace("test", "train"), "has clips for train; it needs some for train and for test"),
     ],
 )
@@ -124,3 +124,75 @@ def test_a_damaged_recipe_is_one_clear_line(mine: Path, content: str) -> None:
     with pytest.raises(BenchmarkError, match=r"recipe\.yaml") as caught:
         Folder("mine").own_recipe(mine)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("path,label,fold\na.wav,cat,1\n./a.wav,dog,2\n", "line 3: a.wav is listed twice"),
+        ("path,label,fold\n,cat,1\nb.wav,dog,2\n", r"line 2: .*mine is not a file"),
+        ("path,label,fold\na.wav,cat\n", "line 2: has too few values"),
+        (f"path,label,fold\na.wav,cat,{'9' * 5000}\n", "is not one of 1"),
+        ("path,label,label,fold\na.wav,cat,dog,1\n", "has a column twice"),
+        ("path,label,fold\na.wav,cat,1\nb.wav,dog,1\n", "has one fold only; it needs at least two"),
+        ("path,label,fold\na.wav,,1\nb.wav,dog,2\nc.wav,cat,2\n", r"a\.wav has no label"),
+        ("path,label,fold\na.wav,,1\nb.wav,,2\n", r"has fewer than two classes \(no labels\)"),
+    ],
+)
+def test_what_would_be_misread_is_refused(mine: Path, table: str, message: str) -> None:
+    (mine / "clips.csv").write_text(table)
+    with pytest.raises(BenchmarkError, match=message):
+        get_dataset("folder:mine").manifest(mine.parent)
+
+
+def test_tables_of_spreadsheets_are_read(mine: Path) -> None:
+    (mine / "clips.csv").write_bytes("\ufeffpath, label, split\r\na.wav, cat, train\r\nb.wav,dog ,test\r\n".encode())
+    assert get_dataset("folder:mine").manifest(mine.parent).facts.classes == ("cat", "dog")
+
+
+@pytest.mark.parametrize(
+    ("paths", "message"),
+    [
+        (["cat/a.wav", "dog/2020/b.wav"], r"dog: holds no audio files .*; a class has them right in it"),
+        (["cat/a.wav", "dog/b.m4a"], "dog: holds no audio files"),
+        (
+            ["train/x/a.wav", "val/x/b.wav", "test/x/c.wav"],
+            "'val': folders for splits are named train, validation, test",
+        ),
+        (["train/x/a.wav", "test/x/b.wav", "notes/c.wav"], "beside them 'notes'"),
+    ],
+)
+def test_nothing_vanishes_from_class_folders(tmp_path: Path, paths: list[str], message: str) -> None:
+    for path in paths:
+        if path.endswith(".m4a"):
+            (tmp_path / "mine" / "dog").mkdir()
+            (tmp_path / "mine" / path).write_bytes(b"x")
+        else:
+            write_audio(tmp_path / "mine", path)
+    (tmp_path / "mine" / "__MACOSX").mkdir()
+    with pytest.raises(BenchmarkError, match=message):
+        get_dataset("folder:mine").manifest(tmp_path)
+
+
+def test_bad_files_are_left_out_of_the_measurement(mine: Path, tmp_path: Path) -> None:
+    from benchmark.tools.data.measure import write_folder_recipe
+
+    (mine / "clips.csv").write_text(TABLE)
+    (mine / "a.wav").write_bytes(b"")
+    _, remarks = write_folder_recipe(Folder("mine"), tmp_path, None, None)
+    assert remarks == [f"left out: {mine / 'a.wav'}: is empty"]
+    (mine / "recipe.yaml").unlink()
+    for name in "ab":
+        soundfile.write(mine / f"{name}.wav", np.zeros(8000), 16_000)
+    with pytest.raises(BenchmarkError, match="all clips are bad or digital silence"):
+        write_folder_recipe(Folder("mine"), tmp_path, None, None)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [("{mean: abc}", r"recipe\.yaml \(x\).*mean"), ("{frams: 5}", r"recipe\.yaml \(x\): recipe\.frams: unknown key")],
+)
+def test_a_mistake_in_the_recipe_is_found_in_its_file(mine: Path, values: str, message: str) -> None:
+    (mine / "recipe.yaml").write_text(f"source: x\nvalues: {values}\n")
+    with pytest.raises(BenchmarkError, match=message):
+        Folder("mine").own_recipe(mine)

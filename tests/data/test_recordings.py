@@ -278,3 +278,73 @@ def test_an_empty_cache_has_nothing(tmp_path: Path) -> None:
     assert "00" * 32 not in empty
     assert empty.get("00" * 32) is None
     assert empty.get(None) is None
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", '{"files": null}', "nonsense"])
+def test_damaged_digests_are_made_again(folder: Path, tmp_path: Path, content: str) -> None:
+    cache = tmp_path / "cache"
+    fill(folder, cache)
+    [digests] = (cache / "sources").iterdir()
+    digests.write_text(content)
+    assert fill(folder, cache) == (0, [])
+    check(folder, cache)
+
+
+@pytest.mark.parametrize("keep", [20, 300, -1])
+def test_a_cut_or_changed_index_is_made_again(folder: Path, tmp_path: Path, keep: int) -> None:
+    cache = tmp_path / "cache"
+    fill(folder, cache)
+    [index] = cache.glob("banks128-*/*.npz")
+    content = bytearray(index.read_bytes())
+    if keep < 0:
+        content[len(content) // 2] ^= 0xFF
+    index.write_bytes(content[:keep] if keep > 0 else content)
+    fill(folder, cache)
+    check(folder, cache)
+
+
+def test_a_file_that_changes_while_it_is_read_is_not_cached(folder: Path, tmp_path: Path) -> None:
+    recordings, clips = Recordings(folder, tmp_path / "cache", 128), clips_of(folder)
+    lacking = recordings.lacking(clips, set())
+    before = (folder / "0.wav").read_bytes()
+    write(folder / "0.wav", 77)
+    [bad] = recordings.fill(lacking, set(), stop=False)
+    assert bad.reason == "changed while it was read"
+    (folder / "0.wav").write_bytes(before)
+    assert fill(folder, tmp_path / "cache", mixed=False) == (1, [])
+    check(folder, tmp_path / "cache")
+
+
+def test_equal_files_are_stored_once(folder: Path, tmp_path: Path) -> None:
+    for number in range(6, 30):
+        shutil.copy(folder / "0.wav", folder / f"{number}.wav")
+    fill(folder, tmp_path / "cache")
+    size = sum(path.stat().st_size for path in (tmp_path / "cache").glob("waves-*/*.f32"))
+    assert size == 6 * 12_000 * 4
+    check(folder, tmp_path / "cache")
+
+
+def test_what_was_made_before_an_interruption_is_kept(folder: Path, tmp_path: Path) -> None:
+    recordings, clips = Recordings(folder, tmp_path / "cache", 128), clips_of(folder)
+
+    def interrupt(what: str, number: int, total: int) -> None:
+        if (what, number) == ("decoding", 4):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        recordings.fill(recordings.lacking(clips, set()), set(), stop=True, progress=interrupt)
+    assert fill(folder, tmp_path / "cache", mixed=False) == (2, [])
+
+
+def test_a_machine_leaves_the_drafts_of_one_with_a_longer_name(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Recordings(folder, tmp_path / "cache", 128).banks.folder
+    place.mkdir(parents=True)
+    theirs, ours = (place / f".{host}-{'0' * 32}.tmp" for host in ("node-1", "node"))
+    theirs.touch()
+    ours.touch()
+    monkeypatch.setattr("socket.gethostname", lambda: "node")
+    fill(folder, tmp_path / "cache")
+    assert theirs.exists()
+    assert not ours.exists()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -113,21 +112,19 @@ def test_submitted_trials_add_up_over_runs(make_request: Make, tmp_path: Path) -
     assert store.submitted() == [first, second]
 
 
-def test_a_second_run_on_a_folder_is_refused(tmp_path: Path) -> None:
-    code = (
-        "import sys; from benchmark.records.store import ResultStore\n"
-        "from benchmark.errors import BenchmarkError; from pathlib import Path\n"
-        "try:\n    with ResultStore(Path(sys.argv[1])).lock(): pass\n"
-        "except BenchmarkError as error: print(error)\n"
-    )
+def test_who_writes_the_list_of_trials_is_waited_for(tmp_path: Path) -> None:
+    entered = threading.Event()
 
-    def other() -> str:
-        command = [sys.executable, "-c", code, str(tmp_path)]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    def second() -> None:
+        with ResultStore(tmp_path).lock():
+            entered.set()
 
     with ResultStore(tmp_path).lock():
-        assert "another run is at work here" in other()
-    assert other() == ""
+        other = threading.Thread(target=second)
+        other.start()
+        assert not entered.wait(0.3)
+    assert entered.wait(10)
+    other.join()
 
 
 def test_a_folder_without_results_says_so(tmp_path: Path) -> None:

@@ -48,6 +48,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
+def part_of(target: Path, url: str) -> Path:
+    """What an interrupted download of an address leaves."""
+    return target.with_name(f"{target.name}.{hashlib.sha256(url.encode()).hexdigest()[:8]}.part")
+
+
 @pytest.fixture
 def server() -> Iterator[tuple[str, type[Handler]]]:
     handler = type("Served", (Handler,), {"files": {"/a.bin": CONTENT}, "asked": []})
@@ -70,7 +75,7 @@ def test_a_whole_file(server: tuple[str, type[Handler]], tmp_path: Path) -> None
 def test_an_interrupted_download_is_continued(server: tuple[str, type[Handler]], tmp_path: Path, ranges: bool) -> None:
     url, handler = server
     handler.ranges = ranges
-    (tmp_path / "a.bin.part").write_bytes(CONTENT[:1000])
+    part_of(tmp_path / "a.bin", f"{url}/a.bin").write_bytes(CONTENT[:1000])
     path = fetch([f"{url}/a.bin"], tmp_path / "a.bin", DIGEST, QUIET)
     assert path.read_bytes() == CONTENT
     assert handler.asked == ["bytes=1000-"]

@@ -1,0 +1,177 @@
+"""Numbers about audio: level statistics of filter banks, lengths, formats."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import yaml
+
+from benchmark.data.audio import BadAudioError
+from benchmark.data.clips import Clip, Manifest
+from benchmark.data.folder import RECIPE
+from benchmark.data.parallel import in_order
+from benchmark.data.recordings import Level, Recordings
+from benchmark.data.registry import Dataset, tally
+from benchmark.errors import BenchmarkError, MissingInputError
+from benchmark.files import write_atomic
+from benchmark.spec.recipe import Recipe, resolve_recipe
+
+Progress = Callable[[str, int, int], None]
+MELS = 128
+FAINTEST = 1e-3  # standard deviation of log mel: less is digital silence
+BINS = 10  # of the histogram of lengths
+FRAMES_A_SECOND = 100
+COVERED = 0.98  # share of a folder's clips that fit into the frames of its recipe
+FEWEST_FRAMES, MOST_FRAMES, FRAMES_STEP = 64, 1024, 16
+TIME_MASK = 96 / 512  # of the frames, as the official ESC-50 recipe
+
+
+def own_or_declared_recipe(dataset: Dataset, manifest: Manifest) -> Recipe:
+    """The recipe of AST with a PEFT method, for its frames, mel bands, mean and deviation."""
+    own = dataset.own_recipe(manifest.folder)
+    return resolve_recipe(dataset.recipe, backbone="ast", method="aat_ms", tuning="peft", overrides=own).recipe
+
+
+def level_statistics(
+    dataset: Dataset, manifest: Manifest, cache: Path | None, folds: tuple[int, ...], progress: Progress | None
+) -> dict[str, Any]:
+    """Mean and standard deviation of the training clips' filter banks, for each fold, beside the recipe's.
+
+    Raises:
+        BenchmarkError: a bad file, or a fold that is not there.
+    """
+    if unknown := [fold for fold in folds if fold not in manifest.facts.fold_units]:
+        raise BenchmarkError(f"{manifest.facts.name}: has no fold {unknown[0]}")
+    recipe = own_or_declared_recipe(dataset, manifest)
+    training = {fold: manifest.splits(fold)["train"] for fold in folds or manifest.facts.fold_units}
+    used = sorted({index for indices in training.values() for index in indices})
+    recordings = Recordings(manifest.folder, cache, recipe.mels)
+    levels, bad = _levels(recordings, {index: manifest.clips[index] for index in used}, recipe.frames, progress)
+    measured = {}
+    for fold, indices in training.items():
+        known = [levels[index] for index in indices if index in levels]
+        level = sum(known, start=Level())
+        measured[str(fold)] = {"mean": level.mean, "std": level.std, "clips": len(known)}
+    return {
+        "left out": bad,
+        "dataset": manifest.facts.name,
+        "kind": manifest.kind,
+        "frames": recipe.frames,
+        "recipe": {"mean": recipe.mean, "std": recipe.std},
+        "training clips of fold": measured,
+    }
+
+
+def describe(dataset: Dataset, data_root: Path, progress: Progress | None = None) -> dict[str, Any]:
+    """The facts, and of a folder that is there clips by class and split, lengths and formats, by the files' headers."""
+    try:
+        manifest = dataset.manifest(data_root)
+    except MissingInputError as error:
+        return {**dataclasses.asdict(dataset.facts), "here": str(error)}
+    lengths: list[float] = []
+    formats: Counter[str] = Counter()
+    found = in_order(lambda clip: _header(manifest.folder, clip), manifest.clips)
+    for number, header in enumerate(found, start=1):
+        if header is None:
+            formats["unreadable"] += 1
+        else:
+            lengths.append(header.duration)
+            channels = {1: "mono", 2: "stereo"}.get(header.channels, f"{header.channels} channels")
+            formats[f"{header.format} {header.subtype} {header.samplerate} Hz {channels}"] += 1
+        if progress:
+            progress("reading headers", number, len(manifest.clips))
+    here = {
+        "folder": str(manifest.folder),
+        "kind": manifest.kind,
+        "clips": len(manifest.clips),
+        "manifest": manifest.digest,
+        **tally(manifest),
+        "seconds": _histogram(lengths),
+        "hours": round(sum(lengths) / 3600, 2),
+        "format": dict(formats.most_common()),
+    }
+    return {**dataclasses.asdict(manifest.facts), "here": here}
+
+
+def write_folder_recipe(
+    dataset: Dataset, data_root: Path, cache: Path | None, progress: Progress | None
+) -> tuple[Path, list[str]]:
+    """Measure a user's own audio and write the recipe values that depend on it beside it.
+
+    Frames cover nearly all clips; mean and deviation are over all training clips, of every fold where there are folds.
+
+    Returns:
+        The file, and remarks: bad files, which are left out, and clips that are cut.
+
+    Raises:
+        BenchmarkError: there is a recipe already, or nothing to measure.
+    """
+    manifest = dataset.manifest(data_root)
+    path = manifest.folder / RECIPE
+    if path.exists():
+        raise BenchmarkError(f"{path}: is there already; remove it to measure anew")
+    facts = manifest.facts
+    training = [clip for clip in manifest.clips if clip.split in {None, "train"}]
+    headers = in_order(lambda clip: _header(manifest.folder, clip), training)
+    lengths = [header.duration for header in headers if header is not None]
+    if not lengths:
+        raise BenchmarkError(f"{manifest.folder}: no file can be decoded")
+    steps = math.ceil(np.quantile(lengths, COVERED) * FRAMES_A_SECOND / FRAMES_STEP)
+    frames = min(max(FEWEST_FRAMES, steps * FRAMES_STEP), MOST_FRAMES)
+    recordings = Recordings(manifest.folder, cache, MELS)
+    levels, bad = _levels(recordings, dict(enumerate(training)), frames, progress)
+    level = sum(levels.values(), start=Level())
+    if not level.cells or level.std < FAINTEST:
+        raise BenchmarkError(f"{manifest.folder}: there is nothing to measure: all clips are bad or digital silence")
+    values = {
+        "frames": frames,
+        "mean": round(level.mean, 7),
+        "std": round(level.std, 7),
+        "time_mask": round(TIME_MASK * frames),
+        "loss": "bce" if facts.multi_label else "cross_entropy",
+    }
+    source = f"measured on {len(levels)} {'' if facts.folds else 'training '}clips of {facts.name}"
+    write_atomic(path, yaml.safe_dump({"source": source, "values": values}, sort_keys=False).encode())
+    cut = sum(length > frames / FRAMES_A_SECOND + 0.05 for length in lengths)
+    remarks = [f"left out: {line}" for line in bad]
+    if cut:
+        remarks.append(f"{cut} of {len(lengths)} clips are longer than {frames / FRAMES_A_SECOND:g} s: the rest is cut")
+    return path, remarks
+
+
+def _levels(
+    recordings: Recordings, clips: dict[int, Clip], frames: int, progress: Progress | None
+) -> tuple[dict[int, Level], list[str]]:
+    """Levels by index, and what is wrong with the other clips' files."""
+    levels: dict[int, Level] = {}
+    bad: list[str] = []
+    for index, level in zip(clips, recordings.levels(list(clips.values()), frames, progress), strict=True):
+        if isinstance(level, BadAudioError):
+            bad.append(f"{level.path}: {level.reason}")
+        else:
+            levels[index] = level
+    return levels, bad
+
+
+def _header(folder: Path, clip: Clip) -> Any:
+    try:
+        return soundfile.info(folder / clip.path)
+    except (soundfile.LibsndfileError, OSError, RuntimeError):
+        return None
+
+
+def _histogram(lengths: list[float]) -> dict[str, int]:
+    """Clips by length in seconds."""
+    if not lengths:
+        return {}
+    if max(lengths) - min(lengths) < 0.01:
+        return {f"{max(lengths):.2f}": len(lengths)}
+    counts, edges = np.histogram(lengths, bins=BINS)
+    return {f"{low:.2f} to {high:.2f}": int(n) for n, low, high in zip(counts, edges, edges[1:], strict=False)}

@@ -1,0 +1,167 @@
+"""Download and unpack a dataset: whole and in its place, or not at all."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import shutil
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from rich.console import Console
+
+from benchmark.console import counting
+from benchmark.data.facts import Archive, DatasetFacts
+from benchmark.data.registry import Dataset
+from benchmark.errors import BenchmarkError
+from benchmark.tools.download import DownloadFailedError, fetch
+
+DOWNLOADS = ".downloads"
+ROOM = 2.2  # an archive and what comes out of it, in archives
+MEGABYTE = 2**20
+
+
+def prepare(dataset: Dataset, data_root: Path, source: str | None, console: Console) -> Path:
+    """Get a dataset's archive, unpack it beside its place, check the layout, move it there.
+
+    Args:
+        dataset: which one.
+        data_root: where its folder goes.
+        source: an archive file, or the address of a mirror; None for the publisher's.
+        console: for progress and remarks.
+
+    Returns:
+        The dataset's folder.
+
+    Raises:
+        BenchmarkError: it is there already, cannot be had, is another file, or does not unpack to the dataset.
+    """
+    facts, archive = dataset.facts, dataset.facts.archive
+    for folder in facts.folders:
+        if (data_root / folder).exists():
+            raise BenchmarkError(
+                f"{data_root / folder}: is there already; `data verify {facts.name}` checks it, or remove it first"
+            )
+    if archive is None or not (source or archive.urls):
+        raise BenchmarkError(f"{facts.label} cannot be downloaded: {facts.by_hand}, or give --from FILE")
+    data_root.mkdir(parents=True, exist_ok=True)
+    _check_room(data_root, archive)
+    given = Path(source).expanduser() if source and "://" not in source else None
+    if given is not None and not given.is_file():
+        raise BenchmarkError(f"{given}: no such file")
+    path = given or _download(facts, archive, data_root, source, console)
+    if given or not archive.certain:
+        _compare(path, archive, console, must=given is not None and archive.certain)
+    try:
+        return _unpack(dataset, path, data_root, console)
+    finally:
+        if given is None:
+            path.unlink()  # what did not unpack must be downloaded again
+
+
+def _download(facts: DatasetFacts, archive: Archive, data_root: Path, mirror: str | None, console: Console) -> Path:
+    target = data_root / DOWNLOADS / archive.file
+    try:
+        known = archive.hash.removeprefix("sha256:") if archive.certain else None
+        return fetch([mirror] if mirror else list(archive.urls), target, known, console)
+    except DownloadFailedError as error:
+        raise BenchmarkError(f"{error}; by hand: {facts.by_hand}, or give --from FILE") from None
+
+
+def _check_room(data_root: Path, archive: Archive) -> None:
+    free = shutil.disk_usage(data_root).free
+    if archive.bytes and free < ROOM * archive.bytes:
+        raise BenchmarkError(
+            f"{data_root}: {free / 1e9:.1f} GB are free, {ROOM * archive.bytes / 1e9:.1f} GB are needed to unpack "
+            f"{archive.file}"
+        )
+
+
+def _compare(path: Path, archive: Archive, console: Console, *, must: bool) -> None:
+    """Say whether a file is the archive that is known."""
+    algorithm, _, expected = archive.hash.partition(":")
+    with path.open("rb") as handle:
+        found = hashlib.file_digest(handle, algorithm).hexdigest()
+    if found == expected:
+        return
+    text = f"{path}: {algorithm} {found} instead of {expected}"
+    if must:
+        raise BenchmarkError(f"{text}; get the file again")
+    console.print(f"note: {text}: packed anew or another file; `data verify` tells by the audio", soft_wrap=True)
+
+
+def _unpack(dataset: Dataset, path: Path, data_root: Path, console: Console) -> Path:
+    facts, archive = dataset.facts, dataset.facts.archive
+    with tempfile.TemporaryDirectory(dir=data_root, prefix=".prepare-") as temporary:
+        draft = Path(temporary)
+        try:
+            with counting(console) as show:
+                for done, total in _extract(path, draft):
+                    show(f"unpacking {path.name}", done // MEGABYTE, total // MEGABYTE)
+        except BenchmarkError:
+            raise
+        except OSError as error:
+            if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS}:
+                raise  # not the archive's fault
+            raise _broken(path, error) from None
+        except Exception as error:  # each compression has exceptions of its own for what is damaged or encrypted
+            raise _broken(path, error) from None
+        found = next((draft / name for name in facts.folders if (draft / name).is_dir()), None)
+        if found is None and archive is not None and not archive.top:
+            found = draft
+        if found is None:
+            raise BenchmarkError(f"{path}: holds no folder {facts.folders[0]}; is it the archive of {facts.label}?")
+        if not dataset.read(found):
+            raise BenchmarkError(f"{path}: holds no clips of {facts.label}")
+        place = data_root / (facts.folders[0] if found == draft else found.relative_to(draft).name)
+        found.rename(place)
+        if found == draft:
+            draft.mkdir()  # for the clean-up
+    return place
+
+
+def _extract(path: Path, target: Path) -> Iterator[tuple[int, int]]:
+    """Unpack member by member; yields bytes read of the archive, and its size.
+
+    Raises:
+        BenchmarkError: a member or a link would end up outside the folder, or is no file.
+    """
+    size = path.stat().st_size
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as packed:
+            names = packed.namelist()
+            for number, text in enumerate(names, start=1):
+                name = PurePosixPath(text)
+                if name.is_absolute() or ".." in name.parts or "\\" in text:
+                    raise _outside(path, text)
+                packed.extract(text, target)
+                yield size * number // len(names), size
+        return
+    with path.open("rb") as raw, tarfile.open(fileobj=raw, mode="r:*") as archive:
+        for member in archive:
+            try:
+                archive.extract(member, target, filter=_safe)
+            except tarfile.FilterError:
+                raise _outside(path, member.name) from None
+            yield raw.tell(), size
+
+
+def _safe(member: tarfile.TarInfo, target: str) -> tarfile.TarInfo | None:
+    """tarfile's own rules, and absolute names refused instead of made relative."""
+    if member.name.startswith("/"):
+        raise tarfile.AbsolutePathError(member)
+    return tarfile.data_filter(member, target)
+
+
+def _broken(path: Path, error: Exception) -> BenchmarkError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(":")
+    return BenchmarkError(f"{path}: cannot be unpacked ({reason}); get the file again")
+
+
+def _outside(path: Path, name: str) -> BenchmarkError:
+    return BenchmarkError(
+        f"{path}: '{name}' is a link, a device or a path that leaves the folder; nothing was unpacked"
+    )

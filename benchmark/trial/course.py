@@ -1,0 +1,165 @@
+"""The epochs of a trial: train, evaluate, keep what the record needs; interrupted ones go on where they stopped."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from benchmark.data.facts import DatasetFacts
+from benchmark.data.loader import TrainingOrder, evaluation_batches, training_batches
+from benchmark.records.schema import Epoch
+from benchmark.spec.request import TrialRequest
+from benchmark.trial.inputs import Inputs
+from benchmark.trial.loop import Trainer
+from benchmark.trial.metrics import evaluate
+from benchmark.trial.seeding import Seeds
+from benchmark.trial.selection import choose, kept_epochs
+from benchmark.trial.snapshots import Snapshots, State, random_state, restore_random_state
+
+Report = Callable[[dict[str, Any]], None]
+Predictions = dict[str, npt.NDArray[Any]]
+
+
+class StoppedError(Exception):
+    """The user asked to stop; the checkpoint is written."""
+
+
+@dataclass
+class Course:
+    """What the epochs left: curves, and by evaluated split the logits by epoch, targets, observed classes."""
+
+    curves: list[Epoch] = field(default_factory=list)
+    logits: dict[str, dict[int, torch.Tensor]] = field(default_factory=dict)
+    targets: dict[str, torch.Tensor] = field(default_factory=dict)
+    observed: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    def diverged(self, metric: str) -> bool:
+        """The last epoch's loss or score is not finite."""
+        end = self.curves[-1]
+        return end.train_loss is None or end.splits["test"][metric] is None
+
+    def prune(self, epochs: list[int]) -> None:
+        """Keep the logits of some epochs only."""
+        for by_epoch in self.logits.values():
+            for epoch in set(by_epoch) - set(epochs):
+                del by_epoch[epoch]
+
+    def state(self) -> State:
+        """For a checkpoint."""
+        return {
+            "curves": [point.model_dump(mode="json") for point in self.curves],
+            "logits": self.logits,
+            "targets": self.targets,
+            "observed": self.observed,
+        }
+
+    @classmethod
+    def of(cls, state: State) -> Course:
+        """From a checkpoint."""
+        curves = [Epoch.model_validate(point) for point in state["curves"]]
+        return cls(curves, state["logits"], state["targets"], state["observed"])
+
+    def predictions(self, inputs: Inputs) -> Predictions:
+        """What is stored beside the record."""
+        kept: Predictions = {}
+        for name, split in inputs.evaluation.items():
+            kept["epochs"] = np.array(sorted(self.logits[name]))
+            kept[f"clips_{name}"] = np.array([clip.path for clip in split.clips])
+            kept[f"targets_{name}"] = self.targets[name].numpy()
+            kept[f"observed_{name}"] = self.observed[name].numpy()
+            kept[f"logits_{name}"] = torch.stack([logits for _, logits in sorted(self.logits[name].items())]).numpy()
+        return kept
+
+
+@dataclass(frozen=True)
+class Runner:
+    """Runs the epochs of a trial.
+
+    `stop` is a file whose presence asks to stop behind the running epoch; `workers` are processes that load data.
+    """
+
+    request: TrialRequest
+    facts: DatasetFacts
+    inputs: Inputs
+    trainer: Trainer
+    snapshots: Snapshots | None
+    fingerprint: str
+    workers: int
+    stop: Path | None
+    report: Report
+
+    def run(self) -> tuple[Course, int]:
+        """Train from the last checkpoint, or from the start; returns the course and the epochs that were there.
+
+        Raises:
+            StoppedError: asked to.
+        """
+        trainer, recipe, device = self.trainer, self.request.recipe, self.trainer.clock.device
+        course = self._resume()
+        resumed = len(course.curves)
+        order = TrainingOrder(self.inputs.data.used["train"], recipe.batch_size, recipe.mixup)
+        batches = training_batches(self.inputs.splits["train"], order, self.workers, device)
+        held_out = {
+            name: evaluation_batches(clips, recipe.batch_size, self.workers, device)
+            for name, clips in self.inputs.evaluation.items()
+        }
+        # only the supervised backbone's forward pass is autocast in the official evaluation (defect D8)
+        supervised = self.request.backbone.pretraining == "supervised"
+        ranking = self.request.protocol.eval_logits if supervised else "float32"
+        seeds, clock, metric = Seeds(self.request), trainer.clock, self.facts.metric
+        for epoch in range(resumed + 1, recipe.epochs + 1):
+            before = dict(clock.seconds)
+            order.set_epoch(seeds.order(epoch), seeds.draws(epoch))
+            loss = trainer.train(batches)
+            results = {}
+            for name, split in held_out.items():
+                logits, course.targets[name], course.observed[name] = trainer.predict(split)
+                course.logits.setdefault(name, {})[epoch] = logits
+                results[name] = evaluate(logits, course.targets[name], course.observed[name], ranking)
+            finite = math.isfinite(loss)
+            course.curves.append(
+                Epoch(
+                    epoch=epoch,
+                    lr=trainer.schedule.applied,
+                    train_loss=loss if finite else None,
+                    splits=results,
+                    seconds={key: clock.seconds[key] - before[key] for key in ("data", "train", "eval")},
+                )
+            )
+            value = results["test"][metric]
+            told = {"epoch": epoch, "epochs": recipe.epochs, "loss": loss, "metric": metric, "split": "test"}
+            self.report({**told, "value": value})
+            if not finite:
+                break
+            trainer.schedule.after_epoch()
+            if epoch < recipe.epochs and self.snapshots:
+                course.prune(kept_epochs(choose(self.request, self.facts, course.curves, diverged=False), epoch))
+                self._save(course, self.snapshots)
+        return course, resumed
+
+    def _resume(self) -> Course:
+        state = self.snapshots.load(self.fingerprint) if self.snapshots else None
+        if state is None:
+            return Course()
+        self.trainer.load_state(state["trainer"])
+        restore_random_state(state["random"])
+        return Course.of(state["course"])
+
+    def _save(self, course: Course, snapshots: Snapshots) -> None:
+        snapshots.save(
+            {
+                "fingerprint": self.fingerprint,
+                "course": course.state(),
+                "trainer": self.trainer.state(),
+                "random": random_state(),
+            }
+        )
+        if self.stop is not None and self.stop.exists():
+            raise StoppedError(f"stopped behind epoch {len(course.curves)}")

@@ -1,0 +1,181 @@
+"""Kill a run at random moments and compare what is left with an undisturbed run.
+
+    python tests/chaos.py --kills 50
+
+Drivers, workers and Ray's own daemons are killed (SIGKILL) over a grid of short trials; after the last kill the run
+ends by itself. Prints figures as JSON; the exit code is 1 when a promise is broken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+GRID = """
+description: short trials to be killed
+backbones: ["ast[size=demo;weights=random:0]", "ssast[size=demo;weights=random:0]"]
+datasets: [esc50]
+methods: [linear, aat_m, aat_ms+prompt]
+folds: [1, 2]
+seeds: {seeds}
+recipe: {{epochs: {epochs}, batch_size: 4, frames: 128, time_mask: 24, stride: [16, 16], lr: 1.0e-3}}
+synthesize: {{classes: 4, clips_per_class: 1}}
+"""
+PER_SEED = 12
+TIMES = {"profile", "started", "finished", "environment", "environment_hash"}
+VICTIMS = ("driver", "worker", "worker", "worker", "raylet")  # workers more often: there are more of them
+
+
+def start(grid: Path, out: Path, log: Path) -> subprocess.Popen[bytes]:
+    """The command under test."""
+    command = [sys.executable, "-m", "benchmark", "run", "--grid", str(grid), "--results", str(out)]
+    handle = log.open("ab")
+    env = {**os.environ, "AAT_BENCHMARK_CACHE": str(out.parent / "cache")}
+    return subprocess.Popen(command, stdout=handle, stderr=handle, env=env)
+
+
+def content(path: Path) -> dict[str, Any]:
+    """What a record says, times and environment aside."""
+    record = {key: value for key, value in json.loads(path.read_text()).items() if key not in TIMES}
+    for epoch in record["curves"]:
+        del epoch["seconds"]
+    return record
+
+
+def differences(out: Path, expected: Path) -> list[str]:
+    """Records and predictions that are not those of the undisturbed run."""
+    found = []
+    for path in sorted((expected / "trials").rglob("*.json")):
+        other = out / path.relative_to(expected)
+        if not other.is_file():
+            found.append(f"{other.name}: missing")
+        elif content(other) != content(path):
+            found.append(f"{other.name}: another record")
+        else:
+            with np.load(path.with_suffix(".npz")) as one, np.load(other.with_suffix(".npz")) as two:
+                if set(one) != set(two) or not all(np.array_equal(one[key], two[key]) for key in one):
+                    found.append(f"{other.name}: other predictions")
+    return found
+
+
+def victims(driver: psutil.Process, kind: str) -> list[psutil.Process]:
+    """Processes of a kind that are there to be killed; a worker is one that has a trial."""
+    if kind == "driver":
+        return [driver]
+    children = driver.children(recursive=True)
+    if kind == "raylet":
+        return [each for each in children if each.name() == "raylet"]
+    return [each for each in children if each.name().startswith("ray::")]
+
+
+def leftovers(out: Path) -> list[str]:
+    """Files that a finished run should not leave."""
+    names = {"claims", "checkpoints", ".tune"}
+    return [str(path) for path in out.rglob("*") if path.name.endswith(".tmp") or path.name in names]
+
+
+def chaos(folder: Path, kills: int, seeds: int, epochs: int, seed: int, gap: tuple[float, float]) -> dict[str, Any]:
+    """Run undisturbed, run under fire, compare.
+
+    Args:
+        folder: empty.
+        kills: how many.
+        seeds: of the grid, 12 trials each.
+        epochs: of a trial.
+        seed: of the moments and victims.
+        gap: seconds between kills, at least and at most, from when trials run.
+    """
+    rng, grid, log = random.Random(seed), folder / "chaos.yaml", folder / "log.txt"
+    grid.write_text(GRID.format(seeds=list(range(seeds)), epochs=epochs))
+    began = time.monotonic()
+    if start(grid, folder / "calm", folder / "calm.txt").wait() != 0:
+        raise SystemExit((folder / "calm.txt").read_text())
+    calm, out = time.monotonic() - began, folder / "out"
+    finished: dict[Path, int] = {}
+    rewritten: list[str] = []
+    hit: Counter[str] = Counter()
+    starts = 0
+    began = time.monotonic()
+    driver: subprocess.Popen[bytes] | None = None
+
+    def look() -> None:
+        for path in (out / "trials").rglob("*.json"):
+            changed = path.stat().st_mtime_ns
+            if finished.setdefault(path, changed) != changed:
+                rewritten.append(path.name)
+
+    while sum(hit.values()) < kills:
+        if driver is None or driver.poll() is not None:
+            if len(finished) >= PER_SEED * seeds:
+                break  # nothing is left to kill
+            driver, starts = start(grid, out, log), starts + 1
+            process = psutil.Process(driver.pid)
+            while driver.poll() is None and not victims(process, "worker"):
+                time.sleep(0.1)
+        time.sleep(rng.uniform(*gap))
+        look()
+        kind = rng.choice(VICTIMS)
+        try:
+            targets = victims(process, kind)
+            if targets and driver.poll() is None:
+                os.kill(rng.choice(targets).pid, signal.SIGKILL)
+                hit[kind] += 1
+        except (psutil.Error, ProcessLookupError):
+            continue
+        if kind == "driver":
+            driver.wait()
+    if driver is not None and driver.poll() is None:
+        driver.wait()
+    codes = []
+    for _ in range(3):
+        last = start(grid, out, log)
+        starts += 1
+        codes.append(last.wait())
+        if codes[-1] == 0:
+            break
+    look()
+    return {
+        "trials": PER_SEED * seeds,
+        "kills": dict(hit),
+        "runs": starts,
+        "seconds": {"calm": round(calm), "under fire": round(time.monotonic() - began)},
+        "last exit codes": codes,
+        "differences": differences(out, folder / "calm"),
+        "finished and run again": rewritten,
+        "left behind": leftovers(out),
+    }
+
+
+def main() -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--seeds", type=int, default=4, help="of the grid, 12 trials each")
+    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--seed", type=int, default=0, help="of moments and victims")
+    parser.add_argument("--gap", type=float, nargs=2, default=(0.2, 6.0), metavar=("FROM", "TO"))
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        found = chaos(Path(folder), given.kills, given.seeds, given.epochs, given.seed, tuple(given.gap))
+        print(json.dumps(found, indent=1))
+        broken = [key for key in ("differences", "finished and run again", "left behind") if found[key]]
+        if broken:
+            print((Path(folder) / "log.txt").read_text()[-5000:], file=sys.stderr)
+    return int(bool(broken))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

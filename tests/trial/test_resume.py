@@ -1,0 +1,233 @@
+"""A trial that is interrupted goes on from its checkpoint and ends with the numbers of an undisturbed one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from benchmark.records.claims import Claim, SupersededError
+from benchmark.records.schema import Record
+from benchmark.records.store import ResultStore
+from benchmark.spec.request import TrialRequest
+from benchmark.trial import course as course_module
+from benchmark.trial.fingerprint import code_fingerprint
+from benchmark.trial.run import Outcome, Setting, TransientError, attempt_trial
+from benchmark.trial.snapshots import Snapshots, random_state, restore_random_state
+from tests.chaos import content
+from tests.conftest import TINY_RECIPE
+
+Make = Callable[..., TrialRequest]
+RECIPE = {**TINY_RECIPE, "epochs": 4, "decay_start": 1, "mixup": 0.5, "noise": True, "loss": "bce", "warmup_steps": 3}
+
+
+@pytest.fixture
+def request_(make_request: Make) -> TrialRequest:
+    return make_request(methods=["aat_ms+prompt"], overrides=[{"source": "test", "values": RECIPE}])
+
+
+@pytest.fixture
+def setting(request_: TrialRequest, data_root: Path, tmp_path: Path) -> Setting:
+    return Setting(
+        results=tmp_path / "out", data_root=data_root, cache=None, checkpoints={}, device="cpu", threads=1, workers=0,
+        exclusive=False, fresh_process=False, fingerprint=code_fingerprint(request_),
+    )  # fmt: skip
+
+
+class Killed(BaseException):
+    """As a SIGKILL: nothing catches it."""
+
+
+def interrupt(at: int, error: type[BaseException] = Killed) -> Callable[[dict[str, Any]], None]:
+    """Raise behind the training of an epoch, before its checkpoint."""
+
+    def report(progress: dict[str, Any]) -> None:
+        if progress["epoch"] == at:
+            raise error
+
+    return report
+
+
+def quiet(_: dict[str, Any]) -> None:
+    pass
+
+
+def record(setting: Setting, request: TrialRequest) -> tuple[dict[str, Any], dict[str, Any], Record]:
+    store = ResultStore(setting.results)
+    path = store.record_path(request)
+    with np.load(path.with_suffix(".npz")) as predictions:
+        return content(path), dict(predictions), store.read(path)
+
+
+def test_any_interruption_gives_the_same_record(request_: TrialRequest, setting: Setting, tmp_path: Path) -> None:
+    assert attempt_trial(request_, setting, quiet) == Outcome("completed")
+    calm, predictions, first = record(setting, request_)
+    assert first.profile.resumed_epochs == 0
+    for at in (1, 2, 4):
+        disturbed = replace(setting, results=tmp_path / f"out{at}")
+        with pytest.raises(Killed):
+            attempt_trial(request_, disturbed, interrupt(at))
+        torch.manual_seed(99)  # whatever the next process draws
+        assert attempt_trial(request_, disturbed, quiet) == Outcome("completed")
+        again, more, resumed = record(disturbed, request_)
+        assert again == calm
+        assert all(np.array_equal(predictions[key], more[key]) for key in predictions)
+        assert resumed.profile.resumed_epochs == at - 1
+        assert resumed.profile.seconds["total"] > resumed.profile.seconds["train"]
+        assert not (disturbed.results / "checkpoints" / request_.id).exists()
+
+
+@pytest.mark.parametrize("damage", [b"", b"torn", None])
+def test_a_torn_checkpoint_falls_back_to_the_one_before(
+    request_: TrialRequest, setting: Setting, tmp_path: Path, damage: bytes | None
+) -> None:
+    attempt_trial(request_, setting, quiet)
+    calm, _, _ = record(setting, request_)
+    disturbed = replace(setting, results=tmp_path / "disturbed")
+    with pytest.raises(Killed):
+        attempt_trial(request_, disturbed, interrupt(4))
+    folder = disturbed.results / "checkpoints" / request_.id
+    assert sorted(path.name for path in folder.iterdir()) == ["last.ckpt", "previous.ckpt"]
+    whole = (folder / "last.ckpt").read_bytes()
+    (folder / "last.ckpt").write_bytes(whole[: len(whole) // 2] if damage is None else damage)
+    assert attempt_trial(request_, disturbed, quiet) == Outcome("completed")
+    again, _, resumed = record(disturbed, request_)
+    assert again == calm
+    assert resumed.profile.resumed_epochs == 2
+
+
+def test_a_checkpoint_of_other_code_is_not_used(request_: TrialRequest, setting: Setting) -> None:
+    with pytest.raises(Killed):
+        attempt_trial(request_, setting, interrupt(3))
+    snapshots = Snapshots(setting.results / "checkpoints" / request_.id)
+    assert snapshots.load(setting.fingerprint) is not None
+    assert snapshots.load("other") is None
+
+
+def test_a_checkpoint_holds_only_what_trains(make_request: Make, setting: Setting) -> None:
+    request = make_request(methods=["linear"], overrides=[{"source": "test", "values": RECIPE}])
+    setting = replace(setting, fingerprint=code_fingerprint(request))
+    with pytest.raises(Killed):
+        attempt_trial(request, setting, interrupt(3))
+    state = Snapshots(setting.results / "checkpoints" / request.id).load(setting.fingerprint)
+    assert state is not None
+    assert {name.partition(".")[0] for name in state["trainer"]["model"]} == {"mlp_head"}
+
+
+def test_asked_to_stop_a_trial_ends_behind_its_epoch(request_: TrialRequest, setting: Setting, tmp_path: Path) -> None:
+    attempt_trial(request_, setting, quiet)
+    calm, _, _ = record(setting, request_)
+    stop = tmp_path / "stop"
+    stopped = replace(setting, results=tmp_path / "stopped", stop=stop)
+    told = []
+
+    def ask(progress: dict[str, Any]) -> None:
+        told.append(progress["epoch"])
+        if progress["epoch"] == 2:
+            stop.touch()
+
+    assert attempt_trial(request_, stopped, ask) == Outcome("stopped")
+    assert told == [1, 2]
+    assert not ResultStore(stopped.results).attempts()
+    assert attempt_trial(request_, stopped, quiet) == Outcome("stopped")  # not even begun
+    stop.unlink()
+    assert attempt_trial(request_, stopped, quiet) == Outcome("completed")
+    assert record(stopped, request_)[0] == calm
+
+
+def test_a_trial_that_is_another_processs_is_left_alone(request_: TrialRequest, setting: Setting) -> None:
+    claim = Claim.take(setting.results, request_.id)
+    assert claim
+    with claim:
+        assert attempt_trial(request_, setting, quiet) == Outcome("elsewhere")
+    assert attempt_trial(request_, setting, quiet) == Outcome("completed")
+    written = ResultStore(setting.results).record_path(request_).stat().st_mtime_ns
+    assert attempt_trial(request_, setting, quiet) == Outcome("completed")  # done by another run meanwhile
+    assert ResultStore(setting.results).record_path(request_).stat().st_mtime_ns == written
+
+
+def test_a_leftover_worker_never_overwrites_its_successor(request_: TrialRequest, setting: Setting) -> None:
+    """Its claim was taken over while it trained."""
+
+    def take_over(progress: dict[str, Any]) -> None:
+        if progress["epoch"] == 2:
+            (setting.results / "claims" / f"{request_.id}.json").write_text('{"token": "successor"}')
+
+    outcome = attempt_trial(request_, setting, take_over)
+    assert outcome.status == "elsewhere"
+    store = ResultStore(setting.results)
+    assert store.finished_as(request_) is None
+    assert not store.attempts()
+    snapshots = Snapshots(setting.results / "checkpoints" / request_.id, lambda: None)
+    state = snapshots.load(setting.fingerprint)
+    assert state is not None
+    assert len(state["course"]["curves"]) == 1  # nothing written behind the takeover
+
+
+def test_a_fault_that_may_pass_is_raised_for_another_try(
+    request_: TrialRequest, setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(TransientError, match="OSError: the disk is away"):
+        attempt_trial(request_, setting, interrupt_with(OSError("the disk is away")))
+    store = ResultStore(setting.results)
+    [attempt] = store.attempts()
+    assert '"failed"' in attempt.read_text()
+    assert attempt_trial(request_, setting, quiet) == Outcome("completed")
+    assert store.read(store.record_path(request_)).profile.resumed_epochs == 1
+
+
+def interrupt_with(error: Exception) -> Callable[[dict[str, Any]], None]:
+    def report(progress: dict[str, Any]) -> None:
+        if progress["epoch"] == 2:
+            raise error
+
+    return report
+
+
+def test_memory_that_runs_out_is_told_and_not_tried_again(request_: TrialRequest, setting: Setting) -> None:
+    for error in (MemoryError("no room"), torch.OutOfMemoryError("CUDA out of memory")):
+        outcome = attempt_trial(request_, setting, interrupt_with(error))
+        assert outcome.status == "out_of_memory"
+
+
+def test_every_generator_goes_on_where_it_was() -> None:
+    import random
+
+    def draw() -> tuple[float, float, float, float]:
+        return random.random(), float(np.random.rand()), float(np.random.randn()), float(torch.rand(1))
+
+    np.random.randn()  # half of a pair is kept inside
+    state = random_state()
+    first = draw()
+    draw()
+    restore_random_state(state)
+    assert draw() == first
+
+
+def test_a_checkpoint_keeps_no_more_than_the_choice_of_the_epoch_needs(
+    make_request: Make, setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the trial itself chooses, only the chosen and the last epoch's logits are kept on the way."""
+    sizes = []
+    original = course_module.Course.prune
+
+    def spy(self: course_module.Course, epochs: list[int]) -> None:
+        original(self, epochs)
+        sizes.append(len(self.logits["test"]))
+
+    monkeypatch.setattr(course_module.Course, "prune", spy)
+    for rule, most in (("last", 1), ("best_on_test", 4)):  # the latter: one epoch is chosen over all folds
+        sizes.clear()
+        recipe = [{"source": "test", "values": RECIPE}]
+        request = make_request(overrides=recipe, switches={"selection": rule})
+        attempt_trial(request, replace(setting, fingerprint=code_fingerprint(request)), quiet)
+        assert max(sizes) == most
+
+
+def test_superseded_is_one_line() -> None:
+    assert "\n" not in str(SupersededError("x: another process has taken this trial over"))
