@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
     from benchmark.orchestrator.expand import Expansion
@@ -55,6 +58,11 @@ LimitClips = Annotated[
 ]
 
 
+Shard = Annotated[
+    str | None, typer.Option("--shard", help="I/N: the I-th of N parts of the trials.", show_default="all of them")
+]
+
+
 class OnBadAudio(StrEnum):
     """What happens at a file that is empty, cut off or not audio."""
 
@@ -84,12 +92,18 @@ class Selection:
     data_root: Path
     checkpoints: Path
     cache: Path | None
+    shard: str | None = None
 
     def expand(self) -> Expansion:
-        """The trials."""
+        """The trials, of the shard where one is asked for.
+
+        Raises:
+            BenchmarkError: as `expand`, or a shard that is not I/N.
+        """
         from benchmark.orchestrator.expand import expand
 
-        return expand(self.grid, self.data_root, self.checkpoints)
+        expansion = expand(self.grid, self.data_root, self.checkpoints)
+        return expansion if self.shard is None else expansion.part(*_shard(self.shard))
 
 
 def select(
@@ -107,6 +121,7 @@ def select(
     cache: str | None = None,
     limit_clips: int | None = None,
     on_bad_audio: OnBadAudio | None = None,
+    shard: str | None = None,
 ) -> Selection:
     """Load the grid and apply the options.
 
@@ -125,8 +140,17 @@ def select(
     # a grid that needs no data has its own, apart from the user's
     own = store.folder / "synthetic" if loaded.synthesize else None
     return Selection(
-        loaded, store, own or data_root, checkpoints or default_folder(), cache_folder(cache, own or default_folder())
-    )
+        loaded, store, own or data_root, checkpoints or default_folder(), cache_folder(cache, own or default_folder()),
+        shard,
+    )  # fmt: skip
+
+
+def _shard(text: str) -> tuple[int, int]:
+    """`2/8` as (2, 8)."""
+    match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
+    if not match or not 1 <= int(match[1]) <= int(match[2]):
+        raise BenchmarkError(f"--shard {text}: expected I/N with I from 1 to N, such as 2/8")
+    return int(match[1]), int(match[2])
 
 
 def cache_folder(given: str | None, parent: Path) -> Path | None:

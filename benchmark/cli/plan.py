@@ -21,6 +21,7 @@ def plan(
     cache: options.CacheFolder = None,
     limit_clips: options.LimitClips = None,
     on_bad_audio: options.BadAudio = None,
+    shard: options.Shard = None,
     json: options.Json = False,
 ) -> None:
     """Print the trials of a grid, how many are done, stale, failed and missing, and what input is missing.
@@ -31,7 +32,7 @@ def plan(
 
     chosen = options.select(
         grid, data_root, checkpoints, results, method, dataset, backbone, fold, seed, settings, protocol,
-        cache, limit_clips, on_bad_audio,
+        cache, limit_clips, on_bad_audio, shard,
     )  # fmt: skip
     expansion = chosen.expand()
     missing = expansion.missing_inputs

@@ -40,6 +40,7 @@ def run(
     cache: options.CacheFolder = None,
     limit_clips: options.LimitClips = None,
     on_bad_audio: options.BadAudio = None,
+    shard: options.Shard = None,
     rerun: Annotated[
         list[Rerun],
         typer.Option(help="Also run trials that failed too often, or whose record is of other code."),
@@ -78,7 +79,7 @@ def run(
 
     chosen = options.select(
         grid, data_root, checkpoints, results, method, dataset, backbone, fold, seed, settings, protocol,
-        cache, limit_clips, on_bad_audio,
+        cache, limit_clips, on_bad_audio, shard,
     )  # fmt: skip
     store = chosen.store
     if chosen.grid.synthesize:

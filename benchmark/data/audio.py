@@ -19,6 +19,7 @@ Wave = npt.NDArray[np.float32]
 DECODING = f"1-libsndfile{soundfile.__libsndfile_version__}-soxr{soxr.__version__}"
 TOLERATED_LOSS = 0.01  # share of a file that may be missing: some writers are slightly wrong about sizes
 UNKNOWN_SIZE = 0x7FFFFFFF  # what writers to a pipe put where the size belongs, at least
+BLOCK = 2**20  # frames
 LOUDEST = 1e4  # far more than any float file of a real recording
 OGG = b"OggS"
 # libsndfile's notice that a header promises more bytes than follow
@@ -51,16 +52,18 @@ def decode(path: Path, data: bytes | None = None) -> Wave:
         content = path.read_bytes() if data is None else data
         if not content:
             raise BadAudioError(path, "is empty")
-        with soundfile.SoundFile(io.BytesIO(content)) as file:
+        with soundfile.SoundFile(_Memory(content)) as file:
             promised = file.frames
             notice = SHORT.search(file.extra_info)
-            wave = file.read(dtype="float32", always_2d=True)
-            rate = file.samplerate
+            rate, blocks = file.samplerate, []
+            while len(block := file.read(BLOCK, dtype="float32", always_2d=True)):  # a header may promise any number
+                blocks.append(block)
     except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
         reason = getattr(error, "error_string", "") or getattr(error, "strerror", "") or "broken inside"
         raise BadAudioError(path, f"cannot be decoded ({reason.rstrip('. ')})") from None
-    if not len(wave):
+    if not blocks:
         raise BadAudioError(path, "holds no samples")
+    wave = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
     there, all_of_it = (int(notice[2]), int(notice[1])) if notice else (len(wave), promised)
     if there < (1 - TOLERATED_LOSS) * all_of_it and all_of_it < UNKNOWN_SIZE:
         raise BadAudioError(path, f"is cut off: {100 * there / all_of_it:.0f} % of its audio is there")
@@ -75,6 +78,16 @@ def decode(path: Path, data: bytes | None = None) -> Wave:
     if not len(resampled):
         raise BadAudioError(path, "holds no samples")
     return resampled
+
+
+class _Memory(io.BytesIO):
+    """A file in memory that, as one on disk, stays where it is when a damaged header sends it to a negative place."""
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        try:
+            return super().seek(offset, whence)
+        except ValueError:
+            return self.tell()
 
 
 def _ogg_ends(content: bytes) -> bool:

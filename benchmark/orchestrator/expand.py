@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,12 @@ class Expansion:
     missing_inputs: list[str]
     checkpoints: dict[str, Path]
     manifests: dict[str, Manifest]
+
+    def part(self, number: int, parts: int) -> Expansion:
+        """One of several parts of about equal size; the same trials in every call."""
+        return dataclasses.replace(
+            self, requests=[each for each in self.requests if int(each.id, 16) % parts == number - 1]
+        )
 
     @property
     def runnable(self) -> list[TrialRequest]:

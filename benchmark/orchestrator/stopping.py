@@ -57,7 +57,8 @@ class Stop:
 @contextmanager
 def watchdog(stop: Stop) -> Iterator[None]:
     """Start the same command anew when the daemons of our own Ray die: Tune would hang, and the records are on disk."""
-    daemons = [each for each in psutil.Process().children(recursive=True) if each.name() in DAEMONS]
+    children = psutil.Process().children(recursive=True)
+    daemons = [each for each in children if _running(each) and each.name() in DAEMONS]
     ended = threading.Event()
 
     def look() -> None:
@@ -81,9 +82,11 @@ def _running(process: psutil.Process) -> bool:
 
 def _restart(stop: Stop) -> None:
     stop.file.unlink(missing_ok=True)
-    for child in psutil.Process().children(recursive=True):
+    children = psutil.Process().children(recursive=True)
+    for child in children:
         with contextlib.suppress(psutil.Error):
             child.kill()
+    psutil.wait_procs(children, timeout=5)
     restarts = int(os.environ.get(RESTARTS, "0")) + 1
     with contextlib.suppress(Exception):
         stop.console.show_cursor()

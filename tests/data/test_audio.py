@@ -96,7 +96,7 @@ def test_any_bytes_are_decoded_or_refused(data: bytes, head: bytes) -> None:
 
 
 @given(position=st.integers(0, 3000), value=st.integers(0, 255), kind=st.sampled_from(FORMATS))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_a_flipped_byte_is_decoded_or_refused(position: int, value: int, kind: tuple[str, str]) -> None:
     data = bytearray(encoded(*kind))
     data[position % len(data)] = value

@@ -224,7 +224,7 @@ def test_code_that_changed_since_submission_is_refused(make_request: Make, setti
 def test_scores_that_cannot_be_computed_count_as_diverged(
     make_request: Make, setting: Setting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("benchmark.trial.run.evaluate", lambda *_: {"accuracy": None, "map": None})
+    monkeypatch.setattr("benchmark.trial.course.evaluate", lambda *_: {"accuracy": None, "map": None})
     assert attempt(make_request(), setting) == Outcome("diverged")
 
 
