@@ -34,6 +34,9 @@ class BadAudioError(BenchmarkError):
         self.path = path
         self.reason = reason
 
+    def __reduce__(self) -> tuple[type[BadAudioError], tuple[Path, str]]:
+        return BadAudioError, (self.path, self.reason)  # to come back from another process
+
 
 def decode(path: Path, data: bytes | None = None) -> Wave:
     """Read, average the channels, resample with soxr HQ.

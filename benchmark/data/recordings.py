@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import shutil
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -141,7 +142,13 @@ class Recordings:
         return estimate
 
     def fill(
-        self, clips: Sequence[Clip], mixed: Collection[str], *, stop: bool, progress: Progress | None = None
+        self,
+        clips: Sequence[Clip],
+        mixed: Collection[str],
+        *,
+        stop: bool,
+        progress: Progress | None = None,
+        processes: bool = False,
     ) -> list[BadAudioError]:
         """Put what the cache lacks of clips into it, with all cores; without a cache only look for bad files.
 
@@ -150,6 +157,7 @@ class Recordings:
             mixed: paths of those whose waveform is needed too.
             stop: raise at the first bad file instead of collecting them.
             progress: told after every clip.
+            processes: may be used where there are many clips.
 
         Returns:
             The bad files, in the order of the clips.
@@ -167,7 +175,8 @@ class Recordings:
         with ExitStack() as stack:
             fillers = [stack.enter_context(cache.filling()) for cache in caches]
             stack.enter_context(_one_thread_each())
-            for number, made in enumerate(in_order(lambda clip: self._make(clip, mixed), clips), start=1):
+            work = functools.partial(self._make, mixed)
+            for number, made in enumerate(in_order(work, clips, processes=processes), start=1):
                 if isinstance(made, BadAudioError):
                     if stop:
                         raise made
@@ -199,20 +208,20 @@ class Recordings:
         self, clips: Sequence[Clip], frames: int, progress: Progress | None = None, workers: int | None = None
     ) -> Iterator[Level | BadAudioError]:
         """The level of each clip, or what is wrong with its file."""
-        found = in_order(lambda clip: self._level(clip, frames), clips, workers)
+        found = in_order(functools.partial(self._level, frames), clips, workers, processes=workers is None)
         for number, level in enumerate(found, start=1):
             if progress:
                 progress("measuring", number, len(clips))
             yield level
 
-    def _level(self, clip: Clip, frames: int) -> Level | BadAudioError:
+    def _level(self, frames: int, clip: Clip) -> Level | BadAudioError:
         try:
             bank = self.bank(clip)[:frames].astype(np.float64)
         except BadAudioError as error:
             return error
         return Level(bank.size, float(bank.sum()), float(np.square(bank).sum()))
 
-    def _make(self, clip: Clip, mixed: Collection[str]) -> Made | BadAudioError:
+    def _make(self, mixed: Collection[str], clip: Clip) -> Made | BadAudioError:
         path, wants = self.folder / clip.path, self._wanted(clip, mixed) if self.cache else (False, False)
         source = self.sources.digest(clip) if self.cache else ""
         if self.cache and source and not any(wants):  # another process made it in the meantime

@@ -45,7 +45,7 @@ def prepare_audio(
             continue
         _say(console, f"{name}: caching {recordings.estimate(lacking, need.mixed)}")
         with counting(console) as show:
-            bad = recordings.fill(lacking, need.mixed, stop=need.stop, progress=show)
+            bad = recordings.fill(lacking, need.mixed, stop=need.stop, progress=show, processes=True)
         for error in bad[:SHOWN]:
             _say(console, f"{name}: skipped: {error.path}: {error.reason}")
         if len(bad) > SHOWN:

@@ -161,6 +161,21 @@ def edit(path: str, old: str, new: str) -> Callable[[Path], None]:
 US8K, OPENMIC = "UrbanSound8K/metadata/UrbanSound8K.csv", "openmic-2018/openmic-2018-aggregated-labels.csv"
 
 
+SC1 = "speech_commands_v0.01"
+
+
+def not_utf8(root: Path) -> None:
+    (root / SC1 / "cat" / os.fsdecode(b"caf\xe9_nohash_0.wav")).write_bytes(b"x")
+
+
+def loop(root: Path) -> None:
+    (root / SC1 / "cat" / "loop_nohash_0.wav").symlink_to("loop_nohash_0.wav")
+
+
+def folder_loop(root: Path) -> None:
+    (root / SC1 / "dog").symlink_to("dog")
+
+
 @pytest.mark.parametrize(
     ("name", "damage", "message"),
     [
@@ -181,36 +196,6 @@ US8K, OPENMIC = "UrbanSound8K/metadata/UrbanSound8K.csv", "openmic-2018/openmic-
         ("openmic", edit(OPENMIC, "0.9", "high"), r"line 2: relevance 'high' is not a number"),
         ("openmic", edit("openmic-2018/partitions/split01_test.csv", "000002_1", "000009_1"), "has no labels"),
         ("openmic", edit("openmic-2018/partitions/split01_test.csv", "000002_1", "000001_1"), "is listed twice"),
-    ],
-)
-def test_a_broken_tree_is_one_clear_line(
-    name: str, damage: Callable[[Path], None], message: str, tmp_path: Path
-) -> None:
-    TREES[name](tmp_path)
-    damage(tmp_path)
-    with pytest.raises(BenchmarkError, match=message) as caught:
-        get_dataset(name).manifest(tmp_path)
-    assert "\n" not in str(caught.value)
-
-
-SC1 = "speech_commands_v0.01"
-
-
-def not_utf8(root: Path) -> None:
-    (root / SC1 / "cat" / os.fsdecode(b"caf\xe9_nohash_0.wav")).write_bytes(b"x")
-
-
-def loop(root: Path) -> None:
-    (root / SC1 / "cat" / "loop_nohash_0.wav").symlink_to("loop_nohash_0.wav")
-
-
-def folder_loop(root: Path) -> None:
-    (root / SC1 / "dog").symlink_to("dog")
-
-
-@pytest.mark.parametrize(
-    ("name", "damage", "message"),
-    [
         ("speech_commands_v1", not_utf8, r"cat: the file name 'caf\\udce9_nohash_0\.wav' is not plain UTF-8; rename"),
         ("speech_commands_v1", loop, r"loop_nohash_0\.wav: cannot be read"),
         (
@@ -233,7 +218,7 @@ def folder_loop(root: Path) -> None:
         ("openmic", edit("openmic-2018/partitions/split01_test.csv", "000002_1", "../2"), "'../2' has no labels"),
     ],
 )
-def test_a_hostile_tree_is_one_clear_line(
+def test_a_broken_tree_is_one_clear_line(
     name: str, damage: Callable[[Path], None], message: str, tmp_path: Path
 ) -> None:
     TREES[name](tmp_path)

@@ -348,3 +348,17 @@ def test_a_machine_leaves_the_drafts_of_one_with_a_longer_name(
     fill(folder, tmp_path / "cache")
     assert theirs.exists()
     assert not ours.exists()
+
+
+def test_many_files_are_done_by_processes(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same arrays and the same bad files as with threads."""
+    (folder / "6.wav").write_bytes(b"RIFF")
+    for name, processes in (("threads", False), ("processes", True)):
+        monkeypatch.setattr("benchmark.data.parallel.WORTH_PROCESSES", 2)
+        recordings, clips = Recordings(folder, tmp_path / name, 128), clips_of(folder)
+        bad = recordings.fill(recordings.lacking(clips, set()), set(), stop=False, processes=processes)
+        assert [(error.path.name, error.reason) for error in bad] == [
+            ("6.wav", "cannot be decoded (Format not recognised)")
+        ]
+    threads, processes_ = (next((tmp_path / n).glob("banks128-*/*.f32")) for n in ("threads", "processes"))
+    assert threads.read_bytes() == processes_.read_bytes()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -60,7 +61,7 @@ def verify(dataset: Dataset, data_root: Path, progress: Progress | None = None) 
     used = {clip.path for clip in manifest.clips}
     paths = sorted(used | set(dataset.audio_files(manifest)))
     checked: list[Checked] = []
-    for each in in_order(lambda path: _check(manifest.folder, path, decodes=path in used), paths):
+    for each in in_order(functools.partial(_check, manifest.folder, used), paths, processes=True):
         checked.append(each)
         if progress:
             progress("reading and decoding", len(checked), len(paths))
@@ -85,14 +86,14 @@ def audio_digest(files: Iterable[Checked], prefix: str) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def _check(folder: Path, path: str, *, decodes: bool) -> Checked:
+def _check(folder: Path, used: Collection[str], path: str) -> Checked:
     try:
         data = (folder / path).read_bytes()
     except OSError as error:
         return Checked(path, "", f"cannot be read ({error.strerror})")
     bad = None
     try:
-        if decodes:
+        if path in used:
             decode(folder / path, data)
     except BadAudioError as error:
         bad = error.reason
