@@ -16,7 +16,7 @@ from benchmark.errors import BenchmarkError, MissingInputError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from benchmark.data.registry import Dataset
+    from benchmark.data.dataset import Dataset
 
 app = typer.Typer(help="Get, check, measure and generate datasets.", no_args_is_help=True)
 Name = Annotated[
@@ -201,7 +201,8 @@ def synthesize(
 
     Example: python -m benchmark data synthesize gtzan --data-root DIR --clips-per-class 2
     """
-    from benchmark.data.registry import Synthesizable, get_dataset
+    from benchmark.data.dataset import Synthesizable
+    from benchmark.data.registry import get_dataset
 
     dataset = get_dataset(name)
     if not isinstance(dataset, Synthesizable):

@@ -122,7 +122,8 @@ def run(
 
 
 def _synthesize(chosen: options.Selection) -> None:
-    from benchmark.data.registry import Synthesizable, get_dataset
+    from benchmark.data.dataset import Synthesizable
+    from benchmark.data.registry import get_dataset
 
     grid = chosen.grid
     if grid.synthesize is None or not isinstance(grid.datasets, list):

@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 from typing import cast
 
 from benchmark.data.clips import Clip, Manifest, Split
+from benchmark.data.dataset import Dataset
 from benchmark.data.facts import DatasetFacts
-from benchmark.data.registry import Dataset
 from benchmark.data.tables import file_names, one_of, read_rows
 from benchmark.errors import BenchmarkError, MissingInputError
 from benchmark.spec.recipe import Layer, resolve_recipe

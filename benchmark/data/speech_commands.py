@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from benchmark.data.clips import Clip, Manifest, Split
+from benchmark.data.dataset import Synthesizable
 from benchmark.data.facts import Archive, DatasetFacts
-from benchmark.data.registry import Synthesizable
 from benchmark.data.synthetic import Sound, Wave, texture, word
 from benchmark.data.tables import file_names, read_lines
 from benchmark.errors import BenchmarkError

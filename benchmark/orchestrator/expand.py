@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.data.clips import Manifest
+from benchmark.data.dataset import Dataset
 from benchmark.data.facts import DatasetFacts
-from benchmark.data.registry import Dataset, available, datasets, get_dataset
+from benchmark.data.registry import available, datasets, get_dataset
 from benchmark.errors import BenchmarkError, MissingInputError
 from benchmark.methods.contract import Composed
 from benchmark.methods.registry import resolve_methods

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.data.registry import Dataset, get_dataset
+from benchmark.data.dataset import Dataset
+from benchmark.data.registry import get_dataset
 from benchmark.errors import BenchmarkError, MissingInputError
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.data.registry import get_dataset, tally
+from benchmark.data.dataset import tally
+from benchmark.data.registry import get_dataset
 from benchmark.data.speech_commands import which_set
 from tests.data import official_trees as trees
 

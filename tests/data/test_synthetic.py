@@ -12,8 +12,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from benchmark.data.dataset import Synthesizable, tally
 from benchmark.data.recordings import Recordings
-from benchmark.data.registry import Synthesizable, datasets, get_dataset, tally
+from benchmark.data.registry import datasets, get_dataset
 from benchmark.data.speech_commands import which_set
 from benchmark.errors import BenchmarkError
 

@@ -17,8 +17,9 @@ import pytest
 import soundfile
 from rich.console import Console
 
+from benchmark.data.dataset import Dataset, Synthesizable
 from benchmark.data.facts import Archive, AudioDigest
-from benchmark.data.registry import Dataset, Synthesizable, get_dataset
+from benchmark.data.registry import get_dataset
 from benchmark.errors import BenchmarkError
 from benchmark.tools.data.measure import describe, level_statistics
 from benchmark.tools.data.prepare import prepare

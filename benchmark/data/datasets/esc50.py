@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from benchmark.data.clips import Clip, Manifest
+from benchmark.data.dataset import Synthesizable
 from benchmark.data.facts import Archive, AudioDigest, DatasetFacts
-from benchmark.data.registry import Synthesizable
 from benchmark.data.synthetic import Sound, clip_seed, texture, write_table
 from benchmark.data.tables import one_of, read_rows
 from benchmark.errors import BenchmarkError

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import NamedTuple, cast
 
 from benchmark.data.clips import Clip, Manifest, Split
+from benchmark.data.dataset import Synthesizable
 from benchmark.data.facts import Archive, AudioDigest, DatasetFacts
-from benchmark.data.registry import Synthesizable
 from benchmark.data.synthetic import Sound, clip_seed, genre
 from benchmark.data.tables import file_names, read_rows
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.data.clips import Clip, Split
+from benchmark.data.dataset import Synthesizable
 from benchmark.data.facts import Archive, AudioDigest, DatasetFacts
-from benchmark.data.registry import Synthesizable
 from benchmark.data.synthetic import Sound, clip_seed, instruments, write_table
 from benchmark.data.tables import read_rows
 from benchmark.errors import BenchmarkError

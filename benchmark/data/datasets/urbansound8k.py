@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.data.clips import Clip
+from benchmark.data.dataset import Synthesizable
 from benchmark.data.facts import Archive, AudioDigest, DatasetFacts
-from benchmark.data.registry import Synthesizable
 from benchmark.data.synthetic import Sound, clip_seed, event, write_table
 from benchmark.data.tables import one_of, read_rows
 from benchmark.errors import BenchmarkError

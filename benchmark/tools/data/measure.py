@@ -15,10 +15,10 @@ import yaml
 
 from benchmark.data.audio import BadAudioError
 from benchmark.data.clips import Clip, Manifest
+from benchmark.data.dataset import Dataset, tally
 from benchmark.data.folder import RECIPE
 from benchmark.data.parallel import in_order
 from benchmark.data.recordings import Level, Recordings
-from benchmark.data.registry import Dataset, tally
 from benchmark.errors import BenchmarkError, MissingInputError
 from benchmark.files import write_atomic
 from benchmark.spec.recipe import Recipe, resolve_recipe

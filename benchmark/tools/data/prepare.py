@@ -14,8 +14,8 @@ from pathlib import Path, PurePosixPath
 from rich.console import Console
 
 from benchmark.console import counting
+from benchmark.data.dataset import Dataset
 from benchmark.data.facts import Archive, DatasetFacts
-from benchmark.data.registry import Dataset
 from benchmark.errors import BenchmarkError
 from benchmark.tools.download import DownloadFailedError, fetch
 

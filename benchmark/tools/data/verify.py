@@ -12,8 +12,8 @@ from typing import Literal, NamedTuple
 
 from benchmark.data.audio import BadAudioError, decode
 from benchmark.data.clips import Manifest
+from benchmark.data.dataset import Dataset, Tally, tally
 from benchmark.data.parallel import in_order
-from benchmark.data.registry import Dataset, Tally, tally
 
 Verdict = Literal["official", "complete", "re-encoded", "partial", "synthetic"]
 MEANING: dict[Verdict, str] = {
