@@ -167,27 +167,32 @@ class Recordings:
             BenchmarkError: the cache cannot be written.
         """
         bad: list[BadAudioError] = []
-        if self.cache is not None:  # equal files once
-            clips = list({self.sources.digest(clip) or clip.path: clip for clip in clips}.values())
         if not clips:
             return bad
+        equal: dict[str, list[Clip]] = {}  # files are made once, for a mixed clip where one of them is
+        for clip in sorted(clips, key=lambda clip: clip.path not in mixed):
+            key = self.sources.digest(clip) if self.cache else None
+            equal.setdefault(key or clip.path, []).append(clip)
         caches = [] if self.cache is None else [self.waves, self.banks]
         with ExitStack() as stack:
             fillers = [stack.enter_context(cache.filling()) for cache in caches]
             stack.enter_context(_one_thread_each())
             work = functools.partial(self._make, mixed)
-            for number, made in enumerate(in_order(work, clips, processes=processes), start=1):
+            first = [alike[0] for alike in equal.values()]
+            each = zip(equal.values(), in_order(work, first, processes=processes), strict=True)
+            for number, (alike, made) in enumerate(each, start=1):
                 if isinstance(made, BadAudioError):
                     if stop:
                         raise made
-                    bad.append(made)
+                    bad += [BadAudioError(self.folder / clip.path, made.reason) for clip in alike]
                 else:
                     for filler, values in zip(fillers, made.arrays, strict=False):
                         if values is not None:
                             filler.add(made.source, values)
                 if progress:
-                    progress("decoding", number, len(clips))
-        return bad
+                    progress("decoding", number, len(equal))
+        place = {self.folder / clip.path: number for number, clip in enumerate(clips)}
+        return sorted(bad, key=lambda error: place[error.path])
 
     def statistics(
         self, clips: Sequence[Clip], frames: int, progress: Progress | None = None, workers: int | None = None

@@ -362,3 +362,17 @@ def test_many_files_are_done_by_processes(folder: Path, tmp_path: Path, monkeypa
         ]
     threads, processes_ = (next((tmp_path / n).glob("banks128-*/*.f32")) for n in ("threads", "processes"))
     assert threads.read_bytes() == processes_.read_bytes()
+
+
+def test_every_one_of_equal_bad_files_is_named(folder: Path, tmp_path: Path) -> None:
+    for number in (1, 2, 4):
+        (folder / f"{number}.wav").write_bytes(b"")
+    _, bad = fill(folder, tmp_path / "cache", stop=False)
+    assert [error.path.name for error in bad] == ["1.wav", "2.wav", "4.wav"]
+
+
+def test_equal_files_are_mixed_if_one_of_them_is(folder: Path, tmp_path: Path) -> None:
+    shutil.copy(folder / "0.wav", folder / "9.wav")
+    recordings, clips = Recordings(folder, tmp_path / "cache", 128), clips_of(folder)
+    recordings.fill(recordings.lacking(clips, {"0.wav"}), {"0.wav"}, stop=True)
+    assert recordings.lacking(clips, {"0.wav"}) == []
