@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json as jsonlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from benchmark.data.dataset import Dataset
+    from benchmark.data.parallel import Progress
 
 app = typer.Typer(help="Get, check, measure and generate datasets.", no_args_is_help=True)
 Name = Annotated[
@@ -244,7 +245,7 @@ def speed(
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
+def _progress() -> Iterator[Progress]:
     from rich.console import Console
 
     from benchmark.console import counting

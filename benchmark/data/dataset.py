@@ -6,12 +6,12 @@ import json
 import tempfile
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from benchmark.data.clips import Clip, Manifest
 from benchmark.data.facts import DatasetFacts
-from benchmark.data.parallel import in_order
+from benchmark.data.parallel import Progress, in_order
 from benchmark.data.synthetic import Sound
 from benchmark.errors import BenchmarkError, MissingInputError
 from benchmark.spec.recipe import Layer
@@ -113,7 +113,7 @@ class Synthesizable(Dataset):
         classes: int | None = None,
         clips_per_class: int,
         seed: int,
-        progress: Callable[[str, int, int], None] | None = None,
+        progress: Progress | None = None,
     ) -> Path:
         """Generate the dataset's folder under a data root, whole or not at all; the same call again does nothing.
 

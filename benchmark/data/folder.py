@@ -12,7 +12,7 @@ from typing import cast
 from benchmark.data.clips import Clip, Manifest, Split
 from benchmark.data.dataset import Dataset
 from benchmark.data.facts import DatasetFacts
-from benchmark.data.tables import file_names, one_of, read_rows
+from benchmark.data.tables import file_names, folder_names, one_of, read_rows
 from benchmark.errors import BenchmarkError, MissingInputError
 from benchmark.spec.recipe import Layer, resolve_recipe
 from benchmark.spec.validation import read_yaml, validate
@@ -109,13 +109,13 @@ class Folder(Dataset):
     def _clips(self, folder: Path) -> tuple[list[Clip], tuple[str, ...]]:
         if (folder / TABLE).is_file():
             return _from_table(folder)
-        names = _folders(folder)
+        names = folder_names(folder)
         splits = [name for name in SPLITS if name in names]
         if odd := sorted(LIKE_SPLITS & set(names) - set(SPLITS)) if splits else []:
             raise BenchmarkError(f"{folder}: folder '{odd[0]}': folders for splits are named {', '.join(SPLITS)}")
         if splits and (others := sorted(set(names) - set(splits))):
             raise BenchmarkError(f"{folder}: has folders for splits, and beside them '{others[0]}', which is none")
-        places = [(split, label) for split in splits for label in _folders(folder / split)]
+        places = [(split, label) for split in splits for label in folder_names(folder / split)]
         listed = list(_files(folder, places or [("", name) for name in names]))
         classes = tuple(sorted({label for _, label, _ in listed}))
         clips = [
@@ -123,10 +123,6 @@ class Folder(Dataset):
             for path, label, split in listed
         ]
         return (clips if any(clip.split for clip in clips) else _dealt(clips)), classes
-
-
-def _folders(folder: Path) -> list[str]:
-    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and entry.name[0] not in "._")
 
 
 def _files(folder: Path, places: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str, str]]:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Progress = Callable[[str, int, int], None]  # what is done, how many of how many
 
 WORTH_PROCESSES = 256  # items: fewer are done before processes have started
 _work: Callable[[Any], Any] | None = None  # of a worker process
@@ -21,7 +22,7 @@ _work: Callable[[Any], Any] | None = None  # of a worker process
 
 def usable_cores() -> int:
     """Cores that this process may use."""
-    return len(os.sched_getaffinity(0))
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def in_order(

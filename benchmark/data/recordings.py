@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import shutil
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +18,12 @@ from benchmark.data.audio import DECODING, RATE, BadAudioError, decode, duration
 from benchmark.data.cache import REMEDY, Array, ArrayCache, unusable
 from benchmark.data.clips import Clip
 from benchmark.data.frontend import FEATURES, HOP, filter_bank
-from benchmark.data.parallel import in_order
+from benchmark.data.parallel import Progress, in_order
 from benchmark.data.sources import Sources
 from benchmark.errors import BenchmarkError
 
 SAMPLE = 200  # headers read to estimate how long clips are
 GIGABYTE = 1e9
-Progress = Callable[[str, int, int], None]  # what is done, how many of how many
 
 
 class Made(NamedTuple):

@@ -12,7 +12,7 @@ from benchmark.data.clips import Clip, Manifest, Split
 from benchmark.data.dataset import Synthesizable
 from benchmark.data.facts import Archive, DatasetFacts
 from benchmark.data.synthetic import Sound, Wave, texture, word
-from benchmark.data.tables import file_names, read_lines
+from benchmark.data.tables import file_names, folder_names, read_lines
 from benchmark.errors import BenchmarkError
 
 NOISE_FOLDER = "_background_noise_"
@@ -102,7 +102,7 @@ class SpeechCommands(Synthesizable):
                 if path in listed:
                     raise BenchmarkError(f"{folder / name}: {path} is listed before, here or in the other list")
                 listed[path] = split
-        words = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and entry.name[0] not in "._")
+        words = folder_names(folder)
         if unknown := sorted(set(words) - set(self.facts.classes)):
             raise BenchmarkError(f"{folder}: folder '{unknown[0]}' is no word of {self.facts.label}")
         clips = []

@@ -69,6 +69,11 @@ def file_names(folder: Path, suffixes: tuple[str, ...]) -> list[str]:
     return sorted(names)
 
 
+def folder_names(folder: Path) -> list[str]:
+    """Sorted names of the folders in a folder; hidden ones and those led by `_` are left out."""
+    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and entry.name[0] not in "._")
+
+
 def one_of(place: str, column: str, value: str, numbers: range) -> int:
     """A whole number within a range.
 

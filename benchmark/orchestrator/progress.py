@@ -15,9 +15,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from benchmark.console import LINE_EVERY_SECONDS
 from benchmark.orchestrator.stopping import Stop
 
-LINE_EVERY_SECONDS = 10.0
 MAX_ROWS = 20
 
 

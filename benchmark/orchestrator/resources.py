@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -33,11 +32,6 @@ class Share:
     def bundle(self) -> dict[str, float]:
         """As Ray wants it."""
         return {"CPU": self.cpus, **({"GPU": self.gpus} if self.gpus else {})}
-
-
-def own_cpus() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def share(nodes: Sequence[Node], cpus: int | None, gpus: float | None, *, exclusive: bool) -> Share:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import psutil
 from rich.console import Console
 
+from benchmark.data.parallel import usable_cores
 from benchmark.orchestrator.plan import MAX_ATTEMPTS, current_fingerprints
-from benchmark.orchestrator.resources import Share, own_cpus, share
+from benchmark.orchestrator.resources import Share, share
 from benchmark.orchestrator.session import ray_session
 from benchmark.orchestrator.stopping import Stop, wait_while, watchdog
 from benchmark.records.claims import claimed
@@ -82,7 +83,9 @@ def run_trials(
     fingerprints = current_fingerprints(requests)
     try:
         with (
-            ray_session(options.address, options.cpus or own_cpus(), None, store.folder / "logs" / "ray.log") as nodes,
+            ray_session(
+                options.address, options.cpus or usable_cores(), None, store.folder / "logs" / "ray.log"
+            ) as nodes,
             stop.on_signals(),
             watchdog(stop),
         ):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,12 @@ from benchmark.data.audio import BadAudioError
 from benchmark.data.clips import Clip, Manifest
 from benchmark.data.dataset import Dataset, tally
 from benchmark.data.folder import RECIPE
-from benchmark.data.parallel import in_order
+from benchmark.data.parallel import Progress, in_order
 from benchmark.data.recordings import Level, Recordings
 from benchmark.errors import BenchmarkError, MissingInputError
 from benchmark.files import write_atomic
 from benchmark.spec.recipe import Recipe, resolve_recipe
 
-Progress = Callable[[str, int, int], None]
 MELS = 128
 FAINTEST = 1e-3  # standard deviation of log mel: less is digital silence
 BINS = 10  # of the histogram of lengths

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 from benchmark.data.audio import BadAudioError, decode
 from benchmark.data.clips import Manifest
 from benchmark.data.dataset import Dataset, Tally, tally
-from benchmark.data.parallel import in_order
+from benchmark.data.parallel import Progress, in_order
 
 Verdict = Literal["official", "complete", "re-encoded", "partial", "synthetic"]
 MEANING: dict[Verdict, str] = {
@@ -23,7 +23,6 @@ MEANING: dict[Verdict, str] = {
     "partial": "some of the clips: results do not speak for the dataset",
     "synthetic": "generated audio: results do not speak for the dataset",
 }
-Progress = Callable[[str, int, int], None]
 
 
 class Checked(NamedTuple):
