@@ -76,7 +76,7 @@ def test_every_room_has_a_rule() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["list", "methods"], ["list", "datasets"], ["show", "method", "aat_ms"], ["plan", "--grid", "smoke"]],
+    [["--help"], ["list", "methods"], ["list", "datasets"], ["show", "method", "aat_ms"]],
 )
 def test_light_commands_import_neither_torch_nor_ray(arguments: list[str], tmp_path: Path) -> None:
     code = (

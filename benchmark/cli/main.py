@@ -9,7 +9,7 @@ import warnings
 import typer
 
 from benchmark import __version__
-from benchmark.cli import catalogue, checkpoint, data, params, parity, plan, report, run, status
+from benchmark.cli import catalogue, checkpoint, clean, data, doctor, params, parity, plan, profile, report, run, status
 from benchmark.errors import BenchmarkError
 
 app = typer.Typer(
@@ -38,6 +38,9 @@ app.command("run")(run.run)
 app.command("plan")(plan.plan)
 app.command("status")(status.status)
 app.command("report")(report.report)
+app.command("clean")(clean.clean)
+app.command("doctor")(doctor.doctor)
+app.command("profile")(profile.profile)
 app.command("params")(params.params)
 app.command("parity")(parity.parity)
 app.add_typer(data.app, name="data")

@@ -78,6 +78,16 @@ BadAudio = Annotated[
         show_default="stop",
     ),
 ]
+CpusPerTrial = Annotated[int | None, typer.Option("--cpus-per-trial", min=1, help="Cores of one trial.")]
+GpusPerTrial = Annotated[
+    float | None,
+    typer.Option(
+        "--gpus-per-trial",
+        min=0,
+        help="GPUs of one trial, fractions allowed.",
+        show_default="as much as its memory needs, if there are any",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 DATA_ROOT = Path("data")

@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 SOME_FAILED, INTERRUPTED = 3, 130
 
 
+class Logger(StrEnum):
+    """Where the curves also go."""
+
+    TENSORBOARD = "tensorboard"
+    MLFLOW = "mlflow"
+
+
 class Rerun(StrEnum):
     """Trials that a run leaves alone unless asked."""
 
@@ -52,11 +59,8 @@ def run(
         str | None, typer.Option(help="Ray cluster to use (`auto`, host:port); else one is started.")
     ] = None,
     cpus: Annotated[int | None, typer.Option(min=1, help="Cores to use in all.", show_default="all")] = None,
-    cpus_per_trial: Annotated[int | None, typer.Option(min=1, help="Cores of one trial.")] = None,
-    gpus_per_trial: Annotated[
-        float | None,
-        typer.Option(min=0, help="GPUs of one trial, fractions allowed.", show_default="1 if there are any"),
-    ] = None,
+    cpus_per_trial: options.CpusPerTrial = None,
+    gpus_per_trial: options.GpusPerTrial = None,
     exclusive: Annotated[
         bool,
         typer.Option("--exclusive", help="One trial per device, in a fresh process: to measure time and memory."),
@@ -64,6 +68,12 @@ def run(
     timeout: Annotated[
         float | None, typer.Option(min=1, help="Seconds after which a trial is given up.", show_default="never")
     ] = None,
+    deterministic: Annotated[
+        bool, typer.Option("--deterministic", help="Only algorithms that repeat bit for bit on a GPU; slower.")
+    ] = False,
+    log: Annotated[
+        list[Logger], typer.Option(help="Also write the curves for TensorBoard or MLflow, into RESULTS/logs.")
+    ] = [],
 ) -> None:
     """Run a grid; what is finished already is not run again.
 
@@ -74,6 +84,7 @@ def run(
     from rich.console import Console
 
     from benchmark.orchestrator.audio import prepare_audio
+    from benchmark.orchestrator.estimate import estimate_trials, machine_here
     from benchmark.orchestrator.plan import make_plan
     from benchmark.orchestrator.run import Options, run_trials
 
@@ -108,13 +119,14 @@ def run(
         raise typer.Exit(_exit_code(plan))
     how = Options(
         chosen.data_root, chosen.cache, expansion.checkpoints, address, cpus, cpus_per_trial, gpus_per_trial, exclusive,
-        timeout,
+        timeout, deterministic, tuple(log),
     )  # fmt: skip
     to_run, console = plan.to_run(rerun), Console(highlight=False)
     prepare_audio(to_run, expansion.manifests, chosen.cache, console)
     with store.lock():
         store.submit(requests)
-    ended = run_trials(to_run, store, how, before=plan.counts()["done"], console=console)
+    estimates = estimate_trials(to_run, expansion, store, machine_here(cpus_per_trial), console)
+    ended = run_trials(to_run, estimates, store, how, before=plan.counts()["done"], console=console)
     plan = make_plan(requests, store)
     print_report(store, None)
     typer.echo(f"{'interrupted: ' if ended.interrupted else ''}{_summary(plan, store.folder)}")

@@ -68,3 +68,9 @@ class DatasetFacts:
     def fold_units(self) -> tuple[int, ...]:
         """Folds to train on; (0,) where there are none."""
         return self.folds or (0,)
+
+    def split_sizes(self, fold: int) -> dict[str, int]:
+        """Official clips of every split; empty where the publisher gives no counts (a user's own folder)."""
+        if self.folds and (folds := self.published.get("fold")):
+            return {"train": self.clips - folds[str(fold)], "test": folds[str(fold)]}
+        return dict(self.published.get("split", {}))

@@ -25,13 +25,14 @@ from benchmark.spec.request import DatasetChoice, TrialRequest
 class Expansion:
     """The trials of a grid in its order, what they need that is not there, one line each, and what is there.
 
-    `checkpoints` are paths by sha256, `manifests` by dataset.
+    `checkpoints` are paths by sha256, `facts` and `manifests` by dataset.
     """
 
     requests: list[TrialRequest]
     missing_inputs: list[str]
     checkpoints: dict[str, Path]
     manifests: dict[str, Manifest]
+    facts: dict[str, DatasetFacts]
 
     def part(self, number: int, parts: int) -> Expansion:
         """One of several parts of about equal size; the same trials in every call."""
@@ -88,7 +89,8 @@ def expand(grid: Grid, data_root: Path, checkpoint_folder: Path) -> Expansion:
                         )
                         requests.setdefault(request.id, request)
     manifests = {source.facts.name: source.manifest for source in chosen if source.manifest is not None}
-    return Expansion(list(requests.values()), missing, checkpoints, manifests)
+    facts = {source.facts.name: source.facts for source in chosen}
+    return Expansion(list(requests.values()), missing, checkpoints, manifests, facts)
 
 
 def _located(choice: BackboneChoice, folder: Path, checkpoints: dict[str, Path], missing: list[str]) -> BackboneChoice:

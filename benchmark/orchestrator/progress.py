@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,17 +16,18 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmark.console import LINE_EVERY_SECONDS
-from benchmark.orchestrator.stopping import Stop
 
 MAX_ROWS = 20
 
 
 @dataclass
 class Tally:
-    """Counts of a run; `before` are trials that were done already."""
+    """Counts of a run; `before` are trials that were done already, `seconds` the estimates of all by id."""
 
     total: int
     before: int
+    seconds: dict[str, float] = field(default_factory=dict)
+    spent: float = 0.0
     done: int = 0
     failed: int = 0
     stopped: int = 0
@@ -41,10 +42,17 @@ class Tally:
         return f"{text}, {len(self.running)} running, {clock(time.monotonic() - self.began)} elapsed, ETA {self._eta()}"
 
     def _eta(self) -> str:
-        ended = self.done + self.failed
-        if not ended:
-            return "?"
-        return clock((time.monotonic() - self.began) * (self.total - ended) / ended)
+        """From the estimated seconds of what is done, epochs of running trials included."""
+        every, spent = sum(self.seconds.values()), self.spent
+        for trial_id, (_, result) in self.running.items():
+            if "epoch" in result:
+                spent += self.seconds.get(trial_id, 0.0) * result["epoch"] / result["epochs"]
+        return clock((time.monotonic() - self.began) * (every - spent) / spent) if spent else "?"
+
+    def end(self, trial_id: str) -> None:
+        """A trial ended, however."""
+        self.running.pop(trial_id, None)
+        self.spent += self.seconds.get(trial_id, 0.0)
 
 
 class Progress(Callback):
@@ -59,25 +67,20 @@ class Progress(Callback):
         before: int,
         console: Console,
         lost: Callable[[str, str], None],
-        stop: Stop | None = None,
+        seconds: Mapping[str, float] | None = None,
     ) -> None:
         self.labels = labels
         self.lost: Callable[[str, str], None] | None = lost
-        self.stop = stop
         self.elsewhere: list[str] = []
-        self.tally = Tally(len(labels), before)
+        known = {name: seconds[name] for name in labels} if seconds else {}
+        self.tally = Tally(len(labels), before, known if any(known.values()) else dict.fromkeys(labels, 1.0))
         self.console: Console | None = console
         self.live: Live | None = None
         self._last_line = time.monotonic()
 
-    @property
-    def stopping(self) -> bool:
-        """The user asked to stop."""
-        return self.stop is not None and self.stop.asked
-
     def __getstate__(self) -> dict[str, Any]:
         """Tune pickles its callbacks; a display holds locks."""
-        return {**self.__dict__, "live": None, "console": None, "lost": None, "stop": None}
+        return {**self.__dict__, "live": None, "console": None, "lost": None}
 
     def __enter__(self) -> Progress:
         if self.console and self.console.is_terminal:
@@ -113,7 +116,7 @@ class Progress(Callback):
         else:
             written = last.get("error")
             self._fail(trial.trial_id, written or "ended without a result", "" if written else "ended without a result")
-        self.tally.running.pop(trial.trial_id, None)
+        self.tally.end(trial.trial_id)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
         """Tune's hook: the worker died, or something other than the trial raised."""
@@ -125,7 +128,7 @@ class Progress(Callback):
             self._fail(trial.trial_id, cause.splitlines()[-1].partition(": ")[2], "")
         else:
             self._fail(trial.trial_id, "its process died", f"{cause}\nthe process of the trial died")
-        self.tally.running.pop(trial.trial_id, None)
+        self.tally.end(trial.trial_id)
 
     def on_step_end(self, iteration: int, trials: list[Any], **_: Any) -> None:
         """Tune's hook."""

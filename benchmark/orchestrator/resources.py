@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from benchmark.data.parallel import usable_cores
 from benchmark.errors import BenchmarkError
 
 
 @dataclass(frozen=True)
 class Node:
-    """CPU cores and GPUs of one machine; a trial has to fit on one."""
+    """CPU cores and GPUs of one machine, and the bytes of its smallest GPU; a trial has to fit on one."""
 
     cpus: float
     gpus: float
+    gpu_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,36 @@ class Share:
     def bundle(self) -> dict[str, float]:
         """As Ray wants it."""
         return {"CPU": self.cpus, **({"GPU": self.gpus} if self.gpus else {})}
+
+
+PARTS = (8, 6, 4, 3, 2, 1)  # few shapes: a worker is used again by trials of its own shape only
+
+
+def pack(
+    nodes: Sequence[Node], memory: Mapping[str, int], cpus: int | None, gpus: float | None, *, exclusive: bool
+) -> dict[str, Share]:
+    """Resources of every trial: as `share`, but trials that need little of a GPU's memory share it.
+
+    Args:
+        nodes: what there is.
+        memory: bytes of GPU memory that each trial needs, by id.
+        cpus: cores of a trial, None to divide what there is.
+        gpus: GPUs of a trial, None to pack by memory.
+        exclusive: no other trial may run on the trial's device.
+
+    Raises:
+        BenchmarkError: as `share`.
+    """
+    node = max(nodes, key=lambda node: (node.gpus, node.cpus))
+    if gpus is not None or exclusive or not node.gpus or not node.gpu_bytes:
+        one = share(nodes, cpus, gpus, exclusive=exclusive)
+        return dict.fromkeys(memory, one)
+    most = node.cpus / node.gpus / (cpus or 1)
+    shares = {}
+    for trial_id, need in memory.items():
+        parts = next((n for n in PARTS if n <= most and n * need <= node.gpu_bytes), 1)
+        shares[trial_id] = share(nodes, cpus, int(1e4 / parts) / 1e4, exclusive=False)
+    return shares
 
 
 def share(nodes: Sequence[Node], cpus: int | None, gpus: float | None, *, exclusive: bool) -> Share:
@@ -54,7 +86,7 @@ def share(nodes: Sequence[Node], cpus: int | None, gpus: float | None, *, exclus
     if exclusive and not gpus and cpus is not None:
         raise BenchmarkError("--exclusive gives a trial all the CPUs; leave out --cpus-per-trial, or limit --cpus")
     if cpus is None:
-        at_once = max(1, int(node.gpus / gpus)) if gpus else node.cpus
+        at_once = max(1, int(node.gpus / gpus + 1e-3)) if gpus else node.cpus
         cpus = int(node.cpus) if exclusive and not gpus else max(1, int(node.cpus / at_once))
     if cpus > node.cpus or gpus > node.gpus:
         raise BenchmarkError(
@@ -62,3 +94,21 @@ def share(nodes: Sequence[Node], cpus: int | None, gpus: float | None, *, exclus
             f"{node.gpus:g}; change --cpus-per-trial or --gpus-per-trial"
         )
     return Share(cpus, gpus)
+
+
+def gpus_here() -> list[tuple[str, int]]:
+    """Name and bytes of memory of this machine's GPUs, without starting CUDA."""
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+        handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
+        return [(str(pynvml.nvmlDeviceGetName(h)), int(pynvml.nvmlDeviceGetMemoryInfo(h).total)) for h in handles]
+    except pynvml.NVMLError:
+        return []
+
+
+def node_here() -> Node:
+    """This machine."""
+    gpus = gpus_here()
+    return Node(usable_cores(), len(gpus), min((size for _, size in gpus), default=None))

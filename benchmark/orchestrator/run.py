@@ -6,7 +6,8 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +16,9 @@ import psutil
 from rich.console import Console
 
 from benchmark.data.parallel import usable_cores
+from benchmark.orchestrator.estimate import Estimate
 from benchmark.orchestrator.plan import MAX_ATTEMPTS, current_fingerprints
-from benchmark.orchestrator.resources import Share, share
+from benchmark.orchestrator.resources import Node, Share, pack
 from benchmark.orchestrator.session import ray_session
 from benchmark.orchestrator.stopping import Stop, wait_while, watchdog
 from benchmark.records.claims import claimed
@@ -26,14 +28,14 @@ from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
 
 if TYPE_CHECKING:
-    from benchmark.orchestrator.progress import Progress
+    from ray.tune import Callback
 
 LOOK_EVERY_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
 class Options:
-    """How to run; nothing here changes a result. `timeout` is in seconds, of one trial."""
+    """How to run; nothing here changes a result beyond rounding. `timeout` is in seconds, of one trial."""
 
     data_root: Path
     cache: Path | None
@@ -44,6 +46,8 @@ class Options:
     gpus_per_trial: float | None = None
     exclusive: bool = False
     timeout: float | None = None
+    deterministic: bool = False
+    loggers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,12 +59,19 @@ class Ended:
 
 
 def run_trials(
-    requests: Sequence[TrialRequest], store: ResultStore, options: Options, *, before: int, console: Console
+    requests: Sequence[TrialRequest],
+    estimates: Mapping[str, Estimate],
+    store: ResultStore,
+    options: Options,
+    *,
+    before: int,
+    console: Console,
 ) -> Ended:
-    """Run trials to their records or attempts; those that another run is at work on are waited for.
+    """Run trials to their records or attempts, the longest first; those that another run is at work on are waited for.
 
     Args:
-        requests: in the order to submit.
+        requests: what to run.
+        estimates: time and memory, by trial id.
         store: where results go.
         options: machine and resources.
         before: trials of the grid that are done already, for the display.
@@ -89,13 +100,19 @@ def run_trials(
             stop.on_signals(),
             watchdog(stop),
         ):
-            each = share(nodes, options.cpus_per_trial, options.gpus_per_trial, exclusive=options.exclusive)
-            at_once = each.slots(nodes)
+            shares = pack(
+                nodes,
+                {request.id: estimates[request.id].memory_bytes for request in requests},
+                options.cpus_per_trial,
+                options.gpus_per_trial,
+                exclusive=options.exclusive,
+            )
+            at_once = max(each.slots(nodes) for each in shares.values())
             console.print(
-                f"Ray is up after {time.monotonic() - began:.0f} s: {len(requests)} trials, {at_once} at once, "
-                f"each with {each.cpus} CPU{'s' if each.cpus > 1 else ''} and {each.gpus:g} GPUs",
+                f"Ray is up after {time.monotonic() - began:.0f} s: {len(requests)} trials, {_describe(shares, nodes)}",
                 highlight=False,
             )
+            from benchmark.orchestrator.loggers import make_loggers
             from benchmark.orchestrator.progress import Progress
 
             setting: dict[str, Any] = {
@@ -103,23 +120,35 @@ def run_trials(
                 "data_root": options.data_root.absolute(),
                 "cache": options.cache and options.cache.absolute(),
                 "checkpoints": options.checkpoints,
-                "threads": each.cpus,
-                "workers": each.cpus - 1 if each.gpus else 0,
                 "exclusive": options.exclusive,
                 "fresh_process": options.exclusive,
                 "stop": stop.file,
                 "timeout": options.timeout,
+                "deterministic": options.deterministic,
                 "began": began_at,
             }
             # Tune keeps one trial pending by default, which leaves slots idle
             os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(at_once + 2)
-            settings = {trial_id: {**setting, "fingerprint": value} for trial_id, value in fingerprints.items()}
-            waiting, round_number = list(requests), 0
+            settings = {
+                request.id: {
+                    **setting,
+                    "fingerprint": fingerprints[request.id],
+                    "cost": estimates[request.id].cost,
+                    "threads": shares[request.id].cpus,
+                    "workers": shares[request.id].cpus - 1 if shares[request.id].gpus else 0,
+                    "gpu_share": shares[request.id].gpus,
+                }
+                for request in requests
+            }
+            seconds = {request.id: estimates[request.id].seconds or 0.0 for request in requests}
+            waiting, round_number = sorted(requests, key=lambda request: -seconds[request.id]), 0
             while waiting and not stop.asked:
                 labels = {request.id: request.label for request in waiting}
-                progress = Progress(labels, before + len(requests) - len(waiting), console, lost, stop)
+                progress = Progress(labels, before + len(requests) - len(waiting), console, lost, seconds)
                 place = scratch / f"round-{round_number}"
-                _fit(waiting, settings, each, progress, place, fresh=options.exclusive)
+                callbacks = [progress, *make_loggers(options.loggers, store.folder, labels)]
+                with progress:
+                    _fit(waiting, settings, shares, callbacks, place, lambda: stop.asked, fresh=options.exclusive)
                 waiting = _others_work([by_id[name] for name in progress.elsewhere], store, fingerprints, stop, console)
                 round_number += 1
         return Ended(len(failures), interrupted=stop.asked)
@@ -130,6 +159,15 @@ def run_trials(
         for name in (scratch.parent.name, "claims", "checkpoints"):
             with contextlib.suppress(OSError):  # another run is at work there
                 (store.folder / name).rmdir()
+
+
+def _describe(shares: Mapping[str, Share], nodes: Sequence[Node]) -> str:
+    """What trials get; the most common share first."""
+    kinds = [
+        f"{each.slots(nodes)} at once, each with {each.cpus} CPU{'s' if each.cpus > 1 else ''} and {each.gpus:g} GPUs"
+        for each, _ in Counter(shares.values()).most_common()
+    ]
+    return "; ".join(kinds)
 
 
 def _others_work(
@@ -167,9 +205,10 @@ def _keep_attempt(store: ResultStore, request: TrialRequest, fingerprint: str, r
 def _fit(
     requests: Sequence[TrialRequest],
     settings: dict[str, dict[str, Any]],
-    each: Share,
-    progress: Progress,
+    shares: Mapping[str, Share],
+    callbacks: Sequence[Callback],
     scratch: Path,
+    stopping: Callable[[], bool],
     *,
     fresh: bool,
 ) -> None:
@@ -182,14 +221,18 @@ def _fit(
         (
             request.id,
             request.path_stem.replace("/", "."),
-            {"request": request.model_dump(mode="json"), "setting": settings[request.id]},
+            {
+                "request": request.model_dump(mode="json"),
+                "setting": settings[request.id],
+                "bundle": shares[request.id].bundle,
+            },
         )
         for request in requests
     ]
     tuner = tune.Tuner(
-        tune.with_resources(run_in_worker, tune.PlacementGroupFactory([each.bundle])),
+        tune.with_resources(run_in_worker, lambda config: tune.PlacementGroupFactory([config["bundle"]])),
         tune_config=tune.TuneConfig(
-            search_alg=ExplicitList(trials, lambda: progress.stopping),
+            search_alg=ExplicitList(trials, stopping),
             reuse_actors=not fresh,
             trial_dirname_creator=lambda trial: trial.trial_id,
         ),
@@ -197,10 +240,9 @@ def _fit(
             name="tune",
             storage_path=str(scratch),
             verbose=0,
-            callbacks=[progress],
+            callbacks=list(callbacks),
             # a process that died or a fault that may pass: again, from the trial's own checkpoint
             failure_config=tune.FailureConfig(max_failures=MAX_ATTEMPTS - 1),
         ),
     )
-    with progress:
-        tuner.fit()
+    tuner.fit()

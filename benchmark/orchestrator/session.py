@@ -6,16 +6,18 @@ import logging
 import os
 import secrets
 import socket
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from benchmark.errors import BenchmarkError
-from benchmark.orchestrator.resources import Node
+from benchmark.orchestrator.resources import Node, gpus_here, node_here
 
 PROBE_SECONDS = 5
+PROBE_TASK_SECONDS = 60
 OBJECT_STORE_BYTES = 100 * 2**20  # nothing large passes through Ray's object store
 
 # of a Ray that we start; on a cluster these belong to `ray start`
@@ -58,6 +60,7 @@ def ray_session(address: str | None, cpus: int, gpus: int | None, log: Path) -> 
     import ray
 
     _silence(log)
+    _outlive_errors()
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     try:
         if address is None:
@@ -74,10 +77,40 @@ def ray_session(address: str | None, cpus: int, gpus: int | None, log: Path) -> 
     except (OSError, RuntimeError, ValueError) as error:
         raise BenchmarkError(f"Ray: {address or 'local start'}: {str(error).splitlines()[0]}") from None
     try:
-        alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-        yield [Node(cpus=found.get("CPU", 0), gpus=found.get("GPU", 0)) for found in alive]
+        yield _nodes()
     finally:
         ray.shutdown()
+
+
+def try_ray() -> tuple[Literal["ok", "fault"], str, str]:
+    """Start Ray and have a worker answer; verdict, what was found, what to do."""
+    began = time.monotonic()
+    try:
+        with tempfile.TemporaryDirectory() as folder, ray_session(None, 1, 0, Path(folder) / "ray.log"):
+            import ray
+
+            answer: Any = ray.remote(node_here)
+            ray.get(answer.remote(), timeout=PROBE_TASK_SECONDS)
+    except Exception as error:
+        line = f"{type(error).__name__}: {error}".splitlines()[0]
+        return "fault", line, "see that 127.0.0.1 answers, /tmp can be written, and no old Ray is left"
+    return "ok", f"starts and answers in {time.monotonic() - began:.0f} s", ""
+
+
+def _nodes() -> list[Node]:
+    """The machines that there are; each with GPUs is asked for their memory."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    nodes = []
+    for node in ray.nodes():  # type: ignore[no-untyped-call]
+        found = node["Resources"]
+        if node["Alive"] and found.get("CPU"):
+            there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            ask: Any = ray.remote(gpus_here)
+            gpus = ray.get(ask.options(num_cpus=0, scheduling_strategy=there).remote()) if found.get("GPU") else []
+            nodes.append(Node(found["CPU"], found.get("GPU", 0), min((size for _, size in gpus), default=None)))
+    return nodes
 
 
 def _require_listener(address: str) -> None:
@@ -93,6 +126,27 @@ def _require_listener(address: str) -> None:
         raise BenchmarkError(
             f"--address {address}: nobody answers there ({error}); start Ray with `ray start`"
         ) from None
+
+
+def _outlive_errors() -> None:
+    """Let Tune take any error of Ray about a task as the death of its actor, which is tried again.
+
+    Ray 2.60 knows two kinds there; of any other, such as the kill by a cluster's memory monitor, the experiment dies.
+    """
+    from ray.air.execution._internal.actor_manager import RayActorManager
+    from ray.exceptions import RayActorError, RayError, RayTaskError
+
+    known = RayActorManager._actor_task_failed
+    if getattr(known, "outlives", False):
+        return
+
+    def failed(self: Any, tracked: Any, exception: Exception) -> None:
+        if isinstance(exception, RayError) and not isinstance(exception, (RayActorError, RayTaskError)):
+            exception = RayActorError(error_msg=str(exception))
+        known(self, tracked, exception)
+
+    failed.outlives = True  # type: ignore[attr-defined]
+    RayActorManager._actor_task_failed = failed  # type: ignore[method-assign, assignment]
 
 
 def _silence(log: Path) -> None:

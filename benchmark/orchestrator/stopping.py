@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 from rich.console import Console
@@ -32,6 +33,10 @@ class Stop:
         self.file = folder / f".stop-{os.getpid()}"
         self.console = console
         self.asked = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Tune pickles what looks at this; a console holds locks."""
+        return {**self.__dict__, "console": None}
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:

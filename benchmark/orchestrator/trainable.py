@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 
@@ -13,11 +19,36 @@ def run_in_worker(config: dict[str, Any]) -> None:
     import ray
     from ray import tune
 
+    from benchmark.records.store import ResultStore
     from benchmark.spec.request import TrialRequest
     from benchmark.trial.run import Setting, attempt_trial
 
     device = "cuda" if ray.get_gpu_ids() else "cpu"
     request = TrialRequest.model_validate(config["request"])
     setting = Setting(device=device, **config["setting"])
-    outcome = attempt_trial(request, setting, lambda progress: tune.report({"status": "running", **progress}))
+
+    with _log(ResultStore(setting.results).log_path(request.id), request.label) as say:
+
+        def report(progress: dict[str, Any]) -> None:
+            value = progress["value"]
+            score = "" if value is None else f", {progress['metric']} {100 * value:.1f} % ({progress['split']})"
+            say(f"epoch {progress['epoch']}/{progress['epochs']}: loss {progress['loss']:.4f}{score}")
+            tune.report({"status": "running", **progress})
+
+        outcome = attempt_trial(request, setting, report)
+        say(f"{outcome.status}{f': {outcome.error}' if outcome.error else ''}")
     tune.report({"status": outcome.status, "error": outcome.error})
+
+
+@contextmanager
+def _log(path: Path, name: str) -> Iterator[Callable[[str], None]]:
+    """A function that adds a line to the trial's log; what the trial prints and warns of goes there too."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8", buffering=1) as handle:
+
+        def say(text: str) -> None:
+            handle.write(f"{time.strftime('%F_%T')} {text}\n")
+
+        say(f"{name}, process {os.getpid()}")
+        with contextlib.redirect_stdout(handle), contextlib.redirect_stderr(handle):
+            yield say

@@ -11,7 +11,7 @@ from benchmark.records.environment import utc_now
 from benchmark.spec.request import TrialRequest
 from benchmark.spec.validation import Spec
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 2: cost
 
 
 class Data(Spec):
@@ -59,6 +59,19 @@ class Parameters(Spec):
     trainable_reference: int
 
 
+class Cost(Spec):
+    """What a training step costs by count, whatever the machine. Sizes in bytes; activations of one (micro-)batch."""
+
+    clips: int = Field(description="clips of the step")
+    forward_flops: int = Field(description="floating-point operations of a forward pass, per clip")
+    train_flops: int = Field(description="of a forward and a backward pass, per clip")
+    saved_bytes: int = Field(description="activations kept for the backward pass")
+    weight_bytes: int = Field(description="the adapted model")
+    optimizer_bytes: int = Field(description="what the optimiser keeps")
+    stored_bytes: int = Field(description="what must be stored per task: all that was trained")
+    peak_bytes: int = Field(description="most that the step's tensors hold at once, weights and optimiser included")
+
+
 class Profile(Spec):
     """Time and memory. Seconds are sums over the trial."""
 
@@ -84,6 +97,7 @@ class Record(Spec):
     selection: Selection
     curves: list[Epoch] = Field(min_length=1)
     parameters: Parameters
+    cost: Cost | None = Field(default=None, description="of a step; null in records of schema version 1")
     profile: Profile
     environment: dict[str, Any]
     environment_hash: str
@@ -152,3 +166,29 @@ class Attempt(Spec):
             fingerprint=fingerprint,
             finished=utc_now(),
         )
+
+
+class StepProfile(Spec):
+    """Time and memory of one shape of training step, with random weights and random input; no data."""
+
+    schema_version: int = SCHEMA_VERSION
+    request: TrialRequest = Field(description="a trial of this shape")
+    status: Literal["measured", "counted", "out_of_memory", "failed"] = Field(description="counted: nothing was timed")
+    error: str | None = None
+    cost: Cost
+    parameters: Parameters
+    device: str
+    threads: int
+    precision: str
+    steps: int = Field(description="steps that were timed")
+    clips: int = Field(description="clips of such a step")
+    step_seconds: float | None = Field(default=None, description="median of a training step")
+    step_seconds_spread: tuple[float, float] | None = Field(default=None, description="lower and upper quartile")
+    eval_seconds: float | None = Field(default=None, description="median of an evaluation batch")
+    gpu_allocated_bytes: int | None = Field(default=None, description="peak allocated by tensors")
+    gpu_reserved_bytes: int | None = Field(default=None, description="peak reserved by the allocator")
+    host_rss_bytes: int | None = Field(default=None, description="peak resident memory of the process")
+    environment: dict[str, Any]
+    environment_hash: str
+    fingerprint: str
+    finished: str

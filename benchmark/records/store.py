@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import io
 import json
+import re
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from benchmark.errors import BenchmarkError
 from benchmark.files import write_atomic
-from benchmark.records.schema import SCHEMA_VERSION, Attempt, Record
+from benchmark.records.schema import SCHEMA_VERSION, Attempt, Record, StepProfile
 from benchmark.spec.request import TrialRequest
 
 
@@ -44,6 +45,10 @@ class ResultStore:
     def record_path(self, request: TrialRequest) -> Path:
         """Where the record of a request is or will be."""
         return self.folder / "trials" / f"{request.path_stem}.json"
+
+    def log_path(self, trial_id: str) -> Path:
+        """Where a trial tells how it goes."""
+        return self.folder / "logs" / "trials" / f"{trial_id}.log"
 
     def write(self, record: Record, predictions: dict[str, npt.NDArray[Any]]) -> None:
         """Write predictions (`.npz` beside the record), then the record, which makes the trial finished."""
@@ -122,6 +127,21 @@ class ResultStore:
     def attempts(self, trial_id: str = "*") -> list[Path]:
         """Files of failed tries, oldest first."""
         return sorted((self.folder / "attempts").glob(f"{trial_id}-*.json"), key=_attempt_number)
+
+    def write_profile(self, profile: StepProfile) -> Path:
+        """Keep the profile of a step shape on a device in place of an earlier one."""
+        device = re.sub(r"[^A-Za-z0-9]+", "-", profile.device).strip("-")
+        path = self.folder / "profiles" / f"{device}-{profile.threads}" / f"{profile.request.step_key}.json"
+        write_atomic(path, _dump(profile))
+        return path
+
+    def profiles(self) -> Iterator[StepProfile]:
+        """Every profile that can be read, in the order of the paths."""
+        for path in sorted((self.folder / "profiles").glob("*/*.json")):
+            try:
+                yield StepProfile.model_validate_json(path.read_bytes())
+            except (OSError, ValueError):
+                warnings.warn(f"{path}: damaged profile; it is left out, `profile` makes it again", stacklevel=2)
 
     def submit(self, requests: Iterable[TrialRequest]) -> None:
         """Add trials to the folder's submitted ones, so that `status` knows what is missing."""

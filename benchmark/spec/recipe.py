@@ -44,6 +44,10 @@ class Recipe(Spec):
     decay_gamma: Annotated[float, Field(gt=0, le=1)] = Field(description="factor of each decay")
     warmup_steps: Annotated[int, Field(ge=0)] = Field(description="optimiser steps of warm-up; 0: none")
     precision: Literal["amp", "float32"] = Field(description="amp: float16 autocast on CUDA, float32 elsewhere")
+    micro_batch: Count | None = Field(
+        default=None,
+        description="split batches into parts of so many clips, for memory; the arithmetic stays, no part of the id",
+    )
     limit_clips: Count | None = Field(description="use at most this many training and evaluation clips each")
     on_bad_audio: Literal["stop", "skip"] = Field(
         description="a file that is empty, cut off or not audio: stop, or leave it out and record that"

@@ -16,7 +16,8 @@ from benchmark.spec.protocol import Protocol
 from benchmark.spec.recipe import Recipe, Tuning, resolve_recipe
 from benchmark.spec.validation import Spec
 
-NAMING: dict[str, Any] = {"method": {"variant": True}}  # names what other fields say, by the defaults of its day
+# what cannot change a result: a name of what other fields say, by the defaults of its day; how a batch is split
+NOT_IN_ID: dict[str, Any] = {"method": {"variant": True}, "recipe": {"micro_batch": True}}
 
 
 class DatasetChoice(Spec):
@@ -65,7 +66,22 @@ class TrialRequest(Spec):
     @functools.cached_property
     def id(self) -> str:
         """First 12 hex digits of the sha256 of the canonical JSON."""
-        return _digest(self.model_dump(mode="json", exclude=NAMING))
+        return _digest(self.model_dump(mode="json", exclude=NOT_IN_ID))
+
+    @functools.cached_property
+    def step_key(self) -> str:
+        """Digest of what decides the time and memory of a training step: trials that share it cost the same."""
+        backbone, protocol = self.backbone, self.protocol
+        return _digest(
+            {
+                "shape": backbone.shape.model_dump(),
+                "pooling": backbone.pooling if protocol.ssast_pooling == "patches" else "cls",
+                "prompts": protocol.prompts,
+                "dataset": self.dataset.name,  # number of classes
+                "method": [part.model_dump(mode="json") for part in self.method.parts],
+                "recipe": self.recipe.model_dump(mode="json", exclude=NOT_IN_STEP),
+            }
+        )
 
     @property
     def complete(self) -> bool:
@@ -75,7 +91,7 @@ class TrialRequest(Spec):
     @functools.cached_property
     def cell(self) -> str:
         """Digest of the request without fold and seed: trials that may be averaged share it."""
-        return _digest(self.model_dump(mode="json", exclude={**NAMING, "fold": True, "seed": True}))
+        return _digest(self.model_dump(mode="json", exclude={**NOT_IN_ID, "fold": True, "seed": True}))
 
     @property
     def marks(self) -> list[str]:
@@ -96,7 +112,8 @@ class TrialRequest(Spec):
     def recipe_changes(self) -> dict[str, Any]:
         """The recipe's values that differ from the dataset's own recipe; nothing where it has none.
 
-        `on_bad_audio` is left out: whether files were skipped stands in the record.
+        Left out are `on_bad_audio`, as the record says whether files were skipped, and `micro_batch`, which changes no
+        result.
         """
         try:
             own = resolve_recipe(
@@ -109,7 +126,8 @@ class TrialRequest(Spec):
         except BenchmarkError:
             return {}
         mine, theirs = self.recipe.model_dump(mode="json"), own.model_dump(mode="json")
-        return {key: value for key, value in mine.items() if value != theirs[key] and key != "on_bad_audio"}
+        silent = {"on_bad_audio", "micro_batch"}
+        return {key: value for key, value in mine.items() if value != theirs[key] and key not in silent}
 
     @property
     def label(self) -> str:
@@ -123,6 +141,13 @@ class TrialRequest(Spec):
         name = f"f{self.fold}-s{self.seed}-{self.id}"
         dataset = self.dataset.name.replace(":", "-")  # folder:NAME
         return f"{self.backbone.path_name}/{dataset}/{self.method.path_name}/{name}"
+
+
+# of a recipe: what the time and memory of a step do not depend on
+NOT_IN_STEP = {
+    *("lr", "weight_decay", "epochs", "decay_start", "decay_step", "decay_gamma", "warmup_steps", "mixup", "noise"),
+    *("freq_mask", "time_mask", "mean", "std", "limit_clips", "on_bad_audio"),
+}
 
 
 def _digest(content: dict[str, Any]) -> str:

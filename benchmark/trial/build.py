@@ -47,11 +47,25 @@ def count_parameters(request: TrialRequest, classes: int) -> Parameters:
     Raises:
         BenchmarkError: as `build_model`.
     """
+    own = {name for name, _ in _abstract(request, classes).named_parameters()}
+    return _count(abstract_model(request, classes), own, request)
+
+
+def abstract_model(request: TrialRequest, classes: int) -> AudioTransformer:
+    """A trial's model without the content of its tensors (on the meta device).
+
+    Raises:
+        BenchmarkError: as `build_model`.
+    """
+    model = _abstract(request, classes)
     with torch.device("meta"):
-        model = AudioTransformer(model_config(request.backbone, request.recipe, request.protocol, classes))
-        own = {name for name, _ in model.named_parameters()}
         _adapt(model, request)
-    return _count(model, own, request)
+    return model
+
+
+def _abstract(request: TrialRequest, classes: int) -> AudioTransformer:
+    with torch.device("meta"):
+        return AudioTransformer(model_config(request.backbone, request.recipe, request.protocol, classes))
 
 
 def freeze_others(model: AudioTransformer, trainable: set[str], method: str) -> None:

@@ -74,6 +74,11 @@ class Precision:
         return torch.autocast(self.device.type, dtype=torch.float16, enabled=self.half)
 
 
+def device_name(device: torch.device) -> str:
+    """As it is recorded."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
 def loss_of(
     logits: torch.Tensor, targets: torch.Tensor, observed: torch.Tensor, kind: Literal["cross_entropy", "bce"]
 ) -> torch.Tensor:
@@ -98,6 +103,7 @@ class Trainer:
         trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.model = model
         self.loss = recipe.loss
+        self.micro_batch = recipe.micro_batch
         self.clock = Clock(device)
         self.precision = Precision(device, recipe.precision)
         # the official SSAST is evaluated without autocast, AST with it (defect D8)
@@ -117,20 +123,32 @@ class Trainer:
         total, clips = 0.0, 0
         with self.clock.measure("train"):
             for batch in self.clock.waiting(batches):
-                features, targets, observed = batch
                 self.schedule.before_step()
-                with self.precision.autocast():
-                    loss = loss_of(self.model(features), targets, observed, self.loss)
                 self.optimizer.zero_grad(set_to_none=True)
-                torch.autograd.backward(self.scaler.scale(loss))
+                value = self._backward(batch)
                 self.scaler.step(self.optimizer)
                 self.scaler.update()
-                value = loss.item()
-                total += value * len(features)
-                clips += len(features)
+                total += value * len(batch[0])
+                clips += len(batch[0])
                 if not math.isfinite(value):
                     break
         return total / clips
+
+    def _backward(self, batch: Batch) -> float:
+        """Gradients of the batch's loss, part by part where batches are split; returns the loss."""
+        size = self.micro_batch or len(batch[0])
+        value: torch.Tensor | float = 0.0
+        for features, targets, observed in zip(*(torch.split(tensor, size) for tensor in batch), strict=True):
+            share = 1.0
+            if size < len(batch[0]):  # what the part's mean counts in the batch's
+                share = float(observed.sum() / batch[2].sum()) if self.loss == "bce" else len(features) / len(batch[0])
+            if not share:
+                continue
+            with self.precision.autocast():
+                loss = share * loss_of(self.model(features), targets, observed, self.loss)
+            torch.autograd.backward(self.scaler.scale(loss))
+            value = value + loss.detach()
+        return float(value)
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint: what trains and its buffers, optimiser, loss scale, schedule, seconds so far."""

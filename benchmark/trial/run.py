@@ -22,14 +22,15 @@ from benchmark.models.checkpoint import Checkpoint, read_checkpoint
 from benchmark.models.weights import digest
 from benchmark.records.claims import Claim, SupersededError
 from benchmark.records.environment import capture, utc_now
-from benchmark.records.schema import Attempt, Profile, Record
+from benchmark.records.schema import Attempt, Cost, Profile, Record
 from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.build import build_model
+from benchmark.trial.cost import count_cost
 from benchmark.trial.course import Predictions, Report, Runner, StoppedError
 from benchmark.trial.fingerprint import code_fingerprint
 from benchmark.trial.inputs import prepare
-from benchmark.trial.loop import Trainer
+from benchmark.trial.loop import Trainer, device_name
 from benchmark.trial.selection import choose, kept_epochs
 from benchmark.trial.snapshots import Snapshots
 
@@ -47,8 +48,10 @@ class Setting:
 
     `cache` is the folder of the audio cache (None: decode each time), `checkpoints` are paths by sha256, `threads` for
     arithmetic, `workers` processes that load data, `exclusive` when nothing else uses the device, `fresh_process` when
-    this process runs no other trial, `fingerprint` of the code when the trial was submitted, `stop` a file that asks to
-    stop behind the running epoch, `timeout` seconds after which a trial is given up, `began` when the run did.
+    this process runs no other trial, `fingerprint` of the code when the trial was submitted, `cost` of a step where it
+    was counted before, `gpu_share` the part of a GPU that the trial may fill, `deterministic` when a GPU is to use
+    algorithms that repeat bit for bit, `stop` a file that asks to stop behind the running epoch, `timeout` seconds
+    after which a trial is given up, `began` when the run did.
     """
 
     results: Path
@@ -61,6 +64,9 @@ class Setting:
     exclusive: bool
     fresh_process: bool
     fingerprint: str
+    cost: Cost | None = None
+    gpu_share: float = 1.0
+    deterministic: bool = False
     stop: Path | None = None
     timeout: float | None = None
     began: str = ""
@@ -167,10 +173,13 @@ def run_trial(
     if code_fingerprint(request) != setting.fingerprint:
         raise BenchmarkError("the code changed since this trial was submitted; give the `run` again")
     torch.set_num_threads(setting.threads)
+    _be_deterministic(setting.deterministic)
     torch.set_default_dtype(torch.float32)  # in case an earlier trial of this process changed it
     device = torch.device(setting.device)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
+        # a trial that outgrows its share fails by itself, not its neighbours
+        torch.cuda.set_per_process_memory_fraction(min(1.0, setting.gpu_share or 1.0), device)
     manifest = get_dataset(request.dataset.name).manifest(setting.data_root)
     facts, inputs = manifest.facts, prepare(request, manifest, setting.cache)
     model, parameters = build_model(request, inputs.data.classes, _checkpoint(request, setting))
@@ -193,9 +202,10 @@ def run_trial(
     selection = choose(request, facts, course.curves, diverged=diverged)
     course.prune(kept_epochs(selection, len(course.curves)))
     environment, environment_hash = capture(
-        device=_device_name(device),
+        device=device_name(device),
         cuda=torch.version.cuda if device.type == "cuda" else None,
         threads=setting.threads,
+        deterministic=setting.deterministic,
     )
     record = Record(
         id=request.id,
@@ -205,6 +215,7 @@ def run_trial(
         selection=selection,
         curves=course.curves,
         parameters=parameters,
+        cost=setting.cost or count_cost(request, inputs.data.classes),
         profile=_profile(setting, trainer, len(course.curves) * inputs.data.used["train"], resumed),
         environment=environment,
         environment_hash=environment_hash,
@@ -213,6 +224,14 @@ def run_trial(
         finished=utc_now(),
     )
     return record, course.predictions(inputs)
+
+
+def _be_deterministic(on: bool) -> None:
+    """Bit-equal repetitions on a GPU, which cost speed; an operation that cannot is an error. A CPU repeats anyway."""
+    if on:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts
+    torch.use_deterministic_algorithms(on)
+    torch.backends.cudnn.deterministic = on
 
 
 def _checkpoint(request: TrialRequest, setting: Setting) -> Checkpoint | None:
@@ -232,7 +251,7 @@ def _profile(setting: Setting, trainer: Trainer, trained_clips: int, resumed: in
     # Linux counts in KiB; the peak belongs to the process, so a process that ran other trials tells nothing
     rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 if setting.fresh_process else None
     return Profile(
-        device=_device_name(device),
+        device=device_name(device),
         precision=trainer.precision.name,
         exclusive=setting.exclusive,
         resumed_epochs=resumed,
@@ -242,7 +261,3 @@ def _profile(setting: Setting, trainer: Trainer, trained_clips: int, resumed: in
         gpu_reserved_bytes=torch.cuda.max_memory_reserved(device) if cuda else None,
         host_rss_bytes=rss,
     )
-
-
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"

@@ -88,7 +88,10 @@ def test_a_second_run_does_nothing_and_says_so(cli: Cli, results: Path, grid_fil
 def test_plan_and_status_agree(cli: Cli, results: Path, grid_file: Path, data_root: Path) -> None:
     plan = cli("plan", "--grid", grid_file, "--data-root", data_root, "--results", results, "--seed", "0,1")
     assert plan.returncode == 0
-    assert plan.stdout.splitlines()[-1].startswith("16 trials: 8 done, 0 stale, 0 failed, 8 missing")
+    *_, counts, cost = plan.stdout.splitlines()
+    assert counts.startswith("16 trials: 8 done, 0 stale, 0 failed, 8 missing")
+    assert cost.startswith("cost of the 8 to run on cpu: ")
+    assert "by records" in plan.stdout  # those of the other seed have taken the same steps
     status = json.loads(cli("status", "--results", results, "--json").stdout)
     assert status["counts"] == {"done": 8, "stale": 0, "failed": 0, "missing": 0}
     assert {trial["id"] for trial in status["trials"]} <= {line.split()[1] for line in plan.stdout.splitlines()}

@@ -19,6 +19,7 @@ from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.fingerprint import code_fingerprint
 from benchmark.trial.inputs import prepare
+from benchmark.trial.loop import Trainer
 from benchmark.trial.run import Outcome, Setting, attempt_trial, run_trial
 from benchmark.trial.seeding import Seeds
 
@@ -235,3 +236,30 @@ def test_a_default_type_left_behind_by_another_trial_does_no_harm(make_request: 
         assert run(make_request(), setting)[0].curves[-1].train_loss == expected
     finally:
         torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "bce"])
+def test_a_split_batch_is_the_same_experiment(make_request: Make, setting: Setting, loss: str) -> None:
+    whole, split = (with_recipe(make_request, loss=loss, micro_batch=size) for size in (None, 3))
+    assert whole.id == split.id
+    assert whole.cell == split.cell
+    one, two = run(whole, setting), run(split, setting)
+    assert [point.train_loss for point in one[0].curves] == pytest.approx(
+        [p.train_loss for p in two[0].curves], rel=1e-5
+    )
+    assert one[1]["logits_test"] == pytest.approx(two[1]["logits_test"], abs=1e-4)
+    assert two[0].marks == one[0].marks
+
+
+def test_a_part_in_which_nothing_was_annotated_counts_nothing(make_request: Make) -> None:
+    request = with_recipe(make_request, loss="bce", micro_batch=2)
+    losses = []
+    for size in (None, 2):
+        model = torch.nn.Linear(3, 4)
+        torch.nn.init.constant_(model.weight, 0.5)
+        torch.nn.init.zeros_(model.bias)
+        trainer = Trainer(model, request, torch.device("cpu"))
+        trainer.micro_batch = size
+        observed = torch.tensor([[1.0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0], [1, 1, 1, 1]])
+        losses.append(trainer.train([(torch.ones(5, 3), torch.ones(5, 4), observed)]))
+    assert losses[0] == pytest.approx(losses[1])

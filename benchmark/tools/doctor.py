@@ -1,0 +1,203 @@
+"""Is this installation fit to run? Each check says what to do where it is not."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import os
+import platform
+import shutil
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import psutil
+from packaging.requirements import Requirement
+
+from benchmark.data.registry import available, get_dataset
+from benchmark.errors import BenchmarkError, MissingInputError
+from benchmark.models.weights import locate
+from benchmark.spec.backbone import load_backbone, resolve_backbones
+
+DISTRIBUTION = "aat-benchmark"
+Verdict = Literal["ok", "warning", "fault"]
+SPARE_BYTES = 5e9
+SHM_BYTES = 1e9
+MEMORY_BYTES = 8e9
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found; `fix` says what to do about it."""
+
+    check: str
+    verdict: Verdict
+    text: str
+    fix: str = ""
+
+
+def examine(data_root: Path, checkpoints: Path, results: Path, cache: Path | None) -> Iterator[Finding]:
+    """The checks that need no Ray, one after the other."""
+    yield from _packages()
+    yield from _libraries()
+    yield _gpu()
+    yield from (_space(name, path) for name, path in (("results", results), ("cache", cache)) if path)
+    yield _shared_memory()
+    yield _memory()
+    yield _loopback()
+    yield from _datasets(data_root)
+    yield from _checkpoints(checkpoints)
+
+
+def _packages() -> Iterator[Finding]:
+    """Installed versions against what the distribution asks for."""
+    yield Finding("python", "ok", f"{platform.python_version()} on {sys.platform} {platform.machine()}")
+    wrong = []
+    for text in importlib.metadata.requires(DISTRIBUTION) or []:
+        requirement = Requirement(text)
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            version = importlib.metadata.version(requirement.name)
+        except importlib.metadata.PackageNotFoundError:
+            wrong.append(f"{requirement.name} is not installed")
+            continue
+        if not requirement.specifier.contains(version, prereleases=True):
+            wrong.append(f"{requirement.name} {version}, needed {requirement.specifier}")
+    if wrong:
+        yield Finding("packages", "fault", "; ".join(wrong), "pip install -e . -c constraints.txt")
+    else:
+        yield Finding("packages", "ok", "versions as asked for")
+
+
+def _libraries() -> Iterator[Finding]:
+    """Compiled parts that break when torch and its companions are of different builds."""
+
+    def fbank() -> None:
+        import torch
+        from torchaudio.compliance import kaldi
+
+        kaldi.fbank(torch.zeros(1, 16000), sample_frequency=16000)
+
+    def boxes() -> None:
+        import torch
+        from torchvision.ops import nms
+
+        nms(torch.zeros(1, 4), torch.zeros(1), 0.5)
+
+    def vit() -> None:
+        importlib.import_module("timm.models.vision_transformer")
+
+    def files() -> None:
+        importlib.import_module("soundfile").available_formats()
+
+    checks: dict[str, Callable[[], None]] = {"torchaudio": fbank, "torchvision": boxes, "timm": vit, "soundfile": files}
+    for name, check in checks.items():
+        try:
+            check()
+        except Exception as error:
+            line = f"{type(error).__name__}: {error}".splitlines()[0]
+            fix = "install torch, torchaudio and torchvision of one build: pip install -e . -c constraints.txt"
+            yield Finding(name, "fault", line, fix)
+        else:
+            yield Finding(name, "ok", importlib.metadata.version(name))
+
+
+def _gpu() -> Finding:
+    import pynvml
+    import torch
+
+    try:
+        pynvml.nvmlInit()
+        driver, count = pynvml.nvmlSystemGetDriverVersion(), pynvml.nvmlDeviceGetCount()
+    except pynvml.NVMLError:
+        return Finding("gpu", "ok", "none; trials run on the CPU")
+    if not torch.cuda.is_available():
+        text = f"{count} with driver {driver}, but torch (built for CUDA {torch.version.cuda}) cannot use it"
+        return Finding("gpu", "fault", text, "update the driver, or install a torch built for it")
+    try:
+        for index in range(torch.cuda.device_count()):
+            (torch.ones(8, 8, device=f"cuda:{index}") @ torch.ones(8, 8, device=f"cuda:{index}")).sum().item()
+    except RuntimeError as error:
+        return Finding("gpu", "fault", str(error).splitlines()[0], "free the GPU, or see what nvidia-smi says")
+    names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return Finding("gpu", "ok", f"{', '.join(names)}; driver {driver}, CUDA {torch.version.cuda}")
+
+
+def _space(name: str, path: Path) -> Finding:
+    """Free space, and whether the folder can be written."""
+    there = next(parent for parent in (path.absolute(), *path.absolute().parents) if parent.is_dir())
+    if not os.access(there, os.W_OK):
+        return Finding(name, "fault", f"{path}: {there} cannot be written", "choose another folder, or its rights")
+    free = shutil.disk_usage(there).free
+    text = f"{path}: {free / 1e9:.0f} GB free"
+    if free < SPARE_BYTES:
+        return Finding(name, "warning", text, "`plan` says what a grid needs; `clean` removes what no record needs")
+    return Finding(name, "ok", text)
+
+
+def _shared_memory() -> Finding:
+    shm = Path("/dev/shm")
+    size = shutil.disk_usage(shm).total if shm.is_dir() else 0
+    if size < SHM_BYTES:
+        fix = "in a container: --shm-size=2g; without it data is loaded more slowly"
+        return Finding("/dev/shm", "warning", f"{size / 1e6:.0f} MB", fix)
+    return Finding("/dev/shm", "ok", f"{size / 1e9:.1f} GB")
+
+
+def _memory() -> Finding:
+    free = psutil.virtual_memory().available
+    text = f"{free / 1e9:.1f} GB available, {os.cpu_count()} cores"
+    if free < MEMORY_BYTES:
+        return Finding("memory", "warning", text, "run fewer trials at once with --cpus; `plan` says what one needs")
+    return Finding("memory", "ok", text)
+
+
+def _loopback() -> Finding:
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            socket.create_connection(server.getsockname(), timeout=2).close()
+    except OSError as error:
+        return Finding("loopback", "fault", str(error), "Ray needs the interface 127.0.0.1: ip link set lo up")
+    return Finding("loopback", "ok", "127.0.0.1 answers")
+
+
+def _datasets(data_root: Path) -> Iterator[Finding]:
+    """What is there; a fold or split that shares a path with another would be caught by the manifest."""
+    names = available(data_root)
+    if not names:
+        yield Finding("data", "warning", f"no dataset under {data_root}", "`data list` says how to get each")
+    for name in names:
+        try:
+            manifest = get_dataset(name).manifest(data_root)
+            places: dict[str, set[object]] = {}
+            for clip in manifest.clips:
+                places.setdefault(clip.path, set()).add((clip.fold, clip.split))
+            twice = sum(len(found) > 1 for found in places.values())
+        except BenchmarkError as error:
+            yield Finding(name, "fault", str(error), f"`data prepare {name}`")
+            continue
+        text = f"{manifest.kind}, {len(manifest.clips)} of {manifest.facts.clips} clips in {manifest.folder}"
+        if twice:
+            yield Finding(name, "fault", f"{text}; {twice} clips are in two folds or splits", f"`data verify {name}`")
+        else:
+            verdict: Verdict = "ok" if manifest.kind == "complete" else "warning"
+            yield Finding(name, verdict, text, f"`data verify {name}` compares digests and decodes every file")
+
+
+def _checkpoints(folder: Path) -> Iterator[Finding]:
+    for name in ("ast", "ssast"):
+        try:
+            choice, path = locate(resolve_backbones(name, "doctor")[0], folder)
+        except MissingInputError as error:
+            yield Finding(name, "warning", str(error).partition(";")[0], f"`checkpoint fetch {name}`")
+            continue
+        published = load_backbone(name).checkpoints[choice.size].sha256
+        if published and choice.sha256 != published:
+            yield Finding(name, "fault", f"{path}: sha256 is not the published one", f"`checkpoint fetch {name}`")
+        else:
+            compared = "as published" if published else "no published one to compare with"
+            yield Finding(name, "ok", f"{path}: sha256 {compared}", "`checkpoint verify` runs it")

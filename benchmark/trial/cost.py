@@ -1,0 +1,128 @@
+"""What a training step costs, counted on tensors without content: no weights, no data, any machine.
+
+Multiply-adds count as two operations. Attention is counted as its two products, and twice as much backward.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
+
+from benchmark.records.schema import Cost
+from benchmark.spec.request import TrialRequest
+from benchmark.trial.build import abstract_model
+from benchmark.trial.loop import loss_of
+
+MOMENTS = 2  # tensors that AdamW keeps for each parameter
+
+
+def count_cost(request: TrialRequest, classes: int) -> Cost:
+    """Count a training step of one batch (a part of it where batches are split).
+
+    Raises:
+        BenchmarkError: the method does not fit the model.
+    """
+    model, recipe = abstract_model(request, classes), request.recipe
+    clips = min(recipe.micro_batch or recipe.batch_size, recipe.batch_size)
+    sizes = {name: tensor.numel() * tensor.element_size() for name, tensor in model.named_parameters()}
+    trained = sum(sizes[name] for name, parameter in model.named_parameters() if parameter.requires_grad)
+    with FakeTensorMode(), _Peak() as peak, FlopCounterMode(display=False, custom_mapping=_ATTENTION) as flops:
+        weights = {
+            name: torch.empty(tensor.shape, dtype=tensor.dtype, requires_grad=tensor.requires_grad)
+            for name, tensor in model.state_dict(keep_vars=True).items()
+        }
+        features = torch.empty(clips, recipe.frames, recipe.mels)
+        targets, observed = torch.zeros(clips, classes), torch.ones(clips, classes)
+        saved = _Saved(weights)
+        with saved.hooks(), torch.autocast("cpu", torch.float16, enabled=recipe.precision == "amp"):
+            logits = torch.func.functional_call(model, weights, (features,))
+            loss = loss_of(logits, targets, observed, recipe.loss)
+        del logits
+        forward = flops.get_total_flops()
+        torch.autograd.backward(loss)
+        step = flops.get_total_flops()
+    return Cost(
+        clips=clips,
+        forward_flops=round(forward / clips),
+        train_flops=round(step / clips),
+        saved_bytes=saved.bytes,
+        weight_bytes=sum(sizes.values()),
+        optimizer_bytes=MOMENTS * trained,
+        stored_bytes=trained,
+        peak_bytes=peak.bytes + MOMENTS * trained,
+    )
+
+
+def _attention(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
+    count: int = sdpa_flop_count(query, key, value)  # type: ignore[no-untyped-call]
+    return count
+
+
+def _attention_backward(gradient: Any, query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
+    count: int = sdpa_flop_count(query, key, value)  # type: ignore[no-untyped-call]
+    return 2 * count
+
+
+_ATTENTION: dict[Any, Any] = {  # torch's counter does not know the CPU's
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward,
+}
+
+
+class _Saved:
+    """Bytes that autograd keeps for the backward pass, each storage once, the model's own tensors aside."""
+
+    def __init__(self, weights: dict[str, torch.Tensor]) -> None:
+        self._own = {_storage(tensor) for tensor in weights.values()}
+        self._kept: dict[int, torch.Tensor] = {}
+
+    @property
+    def bytes(self) -> int:
+        return sum(tensor.untyped_storage().nbytes() for tensor in self._kept.values())
+
+    def hooks(self) -> torch.autograd.graph.saved_tensors_hooks:
+        return torch.autograd.graph.saved_tensors_hooks(self._pack, lambda tensor: tensor)
+
+    def _pack(self, tensor: torch.Tensor) -> torch.Tensor:
+        if (storage := _storage(tensor)) not in self._own:
+            self._kept[storage] = tensor
+        return tensor
+
+
+def _storage(tensor: torch.Tensor) -> int:
+    return int(tensor.untyped_storage()._cdata)
+
+
+class _Peak(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """The most bytes that tensors held at once."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.bytes = 0
+        self._now = 0
+        self._seen: set[int] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for tensor in result if isinstance(result, (tuple, list)) else (result,):
+            if isinstance(tensor, torch.Tensor):
+                self._follow(tensor.untyped_storage())
+        return result
+
+    def _follow(self, storage: torch.UntypedStorage) -> None:
+        key, size = int(storage._cdata), storage.nbytes()
+        if key in self._seen:
+            return
+        self._seen.add(key)
+        self._now += size
+        self.bytes = max(self.bytes, self._now)
+        weakref.finalize(storage, self._free, key, size)
+
+    def _free(self, key: int, size: int) -> None:
+        self._seen.discard(key)
+        self._now -= size

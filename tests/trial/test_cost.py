@@ -1,0 +1,78 @@
+"""What a step costs by count: held against an independent counter and against what torch really keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmark.data.registry import get_dataset
+from benchmark.orchestrator.expand import expand
+from benchmark.spec.grid import load_grid, narrow
+from benchmark.spec.request import TrialRequest
+from benchmark.trial.build import build_model
+from benchmark.trial.cost import count_cost
+
+# forward pass of the official model (deit_base_distilled_patch16_384 of timm, its patch convolution at stride 10) by
+# fvcore 0.1.5's FlopCountAnalysis: conv + linear + matmul, times two
+FVCORE = {"speech_commands_v2": 25_643_335_680, "esc50": 115_856_916_480, "openmic": 261_027_938_304}
+
+
+def paper(dataset: str, method: str) -> TrialRequest:
+    grid = narrow(load_grid("paper"), datasets=[dataset], methods=[method], backbones=["ast"], seeds=["0"])
+    return expand(grid, Path("no-data"), Path("no-checkpoints")).requests[0]
+
+
+def cost(dataset: str, method: str):
+    return count_cost(paper(dataset, method), len(get_dataset(dataset).facts.classes))
+
+
+@pytest.mark.parametrize("dataset", FVCORE)
+def test_operations_agree_with_an_independent_count(dataset: str) -> None:
+    assert cost(dataset, "linear").forward_flops == pytest.approx(FVCORE[dataset], rel=0.02)
+
+
+def test_what_a_method_saves() -> None:
+    full, aat, linear = (cost("esc50", method) for method in ("full", "aat_ms", "linear"))
+    assert full.train_flops == pytest.approx(3 * full.forward_flops, rel=0.01)
+    assert linear.train_flops == pytest.approx(linear.forward_flops, rel=0.01)
+    assert linear.train_flops < aat.train_flops < full.train_flops
+    assert linear.saved_bytes < aat.saved_bytes < full.saved_bytes
+    assert full.stored_bytes == 4 * (87_295_234 - 1_538_000)  # all parameters that exist here
+    assert full.optimizer_bytes == 2 * full.stored_bytes
+    assert full.peak_bytes > full.weight_bytes + full.optimizer_bytes + full.saved_bytes
+
+
+def test_bytes_for_backward_are_those_that_torch_keeps(make_request: Callable[..., TrialRequest]) -> None:
+    request = make_request(methods=["aat_ms"])
+    request = TrialRequest.model_validate(
+        {**request.model_dump(), "recipe": {**request.recipe.model_dump(), "precision": "float32"}}
+    )
+    model, _ = build_model(request, 50)
+    own = {parameter.data_ptr() for parameter in model.parameters()}
+    kept: dict[int, torch.Tensor] = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.untyped_storage().data_ptr() not in own:
+            kept[tensor.untyped_storage().data_ptr()] = tensor
+        return tensor
+
+    model.train()
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        logits = model(torch.zeros(8, request.recipe.frames, request.recipe.mels))
+        torch.nn.functional.cross_entropy(logits, torch.zeros(8, dtype=torch.long)).backward()
+    real = sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
+    assert count_cost(request, 50).saved_bytes == pytest.approx(real, rel=0.02)
+
+
+def test_a_split_batch_needs_less(make_request: Callable[..., TrialRequest]) -> None:
+    def of(size: int | None):
+        request = make_request(overrides=[{"source": "test", "values": {"micro_batch": size, "batch_size": 8}}])
+        return count_cost(request, 50)
+
+    whole, split = of(None), of(2)
+    assert (whole.clips, split.clips) == (8, 2)
+    assert split.saved_bytes < whole.saved_bytes
+    assert split.train_flops == pytest.approx(whole.train_flops, rel=0.01)
