@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,9 @@ from benchmark.spec.request import TrialRequest
 
 if TYPE_CHECKING:
     from ray.tune import Callback
+
+    from benchmark.orchestrator.away import Address
+    from benchmark.orchestrator.search import Named
 
 LOOK_EVERY_SECONDS = 2.0
 
@@ -99,6 +102,7 @@ def run_trials(
             ) as nodes,
             stop.on_signals(),
             watchdog(stop),
+            contextlib.ExitStack() as held,
         ):
             shares = pack(
                 nodes,
@@ -112,43 +116,30 @@ def run_trials(
                 f"Ray is up after {time.monotonic() - began:.0f} s: {len(requests)} trials, {_describe(shares, nodes)}",
                 highlight=False,
             )
+            from benchmark.orchestrator.away import Gather, keeping
             from benchmark.orchestrator.loggers import make_loggers
             from benchmark.orchestrator.progress import Progress
 
-            setting: dict[str, Any] = {
-                "results": store.folder,
-                "data_root": options.data_root.absolute(),
-                "cache": options.cache and options.cache.absolute(),
-                "checkpoints": options.checkpoints,
-                "exclusive": options.exclusive,
-                "fresh_process": options.exclusive,
-                "stop": stop.file,
-                "timeout": options.timeout,
-                "deterministic": options.deterministic,
-                "began": began_at,
-            }
             # Tune keeps one trial pending by default, which leaves slots idle
             os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(at_once + 2)
-            settings = {
-                request.id: {
-                    **setting,
-                    "fingerprint": fingerprints[request.id],
-                    "cost": estimates[request.id].cost,
-                    "threads": shares[request.id].cpus,
-                    "workers": shares[request.id].cpus - 1 if shares[request.id].gpus else 0,
-                    "gpu_share": shares[request.id].gpus,
-                }
-                for request in requests
+            address, helpers = None, []
+            if options.address is not None:  # a cluster, whose machines may not see the results folder
+                address, keeper = held.enter_context(keeping(store.folder, scratch / "here"))
+                helpers = [Gather(store, by_id, lambda: stop.asked, keeper)]
+            common = {**_common(options, store), "stop": stop.file, "began": began_at}
+            trials = {
+                name: _trial(request, fingerprints[name], shares[name], estimates[name], common, address)
+                for name, request in by_id.items()
             }
             seconds = {request.id: estimates[request.id].seconds or 0.0 for request in requests}
             waiting, round_number = sorted(requests, key=lambda request: -seconds[request.id]), 0
             while waiting and not stop.asked:
                 labels = {request.id: request.label for request in waiting}
                 progress = Progress(labels, before + len(requests) - len(waiting), console, lost, seconds)
-                place = scratch / f"round-{round_number}"
-                callbacks = [progress, *make_loggers(options.loggers, store.folder, labels)]
+                callbacks = [*helpers, progress, *make_loggers(options.loggers, store.folder, labels)]
+                mine = [trials[request.id] for request in waiting]
                 with progress:
-                    _fit(waiting, settings, shares, callbacks, place, lambda: stop.asked, fresh=options.exclusive)
+                    _fit(mine, callbacks, scratch / f"round-{round_number}", stop, fresh=options.exclusive)
                 waiting = _others_work([by_id[name] for name in progress.elsewhere], store, fingerprints, stop, console)
                 round_number += 1
         return Ended(len(failures), interrupted=stop.asked)
@@ -202,37 +193,51 @@ def _keep_attempt(store: ResultStore, request: TrialRequest, fingerprint: str, r
     store.write_attempt(Attempt.now(request, "failed", reason.splitlines()[-1][:300], reason, fingerprint))
 
 
-def _fit(
-    requests: Sequence[TrialRequest],
-    settings: dict[str, dict[str, Any]],
-    shares: Mapping[str, Share],
-    callbacks: Sequence[Callback],
-    scratch: Path,
-    stopping: Callable[[], bool],
-    *,
-    fresh: bool,
-) -> None:
+def _common(options: Options, store: ResultStore) -> dict[str, Any]:
+    """What all trials of a run are told."""
+    return {
+        "results": store.folder,
+        "data_root": options.data_root.absolute(),
+        "cache": options.cache and options.cache.absolute(),
+        "checkpoints": options.checkpoints,
+        "exclusive": options.exclusive,
+        "fresh_process": options.exclusive,
+        "timeout": options.timeout,
+        "deterministic": options.deterministic,
+    }
+
+
+def _trial(
+    request: TrialRequest,
+    fingerprint: str,
+    each: Share,
+    estimate: Estimate,
+    common: dict[str, Any],
+    address: Address | None,
+) -> Named:
+    """A trial as Tune gets it."""
+    setting = {
+        **common,
+        "fingerprint": fingerprint,
+        "cost": estimate.cost,
+        "threads": each.cpus,
+        "workers": each.cpus - 1 if each.gpus else 0,
+        "gpu_share": each.gpus,
+    }
+    config = {"request": request.model_dump(mode="json"), "setting": setting}
+    return request.id, request.path_stem.replace("/", "."), {**config, "bundle": each.bundle, "address": address}
+
+
+def _fit(trials: list[Named], callbacks: Sequence[Callback], scratch: Path, stop: Stop, *, fresh: bool) -> None:
     from ray import tune
 
     from benchmark.orchestrator.search import ExplicitList
     from benchmark.orchestrator.trainable import run_in_worker
 
-    trials = [
-        (
-            request.id,
-            request.path_stem.replace("/", "."),
-            {
-                "request": request.model_dump(mode="json"),
-                "setting": settings[request.id],
-                "bundle": shares[request.id].bundle,
-            },
-        )
-        for request in requests
-    ]
     tuner = tune.Tuner(
         tune.with_resources(run_in_worker, lambda config: tune.PlacementGroupFactory([config["bundle"]])),
         tune_config=tune.TuneConfig(
-            search_alg=ExplicitList(trials, stopping),
+            search_alg=ExplicitList(trials, lambda: stop.asked),
             reuse_actors=not fresh,
             trial_dirname_creator=lambda trial: trial.trial_id,
         ),

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from benchmark.errors import BenchmarkError
 from benchmark.orchestrator.resources import Node, gpus_here, node_here
 
+NAMESPACE = "aat-benchmark"
 PROBE_SECONDS = 5
 PROBE_TASK_SECONDS = 60
 OBJECT_STORE_BYTES = 100 * 2**20  # nothing large passes through Ray's object store
@@ -73,7 +74,7 @@ def ray_session(address: str | None, cpus: int, gpus: int | None, log: Path) -> 
                 **quiet,
             )
         else:
-            ray.init(address=address, **quiet)
+            ray.init(address=address, namespace=NAMESPACE, **quiet)
     except (OSError, RuntimeError, ValueError) as error:
         raise BenchmarkError(f"Ray: {address or 'local start'}: {str(error).splitlines()[0]}") from None
     try:
@@ -115,11 +116,17 @@ def _nodes() -> list[Node]:
 
 def _require_listener(address: str) -> None:
     """Refuse an address that nobody answers at: Ray itself would try for ever."""
-    if address == "auto" or address.startswith("ray://"):
+    if address == "auto":
         return
+    if address.startswith("ray://"):
+        raise BenchmarkError(
+            f"--address {address}: Ray Tune runs on a machine of the cluster, not through Ray's client; there give "
+            "`run --address auto`, or from here `ray job submit --address http://HEAD:8265 -- python -m benchmark run "
+            "--address auto ...`"
+        )
     host, colon, port = address.rpartition(":")
     if not colon or not port.isdecimal():
-        raise BenchmarkError(f"--address {address}: expected auto, host:port or ray://host:port")
+        raise BenchmarkError(f"--address {address}: expected auto or host:port")
     try:
         socket.create_connection((host, int(port)), timeout=PROBE_SECONDS).close()
     except (OSError, OverflowError) as error:
@@ -140,13 +147,13 @@ def _outlive_errors() -> None:
     if getattr(known, "outlives", False):
         return
 
-    def failed(self: Any, tracked: Any, exception: Exception) -> None:
+    def failed(self: Any, tracked_actor_task: Any, exception: Exception) -> None:
         if isinstance(exception, RayError) and not isinstance(exception, (RayActorError, RayTaskError)):
             exception = RayActorError(error_msg=str(exception))
-        known(self, tracked, exception)
+        known(self, tracked_actor_task=tracked_actor_task, exception=exception)
 
     failed.outlives = True  # type: ignore[attr-defined]
-    RayActorManager._actor_task_failed = failed  # type: ignore[method-assign, assignment]
+    RayActorManager._actor_task_failed = failed  # type: ignore[method-assign]
 
 
 def _silence(log: Path) -> None:

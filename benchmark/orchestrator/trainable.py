@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ def run_in_worker(config: dict[str, Any]) -> None:
     import ray
     from ray import tune
 
+    from benchmark.orchestrator.away import Away
     from benchmark.records.store import ResultStore
     from benchmark.spec.request import TrialRequest
     from benchmark.trial.run import Setting, attempt_trial
@@ -26,6 +28,10 @@ def run_in_worker(config: dict[str, Any]) -> None:
     device = "cuda" if ray.get_gpu_ids() else "cpu"
     request = TrialRequest.model_validate(config["request"])
     setting = Setting(device=device, **config["setting"])
+    away = Away.of(request, config["address"])
+    if away:
+        away.fetch()
+        setting = dataclasses.replace(setting, results=away.store.folder, stop=away.stop)
 
     with _log(ResultStore(setting.results).log_path(request.id), request.label) as say:
 
@@ -33,10 +39,16 @@ def run_in_worker(config: dict[str, Any]) -> None:
             value = progress["value"]
             score = "" if value is None else f", {progress['metric']} {100 * value:.1f} % ({progress['split']})"
             say(f"epoch {progress['epoch']}/{progress['epochs']}: loss {progress['loss']:.4f}{score}")
+            if away:
+                away.after_epoch()
             tune.report({"status": "running", **progress})
 
-        outcome = attempt_trial(request, setting, report)
-        say(f"{outcome.status}{f': {outcome.error}' if outcome.error else ''}")
+        try:
+            outcome = attempt_trial(request, setting, report)
+            say(f"{outcome.status}{f': {outcome.error}' if outcome.error else ''}")
+        finally:
+            if away:
+                away.send()
     tune.report({"status": outcome.status, "error": outcome.error})
 
 

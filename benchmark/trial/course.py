@@ -133,15 +133,17 @@ class Runner:
                     seconds={key: clock.seconds[key] - before[key] for key in ("data", "train", "eval")},
                 )
             )
-            value = results["test"][metric]
+            if finite:
+                trainer.schedule.after_epoch()
+                if epoch < recipe.epochs and self.snapshots:
+                    course.prune(kept_epochs(choose(self.request, self.facts, course.curves, diverged=False), epoch))
+                    self._save(course, self.snapshots)
             told = {"epoch": epoch, "epochs": recipe.epochs, "loss": loss, "metric": metric, "split": "test"}
-            self.report({**told, "value": value})
+            self.report({**told, "value": results["test"][metric]})
+            if self.stop is not None and self.stop.exists() and epoch < recipe.epochs and self.snapshots:
+                raise StoppedError(f"stopped behind epoch {epoch}")
             if not finite:
                 break
-            trainer.schedule.after_epoch()
-            if epoch < recipe.epochs and self.snapshots:
-                course.prune(kept_epochs(choose(self.request, self.facts, course.curves, diverged=False), epoch))
-                self._save(course, self.snapshots)
         return course, resumed
 
     def _resume(self) -> Course:
@@ -161,5 +163,3 @@ class Runner:
                 "random": random_state(),
             }
         )
-        if self.stop is not None and self.stop.exists():
-            raise StoppedError(f"stopped behind epoch {len(course.curves)}")

@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 import benchmark
+from benchmark.records.claims import Claim
 from tests.conftest import AST, SSAST, TINY_RECIPE, Cli
 
 GRID = {
@@ -40,7 +41,8 @@ def grid_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def results(tmp_path_factory: pytest.TempPathFactory, cli: Cli, grid_file: Path, data_root: Path) -> Path:
     """A results folder with the finished grid."""
     folder = tmp_path_factory.mktemp("run") / "out"
-    done = cli("run", "--grid", grid_file, "--data-root", data_root, "--results", folder)
+    arguments = ["run", "--grid", grid_file, "--data-root", data_root, "--results", folder]
+    done = cli(*arguments, "--log", "tensorboard", "--deterministic")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     assert "8/8 done, 0 failed, 0 running" in done.stdout
@@ -67,6 +69,34 @@ def test_a_run_leaves_records_predictions_and_a_report(results: Path) -> None:
     assert report == tables | {"scatter.png", "scatter.pdf"}
     left = [path for path in results.rglob("*") if path.name.endswith(".tmp") or path.name == ".tune"]
     assert left == []
+
+
+def test_every_trial_has_a_log_and_curves_for_tensorboard(results: Path) -> None:
+    logs = [path.read_text().splitlines() for path in (results / "logs" / "trials").glob("*.log")]
+    assert len(logs) == 8
+    for first, *epochs, last in logs:
+        assert "reference " in first
+        assert [line.split()[2] for line in epochs] == ["1/2:", "2/2:"]
+        assert last.endswith(" completed")
+    events = list((results / "logs" / "tensorboard").rglob("events.*"))
+    assert len(events) == 8
+    record = json.loads(next((results / "trials").rglob("*.json")).read_text())
+    assert record["environment"]["deterministic"] is True
+    assert record["cost"]["train_flops"] > 0
+
+
+def test_status_tells_what_is_running_and_watches_until_the_end(results: Path, cli: Cli) -> None:
+    trial = json.loads(next((results / "trials").rglob("*.json")).read_text())["id"]
+    with Claim.take(results, trial):
+        shown = cli("status", "--results", results).stdout
+        [line] = [line for line in shown.splitlines() if trial in line]
+        assert line.startswith("running ")
+        assert line.endswith(" completed")  # the last line of its log
+        assert json.loads(cli("status", "--results", results, "--json").stdout)["running"] == [trial]
+    (results / "claims").rmdir()
+    watched = cli("status", "--results", results, "--watch")
+    assert watched.returncode == 0
+    assert watched.stdout.splitlines()[-1].startswith("8 trials: 8 done")
 
 
 def test_the_stored_predictions_give_the_recorded_score(results: Path) -> None:
@@ -212,7 +242,7 @@ def test_an_address_without_a_listener_is_refused_at_once(
     cli: Cli, grid_file: Path, data_root: Path, tmp_path: Path
 ) -> None:
     arguments = ["--grid", grid_file, "--data-root", data_root, "--results", tmp_path / "out"]
-    for address, message in (("127.0.0.1:9", "nobody answers there"), ("somewhere", "expected auto, host:port")):
+    for address, message in (("127.0.0.1:9", "nobody answers there"), ("somewhere", "expected auto or host:port")):
         done = cli("run", *arguments, "--address", address)
         assert done.returncode == 2
         assert message in done.stderr.splitlines()[-1]

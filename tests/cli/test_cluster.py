@@ -1,0 +1,124 @@
+"""A Ray cluster of two machines on the loopback, of which the second does not see the results folder."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from benchmark.data.registry import get_dataset
+from benchmark.orchestrator.away import keeper_name
+from tests.chaos import GRID, differences, leftovers
+
+TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+ENVIRONMENT = {**os.environ, **TOKEN, "RAY_USAGE_STATS_ENABLED": "0", "RAY_memory_monitor_refresh_ms": "0"}
+TUNE = ["--epochs", "12"]
+
+
+def can_hide() -> bool:
+    """Whether a process can be given a view of the file system of its own."""
+    if not shutil.which("unshare"):
+        return False
+    return subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode == 0
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def ray_start(*options: str, hide: Path | None = None, log: Path) -> subprocess.Popen[bytes]:
+    """`ray start --block`, with a folder hidden from it."""
+    ray = [str(Path(sys.executable).parent / "ray"), "start", "--num-cpus=1", "--disable-usage-stats", "--block"]
+    command = [*ray, *options]
+    if hide:
+        hide.mkdir(parents=True)
+        command = ["unshare", "-m", "sh", "-c", f'mount -t tmpfs none "{hide}" && exec "$@"', "sh", *command]
+    handle = log.open("wb")
+    return subprocess.Popen(command, env=ENVIRONMENT, stdout=handle, stderr=handle, start_new_session=True)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """A node and all that it started."""
+    family = [*psutil.Process(process.pid).children(recursive=True), process] if process.poll() is None else []
+    for each in family:
+        try:
+            each.send_signal(signal.SIGKILL)
+        except psutil.Error:
+            continue
+    process.wait(timeout=30)
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Address of the head, and the second node, from which `tmp_path/out` is hidden."""
+    if not can_hide():
+        pytest.skip("no mount namespaces here: the second machine would see the results folder")
+    address = f"127.0.0.1:{free_port()}"
+    started = [
+        ray_start(
+            "--head", f"--port={address.rpartition(':')[2]}", "--include-dashboard=false", log=tmp_path / "head.txt",
+        )
+    ]  # fmt: skip
+    try:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])), timeout=1).close()
+                break
+            except OSError:
+                time.sleep(0.5)
+        started.append(
+            ray_start(
+                f"--address={address}",
+                "--node-ip-address=127.0.0.1",
+                hide=tmp_path / "out",
+                log=tmp_path / "second.txt",
+            )
+        )
+        yield address, started[1]
+    finally:
+        for process in started[::-1]:
+            end(process)
+
+
+def test_results_come_home_and_a_lost_machine_costs_nothing(
+    cluster: tuple[str, subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
+    address, second = cluster
+    grid, out, calm, data = (tmp_path / name for name in ("short.yaml", "out", "calm", "data"))
+    lines = GRID.format(seeds=[0], epochs=12).splitlines()
+    grid.write_text("\n".join(line for line in lines if not line.startswith("synthesize")))
+    get_dataset("esc50").synthesize(data, classes=4, clips_per_class=1, seed=0)  # both machines have the data
+    command = [sys.executable, "-m", "benchmark", "run", "--grid", str(grid), "--data-root", str(data)]
+    environment = {**ENVIRONMENT, "AAT_BENCHMARK_CACHE": str(tmp_path / "cache")}
+    undisturbed = subprocess.run([*command, "--results", calm], env=environment, capture_output=True, check=False)
+    assert undisturbed.returncode == 0, undisturbed.stderr
+    log = (tmp_path / "run.txt").open("wb")
+    run = subprocess.Popen(
+        [*command, "--results", out, "--address", address], env=environment, stdout=log, stderr=log
+    )  # fmt: skip
+    away = Path(tempfile.gettempdir()) / keeper_name(out)
+    came_home = False
+    deadline = time.monotonic() + 150
+    while time.monotonic() < deadline and run.poll() is None and not came_home:
+        time.sleep(0.2)
+        there = {path.stem for path in (away / "logs" / "trials").glob("*.log")}
+        came_home = any(path.stem.rpartition("-")[2] in there for path in (out / "trials").rglob("*.json"))
+    end(second)
+    assert run.wait(timeout=300) == 0, (tmp_path / "run.txt").read_text()
+    assert came_home
+    assert differences(out, calm) == []
+    assert leftovers(out) == []
+    assert len(list((out / "logs" / "trials").glob("*.log"))) == 12

@@ -1,0 +1,50 @@
+"""`doctor` finds what is wrong and says what to do."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import shutil
+from pathlib import Path
+
+import pytest
+
+from benchmark.tools import doctor as room
+from benchmark.tools.doctor import examine
+from tests.conftest import Cli
+
+
+def findings(data_root: Path, tmp_path: Path) -> dict[str, room.Finding]:
+    return {each.check: each for each in examine(data_root, tmp_path, tmp_path / "results", tmp_path / "cache")}
+
+
+def test_this_installation_is_fit(cli: Cli, data_root: Path) -> None:
+    done = cli("doctor", "--data-root", data_root)
+    assert done.returncode == 0, done.stdout
+    lines = {line.split()[1]: line for line in done.stdout.splitlines()[:-1]}
+    assert {"python", "packages", "torchaudio", "torchvision", "timm", "gpu", "memory", "ray", "esc50"} <= set(lines)
+    assert lines["ray"].startswith("ok")
+    assert lines["esc50"].startswith("warning")
+    assert "synthetic" in lines["esc50"]
+    assert done.stdout.splitlines()[-1] == "fit to run"
+
+
+def test_a_wrong_version_is_a_fault(data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = importlib.metadata.version
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "0.1" if name == "timm" else real(name))
+    found = findings(data_root, tmp_path)["packages"]
+    assert found.verdict == "fault"
+    assert "timm 0.1, needed >=1.0.20" in found.text
+    assert "constraints.txt" in found.fix
+
+
+def test_a_full_disk_and_a_broken_dataset(data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "data"
+    shutil.copytree(data_root, root)
+    next((root / "ESC-50-master" / "audio").glob("*.wav")).unlink()
+    monkeypatch.setattr(room, "SPARE_BYTES", float("inf"))
+    found = findings(root, tmp_path)
+    assert found["results"].verdict == "warning"
+    assert found["esc50"].verdict == "fault"
+    assert "is not there" in found["esc50"].text
+    assert found["ast"].verdict == "warning"
+    assert "checkpoint fetch ast" in found["ast"].fix
