@@ -66,7 +66,9 @@ def differences(out: Path, expected: Path) -> list[str]:
             found.append(f"{other.name}: another record")
         else:
             with np.load(path.with_suffix(".npz")) as one, np.load(other.with_suffix(".npz")) as two:
-                if set(one) != set(two) or not all(np.array_equal(one[key], two[key]) for key in one):
+                if set(one) != set(two) or not all(
+                    np.array_equal(one[key], two[key], equal_nan=one[key].dtype.kind == "f") for key in one
+                ):
                     found.append(f"{other.name}: other predictions")
     return found
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from benchmark.records.schema import Epoch
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.inputs import Inputs
 from benchmark.trial.loop import Trainer
-from benchmark.trial.metrics import evaluate
+from benchmark.trial.metrics import evaluate, parts, ranking
 from benchmark.trial.seeding import Seeds
 from benchmark.trial.selection import choose, kept_epochs
 from benchmark.trial.snapshots import Snapshots, State, random_state, restore_random_state
@@ -66,15 +66,18 @@ class Course:
         curves = [Epoch.model_validate(point) for point in state["curves"]]
         return cls(curves, state["logits"], state["targets"], state["observed"])
 
-    def predictions(self, inputs: Inputs) -> Predictions:
-        """What is stored beside the record."""
+    def predictions(self, request: TrialRequest, inputs: Inputs, metric: Literal["accuracy", "map"]) -> Predictions:
+        """What is stored beside the record: of every evaluated split logits, truth, and what the metric averages."""
         kept: Predictions = {}
         for name, split in inputs.evaluation.items():
             kept["epochs"] = np.array(sorted(self.logits[name]))
             kept[f"clips_{name}"] = np.array([clip.path for clip in split.clips])
             kept[f"targets_{name}"] = self.targets[name].numpy()
             kept[f"observed_{name}"] = self.observed[name].numpy()
-            kept[f"logits_{name}"] = torch.stack([logits for _, logits in sorted(self.logits[name].items())]).numpy()
+            every = [logits for _, logits in sorted(self.logits[name].items())]
+            kept[f"logits_{name}"] = torch.stack(every).numpy()
+            truth = self.targets[name], self.observed[name], ranking(request), metric
+            kept[f"parts_{name}"] = np.stack([parts(logits, *truth) for logits in every])
         return kept
 
 
@@ -110,9 +113,7 @@ class Runner:
             name: evaluation_batches(clips, recipe.batch_size, self.workers, device)
             for name, clips in self.inputs.evaluation.items()
         }
-        # only the supervised backbone's forward pass is autocast in the official evaluation (defect D8)
-        supervised = self.request.backbone.pretraining == "supervised"
-        ranking = self.request.protocol.eval_logits if supervised else "float32"
+        rule = ranking(self.request)
         seeds, clock, metric = Seeds(self.request), trainer.clock, self.facts.metric
         for epoch in range(resumed + 1, recipe.epochs + 1):
             before = dict(clock.seconds)
@@ -122,7 +123,7 @@ class Runner:
             for name, split in held_out.items():
                 logits, course.targets[name], course.observed[name] = trainer.predict(split)
                 course.logits.setdefault(name, {})[epoch] = logits
-                results[name] = evaluate(logits, course.targets[name], course.observed[name], ranking)
+                results[name] = evaluate(logits, course.targets[name], course.observed[name], rule)
             finite = math.isfinite(loss)
             course.curves.append(
                 Epoch(

@@ -11,6 +11,8 @@ import torch
 from scipy.stats import norm
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from benchmark.spec.request import TrialRequest
+
 Array = npt.NDArray[np.floating[Any]]
 
 
@@ -61,6 +63,31 @@ def evaluate(
         "mauc": mauc,
         "d_prime": d_prime(mauc),
     }
+
+
+def parts(
+    logits: torch.Tensor,
+    targets: torch.Tensor,
+    observed: torch.Tensor,
+    rule: Literal["fp16_sigmoid", "float32"],
+    metric: Literal["accuracy", "map"],
+) -> npt.NDArray[np.float32]:
+    """What the metric is the mean of: for accuracy 1 or 0 by clip, for map the average precision by class.
+
+    NaN where a class has no positive clip, and everywhere where the logits are not finite.
+    """
+    ranked, truth, seen = scores(logits, rule), targets.numpy(), observed.numpy()
+    by_clip = metric == "accuracy"
+    if not np.isfinite(ranked).all():
+        return np.full(len(ranked) if by_clip else ranked.shape[1], np.nan, np.float32)
+    if by_clip:
+        return np.asarray(ranked.argmax(1) == truth.argmax(1), np.float32)
+    return np.array([np.nan if ap is None else ap for ap in average_precisions(ranked, truth, seen)], np.float32)
+
+
+def ranking(request: TrialRequest) -> Literal["fp16_sigmoid", "float32"]:
+    """What a trial's clips are ranked by: only AST is autocast in the official evaluation (defect D8)."""
+    return request.protocol.eval_logits if request.backbone.pretraining == "supervised" else "float32"
 
 
 def _by_class(

@@ -223,7 +223,7 @@ def run_trial(
         started=started,
         finished=utc_now(),
     )
-    return record, course.predictions(inputs)
+    return record, course.predictions(request, inputs, facts.metric)
 
 
 def _be_deterministic(on: bool) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.trial.metrics import d_prime, scores
+from benchmark.trial.metrics import d_prime, parts, scores
 from benchmark.trial.metrics import evaluate as evaluate_observed
 
 
@@ -57,3 +57,14 @@ def test_precision_is_over_the_observed_clips_only() -> None:
 def test_d_prime_of_chance_is_zero() -> None:
     assert d_prime(0.5) == pytest.approx(0)
     assert d_prime(1.0) is None
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "map"])
+@pytest.mark.parametrize("rule", ["fp16_sigmoid", "float32"])
+def test_the_metric_is_the_mean_of_its_parts(metric: str, rule: str) -> None:
+    rng = np.random.default_rng(0)
+    logits = torch.from_numpy(rng.normal(size=(40, 5)).astype(np.float32))
+    targets = torch.nn.functional.one_hot(torch.from_numpy(rng.integers(0, 4, 40)), 5).float()  # the last never
+    found = parts(logits, targets, torch.ones_like(targets), rule, metric)  # type: ignore[arg-type]
+    assert len(found) == (40 if metric == "accuracy" else 5)
+    assert np.nanmean(found) == pytest.approx(evaluate(logits, targets, rule)[metric], rel=1e-6)

@@ -44,7 +44,7 @@ class Killed(BaseException):
 
 
 def interrupt(at: int, error: type[BaseException] = Killed) -> Callable[[dict[str, Any]], None]:
-    """Raise behind the training of an epoch, before its checkpoint."""
+    """Raise behind an epoch and its checkpoint."""
 
     def report(progress: dict[str, Any]) -> None:
         if progress["epoch"] == at:
@@ -76,8 +76,11 @@ def test_any_interruption_gives_the_same_record(request_: TrialRequest, setting:
         assert attempt_trial(request_, disturbed, quiet) == Outcome("completed")
         again, more, resumed = record(disturbed, request_)
         assert again == calm
-        assert all(np.array_equal(predictions[key], more[key]) for key in predictions)
-        assert resumed.profile.resumed_epochs == at - 1
+        assert all(
+            np.array_equal(predictions[key], more[key], equal_nan=predictions[key].dtype.kind == "f")
+            for key in predictions
+        )
+        assert resumed.profile.resumed_epochs == min(at, 3)  # behind the last epoch there is no checkpoint
         assert resumed.profile.seconds["total"] > resumed.profile.seconds["train"]
         assert not (disturbed.results / "checkpoints" / request_.id).exists()
 
@@ -166,7 +169,7 @@ def test_a_leftover_worker_never_overwrites_its_successor(request_: TrialRequest
     snapshots = Snapshots(setting.results / "checkpoints" / request_.id, lambda: None)
     state = snapshots.load(setting.fingerprint)
     assert state is not None
-    assert len(state["course"]["curves"]) == 1  # nothing written behind the takeover
+    assert len(state["course"]["curves"]) == 2  # nothing written behind the takeover
 
 
 def test_a_fault_that_may_pass_is_raised_for_another_try(
@@ -178,12 +181,12 @@ def test_a_fault_that_may_pass_is_raised_for_another_try(
     [attempt] = store.attempts()
     assert '"failed"' in attempt.read_text()
     assert attempt_trial(request_, setting, quiet) == Outcome("completed")
-    assert store.read(store.record_path(request_)).profile.resumed_epochs == 1
+    assert store.read(store.record_path(request_)).profile.resumed_epochs == 2
 
 
 def interrupt_with(error: Exception) -> Callable[[dict[str, Any]], None]:
     def report(progress: dict[str, Any]) -> None:
-        if progress["epoch"] == 2:
+        if progress["epoch"] >= 2:
             raise error
 
     return report
