@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.stats import norm
+from scipy.special import ndtri
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from benchmark.spec.request import TrialRequest
@@ -46,7 +46,7 @@ def class_mean(values: Sequence[float | None]) -> float | None:
 
 def d_prime(auc: float | None) -> float | None:
     """Separation of two unit normals with that area under the curve; None at its ends, where it is infinite."""
-    return None if auc is None or auc in {0.0, 1.0} else float(np.sqrt(2) * norm.ppf(auc))
+    return None if auc is None or auc in {0.0, 1.0} else float(np.sqrt(2) * ndtri(auc))
 
 
 def evaluate(

@@ -26,7 +26,6 @@ from benchmark.records.schema import Attempt, Cost, Profile, Record
 from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.build import build_model
-from benchmark.trial.cost import count_cost
 from benchmark.trial.course import Predictions, Report, Runner, StoppedError
 from benchmark.trial.fingerprint import code_fingerprint
 from benchmark.trial.inputs import prepare
@@ -215,7 +214,7 @@ def run_trial(
         selection=selection,
         curves=course.curves,
         parameters=parameters,
-        cost=setting.cost or count_cost(request, inputs.data.classes),
+        cost=setting.cost or _cost(request, inputs.data.classes),
         profile=_profile(setting, trainer, len(course.curves) * inputs.data.used["train"], resumed),
         environment=environment,
         environment_hash=environment_hash,
@@ -232,6 +231,12 @@ def _be_deterministic(on: bool) -> None:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts
     torch.use_deterministic_algorithms(on)
     torch.backends.cudnn.deterministic = on
+
+
+def _cost(request: TrialRequest, classes: int) -> Cost:
+    from benchmark.trial.cost import count_cost  # takes a second to import
+
+    return count_cost(request, classes)
 
 
 def _checkpoint(request: TrialRequest, setting: Setting) -> Checkpoint | None:
