@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
 
 from benchmark.records.schema import Data, Epoch, Parameters, Profile, Record, Selection
+from benchmark.records.store import ResultStore
+from benchmark.report.build import read_evidence
+from benchmark.report.evidence import Evidence
 from benchmark.spec.request import TrialRequest
 
 
@@ -67,3 +73,27 @@ def make_record(request: TrialRequest, scores: Sequence[float | None], **changes
         "finished": "2026-01-01T00:01:00+00:00",
     }
     return Record.model_validate({**fields, **changes})
+
+
+def make_evidence(
+    folder: Path,
+    records: Iterable[Record],
+    submitted: Iterable[TrialRequest] | None = None,
+    parts: Mapping[str, np.ndarray] | None = None,
+) -> Evidence:
+    """What a report is made of, from a results folder with these records.
+
+    Args:
+        folder: to write.
+        records: finished trials.
+        submitted: what was asked for, by default the records' requests.
+        parts: what the metric averages, by trial id; (clips,) for every epoch.
+    """
+    store, records = ResultStore(folder), list(records)
+    (store.folder / "trials").mkdir(parents=True, exist_ok=True)
+    store.submit([record.request for record in records] if submitted is None else submitted)
+    for record in records:
+        epochs = np.arange(1, len(record.curves) + 1)
+        own = {} if parts is None else {"parts_test": np.stack([parts[record.id]] * len(epochs))}
+        store.write(record, {"epochs": epochs, **own})
+    return read_evidence(store)

@@ -9,7 +9,23 @@ import warnings
 import typer
 
 from benchmark import __version__
-from benchmark.cli import catalogue, checkpoint, clean, data, doctor, params, parity, plan, profile, report, run, status
+from benchmark.cli import (
+    catalogue,
+    checkpoint,
+    claims,
+    clean,
+    data,
+    doctor,
+    explain,
+    merge,
+    params,
+    parity,
+    plan,
+    profile,
+    report,
+    run,
+    status,
+)
 from benchmark.errors import BenchmarkError
 
 app = typer.Typer(
@@ -38,6 +54,9 @@ app.command("run")(run.run)
 app.command("plan")(plan.plan)
 app.command("status")(status.status)
 app.command("report")(report.report)
+app.command("claims")(claims.claims)
+app.command("explain")(explain.explain)
+app.command("merge")(merge.merge)
 app.command("clean")(clean.clean)
 app.command("doctor")(doctor.doctor)
 app.command("profile")(profile.profile)

@@ -163,6 +163,21 @@ def _shard(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
+SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
+
+
+def duration(text: str) -> float:
+    """`8h` in seconds.
+
+    Raises:
+        BenchmarkError: not a number with a unit.
+    """
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(s|min|h|d)", text)
+    if not match or not float(match[1]):
+        raise BenchmarkError(f"--budget {text}: expected a time such as 8h, 30min or 2d")
+    return float(match[1]) * SECONDS[match[2]]
+
+
 def cache_folder(given: str | None, parent: Path) -> Path | None:
     """Folder of the audio cache, in `parent` unless given; None for `none`."""
     if given == "none":

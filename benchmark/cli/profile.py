@@ -80,6 +80,7 @@ def profile_shapes(
     steps: int,
     seconds: float,
     clips: int | None,
+    identity: tuple[str, ...] = (),
 ) -> list[StepProfile]:
     """Profile every step shape of the requests into the store, a line each."""
     from benchmark.tools.profile import How, profile_steps, shapes
@@ -88,7 +89,7 @@ def profile_shapes(
     classes = {name: len(facts.classes) for name, facts in expansion.facts.items()}
     with store.lock():  # a folder that cannot be written is told before the work
         pass
-    how = How(device, threads, steps, seconds, clips)
+    how = How(device, threads, steps, seconds, clips, identity)
     for each in profile_steps(todo, classes, how):
         store.write_profile(each)
         found.append(each)

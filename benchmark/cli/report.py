@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from benchmark.cli.claims import PaperFile
+
 if TYPE_CHECKING:
     from benchmark.records.store import ResultStore
 
@@ -14,17 +16,19 @@ if TYPE_CHECKING:
 def report(
     results: Annotated[Path, typer.Option("--results", help="Results folder.")],
     output: Annotated[Path | None, typer.Option(help="Where to write.", show_default="RESULTS/report")] = None,
+    paper: PaperFile = None,
+    html: Annotated[bool, typer.Option("--html", help="Also one self-contained page, report.html.")] = False,
 ) -> None:
-    """Rebuild tables (CSV, Markdown, LaTeX) and figures (PNG, PDF) from the records alone.
+    """Rebuild tables (CSV, Markdown, LaTeX, JSON) and figures (PNG, PDF, SVG) from the records alone.
 
     Example: python -m benchmark report --results OUT
     """
     from benchmark.records.store import ResultStore
 
-    print_report(ResultStore(results), output)
+    print_report(ResultStore(results), output, paper, html=html)
 
 
-def print_report(store: ResultStore, output: Path | None) -> None:
+def print_report(store: ResultStore, output: Path | None, paper: Path | None = None, *, html: bool = False) -> None:
     """Write the report, print the main table and where the files are."""
     from rich.console import Console
     from rich.markup import escape
@@ -32,7 +36,7 @@ def print_report(store: ResultStore, output: Path | None) -> None:
 
     from benchmark.report.build import build_report
 
-    built = build_report(store, output)
+    built = build_report(store, output, paper, html=html)
     console = Console(highlight=False, soft_wrap=True)
     table = Table(*built.results.columns, title="Score (%)", title_justify="left")
     for row in built.results.itertuples(index=False):

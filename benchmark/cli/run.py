@@ -13,7 +13,12 @@ from benchmark.cli.report import print_report
 from benchmark.errors import BenchmarkError, MissingInputError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from benchmark.orchestrator.estimate import Estimate
     from benchmark.orchestrator.plan import Plan
+    from benchmark.records.store import ResultStore
+    from benchmark.spec.request import TrialRequest
 
 SOME_FAILED, INTERRUPTED = 3, 130
 
@@ -67,6 +72,13 @@ def run(
     ] = False,
     timeout: Annotated[
         float | None, typer.Option(min=1, help="Seconds after which a trial is given up.", show_default="never")
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            help="Time for this run, as 8h or 30min: only the trials that decide the most claims.",
+            show_default="all trials",
+        ),
     ] = None,
     deterministic: Annotated[
         bool, typer.Option("--deterministic", help="Only algorithms that repeat bit for bit on a GPU; slower.")
@@ -122,15 +134,45 @@ def run(
         timeout, deterministic, tuple(log),
     )  # fmt: skip
     to_run, console = plan.to_run(rerun), Console(highlight=False)
+    estimates = estimate_trials(to_run, expansion, store, machine_here(cpus_per_trial), console)
+    if budget is not None:
+        to_run = _within(options.duration(budget), to_run, estimates, store, chosen.grid.protocol)
     prepare_audio(to_run, expansion.manifests, chosen.cache, console)
     with store.lock():
         store.submit(requests)
-    estimates = estimate_trials(to_run, expansion, store, machine_here(cpus_per_trial), console)
     ended = run_trials(to_run, estimates, store, how, before=plan.counts()["done"], console=console)
     plan = make_plan(requests, store)
     print_report(store, None)
     typer.echo(f"{'interrupted: ' if ended.interrupted else ''}{_summary(plan, store.folder)}")
     raise typer.Exit(INTERRUPTED if ended.interrupted else SOME_FAILED if ended.failed else _exit_code(plan))
+
+
+def _within(
+    seconds: float, requests: list[TrialRequest], estimates: Mapping[str, Estimate], store: ResultStore, protocol: str
+) -> list[TrialRequest]:
+    """The trials that decide the most claims within the time, which is told with the claims that stay open."""
+    from benchmark.orchestrator.budget import choose
+    from benchmark.orchestrator.estimate import duration
+    from benchmark.orchestrator.resources import node_here, pack
+    from benchmark.report.build import read_evidence
+    from benchmark.report.claims.judge import judge
+
+    with store.lock():
+        store.submit(requests)
+    evidence, node = read_evidence(store), node_here()
+    cells = evidence.cells[evidence.cells["score"].notna() & (evidence.cells["protocol"] == protocol)]
+    complete = set(zip(cells["backbone"], cells["dataset"], cells["method"], strict=True))
+    claims = {each.id: each.needs for each in judge(evidence, protocol) if each.verdict == "not run" and each.needs}
+    share = next(iter(pack([node], {"": 0}, None, None, exclusive=False).values()))
+    at_once = node.gpus or share.slots([node])
+    choice = choose(requests, estimates, claims, complete, seconds * at_once)
+    typer.echo(
+        f"budget: {len(choice.requests)} of {len(requests)} trials, about {duration(choice.seconds / at_once)}, decide "
+        f"{len(choice.decided)} claims; {len(choice.open)} stay open: {', '.join(choice.open) or 'none'}"
+    )
+    if not choice.requests:
+        raise BenchmarkError("--budget: the time is too short to decide any claim; `plan` says what trials take")
+    return choice.requests
 
 
 def _synthesize(chosen: options.Selection) -> None:

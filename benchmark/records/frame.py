@@ -33,6 +33,7 @@ COLUMNS = {
     "epochs": "epochs trained",
     "score": "the metric on the reported split at the chosen epoch, in [0, 1]",
     "score_last": "the same at the last epoch",
+    "validation_last": "the metric on the validation split at the last epoch, where there is one",
     "train_loss": "training loss at the last epoch",
     "trainable": "parameters that train",
     "total": "parameters of the adapted model",
@@ -45,6 +46,12 @@ COLUMNS = {
     "gpu_allocated_bytes": "peak GPU memory allocated",
     "gpu_reserved_bytes": "peak GPU memory reserved",
     "host_rss_bytes": "peak resident memory of the process",
+    "train_flops": "operations of a forward and backward pass, per clip (multiply-adds count as two)",
+    "forward_flops": "operations of a forward pass, per clip",
+    "saved_bytes": "activations kept for the backward pass of a batch",
+    "optimizer_bytes": "what the optimiser keeps",
+    "stored_bytes": "what must be stored per task",
+    "step_key": "trials that share it take the same training steps",
     "device": "device name",
     "precision": "what the arithmetic was done in",
     "exclusive": "no other trial of the run used the device",
@@ -54,6 +61,8 @@ COLUMNS = {
     "environment": "digest of the environment",
     "fingerprint": "digest of the code",
 }
+
+COUNTED = ("train_flops", "forward_flops", "saved_bytes", "optimizer_bytes", "stored_bytes")
 
 
 def load_results(results: str | Path) -> pd.DataFrame:
@@ -125,6 +134,7 @@ def _row(record: Record, epoch_over_folds: int | None) -> dict[str, Any]:
         "epochs": len(record.curves),
         "score": _score(record, epoch - 1) if epoch else None,
         "score_last": _score(record, -1),
+        "validation_last": record.curves[-1].splits.get("validation", {}).get(selection.metric),
         "train_loss": record.curves[-1].train_loss,
         "trainable": record.parameters.trainable,
         "total": record.parameters.total,
@@ -137,6 +147,8 @@ def _row(record: Record, epoch_over_folds: int | None) -> dict[str, Any]:
         "gpu_allocated_bytes": profile.gpu_allocated_bytes,
         "gpu_reserved_bytes": profile.gpu_reserved_bytes,
         "host_rss_bytes": profile.host_rss_bytes,
+        **{key: getattr(record.cost, key, None) for key in COUNTED},
+        "step_key": request.step_key,
         "device": profile.device,
         "precision": profile.precision,
         "exclusive": profile.exclusive,

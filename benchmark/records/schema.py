@@ -188,6 +188,9 @@ class StepProfile(Spec):
     gpu_allocated_bytes: int | None = Field(default=None, description="peak allocated by tensors")
     gpu_reserved_bytes: int | None = Field(default=None, description="peak reserved by the allocator")
     host_rss_bytes: int | None = Field(default=None, description="peak resident memory of the process")
+    identity_error: float | None = Field(
+        default=None, description="largest change of a logit by the method at initialisation; null where not computed"
+    )
     environment: dict[str, Any]
     environment_hash: str
     fingerprint: str

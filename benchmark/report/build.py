@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -12,8 +14,11 @@ import yaml
 
 from benchmark.files import write_atomic
 from benchmark.records.store import ResultStore
-from benchmark.report.cells import KEYS, summarise
-from benchmark.report.tables import marks, rules, to_latex, to_markdown, wide
+from benchmark.report.cells import KEYS
+from benchmark.report.evidence import Evidence
+from benchmark.report.paper import beside, paper_cells
+from benchmark.report.rows import differences, differences_text, steps, steps_text
+from benchmark.report.tables import Caption, Table, marks, plain, rules, to_latex, to_markdown, wide
 
 
 @dataclass(frozen=True)
@@ -31,37 +36,115 @@ def layout() -> dict[str, Any]:
     return content
 
 
-def build_report(store: ResultStore, folder: Path | None = None) -> Report:
-    """Tables (CSV, Markdown, LaTeX) and figures (PNG, PDF) from the records alone.
+def read_evidence(store: ResultStore) -> Evidence:
+    """What a results folder holds, in the layout's order.
+
+    Raises:
+        BenchmarkError: not a results folder.
+    """
+    plan = layout()
+    return Evidence(store, {key: plan[key] for key in ("methods", "datasets")})
+
+
+def build_report(
+    store: ResultStore, folder: Path | None = None, paper: Path | None = None, *, html: bool = False
+) -> Report:
+    """Tables (CSV, Markdown, LaTeX, JSON) and figures (PNG, PDF, SVG) from the records alone.
 
     Args:
         store: the results folder.
         folder: where to write, `report/` in the results folder by default.
+        paper: more of the paper's numbers, in the form of `paper_tables/scores.yaml`.
 
     Raises:
         BenchmarkError: not a results folder, or a damaged record.
     """
-    from benchmark.report.figures import save, scatter
+    from benchmark.report.figures import FIGURES, save
 
-    store.require()
+    evidence = read_evidence(store)
     folder = folder or store.folder / "report"
     folder.mkdir(parents=True, exist_ok=True)
-    plan = layout()
-    cells = summarise(store.records(), store.submitted(), plan)
-    warnings = marks(cells)
     paths: list[Path] = []
-    for entry in plan["tables"]:
-        table = wide(cells, entry["value"])
-        text = (entry["title"], f"{rules(cells)} {entry['note'].strip()}".strip(), warnings)
-        columns = cells if "columns" not in entry else cells[[*KEYS, "settings", *entry["columns"], "marks"]]
-        paths.append(_write(folder / f"{entry['name']}.csv", columns.to_csv(index=False)))
-        paths.append(_write(folder / f"{entry['name']}.md", to_markdown(table, *text)))
-        paths.append(_write(folder / f"{entry['name']}.tex", to_latex(table, *text)))
-    for entry in plan["figures"]:
-        paths += save(scatter(cells, entry["title"], warnings), folder, entry["name"])
-    return Report(paths, wide(cells, "score"), warnings)
+    made = list(tables(evidence, paper))
+    for table in made:
+        contents = {
+            "csv": table.data.to_csv(index=False),
+            "md": to_markdown(table.text, table.caption),
+            "tex": to_latex(table.text, table.caption),
+            "json": json.dumps(_sidecar(table, evidence), indent=1, ensure_ascii=False),
+        }
+        paths += [_write(folder / f"{table.name}.{ending}", text) for ending, text in contents.items()]
+    figures = [
+        (entry["name"], entry["title"], FIGURES[entry["name"]](evidence, entry["title"]))
+        for entry in layout()["figures"]
+    ]
+    if html:
+        from benchmark.report.html import to_html
+
+        paths.append(_write(folder / "report.html", to_html(evidence, made, figures, paper)))
+    for name, _, figure in figures:
+        paths += save(figure, folder, name)
+    return Report(paths, plain(wide(evidence.cells, "score")), marks(evidence.cells))
 
 
 def _write(path: Path, text: str) -> Path:
     write_atomic(path, text.encode("utf-8"))
     return path
+
+
+def tables(evidence: Evidence, paper: Path | None = None) -> Iterator[Table]:
+    """The tables of the layout, those without a row left out but for the main one."""
+    cells, warnings = evidence.cells, marks(evidence.cells)
+    for entry in layout()["tables"]:
+        note = entry["note"].strip()
+        if "value" in entry:
+            text = wide(cells, entry["value"])
+            data = cells if "columns" not in entry else cells[["cell", *KEYS, "settings", *entry["columns"], "marks"]]
+            note = f"{rules(cells)} {note}".strip()
+            if entry["name"] != "results" and not (text.drop(columns=text.columns[:3]) != "").any(axis=None):
+                continue
+        else:
+            data, text = _ROWS[entry["rows"]](evidence, entry, paper)
+            if data.empty:
+                continue
+        yield Table(entry["name"], data, text, Caption(entry["title"], note, warnings))
+
+
+_Rows = tuple[pd.DataFrame, pd.DataFrame]
+
+
+def _differences(evidence: Evidence, entry: dict[str, Any], _: Path | None) -> _Rows:
+    data = differences(evidence, entry["pairs"])
+    return data, differences_text(data)
+
+
+def _steps(evidence: Evidence, *_: object) -> _Rows:
+    data = steps(evidence)
+    return data, steps_text(data)
+
+
+def _paper(evidence: Evidence, _: dict[str, Any], more: Path | None) -> _Rows:
+    cells, _sources = paper_cells(more)
+    data = beside(evidence, cells)
+    return data, data.drop(columns="marks")
+
+
+_ROWS: dict[str, Callable[[Evidence, dict[str, Any], Path | None], _Rows]] = {
+    "differences": _differences,
+    "steps": _steps,
+    "paper": _paper,
+}
+
+
+def _sidecar(table: Table, evidence: Evidence) -> dict[str, Any]:
+    """The table for programs, with the records behind every cell."""
+    content: dict[str, Any] = {
+        "title": table.caption.title,
+        "note": table.caption.note,
+        "not_comparable_with_the_paper": table.caption.warnings,
+        "rows": json.loads(table.data.to_json(orient="records")),
+    }
+    if "cell" in table.data:
+        by_cell = evidence.trials.groupby("cell", sort=False)["id"].apply(list).to_dict()
+        content["records"] = {cell: by_cell.get(cell, []) for cell in table.data["cell"]}
+    return content

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark.records.frame import to_frame
+from benchmark.records.frame import COUNTED
 from benchmark.records.schema import Record
 from benchmark.spec.request import TrialRequest
 
@@ -16,11 +16,15 @@ DIGITS = 12  # beyond them a spread of equal numbers is rounding
 MIXED = {"code": "fingerprint", "precision": "precision", "devices": "device", "data": "data"}
 KEYS = ["protocol", "backbone", "dataset", "method"]
 COLUMNS = {
+    "cell": "digest of the request without fold and seed; `explain` takes it",
     **dict.fromkeys(KEYS, ""),
     "settings": "what sets this row apart from others of the same protocol, backbone, dataset and method",
     "metric": "accuracy or map",
     "rule": "how the epoch was chosen",
     "score": "mean over folds and seeds, in [0, 1]; empty while trials are missing",
+    "low": "lower end of the 95 % bootstrap interval of the score, over clips (map: classes) and seeds",
+    "high": "its upper end",
+    "best": "the best of its dataset under this protocol and backbone, or not to be told from it (5 %, Holm)",
     "seed_sd": "standard deviation over seeds of the mean over folds",
     "fold_sd": "standard deviation over folds of the mean over seeds",
     "seeds": "seeds that were submitted",
@@ -37,6 +41,16 @@ COLUMNS = {
     "unused_heads": "whether the protocol counts the reference's two unused heads",
     "seconds_per_epoch": "training and the wait for its data, median over trials",
     "data_seconds_per_epoch": "the wait for data alone",
+    "time_ratio": "seconds per epoch against full fine-tuning's on the same device",
+    "clips_per_second": "training throughput, median over trials",
+    "gpu_allocated_bytes": "peak GPU memory allocated, median over trials that had the device to themselves",
+    "gpu_reserved_bytes": "peak GPU memory reserved, likewise",
+    "memory_ratio": "allocated GPU memory against full fine-tuning's on the same device",
+    "train_flops": "operations of a forward and backward pass, per clip (multiply-adds count as two)",
+    "forward_flops": "operations of a forward pass, per clip",
+    "saved_bytes": "activations kept for the backward pass of a batch",
+    "optimizer_bytes": "what the optimiser keeps",
+    "stored_bytes": "what must be stored per task",
     "shared": "the time was measured while other trials of the run used the machine",
     "device": "device names",
     "code": "digest of the harness's code",
@@ -45,18 +59,17 @@ COLUMNS = {
 
 
 def summarise(
-    records: Iterable[Record], submitted: Iterable[TrialRequest], order: Mapping[str, list[str]]
+    records: Iterable[Record], frame: pd.DataFrame, submitted: Iterable[TrialRequest], order: Mapping[str, list[str]]
 ) -> pd.DataFrame:
-    """One row per cell, columns as in `COLUMNS`.
+    """One row per cell, columns as in `COLUMNS`; intervals and tie groups are left open.
 
     Args:
         records: finished trials.
+        frame: the same as rows.
         submitted: what the results folder was asked for; where it says nothing of a cell, all folds of the dataset
             are expected.
         order: names of datasets and methods in the order they are to stand in; others follow by name.
     """
-    records = list(records)
-    frame = to_frame(records)
     requests: dict[str, TrialRequest] = {}
     expected: dict[str, set[tuple[int, int]]] = {}
     for request in submitted:
@@ -67,13 +80,26 @@ def summarise(
     trials = dict(list(frame.groupby("cell", sort=False)))
     settings = _settings(requests)
     rows = [
-        _summary(request, trials.get(cell, frame.iloc[:0]), expected.get(cell), settings[cell])
+        {"cell": cell, **_summary(request, trials.get(cell, frame.iloc[:0]), expected.get(cell), settings[cell])}
         for cell, request in requests.items()
     ]
     keys = [*KEYS, "settings"]
-    return pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(
-        keys, key=lambda column: _ranks(column, order), ignore_index=True
+    return add_ratios(
+        pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(
+            keys, key=lambda column: _ranks(column, order), ignore_index=True
+        )
     )
+
+
+def add_ratios(cells: pd.DataFrame) -> pd.DataFrame:
+    """Time and memory against full fine-tuning's, where both were measured on one and the same device."""
+    for ratio, value in (("time_ratio", "seconds_per_epoch"), ("memory_ratio", "gpu_allocated_bytes")):
+        cells[ratio] = pd.Series(index=cells.index, dtype=float)
+        for _, rows in cells.groupby(["protocol", "backbone", "dataset", "device"], sort=False):
+            full = rows[(rows["method"] == "full") & rows[value].notna()]
+            if len(full) == 1 and rows["shared"].nunique() == 1:
+                cells.loc[rows.index, ratio] = pd.to_numeric(rows[value]) / float(full[value].iloc[0])
+    return cells
 
 
 def _summary(
@@ -117,6 +143,9 @@ def _summary(
         "unused_heads": request.protocol.count_unused_heads,
         "seconds_per_epoch": trials["seconds_per_epoch"].median() if len(trials) else None,
         "data_seconds_per_epoch": trials["data_seconds_per_epoch"].median() if len(trials) else None,
+        "clips_per_second": trials["clips_per_second"].median() if len(trials) else None,
+        **{key: trials.loc[trials["exclusive"].astype(bool), key].median() for key in _MEMORY},
+        **{key: head[key] if head is not None else None for key in COUNTED},
         "shared": not trials["exclusive"].all() if len(trials) else None,
         "device": "; ".join(sorted(set(trials["device"]))),
         "code": " ".join(sorted({text.partition("-")[0] for text in trials["fingerprint"]})),
@@ -124,6 +153,7 @@ def _summary(
     }
 
 
+_MEMORY = ("gpu_allocated_bytes", "gpu_reserved_bytes")
 _COUNTS = ("trainable", "total", "trainable_reference", "total_reference")
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from benchmark.data.loader import Batch
+from benchmark.methods.registry import resolve_methods
 from benchmark.records.environment import capture, utc_now
 from benchmark.records.schema import StepProfile
 from benchmark.spec.request import TrialRequest
@@ -26,13 +27,15 @@ from benchmark.trial.fingerprint import code_fingerprint
 from benchmark.trial.loop import Precision, Trainer, device_name
 
 WARM_UP = 2
+SHORT_FRAMES = 128
 
 
 @dataclass(frozen=True)
 class How:
     """`steps` are timed after a warm-up (0: only count), fewer where they take more than `seconds` in all.
 
-    `clips` is the size of a step, None for the recipe's batch size.
+    `clips` is the size of a step, None for the recipe's batch size. `identity` names methods for which it is computed
+    how far they change a model's output at initialisation, on the dataset with the shortest clips.
     """
 
     device: str
@@ -40,6 +43,7 @@ class How:
     steps: int
     seconds: float
     clips: int | None = None
+    identity: tuple[str, ...] = ()
 
 
 def shapes(requests: Sequence[TrialRequest]) -> list[TrialRequest]:
@@ -57,6 +61,9 @@ def profile_steps(requests: Sequence[TrialRequest], classes: Mapping[str, int], 
     """
     for request in requests:
         outputs = classes[request.dataset.name]
+        if not how.steps:
+            yield profile_step(request, outputs, how)
+            continue
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
             try:
                 yield pool.submit(profile_step, request, outputs, how).result()
@@ -67,7 +74,9 @@ def profile_steps(requests: Sequence[TrialRequest], classes: Mapping[str, int], 
 def profile_step(request: TrialRequest, classes: int, how: How) -> StepProfile:
     """Count a step, and time it in this process."""
     if not how.steps:
-        return _profile(request, classes, how, status="counted")
+        short = request.recipe.frames <= SHORT_FRAMES and request.method.variant in how.identity
+        error = identity_error(request, classes) if short else None
+        return _profile(request, classes, how, status="counted", identity_error=error)
     try:
         return _profile(request, classes, how, status="measured", **_measure(request, classes, how))
     except (MemoryError, torch.OutOfMemoryError) as error:
@@ -101,8 +110,7 @@ def _profile(request: TrialRequest, classes: int, how: How, **found: Any) -> Ste
 def _measure(request: TrialRequest, classes: int, how: How) -> dict[str, Any]:
     torch.set_num_threads(how.threads)
     device = torch.device(how.device)
-    backbone = request.backbone.model_copy(update={"weights": "random:0", "sha256": None})
-    untrained = TrialRequest.model_validate({**request.model_dump(), "backbone": backbone.model_dump()})
+    untrained = _untrained(request)
     model, _ = build_model(untrained, classes)
     trainer = Trainer(model.to(device), untrained, device)
     batch = _batch(untrained, classes, how.clips or untrained.recipe.batch_size, device)
@@ -122,6 +130,21 @@ def _measure(request: TrialRequest, classes: int, how: How) -> dict[str, Any]:
         "eval_seconds": statistics.median(evaluation),
         **memory,
     }
+
+
+def identity_error(request: TrialRequest, classes: int) -> float:
+    """Largest change of a logit by the request's method before any training, on a random backbone and random input."""
+    untrained = _untrained(request)
+    bare = TrialRequest.model_validate({**untrained.model_dump(), "method": resolve_methods("linear", "")[0].choice()})
+    features, _, _ = _batch(untrained, classes, 2, torch.device("cpu"))
+    with torch.inference_mode():
+        logits = [build_model(each, classes)[0].eval()(features) for each in (untrained, bare)]
+    return float((logits[0] - logits[1]).abs().max())
+
+
+def _untrained(request: TrialRequest) -> TrialRequest:
+    backbone = request.backbone.model_copy(update={"weights": "random:0", "sha256": None})
+    return TrialRequest.model_validate({**request.model_dump(), "backbone": backbone.model_dump()})
 
 
 def _batch(request: TrialRequest, classes: int, clips: int, device: torch.device) -> Batch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -11,14 +12,20 @@ import pytest
 
 from benchmark.records.schema import Record
 from benchmark.records.store import ResultStore
-from benchmark.report.build import build_report, layout
-from benchmark.report.cells import COLUMNS, summarise
-from benchmark.report.figures import scatter
-from benchmark.report.tables import marks, rules, to_latex, wide
+from benchmark.report.build import build_report
+from benchmark.report.cells import COLUMNS
+from benchmark.report.figures import FIGURES
+from benchmark.report.figures.scores import scatter
+from benchmark.report.tables import Caption, marks, plain, rules, to_latex
+from benchmark.report.tables import wide as wide_
 from benchmark.spec.request import TrialRequest
-from tests.samples import make_record
+from tests.samples import make_evidence, make_record
 
 Make = Callable[..., TrialRequest]
+
+
+def wide(cells: pd.DataFrame, value: str) -> pd.DataFrame:
+    return plain(wide_(cells, value))
 
 
 def folds(make: Make, scores: Iterable[float], **changes: object) -> list[Record]:
@@ -26,8 +33,8 @@ def folds(make: Make, scores: Iterable[float], **changes: object) -> list[Record
 
 
 def cells_of(records: list[Record], submitted: list[TrialRequest] | None = None) -> pd.DataFrame:
-    submitted = [record.request for record in records] if submitted is None else submitted
-    return summarise(records, submitted, layout())
+    with tempfile.TemporaryDirectory() as folder:
+        return make_evidence(Path(folder), records, submitted).cells
 
 
 def test_a_complete_cell_is_the_mean_over_folds(make_request: Make) -> None:
@@ -141,7 +148,7 @@ def test_the_caption_says_how_epochs_were_chosen(make_request: Make) -> None:
 
 def test_latex_is_escaped() -> None:
     table = pd.DataFrame({"method": ["a_b & 50 %"], "x": ["1 ± 2"]})
-    latex = to_latex(table, "Title #1", "note", ["partial"])
+    latex = to_latex(table, Caption("Title #1", "note", ["partial"]))
     assert r"a\_b \& 50 \% & 1 $\pm$ 2" in latex
     assert r"Title \#1" in latex
     assert "Not comparable with the paper: partial" in latex
@@ -158,16 +165,19 @@ def test_equal_records_give_equal_files(make_request: Make, tmp_path: Path) -> N
     assert b"random weights" in first["results.md"]
 
 
-def test_a_figure_with_nothing_to_show_says_why(make_request: Make) -> None:
-    records = folds(make_request, [0.5, 0.6])
-    figure = scatter(cells_of(records[:1], [r.request for r in records]), "Scatter", [])
-    assert "no method has all its trials finished" in figure.axes[0].texts[0].get_text()
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_with_nothing_to_show_says_why(make_request: Make, tmp_path: Path, name: str) -> None:
+    requests = [record.request for record in folds(make_request, [0.5, 0.6])]
+    figure = FIGURES[name](make_evidence(tmp_path, [], requests), "Title")
+    text = figure.axes[0].texts[0].get_text()
+    assert text.startswith("Title: ")
+    assert len(text) > len("Title: ") + 20
 
 
-def test_every_method_has_its_own_marker(make_request: Make) -> None:
+def test_every_method_has_its_own_marker(make_request: Make, tmp_path: Path) -> None:
     methods = ["full", "linear", "aat_ms"]
     records = [record for method in methods for record in folds(make_request, [0.5], methods=[method])]
-    figure = scatter(cells_of(records), "Scatter", ["random weights"])
+    figure = scatter(make_evidence(tmp_path, records), "Scatter")
     handles = figure.legends[0].legend_handles
     assert [handle.get_label() for handle in handles] == methods
     assert len({handle.get_marker() for handle in handles}) == 3

@@ -23,7 +23,7 @@ from benchmark.trial.metrics import evaluate
 from benchmark.trial.schedule import Schedule
 from benchmark.trial.selection import choose
 from tests.conftest import AST, SSAST, tiny_grid
-from tests.samples import make_record
+from tests.samples import make_evidence, make_record
 
 Make = Callable[..., TrialRequest]
 SHOWN = {  # switch -> the test below that shows its two values differ
@@ -190,13 +190,11 @@ def test_norm_stats(make_request: Make, data_root: Path) -> None:
     assert means[1] != means[0]
 
 
-def test_count_unused_heads(make_request: Make) -> None:
-    from benchmark.report.build import layout
-    from benchmark.report.cells import summarise
+def test_count_unused_heads(make_request: Make, tmp_path: Path) -> None:
     from benchmark.report.tables import wide
 
     texts = []
     for request in both(make_request, "count_unused_heads", methods=["full"]):
-        cells = summarise([make_record(request, [0.5])], [request], layout())
+        cells = make_evidence(tmp_path / str(len(texts)), [make_record(request, [0.5])]).cells
         texts.append(wide(cells, "parameters")["esc50"][0])
     assert texts[0] != texts[1]

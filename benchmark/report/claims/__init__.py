@@ -1,0 +1,1 @@
+"""The paper's claims and what records say of them."""

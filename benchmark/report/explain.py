@@ -1,0 +1,84 @@
+"""What stands behind a cell of a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from benchmark.errors import BenchmarkError, closest
+from benchmark.records.schema import Record
+from benchmark.report.evidence import Evidence
+from benchmark.report.tables import RULES
+
+SHOWN_TRIALS = ["fold", "seed", "status", "epoch", "epochs", "score", "id", "environment", "fingerprint"]
+
+
+def find_cells(evidence: Evidence, names: list[str]) -> pd.DataFrame:
+    """The cells that all of these fit: a cell's or a trial's id, or backbone, dataset, method, protocol.
+
+    Raises:
+        BenchmarkError: none fits.
+    """
+    cells = evidence.cells
+    by_trial = dict(zip(evidence.trials["id"], evidence.trials["cell"], strict=True))
+    for name in names:
+        bare = cells["backbone"].str.replace(r"\[.*", "", regex=True)
+        fits = cells["cell"].eq(by_trial.get(name, name)) | bare.eq(name)
+        for key in ("protocol", "backbone", "dataset", "method"):
+            fits |= cells[key].eq(name)
+        if not fits.any():
+            known = {*bare, *cells["dataset"], *cells["method"], *cells["protocol"]}
+            raise BenchmarkError(f"no cell has '{name}'{closest(name, known)}")
+        cells = cells[fits]
+    return cells
+
+
+def explain(evidence: Evidence, cell: pd.Series) -> dict[str, Any]:
+    """Records, folds, seeds, epochs, selection rule, protocol switches and environments of one cell."""
+    trials = evidence.trials[evidence.trials["cell"] == cell["cell"]].sort_values(["seed", "fold"])
+    records = [record for record in evidence.records if record.request.cell == cell["cell"]]
+    requests = [*(record.request for record in records), *(r for r in evidence.submitted if r.cell == cell["cell"])]
+    request = requests[0]
+    done = {record.id for record in records}
+    return {
+        "cell": cell["cell"],
+        "what": f"{cell['protocol']} {cell['backbone']} {cell['dataset']} {cell['method']}".strip(),
+        "settings": cell["settings"],
+        "score": _maybe(cell["score"]),
+        "interval": [_maybe(cell["low"]), _maybe(cell["high"])],
+        "seed_sd": _maybe(cell["seed_sd"]),
+        "fold_sd": _maybe(cell["fold_sd"]),
+        "marks": cell["marks"],
+        "reported_epoch": RULES.get(cell["rule"], "not known yet"),
+        "protocol_switches": request.protocol.model_dump(mode="json"),
+        "method": [part.model_dump(mode="json") for part in request.method.parts],
+        "recipe": request.recipe.model_dump(mode="json"),
+        "recipe_changes": request.recipe_changes,
+        "backbone": request.backbone.model_dump(mode="json"),
+        "data": {"manifest": request.dataset.manifest, **(_data(records[0]) if records else {})},
+        "trials": [
+            {
+                **{key: _maybe(row[key]) for key in SHOWN_TRIALS},
+                "record": f"trials/{_stem(records, str(row['id']))}.json",
+            }
+            for _, row in trials.iterrows()
+        ],
+        "missing": [f"fold {r.fold} seed {r.seed}" for r in requests if r.id not in done],
+        "environments": {record.environment_hash: record.environment for record in records},
+    }
+
+
+def _data(record: Record) -> dict[str, Any]:
+    return record.data.model_dump(mode="json", exclude={"skipped"})
+
+
+def _stem(records: list[Record], trial_id: str) -> str:
+    return next(record.request.path_stem for record in records if record.id == trial_id)
+
+
+def _maybe(value: Any) -> Any:
+    """Unknown is null; numbers as Python's."""
+    if pd.isna(value):
+        return None
+    return value.item() if hasattr(value, "item") else value

@@ -1,0 +1,139 @@
+"""Costs against full fine-tuning, and what is not beaten at once in score and cost."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from benchmark.report.evidence import Evidence
+from benchmark.report.figures.style import Look, empty, finish, grid, looks, with_columns
+from benchmark.report.rows import steps
+from benchmark.report.tables import marks
+
+BY_COUNT = {
+    "train_flops": "operations of a step",
+    "saved_bytes": "kept for the backward pass",
+    "optimizer_bytes": "optimiser state",
+    "stored_bytes": "stored per task",
+}
+COSTS = {"trainable": "trainable parameters (M)", "train_flops": "GFLOPs a clip", "saved_bytes": "MB kept for backward"}
+SCALE = {"trainable": 1e-6, "train_flops": 1e-9, "saved_bytes": 1e-6}
+
+
+def time(evidence: Evidence, title: str) -> Figure:
+    """Bars of the time against full fine-tuning's: of epochs in trials, of steps in profiles."""
+    cells = with_columns(evidence.cells)
+    cells = cells.assign(panel=cells["column"].str.replace("\n", " ") + ", epochs", ratio=cells["time_ratio"])
+    profiled = steps(evidence)
+    profiled = profiled.assign(
+        name=profiled["method"], ratio=profiled["time_ratio"],
+        panel="steps of size " + profiled["size"] + " on " + profiled["device"].astype(str),
+    )  # fmt: skip
+    shown = pd.concat([cells[["panel", "dataset", "name", "ratio"]], profiled[["panel", "dataset", "name", "ratio"]]])
+    shown = shown[shown["ratio"].notna() & (shown["name"] != "full")]
+    if shown.empty:
+        return empty(title, "full fine-tuning and another method were not both timed on one device")
+    known = _known(shown, evidence)
+    panels = list(dict.fromkeys(shown["panel"]))
+    figure, axes = grid(len(panels), 1)
+    figure.set_figwidth(8)
+    for panel, axis in zip(panels, (row[0] for row in axes), strict=True):
+        _bars(axis, shown[shown["panel"] == panel], known, "dataset", "ratio")
+        axis.set_title(panel, fontsize=9)
+        axis.set_ylabel("time / full's")
+    return finish(figure, title, marks(evidence.cells), known, bars=True)
+
+
+def memory(evidence: Evidence, title: str) -> Figure:
+    """Bars against full fine-tuning by count, mean over datasets, and of GPU memory where it was measured."""
+    cells, profiled = with_columns(evidence.cells), steps(evidence)
+    values = [*BY_COUNT, "gpu_allocated_bytes"]
+    trials = cells[cells["train_flops"].notna()].assign(kind=cells["column"])[["kind", "dataset", "name", *values]]
+    shapes = profiled.assign(kind="size " + profiled["size"], name=profiled["method"])
+    shown = pd.concat([trials, shapes[["kind", "dataset", "name", *values]]])
+    rows = []
+    for _, group in shown.groupby(["kind", "dataset"], sort=False):
+        full = group[group["name"] == "full"]
+        if len(full) != 1:
+            continue
+        for _, row in group.iterrows():
+            for value in values:
+                mine, theirs = row[value], full[value].iloc[0]
+                if pd.notna(mine) and pd.notna(theirs) and theirs:
+                    what = BY_COUNT.get(value, "peak GPU memory, measured")
+                    rows.append({"name": row["name"], "what": what, "ratio": float(mine) / float(theirs)})
+    if not rows:
+        return empty(title, "full fine-tuning and another method are not both there")
+    ratios = pd.DataFrame(rows)
+    means = ratios.groupby(["name", "what"], sort=False)["ratio"].mean().reset_index()
+    means = means[means["name"] != "full"]
+    known = _known(means, evidence)
+    figure, axes = grid(1, 1)
+    figure.set_figwidth(8.5)
+    _bars(axes[0][0], means, known, "what", "ratio")
+    axes[0][0].set_ylabel("ratio to full's, mean over datasets")
+    return finish(figure, title, marks(evidence.cells), known, bars=True)
+
+
+def pareto(evidence: Evidence, title: str) -> Figure:
+    """Mean score over datasets against three costs; the line joins what nothing beats in both."""
+    cells = with_columns(evidence.cells)
+    complete = cells[cells["score"].notna()]
+    columns = list(dict.fromkeys(complete["column"]))
+    tables = {}
+    for column in columns:
+        here = complete[complete["column"] == column]
+        wanted = here["dataset"].nunique()
+        every = here.groupby("name", sort=False)
+        means = every[["score", *COSTS]].mean(numeric_only=False).astype(float)
+        means = means[every["dataset"].nunique() == wanted]
+        if len(means) > 1:
+            tables[column] = (means, wanted)
+    if not tables:
+        return empty(title, "no two methods are complete on the same datasets yet")
+    known = _known(complete, evidence)
+    figure, axes = grid(len(tables), len(COSTS), sharey=True)
+    for row, (column, (means, datasets)) in zip(axes, tables.items(), strict=True):
+        for panel, (cost, label) in zip(row, COSTS.items(), strict=True):
+            _front(panel, means, cost, known)
+            panel.set_xlabel(label)
+            panel.set_title(column, fontsize=9)
+        row[0].set_ylabel(f"mean score over {datasets} datasets (%)" if datasets > 1 else "score (%)")
+    return finish(figure, title, marks(evidence.cells), known)
+
+
+def _front(panel: Axes, means: pd.DataFrame, cost: str, known: dict[str, Look]) -> None:
+    points = means[means[cost].notna()]
+    for name, row in points.iterrows():
+        look = known[str(name)]
+        panel.plot(row[cost] * SCALE[cost], 100 * row["score"], color=look.colour, marker=look.marker, markersize=7)
+    ordered = points.sort_values([cost, "score"], ascending=[True, False])
+    front = ordered[ordered["score"] > ordered["score"].cummax().shift(fill_value=-np.inf)]
+    panel.plot(
+        front[cost] * SCALE[cost], 100 * front["score"], color="0.4", linewidth=1, zorder=0, drawstyle="steps-post"
+    )
+    if (points[cost] > 0).all() and points[cost].nunique() > 1:
+        panel.set_xscale("log")
+    panel.grid(visible=True, alpha=0.3)
+
+
+def _bars(axes: Axes, rows: pd.DataFrame, known: dict[str, Look], across: str, value: str) -> None:
+    groups, names = list(dict.fromkeys(rows[across])), [name for name in known if name in set(rows["name"])]
+    width = 0.8 / len(names)
+    for number, name in enumerate(names):
+        mine = rows[rows["name"] == name].groupby(across)[value].mean()
+        places = [groups.index(group) + (number - (len(names) - 1) / 2) * width for group in mine.index]
+        look = known[name]
+        axes.bar(places, mine, width, color=look.colour, hatch=look.hatch, edgecolor="white", linewidth=0.5)
+    axes.axhline(1, color="0.3", linewidth=1)
+    axes.set_xticks(range(len(groups)), groups, fontsize=8)
+    if rows[value].min() > 0 and rows[value].min() < 0.05:
+        axes.set_yscale("log")
+    axes.grid(visible=True, axis="y", alpha=0.3)
+
+
+def _known(shown: pd.DataFrame, evidence: Evidence) -> dict[str, Look]:
+    present = set(shown["name"])
+    return {name: look for name, look in looks(shown["name"], evidence.order["methods"]).items() if name in present}

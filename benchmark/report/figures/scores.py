@@ -1,0 +1,212 @@
+"""Scores: against parameters, over epochs, between backbones, against full fine-tuning, by rank."""
+
+from __future__ import annotations
+
+import warnings as python_warnings
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scikit_posthocs
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from scipy.stats import friedmanchisquare
+
+from benchmark.report.evidence import Evidence
+from benchmark.report.figures.style import PANEL_INCHES, Look, empty, finish, grid, looks, with_columns
+from benchmark.report.statistics import ALPHA
+from benchmark.report.tables import marks
+
+MIN_SPAN = 5.0  # per cent: smaller differences are not blown up to the height of a panel
+FEW_DECADES = 200  # ratio on the axis up to which 1, 2 and 5 are labelled
+NOTHING = "no method has all its trials finished yet"
+
+
+def scatter(evidence: Evidence, title: str) -> Figure:
+    """Score against trainable parameters: a row per dataset, a column per protocol and backbone, a marker per method.
+
+    The bars are 95 % intervals. Incomplete cells are left out; with nothing left the figure says so.
+    """
+    shown = _complete(evidence)
+    if shown.empty:
+        return empty(title, NOTHING)
+    known = _known(shown, evidence)
+    columns, rows = list(dict.fromkeys(shown["column"])), list(dict.fromkeys(shown["dataset"]))
+    figure, axes = grid(len(rows), len(columns), sharey=True)
+    for i, dataset in enumerate(rows):
+        for j, column in enumerate(columns):
+            panel = shown[(shown["dataset"] == dataset) & (shown["column"] == column)]
+            _points(axes[i][j], panel, known)
+            axes[i][j].set_title(f"{column}, {dataset}", fontsize=9)
+        _widen(axes[i][0])
+        axes[i][0].set_ylabel(f"{shown.loc[shown['dataset'] == dataset, 'metric'].iloc[0]} (%)")
+    return finish(figure, title, marks(evidence.cells), known)
+
+
+def _points(axes: Axes, cells: pd.DataFrame, known: dict[str, Look]) -> None:
+    for _, cell in cells.iterrows():
+        look, score = known[cell["name"]], 100 * cell["score"]
+        if pd.notna(cell["low"]):
+            below, above = score - 100 * cell["low"], 100 * cell["high"] - score
+            spread = [[max(0.0, below)], [max(0.0, above)]]
+        else:
+            spread = None
+        axes.errorbar(
+            cell["trainable"] / 1e6, score, yerr=spread, color=look.colour, marker=look.marker, markersize=7,
+            markeredgecolor="white", markeredgewidth=0.5, capsize=2,
+        )  # fmt: skip
+    axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    if not cells.empty and cells["trainable"].nunique() == 1:
+        low, high = axes.set_xlim(*(cells["trainable"].iloc[0] / 1e6 * factor for factor in (0.5, 2)))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < FEW_DECADES else (1,)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel("trainable parameters (M)")
+    axes.grid(visible=True, alpha=0.3)
+
+
+def curves(evidence: Evidence, title: str) -> Figure:
+    """Score on the reported split by epoch, mean over the folds and seeds that are finished."""
+    found: dict[tuple[str, str], dict[str, list[list[float]]]] = defaultdict(lambda: defaultdict(list))
+    metric = {}
+    cells = with_columns(evidence.cells).set_index("cell")
+    for record in evidence.records:
+        cell: Any = cells.loc[record.request.cell]
+        chosen = record.selection
+        values = [point.splits[chosen.split][chosen.metric] for point in record.curves]
+        known_values = [np.nan if value is None else 100 * value for value in values]
+        found[cell["dataset"], cell["column"]][cell["name"]].append(known_values)
+        metric[cell["dataset"]] = chosen.metric
+    if not found:
+        return empty(title, "there is no record yet")
+    names = cells[cells.index.isin({record.request.cell for record in evidence.records})]["name"]
+    known = {name: look for name, look in looks(cells["name"], evidence.order["methods"]).items() if name in set(names)}
+    rows, columns = (list(dict.fromkeys(key[axis] for key in found)) for axis in (0, 1))
+    rows.sort(key=lambda name: (evidence.order["datasets"] + [name]).index(name))
+    figure, axes = grid(len(rows), len(columns), sharey=True)
+    for i, dataset in enumerate(rows):
+        for j, column in enumerate(columns):
+            for name, every in found[dataset, column].items():
+                length = max(map(len, every))
+                padded = [values + [np.nan] * (length - len(values)) for values in every]
+                mean = np.nanmean(np.array(padded), axis=0) if not np.isnan(padded).all() else padded[0]
+                look = known[name]
+                axes[i][j].plot(
+                    range(1, length + 1), mean, color=look.colour, linestyle=look.dash, marker=look.marker,
+                    markevery=max(1, length // 6), markersize=4, linewidth=1.2,
+                )  # fmt: skip
+            axes[i][j].set_title(f"{column}, {dataset}", fontsize=9)
+            axes[i][j].set_xlabel("epoch")
+            axes[i][j].grid(visible=True, alpha=0.3)
+            axes[i][j].xaxis.set_major_locator(MaxNLocator(integer=True))
+        _widen(axes[i][0])
+        axes[i][0].set_ylabel(f"{metric[dataset]} (%)")
+    return finish(figure, title, marks(evidence.cells), known)
+
+
+def slopes(evidence: Evidence, title: str) -> Figure:
+    """A panel per dataset: each method's score on AST at the left, on SSAST at the right."""
+    shown = _complete(evidence)
+    shown["kind"] = shown["backbone"].str.extract(r"^(ssast|ast)\b", expand=False)
+    shown = shown[shown["kind"].notna()]
+    both = shown.groupby(["protocol", "dataset", "name"])["kind"].nunique()
+    pairs = {key for key, number in both.items() if number == 2}
+    if not pairs:
+        return empty(title, "no method is complete on both AST and SSAST yet")
+    known = _known(shown, evidence)
+    panels = list(dict.fromkeys((row["protocol"], row["dataset"]) for _, row in shown.iterrows()))
+    across = min(3, len(panels))
+    figure, axes = grid(-(-len(panels) // across), across)
+    flat = [panel for row in axes for panel in row]
+    for panel, (protocol, dataset) in zip(flat, panels, strict=False):
+        here = shown[(shown["protocol"] == protocol) & (shown["dataset"] == dataset)]
+        for name, cells in here.groupby("name", sort=False):
+            look, by_kind = known[str(name)], cells.groupby("kind")["score"].mean()
+            if len(by_kind) == 2:
+                panel.plot(
+                    [0, 1], [100 * by_kind["ast"], 100 * by_kind["ssast"]], color=look.colour, marker=look.marker,
+                    linestyle=look.dash, linewidth=1.2, markersize=5,
+                )  # fmt: skip
+        panel.set_xticks([0, 1], ["AST", "SSAST"])
+        panel.set_xlim(-0.2, 1.2)
+        panel.set_title(f"{protocol}, {dataset}", fontsize=9)
+        panel.set_ylabel(f"{here['metric'].iloc[0]} (%)")
+        _widen(panel)
+    for panel in flat[len(panels) :]:
+        panel.axis("off")
+    return finish(figure, title, marks(evidence.cells), known)
+
+
+def heatmap(evidence: Evidence, title: str) -> Figure:
+    """Points above or below full fine-tuning, a panel per protocol and backbone."""
+    shown = _complete(evidence)
+    panels = {}
+    for column, cells in shown.groupby("column", sort=False):
+        table = 100 * cells.pivot_table(index="name", columns="dataset", values="score", sort=False)
+        if "full" in table.index and len(table) > 1:
+            panels[column] = (table - table.loc["full"]).drop(index="full").dropna(axis=1, how="all")
+    if not panels:
+        return empty(title, "full fine-tuning and another method are not both complete on any dataset yet")
+    rows = max(len(table) for table in panels.values())
+    figure, axes = grid(1, len(panels))
+    figure.set_size_inches(PANEL_INCHES[0] * 1.7 * len(panels) + 0.5, 0.45 * rows + 2.6)
+    most = max(1.0, *(float(np.nanmax(np.abs(table.to_numpy()))) for table in panels.values()))
+    for panel, (column, table) in zip(axes[0], panels.items(), strict=True):
+        sns.heatmap(
+            table, ax=panel, annot=True, fmt="+.1f", center=0, vmin=-most, vmax=most, cmap="PuOr_r", linewidths=0.5,
+            cbar=False, annot_kws={"fontsize": 8},
+        )  # fmt: skip
+        panel.set_title(f"{column}\npoints", fontsize=9)
+        panel.set(xlabel="", ylabel="")
+        panel.tick_params(axis="x", rotation=30, labelsize=8)
+        panel.tick_params(axis="y", rotation=0, labelsize=8)
+        for label in panel.get_xticklabels():
+            label.set_horizontalalignment("right")
+    return finish(figure, title, marks(evidence.cells), {})
+
+
+def ranks(evidence: Evidence, title: str) -> Figure:
+    """Average rank over datasets and backbones, methods that Nemenyi's test cannot tell apart joined by a bar."""
+    shown = _complete(evidence)
+    blocks = shown.assign(block=shown["column"] + shown["dataset"]).pivot_table(
+        index="block", columns="name", values="score", sort=False
+    )
+    blocks = blocks.dropna()
+    if len(blocks) < 3 or blocks.shape[1] < 3:
+        return empty(title, "needs at least three methods that are complete on the same three datasets or backbones")
+    with python_warnings.catch_warnings():
+        python_warnings.simplefilter("ignore")
+        overall = float(friedmanchisquare(*(blocks[name] for name in blocks)).pvalue)
+        pairs = scikit_posthocs.posthoc_nemenyi_friedman(blocks.to_numpy())
+    pairs.index = pairs.columns = blocks.columns
+    average = blocks.rank(axis=1, ascending=False).mean()
+    figure, axes = grid(1, 1)
+    figure.set_size_inches(8, 1.8 + 0.25 * len(average))
+    scikit_posthocs.critical_difference_diagram(
+        average, pairs, ax=axes[0][0], alpha=ALPHA, color_palette=dict.fromkeys(average.index, "0.15"),
+        label_props={"fontsize": 8},
+    )  # fmt: skip
+    axes[0][0].set_title(
+        f"{len(blocks)} datasets x backbones, Friedman p = {overall:.2g}; joined: not told apart at 5 % (Nemenyi)",
+        fontsize=8, pad=16,
+    )  # fmt: skip
+    return finish(figure, title, marks(evidence.cells), {})
+
+
+def _complete(evidence: Evidence) -> pd.DataFrame:
+    return with_columns(evidence.cells[evidence.cells["score"].notna()])
+
+
+def _known(shown: pd.DataFrame, evidence: Evidence) -> dict[str, Look]:
+    present = set(shown["name"])
+    return {name: look for name, look in looks(shown["name"], evidence.order["methods"]).items() if name in present}
+
+
+def _widen(axes: Axes) -> None:
+    low, high = axes.get_ylim()
+    missing = max(0.0, MIN_SPAN - (high - low)) / 2
+    axes.set_ylim(low - missing, high + missing)

@@ -1,0 +1,64 @@
+"""Joining results folders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmark.records.schema import SCHEMA_VERSION, Attempt, Record
+from benchmark.records.store import ResultStore
+from benchmark.spec.request import TrialRequest
+from tests.conftest import Cli
+from tests.samples import make_record
+
+
+@pytest.fixture
+def folders(make_request: Callable[..., TrialRequest], tmp_path: Path) -> list[Path]:
+    """Two folders that share a trial with equal, and one with different results."""
+    stores = [ResultStore(tmp_path / name) for name in "ab"]
+    for number, store in enumerate(stores):
+        shared, other, own = (make_request(seeds=[seed]) for seed in (0, 1, 2 + number))
+        store.submit([shared, other, own])
+        store.write(make_record(shared, [0.5], started=f"2026-01-0{number + 1}"), {"x": np.ones(1)})
+        store.write(make_record(other, [0.5 + 0.1 * number]), {})
+        store.write(make_record(own, [0.5]), {})
+        store.write_attempt(Attempt.now(own, "failed", "no", "no", "code"))
+    return [store.folder for store in stores]
+
+
+def test_both_are_kept_and_the_gap_is_told(folders: list[Path], tmp_path: Path, cli: Cli) -> None:
+    target = tmp_path / "all"
+    done = cli("merge", *folders, "--results", target)
+    assert done.returncode == 3, done.stderr
+    assert "4 were there" not in done.stdout
+    assert "different: " in done.stdout
+    assert "50.00 % at the last epoch here, 60.00 % at the last epoch in" in done.stdout
+    store = ResultStore(target)
+    assert len(list(store.records())) == 4
+    assert len(store.submitted()) == 4
+    assert len(store.attempts()) == 2
+    assert len(list((target / "conflicts").rglob("*.json"))) == 1
+    again = cli("merge", folders[0], "--results", target)
+    assert again.returncode == 0, again.stdout
+    assert "0 records added, 3 were there already" in again.stdout
+    assert len(store.attempts()) == 2
+
+
+def test_what_is_no_results_folder_is_refused(tmp_path: Path, cli: Cli) -> None:
+    done = cli("merge", tmp_path, "--results", tmp_path / "all")
+    assert done.returncode == 2
+    assert "no results here" in done.stderr
+
+
+def test_records_of_every_older_schema_version_still_load() -> None:
+    """One sample of each version, as the suite of its day wrote it; never changed afterwards."""
+    samples = sorted((Path(__file__).parent / "old").glob("v*.json"))
+    assert [path.stem for path in samples] == [f"v{version}" for version in range(1, SCHEMA_VERSION)]
+    for path in samples:
+        record = Record.model_validate_json(path.read_bytes())
+        assert record.schema_version == int(path.stem[1:])
+        assert record.request.id == record.id
+        assert record.curves

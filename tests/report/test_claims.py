@@ -1,0 +1,164 @@
+"""Verdicts on records with known answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmark.orchestrator.expand import expand
+from benchmark.records.schema import Data, Record, Selection
+from benchmark.records.store import ResultStore
+from benchmark.report.build import read_evidence
+from benchmark.report.claims.judge import decide, judge
+from benchmark.report.claims.ledger import Judged, load_ledger
+from benchmark.report.paper import paper_cells
+from benchmark.spec.grid import load_grid, narrow
+from benchmark.spec.request import TrialRequest
+from tests.conftest import Cli
+from tests.samples import make_evidence, make_record
+
+CLIPS = 400
+
+
+def paper_records(shares: dict[str, float], **choice: list[str]) -> tuple[list[Record], dict[str, np.ndarray]]:
+    """Unmarked records of the paper's grid on ESC-50, each method with that share of hits."""
+    grid = narrow(load_grid("paper"), datasets=["esc50"], methods=list(shares), **choice)
+    records, parts = [], {}
+    for request in expand(grid, Path("no-data"), Path("no-checkpoints")).requests:
+        content = request.model_dump(mode="json")
+        content["dataset"]["manifest"], content["backbone"]["sha256"] = "0" * 64, "1" * 64
+        whole = TrialRequest.model_validate(content)
+        share = shares[whole.method.name]
+        record = make_record(whole, [share] * 3)
+        parts[record.id] = (np.arange(CLIPS) < share * CLIPS).astype(np.float32)
+        records.append(record)
+    return records, parts
+
+
+def verdicts(folder: Path, shares: dict[str, float], **choice: list[str]) -> dict[str, Judged]:
+    records, parts = paper_records(shares, **choice)
+    return {each.id: each for each in judge(make_evidence(folder, records, parts=parts), "reference")}
+
+
+def test_orders_are_judged_by_their_intervals(tmp_path: Path) -> None:
+    shares = {"full": 0.95, "linear": 0.80, "aat_m": 0.92, "aat_ms": 0.90}
+    found = verdicts(tmp_path, shares, backbones=["ast"], seeds=["0"])
+    assert found["aat-ms-linear-ast-esc50"].verdict == "reproduced"
+    assert found["aat-ms-full-ast-esc50"].verdict == "differs"  # five points below, margin half a point
+    assert not found["aat-ms-full-ast-esc50"].as_expected
+    assert found["spatial-ast-esc50"].verdict == "differs"
+    assert found["curve-order-esc50-m-full"].verdict == "differs"
+    assert found["aat-ms-partial-ast-esc50"].verdict == "not run"
+    assert found["aat-ms-linear-ast-gtzan"].verdict == "not run"
+    assert found["aat-ms-linear-ast-average"].verdict == "not run"
+    assert found["aat-ms-linear-ast-esc50"].measured == pytest.approx(10.0)
+    score = found["score-ast-esc50-full-test"]
+    assert (score.verdict, score.paper) == ("reproduced", "95.5")
+    assert found["score-ast-esc50-linear-test"].verdict == "differs"
+
+
+def test_a_missing_fold_is_not_run_and_marks_are_not_comparable(tmp_path: Path) -> None:
+    records, parts = paper_records({"full": 0.9, "aat_ms": 0.9}, backbones=["ast"], seeds=["0"])
+    requests = [record.request for record in records]
+    found = judge(make_evidence(tmp_path / "a", records[1:], requests, parts), "reference")
+    one = next(each for each in found if each.id == "aat-ms-full-ast-esc50")
+    assert one.verdict == "not run"
+    assert "4 of 5 trials are finished" in one.why
+    synthetic = Data.model_validate({**records[0].data.model_dump(), "kind": "synthetic"})
+    marked = [record.model_copy(update={"data": synthetic}) for record in records]
+    found = judge(make_evidence(tmp_path / "b", marked, parts=parts), "reference")
+    assert {each.verdict for each in found} <= {"not run", "not comparable"}
+    assert "synthetic audio" in next(each for each in found if each.id == "aat-ms-full-ast-esc50").why
+    other = judge(read_evidence(ResultStore(tmp_path / "a")), "corrected")
+    assert {each.verdict for each in other} == {"not run"}
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "relation", "margin", "verdict"),
+    [
+        (0.1, 2, "above", 0, "reproduced"),
+        (-2, -0.1, "above", 0, "differs"),
+        (-1, 1, "above", 0, "underpowered"),
+        (-2, -0.1, "below", 0, "reproduced"),
+        (-0.4, 0.2, "at_least", 0.5, "reproduced"),
+        (-0.9, -0.6, "at_least", 0.5, "differs"),
+        (-0.9, 0.2, "at_least", 0.5, "underpowered"),
+        (0, 0, "above", 0, "underpowered"),
+    ],
+)
+def test_decide(low: float, high: float, relation: str, margin: float, verdict: str) -> None:
+    assert decide(low, high, relation, margin)[0] == verdict  # type: ignore[arg-type]
+
+
+def test_the_ledger_is_sound() -> None:
+    ledger = load_ledger()
+    methods = {"full", "linear", "partial", "prompt", "aat_m", "aat_ms", "aat_m+prompt", "aat_ms+prompt", ""}
+    assert len({claim.id for claim in ledger.claims}) == len(ledger.claims)
+    assert all(claim.source in ledger.sources for claim in ledger.claims)
+    assert all({claim.left, claim.right, claim.method} <= methods for claim in ledger.claims)
+    cells, sources = paper_cells()
+    assert {cell.source for cell in cells} <= set(sources)
+    assert len(cells) == 14
+
+
+def test_structural_claims_are_judged_on_any_machine(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "trials").mkdir()
+    done = cli("claims", "--results", tmp_path, "--structural", "--json")
+    assert done.returncode == 0, done.stderr
+    found = {each["id"]: each for each in json.loads(done.stdout)}
+    headline = found["headline-share"]
+    assert (headline["verdict"], headline["expect"]) == ("differs", "differs")
+    assert headline["measured"] == pytest.approx(100 * 7_117_844 / 94_843_108)
+    expected = {"count-full", "count-linear", "count-partial", "count-prompt", "count-aat-m", "count-aat-ms-openmic"}
+    assert {found[name]["verdict"] for name in expected} == {"reproduced"}
+    assert found["count-aat-ms"]["verdict"] == "differs"
+    assert found["identity-aat-ms"]["verdict"] == "reproduced"
+    assert found["flops-aat-m-gtzan"]["verdict"] == "reproduced"
+    assert found["activations-aat-ms-esc50"]["verdict"] == "reproduced"
+    assert found["time-aat-ms-esc50"]["verdict"] == "not run"
+    strict = cli("claims", "--results", tmp_path, "--strict")
+    assert strict.returncode == 3
+    assert "protocol reference: 38 reproduced, 2 differs" in strict.stdout
+
+
+def test_a_users_own_cells_of_the_paper_are_used(tmp_path: Path, cli: Cli) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text(
+        "sources: {T: 'table 1'}\ncells:\n"
+        "  - {source: T, backbone: ssast, dataset: gtzan, method: full, score: 71.2}\n"
+        "  - {source: T, backbone: ast, dataset: esc50, method: full, score: 95.4, epoch: last}\n"
+    )
+    cells, sources = paper_cells(own)
+    assert len(cells) == 15
+    assert sources["T"] == "table 1"
+    assert {cell.score for cell in cells if cell.key == ("ast", "esc50", "full", "test", "last")} == {95.4}
+    own.write_text("cells: [{source: T, backbone: ast}]")
+    (tmp_path / "trials").mkdir()
+    done = cli("claims", "--results", tmp_path, "--paper", own)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+
+
+def test_explain_tells_what_is_behind_a_cell(tmp_path: Path, cli: Cli) -> None:
+    records, parts = paper_records({"full": 0.9}, backbones=["ast"], seeds=["0"])
+    make_evidence(tmp_path, records[1:], [record.request for record in records], parts)
+    done = cli("explain", "ast", "esc50", "full", "--results", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "not complete" in done.stdout
+    assert "fold 1 seed 0" in done.stdout.partition("missing")[2].splitlines()[0]
+    assert done.stdout.count("trials/ast/esc50/full/") == 4
+    same = json.loads(cli("explain", records[1].id, "--results", tmp_path, "--json").stdout)
+    assert [len(each["trials"]) for each in same] == [4]
+    wrong = cli("explain", "aat_mz", "--results", tmp_path)
+    assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
+
+
+def test_selection_over_folds_still_fits(make_request: Callable[..., TrialRequest]) -> None:
+    """The samples above choose their epoch over folds, as the reference protocol does."""
+    record = make_record(make_request(), [0.1, 0.2])
+    assert isinstance(record.selection, Selection)
+    assert record.selection.scope == "folds"
