@@ -14,6 +14,7 @@ STEPS = [
     "device", "threads", "precision", "size", "dataset", "method", "status", "clips", "step_seconds", "time_ratio",
     "clips_per_second", "gpu_allocated_bytes", "memory_ratio", "gpu_reserved_bytes", "host_rss_bytes", "train_flops",
     "forward_flops", "saved_bytes", "optimizer_bytes", "stored_bytes", "trainable", "step_key",
+    "whole_batch", "changed",
 ]  # fmt: skip
 
 
@@ -77,6 +78,8 @@ def steps(evidence: Evidence) -> pd.DataFrame:
                 "clips_per_second": each.clips / each.step_seconds if each.step_seconds else None,
                 "trainable": each.parameters.trainable,
                 "step_key": request.step_key,
+                "whole_batch": each.clips == request.recipe.batch_size,
+                "changed": bool(request.recipe_changes),
             }
         )
     table = pd.DataFrame(rows, columns=STEPS)

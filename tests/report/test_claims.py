@@ -10,14 +10,16 @@ import numpy as np
 import pytest
 
 from benchmark.orchestrator.expand import expand
-from benchmark.records.schema import Data, Record, Selection
+from benchmark.records.schema import Data, Record, Selection, StepProfile
 from benchmark.records.store import ResultStore
 from benchmark.report.build import read_evidence
-from benchmark.report.claims.judge import decide, judge
+from benchmark.report.claims.judge import judge
 from benchmark.report.claims.ledger import Judged, load_ledger
+from benchmark.report.claims.scores import decide
 from benchmark.report.paper import paper_cells
 from benchmark.spec.grid import load_grid, narrow
 from benchmark.spec.request import TrialRequest
+from benchmark.tools.profile import How, profile_steps
 from tests.conftest import Cli
 from tests.samples import make_evidence, make_record
 
@@ -123,6 +125,35 @@ def test_structural_claims_are_judged_on_any_machine(cli: Cli, tmp_path: Path) -
     strict = cli("claims", "--results", tmp_path, "--strict")
     assert strict.returncode == 3
     assert "protocol reference: 38 reproduced, 2 differs" in strict.stdout
+
+
+def test_time_and_memory_are_judged_on_a_gpu_only(tmp_path: Path) -> None:
+    store = ResultStore(tmp_path)
+    (tmp_path / "trials").mkdir()
+    grid = narrow(load_grid("paper"), datasets=["esc50"], methods=["full", "aat_m", "aat_ms"], backbones=["ast"])
+    requests = {each.method.name: each for each in expand(grid, Path("none"), Path("none")).requests}
+    seconds = {"full": 1.0, "aat_m": 0.8, "aat_ms": 1.1}
+
+    def measure(device: str, **changes: object) -> dict[str, Judged]:
+        for name, request in requests.items():
+            [counted] = profile_steps([request], {"esc50": 50}, How("cpu", 1, steps=0, seconds=0))
+            found = {"status": "measured", "steps": 5, "device": device, "step_seconds": seconds[name],
+                     "gpu_allocated_bytes": None if device == "cpu" else int(1e9 * seconds[name])}  # fmt: skip
+            store.write_profile(StepProfile.model_validate({**counted.model_dump(), **found, **changes}))
+        return {each.id: each for each in judge(read_evidence(store), "reference")}
+
+    on_cpu = measure("cpu")
+    assert on_cpu["time-aat-m-esc50"].verdict == "not comparable"
+    assert on_cpu["memory-aat-m-esc50"].verdict == "not run"
+    small = measure("H100", clips=4)
+    assert small["memory-aat-m-esc50"].verdict == "not run"  # with a part of the batch
+    on_gpu = measure("H100")
+    assert on_gpu["time-aat-m-esc50"].verdict == "reproduced"
+    # the recipe gives full fine-tuning 48 clips a step and the others 42
+    assert on_gpu["time-aat-m-esc50"].measured == pytest.approx(0.8 * 48 / 42)
+    assert on_gpu["time-aat-ms-esc50"].verdict == "differs"
+    assert on_gpu["memory-aat-ms-esc50"].verdict == "differs"
+    assert "H100" in on_gpu["memory-aat-m-esc50"].why
 
 
 def test_a_users_own_cells_of_the_paper_are_used(tmp_path: Path, cli: Cli) -> None:
