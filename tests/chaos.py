@@ -41,7 +41,7 @@ VICTIMS = ("driver", "worker", "worker", "worker", "raylet")  # workers more oft
 
 def start(grid: Path, out: Path, log: Path) -> subprocess.Popen[bytes]:
     """The command under test."""
-    command = [sys.executable, "-m", "benchmark", "run", "--grid", str(grid), "--results", str(out)]
+    command = [sys.executable, "-m", "benchmark", "run", "--no-report", "--grid", str(grid), "--results", str(out)]
     handle = log.open("ab")
     env = {**os.environ, "AAT_BENCHMARK_CACHE": str(out.parent / "cache")}
     return subprocess.Popen(command, stdout=handle, stderr=handle, env=env)

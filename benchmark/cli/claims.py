@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 OTHERWISE = 3
 COUNTED_GRID = "paper"
 ADAPTERS = ("aat_m", "aat_ms")
+COUNTED = ("full", "linear", "partial", "prompt", *ADAPTERS)
 MOST = 90  # characters of a reason; --json has all
 
 PaperFile = Annotated[
@@ -83,7 +84,7 @@ def _count(store: ResultStore, protocol: str) -> None:
     from benchmark.orchestrator.expand import expand
     from benchmark.spec.grid import load_grid, narrow
 
-    grid = narrow(load_grid(COUNTED_GRID), backbones=["ast"], seeds=["0"], protocol=protocol)
+    grid = narrow(load_grid(COUNTED_GRID), backbones=["ast"], methods=COUNTED, seeds=["0"], protocol=protocol)
     expansion = expand(grid, Path("none"), Path("none"))
     known = {each.request.step_key for each in store.profiles() if each.request.method.variant not in ADAPTERS}
     known |= {each.request.step_key for each in store.profiles() if each.identity_error is not None}

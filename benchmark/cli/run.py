@@ -80,6 +80,9 @@ def run(
             show_default="all trials",
         ),
     ] = None,
+    report: Annotated[
+        bool, typer.Option("--report/--no-report", help="Write tables and figures at the end; `report` does it too.")
+    ] = True,
     deterministic: Annotated[
         bool, typer.Option("--deterministic", help="Only algorithms that repeat bit for bit on a GPU; slower.")
     ] = False,
@@ -125,7 +128,7 @@ def run(
     with store.lock():
         store.submitted()  # a damaged list, or a folder that cannot be written, is told before hours of work
     if not plan.to_run(rerun):
-        if not (store.folder / "report").is_dir():
+        if report and not (store.folder / "report").is_dir():
             print_report(store, None)
         typer.echo(f"nothing to do: {_summary(plan, store.folder)}")
         raise typer.Exit(_exit_code(plan))
@@ -142,7 +145,8 @@ def run(
         store.submit(requests)
     ended = run_trials(to_run, estimates, store, how, before=plan.counts()["done"], console=console)
     plan = make_plan(requests, store)
-    print_report(store, None)
+    if report:
+        print_report(store, None)
     typer.echo(f"{'interrupted: ' if ended.interrupted else ''}{_summary(plan, store.folder)}")
     raise typer.Exit(INTERRUPTED if ended.interrupted else SOME_FAILED if ended.failed else _exit_code(plan))
 

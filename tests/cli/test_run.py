@@ -65,8 +65,10 @@ def test_a_run_leaves_records_predictions_and_a_report(results: Path) -> None:
     assert all(path.with_suffix(".npz").is_file() for path in records)
     assert {path.parent.name for path in records} == {"linear", "aat_m+prompt"}
     report = {path.name for path in (results / "report").iterdir()}
-    tables = {f"{name}.{ending}" for name in ("results", "parameters", "time") for ending in ("csv", "md", "tex")}
-    assert report == tables | {"scatter.png", "scatter.pdf"}
+    tables = {"results", "parameters", "time", "compute", "paper"}
+    figures = {"scatter", "curves", "time", "memory", "slopes", "heatmap", "pareto", "ranks"}
+    expected = {f"{name}.{ending}" for name in tables for ending in ("csv", "md", "tex", "json")}
+    assert report == expected | {f"{name}.{ending}" for name in figures for ending in ("png", "pdf", "svg")}
     left = [path for path in results.rglob("*") if path.name.endswith(".tmp") or path.name == ".tune"]
     assert left == []
 
@@ -185,7 +187,8 @@ def test_a_killed_run_is_finished_by_the_next_without_repeating(
     cli: Cli, grid_file: Path, data_root: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    arguments = ["run", "--grid", grid_file, "--data-root", data_root, "--results", out, "--seed", "0,1,2"]
+    arguments = ["run", "--no-report", "--grid", grid_file, "--data-root", data_root, "--results", out]
+    arguments += ["--seed", "0,1,2"]
     command = [sys.executable, "-m", "benchmark", *map(str, arguments)]
     driver = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
@@ -206,7 +209,8 @@ def test_a_killed_run_is_finished_by_the_next_without_repeating(
 
 def test_sigterm_ends_a_run_with_a_summary(grid_file: Path, data_root: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    arguments = ["run", "--grid", grid_file, "--data-root", data_root, "--results", out, "--seed", "0,1,2"]
+    arguments = ["run", "--no-report", "--grid", grid_file, "--data-root", data_root, "--results", out]
+    arguments += ["--seed", "0,1,2"]
     command = [sys.executable, "-m", "benchmark", *map(str, arguments)]
     driver = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     deadline = time.monotonic() + 120

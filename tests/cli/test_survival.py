@@ -67,7 +67,7 @@ def test_asked_once_a_run_stops_behind_its_epochs_and_is_continued(grid: Path, c
     assert "Traceback" not in text
     assert list((out / "checkpoints").glob("*/last.ckpt"))
     assert not list(out.rglob(".stop-*"))
-    done = cli("run", "--grid", grid, "--results", out)
+    done = cli("run", "--no-report", "--grid", grid, "--results", out)
     assert done.returncode == 0, done.stdout + done.stderr
     resumed = [json.loads(path.read_text())["profile"]["resumed_epochs"] for path in (out / "trials").rglob("*.json")]
     assert len(resumed) == 12
@@ -76,7 +76,20 @@ def test_asked_once_a_run_stops_behind_its_epochs_and_is_continued(grid: Path, c
 
 def test_a_trial_that_takes_too_long_is_given_up_once(grid: Path, cli: Cli, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    arguments = ["run", "--grid", grid, "--results", out, "--method", "linear", "--backbone", "ast", "--fold", "1"]
+    arguments = [
+        "run",
+        "--no-report",
+        "--grid",
+        grid,
+        "--results",
+        out,
+        "--method",
+        "linear",
+        "--backbone",
+        "ast",
+        "--fold",
+        "1",
+    ]
     done = cli(*arguments, "--set", "recipe.epochs=100000", "--timeout", "6")
     assert done.returncode == 3, done.stdout + done.stderr
     attempts = [json.loads(path.read_text()) for path in (out / "attempts").iterdir()]

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import scikit_posthocs
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -178,6 +177,8 @@ def ranks(evidence: Evidence, title: str) -> Figure:
     blocks = blocks.dropna()
     if len(blocks) < 3 or blocks.shape[1] < 3:
         return empty(title, "needs at least three methods that are complete on the same three datasets or backbones")
+    import scikit_posthocs  # two seconds
+
     with python_warnings.catch_warnings():
         python_warnings.simplefilter("ignore")
         overall = float(friedmanchisquare(*(blocks[name] for name in blocks)).pvalue)

@@ -92,6 +92,8 @@ def empty(title: str, reason: str) -> Figure:
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     """Write the figure in all formats, without a date, so that equal data gives equal files."""
     paths = []
+    figure.canvas.draw()
+    figure.set_layout_engine("none")  # laid out once, not for every format
     for ending, metadata in FORMATS.items():
         paths.append(folder / f"{name}.{ending}")
         figure.savefig(paths[-1], dpi=160, metadata=metadata)
