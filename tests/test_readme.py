@@ -50,7 +50,12 @@ def test_every_option_of_the_readme_exists() -> None:
 
     commands = list(get_command(app).commands.values())  # type: ignore[attr-defined]
     commands += [below for command in commands for below in getattr(command, "commands", {}).values()]
-    known = {option for command in commands for parameter in command.params for option in parameter.opts}
+    known = {
+        option
+        for command in commands
+        for parameter in command.params
+        for option in [*parameter.opts, *parameter.secondary_opts]
+    }
     ours = re.sub(r"^.*ray start .*$", "", README, flags=re.MULTILINE)  # options of Ray's own command
     used = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", ours))
     assert used <= known, used - known

@@ -209,7 +209,7 @@ def test_a_killed_run_is_finished_by_the_next_without_repeating(
 
 def test_sigterm_ends_a_run_with_a_summary(grid_file: Path, data_root: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    arguments = ["run", "--no-report", "--grid", grid_file, "--data-root", data_root, "--results", out]
+    arguments = ["run", "--grid", grid_file, "--data-root", data_root, "--results", out]
     arguments += ["--seed", "0,1,2"]
     command = [sys.executable, "-m", "benchmark", *map(str, arguments)]
     driver = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
