@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmark.report.evidence import Evidence
-from benchmark.report.figures.style import Look, empty, finish, grid, looks, with_columns
+from benchmark.report.figures.style import Look, empty, finish, grid, shown_looks, with_columns
 from benchmark.report.rows import steps
 from benchmark.report.tables import marks
 
@@ -35,7 +35,7 @@ def time(evidence: Evidence, title: str) -> Figure:
     shown = shown[shown["ratio"].notna() & (shown["name"] != "full")]
     if shown.empty:
         return empty(title, "full fine-tuning and another method were not both timed on one device")
-    known = _known(shown, evidence)
+    known = shown_looks(shown["name"], evidence.order["methods"])
     panels = list(dict.fromkeys(shown["panel"]))
     figure, axes = grid(len(panels), 1)
     figure.set_figwidth(8)
@@ -69,7 +69,7 @@ def memory(evidence: Evidence, title: str) -> Figure:
     ratios = pd.DataFrame(rows)
     means = ratios.groupby(["name", "what"], sort=False)["ratio"].mean().reset_index()
     means = means[means["name"] != "full"]
-    known = _known(means, evidence)
+    known = shown_looks(means["name"], evidence.order["methods"])
     figure, axes = grid(1, 1)
     figure.set_figwidth(8.5)
     _bars(axes[0][0], means, known, "what", "ratio")
@@ -93,7 +93,7 @@ def pareto(evidence: Evidence, title: str) -> Figure:
             tables[column] = (means, wanted)
     if not tables:
         return empty(title, "no two methods are complete on the same datasets yet")
-    known = _known(complete, evidence)
+    known = shown_looks(complete["name"], evidence.order["methods"])
     figure, axes = grid(len(tables), len(COSTS), sharey=True)
     for row, (column, (means, datasets)) in zip(axes, tables.items(), strict=True):
         for panel, (cost, label) in zip(row, COSTS.items(), strict=True):
@@ -132,8 +132,3 @@ def _bars(axes: Axes, rows: pd.DataFrame, known: dict[str, Look], across: str, v
     if rows[value].min() > 0 and rows[value].min() < 0.05:
         axes.set_yscale("log")
     axes.grid(visible=True, axis="y", alpha=0.3)
-
-
-def _known(shown: pd.DataFrame, evidence: Evidence) -> dict[str, Look]:
-    present = set(shown["name"])
-    return {name: look for name, look in looks(shown["name"], evidence.order["methods"]).items() if name in present}

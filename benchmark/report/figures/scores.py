@@ -15,7 +15,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from scipy.stats import friedmanchisquare
 
 from benchmark.report.evidence import Evidence
-from benchmark.report.figures.style import PANEL_INCHES, Look, empty, finish, grid, looks, with_columns
+from benchmark.report.figures.style import PANEL_INCHES, Look, empty, finish, grid, shown_looks, with_columns
 from benchmark.report.statistics import ALPHA
 from benchmark.report.tables import marks
 
@@ -32,7 +32,7 @@ def scatter(evidence: Evidence, title: str) -> Figure:
     shown = _complete(evidence)
     if shown.empty:
         return empty(title, NOTHING)
-    known = _known(shown, evidence)
+    known = shown_looks(shown["name"], evidence.order["methods"])
     columns, rows = list(dict.fromkeys(shown["column"])), list(dict.fromkeys(shown["dataset"]))
     figure, axes = grid(len(rows), len(columns), sharey=True)
     for i, dataset in enumerate(rows):
@@ -83,7 +83,7 @@ def curves(evidence: Evidence, title: str) -> Figure:
     if not found:
         return empty(title, "there is no record yet")
     names = cells[cells.index.isin({record.request.cell for record in evidence.records})]["name"]
-    known = {name: look for name, look in looks(cells["name"], evidence.order["methods"]).items() if name in set(names)}
+    known = shown_looks(names, evidence.order["methods"])
     rows, columns = (list(dict.fromkeys(key[axis] for key in found)) for axis in (0, 1))
     rows.sort(key=lambda name: (evidence.order["datasets"] + [name]).index(name))
     figure, axes = grid(len(rows), len(columns), sharey=True)
@@ -116,7 +116,7 @@ def slopes(evidence: Evidence, title: str) -> Figure:
     pairs = {key for key, number in both.items() if number == 2}
     if not pairs:
         return empty(title, "no method is complete on both AST and SSAST yet")
-    known = _known(shown, evidence)
+    known = shown_looks(shown["name"], evidence.order["methods"])
     panels = list(dict.fromkeys((row["protocol"], row["dataset"]) for _, row in shown.iterrows()))
     across = min(3, len(panels))
     figure, axes = grid(-(-len(panels) // across), across)
@@ -200,11 +200,6 @@ def ranks(evidence: Evidence, title: str) -> Figure:
 
 def _complete(evidence: Evidence) -> pd.DataFrame:
     return with_columns(evidence.cells[evidence.cells["score"].notna()])
-
-
-def _known(shown: pd.DataFrame, evidence: Evidence) -> dict[str, Look]:
-    present = set(shown["name"])
-    return {name: look for name, look in looks(shown["name"], evidence.order["methods"]).items() if name in present}
 
 
 def _widen(axes: Axes) -> None:

@@ -20,6 +20,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from benchmark.report.tables import named
+
 mpl.rcParams["svg.hashsalt"] = "aat-benchmark"  # equal data gives equal files
 MARKERS = "os^DvPX*<>hp"
 Dash = Literal["-", "--", "-.", ":"]
@@ -49,10 +51,15 @@ def looks(names: Iterable[str], order: list[str]) -> dict[str, Look]:
     return {name: Look(*look) for name, look in zip(every, rest, strict=False)}
 
 
+def shown_looks(shown: Iterable[str], order: list[str]) -> dict[str, Look]:
+    """The looks of the names that are shown, in the order."""
+    present = list(shown)
+    return {name: look for name, look in looks(present, order).items() if name in set(present)}
+
+
 def with_columns(cells: pd.DataFrame) -> pd.DataFrame:
     """Cells with the name of a figure's column (protocol and backbone) and of the method with its settings."""
-    settings = cells["settings"].map(lambda text: f" ({text})" if text else "")
-    return cells.assign(column=cells["protocol"] + "\n" + cells["backbone"], name=cells["method"] + settings)
+    return cells.assign(column=cells["protocol"] + "\n" + cells["backbone"], name=named(cells))
 
 
 def grid(rows: int, columns: int, *, sharey: bool = False) -> tuple[Figure, list[list[Axes]]]:
