@@ -13,7 +13,7 @@ import hashlib
 import shutil
 import socket
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ from ray.tune import Callback
 
 from benchmark.files import write_atomic
 from benchmark.orchestrator.session import NAMESPACE
-from benchmark.records.schema import Attempt, Record
+from benchmark.records.schema import Attempt
 from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
 
@@ -78,16 +78,12 @@ class Gather(Callback):
 
     Args:
         store: the results folder.
-        requests: by trial id.
         stopping: whether the user asked to stop.
         keeper: the actor's handle.
     """
 
-    def __init__(
-        self, store: ResultStore, requests: Mapping[str, TrialRequest], stopping: Callable[[], bool], keeper: Any
-    ) -> None:
+    def __init__(self, store: ResultStore, stopping: Callable[[], bool], keeper: Any) -> None:
         self.store = store
-        self.requests = dict(requests)
         self.stopping = stopping
         self.keeper = keeper
         self._told = False
@@ -116,17 +112,13 @@ class Gather(Callback):
         files: Any = {}
         with contextlib.suppress(RayActorError):  # lost with its machine: the trial stays missing
             files = ray.get(self.keeper.get.remote(f"result-{trial_id}"))
-        request = self.requests[trial_id]
         for name, content in files.items():
             if name.startswith("attempt-"):
                 self.store.write_attempt(Attempt.model_validate_json(content))
         if log := files.get("log"):
             write_atomic(self.store.log_path(trial_id), log)
-        path = self.store.record_path(request)
         if record := files.get("record.json"):
-            Record.model_validate_json(record)
-            write_atomic(path.with_suffix(".npz"), files["record.npz"])
-            write_atomic(path, record)
+            self.store.put(record, files["record.npz"])
             self.keeper.drop.remote(f"checkpoint-{trial_id}")
         self.keeper.drop.remote(f"result-{trial_id}")
 

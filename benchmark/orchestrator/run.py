@@ -125,7 +125,7 @@ def run_trials(
             address, helpers = None, []
             if options.address is not None:  # a cluster, whose machines may not see the results folder
                 address, keeper = held.enter_context(keeping(store.folder, scratch / "here"))
-                helpers = [Gather(store, by_id, lambda: stop.asked, keeper)]
+                helpers = [Gather(store, lambda: stop.asked, keeper)]
             common = {**_common(options, store), "stop": stop.file, "began": began_at}
             trials = {
                 name: _trial(request, fingerprints[name], shares[name], estimates[name], common, address)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from benchmark.records.schema import Record, best_epoch
@@ -58,6 +59,8 @@ COLUMNS = {
     "data": "complete, partial or synthetic",
     "official_folds": "fold units of the dataset",
     "marks": "why the row does not speak for the paper; empty when it does",
+    "finished": "when, UTC",
+    "record": "the record's path in the results folder",
     "environment": "digest of the environment",
     "fingerprint": "digest of the code",
 }
@@ -78,31 +81,41 @@ def load_results(results: str | Path) -> pd.DataFrame:
 
 def to_frame(records: Iterable[Record]) -> pd.DataFrame:
     """Records as rows; see `load_results`."""
-    records = list(records)
-    epochs = _epochs_over_folds(records)
-    rows = [_row(record, epochs.get((record.request.cell, record.request.seed))) for record in records]
+    rows, curves = [], []  # no record is kept: thousands fill the memory
+    choosing: dict[tuple[str, int], list[tuple[dict[str, Any], Curve, bool]]] = {}
+    for record in records:
+        row, scores, chosen = _row(record), curve(record), record.selection
+        rows.append(row)
+        curves.append(scores)
+        if chosen.scope == "folds" and record.status == "completed":
+            chooses = chosen.folds is None or record.request.fold in chosen.folds
+            choosing.setdefault((row["cell"], row["seed"]), []).append((row, scores, chooses))
+    for trials in choosing.values():
+        epoch = _best_mean([scores for _, scores, chooses in trials if chooses])
+        for row, _, _ in trials:
+            row["epoch"] = epoch
+    for row, scores in zip(rows, curves, strict=True):
+        row["score"] = _known(scores[row["epoch"] - 1]) if row["epoch"] else None
     return pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(
         ["protocol", "backbone", "dataset", "method", "seed", "fold", "id"], ignore_index=True
     )
 
 
-def _epochs_over_folds(records: list[Record]) -> dict[tuple[str, int], int | None]:
-    groups: dict[tuple[str, int], list[list[float]]] = {}
-    for record in records:
-        choosing = record.selection.folds is None or record.request.fold in record.selection.folds
-        if record.selection.scope == "folds" and record.status == "completed" and choosing:
-            values = [_score(record, point) for point in range(len(record.curves))]
-            known = [np.nan if value is None else value for value in values]
-            groups.setdefault((record.request.cell, record.request.seed), []).append(known)
-    chosen = {}
-    for key, curves in groups.items():
-        means = np.mean(np.array(curves), axis=0)
-        chosen[key] = best_epoch([None if np.isnan(mean) else float(mean) for mean in means])
-    return chosen
+Curve = npt.NDArray[np.float64]
 
 
-def _score(record: Record, point: int) -> float | None:
-    return record.curves[point].splits[record.selection.split][record.selection.metric]
+def curve(record: Record) -> Curve:
+    """(epochs,) the metric on the reported split, in [0, 1]; nan where it is unknown."""
+    chosen = record.selection
+    return np.array([point.splits[chosen.split][chosen.metric] for point in record.curves], dtype=float)
+
+
+def _best_mean(curves: list[Curve]) -> int | None:
+    return best_epoch([_known(mean) for mean in np.mean(np.array(curves), axis=0)]) if curves else None
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
 
 
 def _per_epoch(record: Record, *purposes: str) -> float:
@@ -111,9 +124,9 @@ def _per_epoch(record: Record, *purposes: str) -> float:
     return float(np.median(epochs[1:] or epochs))
 
 
-def _row(record: Record, epoch_over_folds: int | None) -> dict[str, Any]:
+def _row(record: Record) -> dict[str, Any]:
+    """All but the score, and the epoch where all folds choose it."""
     request, profile, selection = record.request, record.profile, record.selection
-    epoch = selection.epoch or (epoch_over_folds if record.status == "completed" else None)
     return {
         "id": record.id,
         "cell": request.cell,
@@ -130,10 +143,9 @@ def _row(record: Record, epoch_over_folds: int | None) -> dict[str, Any]:
         "recipe_changes": json.dumps(request.recipe_changes),
         "metric": selection.metric,
         "rule": selection.rule,
-        "epoch": epoch,
+        "epoch": selection.epoch,
         "epochs": len(record.curves),
-        "score": _score(record, epoch - 1) if epoch else None,
-        "score_last": _score(record, -1),
+        "score_last": record.curves[-1].splits[selection.split][selection.metric],
         "validation_last": record.curves[-1].splits.get("validation", {}).get(selection.metric),
         "train_loss": record.curves[-1].train_loss,
         "trainable": record.parameters.trainable,
@@ -155,6 +167,8 @@ def _row(record: Record, epoch_over_folds: int | None) -> dict[str, Any]:
         "data": record.data.kind,
         "official_folds": record.data.official_folds,
         "marks": "; ".join(record.marks),
+        "finished": record.finished,
+        "record": f"trials/{request.path_stem}.json",
         "environment": record.environment_hash,
         "fingerprint": record.fingerprint,
     }

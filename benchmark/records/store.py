@@ -52,12 +52,19 @@ class ResultStore:
 
     def write(self, record: Record, predictions: dict[str, npt.NDArray[Any]]) -> None:
         """Write predictions (`.npz` beside the record), then the record, which makes the trial finished."""
-        path = self.record_path(record.request)
-        content = _dump(record)
-        Record.model_validate_json(content)  # what could not be read again must not count as finished
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **predictions)  # type: ignore[arg-type]  # numpy's stub takes no mapping
-        write_atomic(path.with_suffix(".npz"), buffer.getvalue())
+        self.put(_dump(record), buffer.getvalue())
+
+    def put(self, content: bytes, predictions: bytes) -> None:
+        """Write the files of a finished trial, as they are to stand, at their place.
+
+        Raises:
+            ValidationError: what could not be read again must not count as finished.
+        """
+        record = Record.model_validate_json(content)
+        path = self.record_path(record.request)
+        write_atomic(path.with_suffix(".npz"), predictions)
         write_atomic(path, content)
         for other in self._record_paths(record.id):  # under another name, from other defaults of a method
             if other != path:

@@ -15,9 +15,10 @@ import yaml
 from benchmark.files import write_atomic
 from benchmark.records.store import ResultStore
 from benchmark.report.cells import KEYS
+from benchmark.report.differences import differences, differences_text
 from benchmark.report.evidence import Evidence
 from benchmark.report.paper import beside, paper_cells
-from benchmark.report.rows import differences, differences_text, steps, steps_text
+from benchmark.report.steps import steps_text
 from benchmark.report.tables import Caption, Table, marks, plain, rules, to_latex, to_markdown, wide
 
 
@@ -119,8 +120,7 @@ def _differences(evidence: Evidence, entry: dict[str, Any], _: Path | None) -> _
 
 
 def _steps(evidence: Evidence, *_: object) -> _Rows:
-    data = steps(evidence)
-    return data, steps_text(data)
+    return evidence.steps, steps_text(evidence.steps)
 
 
 def _paper(evidence: Evidence, _: dict[str, Any], more: Path | None) -> _Rows:

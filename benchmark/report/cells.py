@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
 from benchmark.records.frame import COUNTED
-from benchmark.records.schema import Record
 from benchmark.spec.request import TrialRequest
 
 DIGITS = 12  # beyond them a spread of equal numbers is rounding
@@ -59,24 +58,20 @@ COLUMNS = {
 
 
 def summarise(
-    records: Iterable[Record], frame: pd.DataFrame, submitted: Iterable[TrialRequest], order: Mapping[str, list[str]]
+    frame: pd.DataFrame,
+    requests: Mapping[str, TrialRequest],
+    expected: Mapping[str, set[tuple[int, int]]],
+    order: Mapping[str, list[str]],
 ) -> pd.DataFrame:
     """One row per cell, columns as in `COLUMNS`; intervals and tie groups are left open.
 
     Args:
-        records: finished trials.
-        frame: the same as rows.
-        submitted: what the results folder was asked for; where it says nothing of a cell, all folds of the dataset
-            are expected.
+        frame: finished trials.
+        requests: a request of every cell.
+        expected: by cell, folds and seeds that were asked for; where it says nothing of a cell, all folds of the
+            dataset are expected.
         order: names of datasets and methods in the order they are to stand in; others follow by name.
     """
-    requests: dict[str, TrialRequest] = {}
-    expected: dict[str, set[tuple[int, int]]] = {}
-    for request in submitted:
-        requests.setdefault(request.cell, request)
-        expected.setdefault(request.cell, set()).add((request.fold, request.seed))
-    for record in records:
-        requests.setdefault(record.request.cell, record.request)
     trials = dict(list(frame.groupby("cell", sort=False)))
     settings = _settings(requests)
     rows = [
@@ -165,7 +160,7 @@ def _ranks(column: pd.Series, order: Mapping[str, list[str]]) -> pd.Series:
     return places.map("{:04d}".format) + column
 
 
-def _settings(requests: dict[str, TrialRequest]) -> dict[str, str]:
+def _settings(requests: Mapping[str, TrialRequest]) -> dict[str, str]:
     """For cells that differ in more than their key, the values that tell them apart: `epochs=2`."""
     groups: dict[tuple[str, ...], list[str]] = {}
     for cell, request in requests.items():

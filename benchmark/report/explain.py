@@ -7,11 +7,10 @@ from typing import Any
 import pandas as pd
 
 from benchmark.errors import BenchmarkError, closest
-from benchmark.records.schema import Record
 from benchmark.report.evidence import Evidence
 from benchmark.report.tables import RULES
 
-SHOWN_TRIALS = ["fold", "seed", "status", "epoch", "epochs", "score", "id", "environment", "fingerprint"]
+SHOWN_TRIALS = ["fold", "seed", "status", "epoch", "epochs", "score", "id", "environment", "fingerprint", "record"]
 
 
 def find_cells(evidence: Evidence, names: list[str]) -> pd.DataFrame:
@@ -37,10 +36,8 @@ def find_cells(evidence: Evidence, names: list[str]) -> pd.DataFrame:
 def explain(evidence: Evidence, cell: pd.Series) -> dict[str, Any]:
     """Records, folds, seeds, epochs, selection rule, protocol switches and environments of one cell."""
     trials = evidence.trials[evidence.trials["cell"] == cell["cell"]].sort_values(["seed", "fold"])
-    records = [record for record in evidence.records if record.request.cell == cell["cell"]]
-    requests = [*(record.request for record in records), *(r for r in evidence.submitted if r.cell == cell["cell"])]
-    request = requests[0]
-    done = {record.id for record in records}
+    request, first = evidence.requests[cell["cell"]], evidence.firsts.get(cell["cell"])
+    missing = evidence.expected.get(cell["cell"], set()) - set(zip(trials["fold"], trials["seed"], strict=True))
     return {
         "cell": cell["cell"],
         "what": f"{cell['protocol']} {cell['backbone']} {cell['dataset']} {cell['method']}".strip(),
@@ -56,25 +53,16 @@ def explain(evidence: Evidence, cell: pd.Series) -> dict[str, Any]:
         "recipe": request.recipe.model_dump(mode="json"),
         "recipe_changes": request.recipe_changes,
         "backbone": request.backbone.model_dump(mode="json"),
-        "data": {"manifest": request.dataset.manifest, **(_data(records[0]) if records else {})},
+        "data": {
+            "manifest": request.dataset.manifest,
+            **(first.data.model_dump(mode="json", exclude={"skipped"}) if first else {}),
+        },
         "trials": [
-            {
-                **{key: _maybe(row[key]) for key in SHOWN_TRIALS},
-                "record": f"trials/{_stem(records, str(row['id']))}.json",
-            }
-            for _, row in trials.iterrows()
+            {key: _maybe(value) for key, value in row.items()} for row in trials[SHOWN_TRIALS].to_dict("records")
         ],
-        "missing": [f"fold {r.fold} seed {r.seed}" for r in requests if r.id not in done],
-        "environments": {record.environment_hash: record.environment for record in records},
+        "missing": [f"fold {fold} seed {seed}" for fold, seed in sorted(missing)],
+        "environments": {name: evidence.environments[name] for name in trials["environment"].unique()},
     }
-
-
-def _data(record: Record) -> dict[str, Any]:
-    return record.data.model_dump(mode="json", exclude={"skipped"})
-
-
-def _stem(records: list[Record], trial_id: str) -> str:
-    return next(record.request.path_stem for record in records if record.id == trial_id)
 
 
 def _maybe(value: Any) -> Any:

@@ -45,9 +45,9 @@ def to_html(
     return template.render(
         name=evidence.store.folder.name,
         warnings=marks(cells),
-        done=len(evidence.records),
-        expected=max(len(evidence.submitted), len(evidence.records)),
-        latest=max((record.finished[:10] for record in evidence.records), default=""),
+        done=len(evidence.trials),
+        expected=max(sum(map(len, evidence.expected.values())), len(evidence.trials)),
+        latest=max(evidence.trials["finished"].str[:10], default=""),
         verdicts=", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict]),
         tables=[_table(table, evidence) for table in tables],
         claims=[_claim(each) for each in judged],
@@ -101,8 +101,7 @@ def _behind(evidence: Evidence, cell: pd.Series) -> dict[str, Any]:
 
 
 def _switches(evidence: Evidence) -> list[list[dict[str, Any]]]:
-    protocols = {request.protocol.name: request.protocol for request in evidence.submitted}
-    protocols |= {record.request.protocol.name: record.request.protocol for record in evidence.records}
+    protocols = {request.protocol.name: request.protocol for request in evidence.requests.values()}
     return [
         [_cell(name), _cell(switch), _cell(str(value))]
         for name, protocol in protocols.items()
@@ -111,8 +110,7 @@ def _switches(evidence: Evidence) -> list[list[dict[str, Any]]]:
 
 
 def _environments(evidence: Evidence) -> list[list[dict[str, Any]]]:
-    found = {record.environment_hash: record.environment for record in evidence.records}
-    found |= {profile.environment_hash: profile.environment for profile in evidence.profiles}
+    found = evidence.environments | {profile.environment_hash: profile.environment for profile in evidence.profiles}
     rows = []
     for name, content in sorted(found.items()):
         packages = ", ".join(f"{key} {value}" for key, value in content.get("packages", {}).items())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -86,6 +87,7 @@ def _is_plain_exponent(text: str) -> bool:
     return all(part.isascii() and part.isdecimal() for part in digits)
 
 
+@functools.cache
 def declared(folder: str) -> dict[str, Path]:
     """The entries of one of this package's folders of YAML files: name -> path, sorted."""
     return {path.stem: path for path in sorted((SPEC_DIR / folder).glob("*.yaml"))}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -19,6 +22,7 @@ from benchmark.report.figures.scores import scatter
 from benchmark.report.tables import Caption, marks, plain, rules, to_latex
 from benchmark.report.tables import wide as wide_
 from benchmark.spec.request import TrialRequest
+from tests.conftest import AST, SSAST
 from tests.samples import make_evidence, make_record
 
 Make = Callable[..., TrialRequest]
@@ -163,6 +167,33 @@ def test_equal_records_give_equal_files(make_request: Make, tmp_path: Path) -> N
     assert first == second
     assert {"results.csv", "results.md", "results.tex", "scatter.png", "scatter.pdf", "time.md"} <= set(first)
     assert b"random weights" in first["results.md"]
+
+
+def test_the_rank_diagram_does_not_depend_on_the_process(make_request: Make, tmp_path: Path) -> None:
+    records = [
+        make_record(make_request(methods=[method], backbones=[backbone], protocol=protocol), [0.5 + 0.01 * place])
+        for place, method in enumerate(["full", "linear", "partial", "aat_m"])
+        for backbone in (AST, SSAST)
+        for protocol in ("reference", "corrected")
+    ]
+    make_evidence(tmp_path / "out", records)
+    script = (
+        "import sys; from pathlib import Path\n"
+        "from benchmark.records.store import ResultStore\n"
+        "from benchmark.report.build import read_evidence\n"
+        "from benchmark.report.figures.scores import ranks\n"
+        "figure = ranks(read_evidence(ResultStore(Path(sys.argv[1]))), 'Ranks')\n"
+        "print([line.get_xydata().tolist() for line in figure.axes[0].lines])\n"
+        "print([text.get_text() for text in figure.axes[0].texts])\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "out")]
+    processes = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONHASHSEED": seed})
+        for seed in ("1", "2", "3")
+    ]
+    printed = [process.communicate()[0] for process in processes]
+    assert "aat_m (1.00)" in printed[0]
+    assert printed[0] == printed[1] == printed[2]
 
 
 @pytest.mark.parametrize("name", FIGURES)

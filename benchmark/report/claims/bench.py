@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,17 +31,18 @@ class Bench:
 
     def cell(self, backbone: str, dataset: str, method: str) -> pd.Series | None:
         """The table cell, one that speaks for the paper where there are several."""
-        cells = self.evidence.cells
-        found = cells[
-            (cells["protocol"] == self.protocol)
-            & (cells["backbone"].str.replace(r"\[.*", "", regex=True) == backbone)
-            & (cells["dataset"] == dataset)
-            & (cells["method"] == method)
-        ]
-        if found.empty:
-            return None
-        best = found.assign(bad=found["marks"] != "", open=found["score"].isna()).sort_values(["bad", "open"])
-        return best.iloc[0]
+        return self._cells.get((backbone, dataset, method))
+
+    @functools.cached_property
+    def _cells(self) -> dict[tuple[str, str, str], pd.Series]:
+        cells = self.evidence.cells[self.evidence.cells["protocol"] == self.protocol]
+        ranked = cells.assign(
+            bare=cells["backbone"].str.replace(r"\[.*", "", regex=True),
+            bad=cells["marks"] != "",
+            open=cells["score"].isna(),
+        ).sort_values(["bad", "open"], kind="stable")
+        best = ranked.drop_duplicates(["bare", "dataset", "method"])
+        return {(cell["bare"], cell["dataset"], cell["method"]): cell for _, cell in best.iterrows()}
 
     def lacking(self, needs: Needs) -> tuple[Verdict, str] | None:
         """Why these cells cannot judge anything; None where they can."""

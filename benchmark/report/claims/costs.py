@@ -10,7 +10,6 @@ import pandas as pd
 from benchmark.records.schema import Parameters, StepProfile
 from benchmark.report.claims.bench import Bench, base_of, with_verdict
 from benchmark.report.claims.ledger import Claim, Judged, Verdict
-from benchmark.report.rows import steps
 
 IDENTICAL = 1e-5  # float32 rounding through twelve blocks
 
@@ -18,7 +17,7 @@ IDENTICAL = 1e-5  # float32 rounding through twelve blocks
 def ratio(claim: Claim, bench: Bench) -> Iterator[Judged]:
     """Time or memory of one method against another's on the same GPU, of whole trials or of profiled steps."""
     datasets = [claim.dataset] if claim.dataset else bench.datasets
-    table = steps(bench.evidence)
+    table = bench.evidence.steps
     value = {"time": "step_seconds", "memory": "gpu_allocated_bytes"}[claim.value]
     for dataset in datasets:
         needs = tuple(("ast", dataset, method) for method in (claim.left, claim.right))

@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 
 from benchmark.report.evidence import Evidence
 from benchmark.report.figures.style import Look, empty, finish, grid, shown_looks, with_columns
-from benchmark.report.rows import steps
 from benchmark.report.tables import marks
 
 BY_COUNT = {
@@ -26,7 +25,7 @@ def time(evidence: Evidence, title: str) -> Figure:
     """Bars of the time against full fine-tuning's: of epochs in trials, of steps in profiles."""
     cells = with_columns(evidence.cells)
     cells = cells.assign(panel=cells["column"].str.replace("\n", " ") + ", epochs", ratio=cells["time_ratio"])
-    profiled = steps(evidence)
+    profiled = evidence.steps
     profiled = profiled.assign(
         name=profiled["method"], ratio=profiled["time_ratio"],
         panel="steps of size " + profiled["size"] + " on " + profiled["device"].astype(str),
@@ -48,7 +47,7 @@ def time(evidence: Evidence, title: str) -> Figure:
 
 def memory(evidence: Evidence, title: str) -> Figure:
     """Bars against full fine-tuning by count, mean over datasets, and of GPU memory where it was measured."""
-    cells, profiled = with_columns(evidence.cells), steps(evidence)
+    cells, profiled = with_columns(evidence.cells), evidence.steps
     values = [*BY_COUNT, "gpu_allocated_bytes"]
     trials = cells[cells["train_flops"].notna()].assign(kind=cells["column"])[["kind", "dataset", "name", *values]]
     shapes = profiled.assign(kind="size " + profiled["size"], name=profiled["method"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings as python_warnings
 from collections import defaultdict
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from scipy.stats import friedmanchisquare
 
+from benchmark.records.frame import Curve
 from benchmark.report.evidence import Evidence
 from benchmark.report.figures.style import PANEL_INCHES, Look, empty, finish, grid, shown_looks, with_columns
 from benchmark.report.statistics import ALPHA
@@ -70,19 +70,18 @@ def _points(axes: Axes, cells: pd.DataFrame, known: dict[str, Look]) -> None:
 
 def curves(evidence: Evidence, title: str) -> Figure:
     """Score on the reported split by epoch, mean over the folds and seeds that are finished."""
-    found: dict[tuple[str, str], dict[str, list[list[float]]]] = defaultdict(lambda: defaultdict(list))
+    found: dict[tuple[str, str], dict[str, list[Curve]]] = defaultdict(lambda: defaultdict(list))
     metric = {}
     cells = with_columns(evidence.cells).set_index("cell")
-    for record in evidence.records:
-        cell: Any = cells.loc[record.request.cell]
-        chosen = record.selection
-        values = [point.splits[chosen.split][chosen.metric] for point in record.curves]
-        known_values = [np.nan if value is None else 100 * value for value in values]
-        found[cell["dataset"], cell["column"]][cell["name"]].append(known_values)
-        metric[cell["dataset"]] = chosen.metric
+    by_cell = cells[["dataset", "column", "name"]].to_dict("index")
+    trials = evidence.trials
+    for cell, trial, measure in zip(trials["cell"], trials["id"], trials["metric"], strict=True):
+        at = by_cell[cell]
+        found[at["dataset"], at["column"]][at["name"]].append(100 * evidence.curves[trial])
+        metric[at["dataset"]] = measure
     if not found:
         return empty(title, "there is no record yet")
-    names = cells[cells.index.isin({record.request.cell for record in evidence.records})]["name"]
+    names = cells[cells.index.isin(set(trials["cell"]))]["name"]
     known = shown_looks(names, evidence.order["methods"])
     rows, columns = (list(dict.fromkeys(key[axis] for key in found)) for axis in (0, 1))
     rows.sort(key=lambda name: (evidence.order["datasets"] + [name]).index(name))
@@ -91,7 +90,7 @@ def curves(evidence: Evidence, title: str) -> Figure:
         for j, column in enumerate(columns):
             for name, every in found[dataset, column].items():
                 length = max(map(len, every))
-                padded = [values + [np.nan] * (length - len(values)) for values in every]
+                padded = [np.pad(values, (0, length - len(values)), constant_values=np.nan) for values in every]
                 mean = np.nanmean(np.array(padded), axis=0) if not np.isnan(padded).all() else padded[0]
                 look = known[name]
                 axes[i][j].plot(
@@ -183,14 +182,17 @@ def ranks(evidence: Evidence, title: str) -> Figure:
         python_warnings.simplefilter("ignore")
         overall = float(friedmanchisquare(*(blocks[name] for name in blocks)).pvalue)
         pairs = scikit_posthocs.posthoc_nemenyi_friedman(blocks.to_numpy())
-    pairs.index = pairs.columns = blocks.columns
     average = blocks.rank(axis=1, ascending=False).mean()
+    names = list(average.index)
     figure, axes = grid(1, 1)
     figure.set_size_inches(8, 1.8 + 0.25 * len(average))
-    scikit_posthocs.critical_difference_diagram(
-        average, pairs, ax=axes[0][0], alpha=ALPHA, color_palette=dict.fromkeys(average.index, "0.15"),
-        label_props={"fontsize": 8},
+    drawn = scikit_posthocs.critical_difference_diagram(  # by number: its sets of names have no fixed order
+        average.reset_index(drop=True), pairs, ax=axes[0][0], alpha=ALPHA, label_fmt_left="{label}",
+        label_fmt_right="{label}", text_h_margin=0.06, color_palette=["0.15"] * len(names), label_props={"fontsize": 8},
     )  # fmt: skip
+    for label in drawn["labels"]:
+        name = names[int(label.get_text())]
+        label.set_text(f"{name} ({average[name]:.2f})")
     axes[0][0].set_title(
         f"{len(blocks)} datasets x backbones, Friedman p = {overall:.2g}; joined: not told apart at 5 % (Nemenyi)",
         fontsize=8, pad=16,

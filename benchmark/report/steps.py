@@ -1,15 +1,13 @@
-"""Tables that are no grid of methods and datasets: differences between methods, measured steps."""
+"""The table of measured steps."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
 
 import pandas as pd
 
-from benchmark.report.evidence import GROUP, Evidence
-from benchmark.report.statistics import holm
+from benchmark.records.schema import StepProfile
 
-DIFFERENCES = [*GROUP, "method", "other", "difference", "low", "high", "p", "p_holm", "clips", "seeds", "marks"]
 STEPS = [
     "device", "threads", "precision", "size", "dataset", "method", "status", "clips", "step_seconds", "time_ratio",
     "clips_per_second", "gpu_allocated_bytes", "memory_ratio", "gpu_reserved_bytes", "host_rss_bytes", "train_flops",
@@ -18,55 +16,10 @@ STEPS = [
 ]  # fmt: skip
 
 
-def differences(evidence: Evidence, pairs: list[list[str]]) -> pd.DataFrame:
-    """Score of one method less that of another, in points, for every complete pair; columns as in `DIFFERENCES`.
-
-    `clips` is the number of clips, or for map of classes, that were compared.
-    """
-    rows: list[dict[str, Any]] = []
-    for key, cells in evidence.cells.groupby(GROUP, sort=False):
-        complete = cells[cells["score"].notna()]
-        found: list[dict[str, Any]] = []
-        for name, other in pairs:
-            for _, one in complete[complete["method"] == name].iterrows():
-                for _, two in complete[(complete["method"] == other)].iterrows():
-                    gap = evidence.difference(one, two) if one["settings"] == two["settings"] else None
-                    if gap is None:
-                        continue
-                    marks = list(dict.fromkeys([*one["marks"].split("; "), *two["marks"].split("; ")]))
-                    found.append(
-                        {
-                            **dict(zip(GROUP, key, strict=True)),
-                            "method": one["method"],
-                            "other": two["method"],
-                            "difference": 100 * gap.mean,
-                            "low": 100 * gap.low,
-                            "high": 100 * gap.high,
-                            "p": gap.p,
-                            "clips": gap.parts,
-                            "seeds": gap.seeds,
-                            "marks": "; ".join(filter(None, marks)),
-                        }
-                    )
-        for row, corrected in zip(found, holm([row["p"] for row in found]), strict=True):
-            rows.append({**row, "p_holm": corrected})
-    return pd.DataFrame(rows, columns=DIFFERENCES)
-
-
-def differences_text(table: pd.DataFrame) -> pd.DataFrame:
-    """For people."""
-    points = [f"{row['difference']:+.1f} [{row['low']:+.1f}, {row['high']:+.1f}]" for row in table.to_dict("records")]
-    text = table[[*GROUP, "method", "other"]].copy()
-    text["points"] = points
-    text["p"] = [f"{value:.2g}" for value in table["p_holm"]]
-    text["over"] = [f"{row['clips']} x {row['seeds']}" for row in table.to_dict("records")]
-    return text
-
-
-def steps(evidence: Evidence) -> pd.DataFrame:
-    """One row a profile; columns as in `STEPS`."""
+def steps(profiles: Iterable[StepProfile], methods: list[str]) -> pd.DataFrame:
+    """One row a profile, methods in the order given; columns as in `STEPS`."""
     rows = []
-    for each in evidence.profiles:
+    for each in profiles:
         request = each.request
         rows.append(
             {
@@ -92,7 +45,7 @@ def steps(evidence: Evidence) -> pd.DataFrame:
                 per_clip = group[value] / group["clips"] if value == "step_seconds" else group[value]
                 own = float(full[value].iloc[0]) / (int(full["clips"].iloc[0]) if value == "step_seconds" else 1)
                 table.loc[group.index, ratio] = per_clip / own
-    places = {name: number for number, name in enumerate(evidence.order["methods"])}
+    places = {name: number for number, name in enumerate(methods)}
     order = table["method"].map(lambda name: places.get(name, len(places)))
     return table.assign(order=order).sort_values(["device", "threads", "size", "dataset", "order", "method"],
                                                  ignore_index=True).drop(columns="order")  # fmt: skip
