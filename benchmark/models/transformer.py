@@ -172,14 +172,23 @@ class AudioTransformer(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, frames, mels) normalised filter banks -> (B, classes) logits."""
-        patches = self.v.patch_embed(x.unsqueeze(1).transpose(2, 3))
+        logits: torch.Tensor = self.mlp_head(self._pool(self.encode(self.patches(x))))
+        return logits
+
+    def patches(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, frames, mels) normalised filter banks -> (B, F*T, D) projected patches, frequency-major."""
+        patches: torch.Tensor = self.v.patch_embed(x.unsqueeze(1).transpose(2, 3))
+        return patches
+
+    def encode(self, patches: torch.Tensor) -> torch.Tensor:
+        """(B, F*T, D) projected patches -> (B, N, D) tokens after the last LayerNorm, class tokens first."""
         prefix = [self.v.cls_token, self.v.dist_token] if self.config.distilled else [self.v.cls_token]
-        expanded = torch.cat(prefix, dim=1).expand(len(x), -1, -1)
+        expanded = torch.cat(prefix, dim=1).expand(len(patches), -1, -1)
         tokens = torch.cat([expanded, patches], dim=1) + self.v.pos_embed
         for layer, block in enumerate(self.blocks):
             tokens = block(self._prompted(tokens, layer))
-        logits: torch.Tensor = self.mlp_head(self._pool(self.v.norm(tokens)))
-        return logits
+        normed: torch.Tensor = self.v.norm(tokens)
+        return normed
 
     def _prompted(self, tokens: torch.Tensor, layer: int) -> torch.Tensor:
         if not self.prompt_tokens:
