@@ -197,20 +197,26 @@ def synthesize(
     data_root: options.DataRoot = options.DATA_ROOT,
     classes: Annotated[int | None, typer.Option(min=2, help="The first so many classes.", show_default="all")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the audio.")] = 0,
+    seconds: Annotated[
+        float | None, typer.Option(min=0.1, help="Length of a clip.", show_default="the dataset's")
+    ] = None,
 ) -> None:
     """Write generated audio in a dataset's official layout and formats; everything made of it is marked as synthetic.
 
+    `pretraining` is a corpus for the command `pretrain`, which shares no class with the datasets.
+
     Example: python -m benchmark data synthesize gtzan --data-root DIR --clips-per-class 2
     """
+    from benchmark.data.corpus import CORPUS
     from benchmark.data.dataset import Synthesizable
     from benchmark.data.registry import get_dataset
 
-    dataset = get_dataset(name)
+    dataset = CORPUS if name == CORPUS.facts.name else get_dataset(name)
     if not isinstance(dataset, Synthesizable):
         raise BenchmarkError(f"{name} cannot be synthesized")
     with _progress() as show:
         place = dataset.synthesize(
-            data_root, classes=classes, clips_per_class=clips_per_class, seed=seed, progress=show
+            data_root, classes=classes, clips_per_class=clips_per_class, seed=seed, seconds=seconds, progress=show
         )
     typer.echo(f"{place}: {len(dataset.manifest(data_root).clips)} synthetic clips")
 

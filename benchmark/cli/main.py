@@ -21,6 +21,7 @@ from benchmark.cli import (
     params,
     parity,
     plan,
+    pretrain,
     profile,
     report,
     run,
@@ -60,6 +61,7 @@ app.command("merge")(merge.merge)
 app.command("clean")(clean.clean)
 app.command("doctor")(doctor.doctor)
 app.command("profile")(profile.profile)
+app.command("pretrain")(pretrain.pretrain)
 app.command("params")(params.params)
 app.command("parity")(parity.parity)
 app.add_typer(data.app, name="data")

@@ -35,13 +35,25 @@ def print_report(store: ResultStore, output: Path | None, paper: Path | None = N
     from rich.table import Table
 
     from benchmark.report.build import build_report
+    from benchmark.report.tables import briefly
 
     built = build_report(store, output, paper, html=html)
     console = Console(highlight=False, soft_wrap=True)
-    table = Table(*built.results.columns, title="Score (%)", title_justify="left")
-    for row in built.results.itertuples(index=False):
-        table.add_row(*(escape(str(value)) for value in row))
-    console.print(table)
+    for (protocol, backbone), rows in built.results.groupby(["protocol", "backbone"], sort=False):
+        shown = rows.drop(columns=["protocol", "backbone"])
+        title = escape(f"Score (%), {backbone}, protocol {protocol}")
+        table = Table(title=title, title_justify="left", padding=(0, 1, 0, 0), show_edge=False)
+        for name in shown.columns:
+            table.add_column(name, overflow="fold", no_wrap=name == "method")
+        for row in shown.itertuples(index=False):
+            table.add_row(*(escape(str(value)) for value in row))
+        console.print(table, "")
     if built.warnings:
-        console.print(f"Not comparable with the paper: {'; '.join(built.warnings)}.", markup=False)
+        console.print(f"Not comparable with the paper: {'; '.join(briefly(built.warnings))}.", markup=False)
     console.print(f"report: {built.paths[0].parent}", markup=False)
+    where = f"--results {store.folder}"
+    if not html:
+        console.print(f"one page with all of it: python -m benchmark report --html {where}", markup=False)
+    first = built.results.iloc[0]
+    cell = f"{first['backbone']} {built.results.columns[3]} {first['method']}"
+    console.print(f"what stands behind a number: python -m benchmark explain {cell} {where}", markup=False)

@@ -184,13 +184,14 @@ def _synthesize(chosen: options.Selection) -> None:
     from benchmark.data.registry import get_dataset
 
     grid = chosen.grid
-    if grid.synthesize is None or not isinstance(grid.datasets, list):
+    if not isinstance(grid.datasets, list):
         raise BenchmarkError(f"{grid.origin}: synthesize needs a list of datasets")
     for name in grid.datasets:
         dataset = get_dataset(name, grid.origin)
-        if not isinstance(dataset, Synthesizable):
-            raise BenchmarkError(f"{grid.origin}: {name} cannot be synthesized")
-        dataset.synthesize(chosen.data_root, **grid.synthesize.model_dump())
+        if not isinstance(dataset, Synthesizable) or name not in grid.synthesize:
+            known = ", ".join(grid.synthesize)
+            raise BenchmarkError(f"{grid.origin}: generates audio of {known}, none of {name}")
+        dataset.synthesize(chosen.data_root, **grid.synthesize[name].model_dump())
 
 
 def _summary(plan: Plan, folder: Path) -> str:

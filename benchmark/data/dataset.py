@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from benchmark.data.clips import Clip, Manifest
 from benchmark.data.facts import DatasetFacts
@@ -96,7 +97,9 @@ class Synthesizable(Dataset):
     """A dataset whose layout can be filled with generated audio."""
 
     @abstractmethod
-    def synthetic(self, folder: Path, *, classes: int, clips_per_class: int, seed: int) -> Iterable[Sound]:
+    def synthetic(
+        self, folder: Path, *, classes: int, clips_per_class: int, seed: int, seconds: float
+    ) -> Iterable[Sound]:
         """Write the metadata of the official layout into an empty folder, and give the sounds that belong to it.
 
         Args:
@@ -104,6 +107,7 @@ class Synthesizable(Dataset):
             classes: the first so many classes.
             clips_per_class: of each class in every fold or split.
             seed: of the audio.
+            seconds: length of a clip that is not cut short.
         """
 
     def synthesize(
@@ -113,9 +117,12 @@ class Synthesizable(Dataset):
         classes: int | None = None,
         clips_per_class: int,
         seed: int,
+        seconds: float | None = None,
         progress: Progress | None = None,
     ) -> Path:
         """Generate the dataset's folder under a data root, whole or not at all; the same call again does nothing.
+
+        Clips are as long as the dataset's unless `seconds` says otherwise.
 
         Returns:
             The folder, which carries a marker so that nothing takes it for the real dataset.
@@ -126,7 +133,9 @@ class Synthesizable(Dataset):
         most = len(self.facts.classes)
         if classes is not None and not 2 <= classes <= most:
             raise BenchmarkError(f"{self.facts.label} has {most} classes, {classes} were asked for")
-        settings = {"classes": classes or most, "clips_per_class": clips_per_class, "seed": seed}
+        settings: dict[str, Any] = {"classes": classes or most, "clips_per_class": clips_per_class, "seed": seed}
+        if seconds is not None:
+            settings["seconds"] = seconds
         place = data_root / self.facts.folders[0]
         if place.exists():
             marker = place / SYNTHETIC_MARKER
@@ -137,7 +146,7 @@ class Synthesizable(Dataset):
         with tempfile.TemporaryDirectory(dir=data_root, prefix=".synthesize-") as temporary:
             draft = Path(temporary) / place.name
             draft.mkdir()
-            sounds = list(self.synthetic(draft, **settings))
+            sounds = list(self.synthetic(draft, **{"seconds": float(self.facts.seconds), **settings}))
             for number, _ in enumerate(in_order(lambda sound: sound.write(draft), sounds), start=1):
                 if progress:
                     progress("synthesizing", number, len(sounds))

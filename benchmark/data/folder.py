@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import cast
 
 from benchmark.data.clips import Clip, Manifest, Split
-from benchmark.data.dataset import Dataset
+from benchmark.data.dataset import SYNTHETIC_MARKER, Dataset
 from benchmark.data.facts import DatasetFacts
 from benchmark.data.tables import file_names, folder_names, one_of, read_rows
 from benchmark.errors import BenchmarkError, MissingInputError
@@ -83,7 +83,7 @@ class Folder(Dataset):
             multi_label=multi,
             metric="map" if multi else "accuracy",
         )
-        return Manifest(facts, place, tuple(clips), synthetic=False)
+        return Manifest(facts, place, tuple(clips), (place / SYNTHETIC_MARKER).is_file())
 
     def read(self, folder: Path) -> list[Clip]:
         """See `Dataset.read`."""

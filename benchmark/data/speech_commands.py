@@ -124,7 +124,9 @@ class SpeechCommands(Synthesizable):
             found.append(f"{wrong[0]} and {len(wrong) - 1} more are in another split than the publisher's rule gives")
         return found
 
-    def synthetic(self, folder: Path, *, classes: int, clips_per_class: int, seed: int) -> Iterable[Sound]:
+    def synthetic(
+        self, folder: Path, *, classes: int, clips_per_class: int, seed: int, seconds: float
+    ) -> Iterable[Sound]:
         """16 kHz mono words of up to 1 s, split by the publisher's rule; see `Synthesizable.synthetic`."""
         listed: dict[Split, list[str]] = {split: [] for split in LISTS}
         for label in range(classes):
@@ -138,7 +140,7 @@ class SpeechCommands(Synthesizable):
                     missing[split] -= 1
                     if split in listed:
                         listed[split].append(path)
-                    yield Sound(path, functools.partial(word, label, speaker, seed, RATE), RATE)
+                    yield Sound(path, functools.partial(word, label, speaker, seed, RATE, seconds), RATE)
         for split, name in LISTS.items():
             (folder / name).write_text("".join(f"{path}\n" for path in sorted(listed[split])))
         yield Sound(f"{NOISE_FOLDER}/pink_noise.wav", functools.partial(_noise, seed), RATE)

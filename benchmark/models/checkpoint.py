@@ -5,6 +5,7 @@ Source: AST@31088be, SSAST@a1a3eec, transformers.
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +17,10 @@ import safetensors.torch
 import torch
 
 from benchmark.errors import BenchmarkError
-from benchmark.models.layouts import LAYOUTS, OWN_KEY, backbone_tensors
+from benchmark.files import write_atomic
+from benchmark.models.layouts import IMAGENET_CLASSES, LAYOUTS, OWN_KEY, backbone_tensors
+from benchmark.models.masked import MaskedPatches
+from benchmark.models.transformer import AudioTransformer
 from benchmark.models.weights import checkpoint_files
 from benchmark.spec.backbone import Shape
 
@@ -130,6 +134,37 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path, *, half: bool) -> None:
         draft.replace(path)
     except OSError as error:
         draft.unlink(missing_ok=True)
+        raise BenchmarkError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
+def save_official(model: AudioTransformer, path: Path, masked: MaskedPatches | None, frames: int) -> None:
+    """Write a model in the format of the authors: of SSAST with its mask vector and prediction heads, else of AST.
+
+    The two unused ImageNet heads, which the format has, are zeros.
+
+    Args:
+        model: with its backbone's weights; of AST with its tagging head.
+        path: where to.
+        masked: SSAST's parts.
+        frames: input length in pre-training.
+
+    Raises:
+        BenchmarkError: the file cannot be written.
+    """
+    tensors = model.state_dict()
+    for head in ("head", "head_dist"):
+        tensors[f"v.{head}.weight"] = torch.zeros(IMAGENET_CLASSES, model.width)
+        tensors[f"v.{head}.bias"] = torch.zeros(IMAGENET_CLASSES)
+    if masked is not None:
+        tensors = {name: value for name, value in tensors.items() if not name.startswith("mlp_head.")}
+        own = {name: value for name, value in masked.state_dict().items() if not name.startswith("model.")}
+        sizes = {"p_input_fdim": torch.tensor(model.config.mels), "p_input_tdim": torch.tensor(frames)}
+        tensors |= {**own, **sizes}
+    buffer = io.BytesIO()
+    torch.save({f"module.{name}": value.contiguous() for name, value in tensors.items()}, buffer)
+    try:
+        write_atomic(path, buffer.getvalue())
+    except OSError as error:
         raise BenchmarkError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 

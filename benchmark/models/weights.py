@@ -10,6 +10,8 @@ from pathlib import Path
 from benchmark.errors import BenchmarkError, MissingInputError
 from benchmark.spec.backbone import BackboneChoice, load_backbone
 
+OWN_FOLDER = Path(__file__).parent / "demo"  # of the checkpoints that come with the suite
+
 
 def default_folder() -> Path:
     """Where checkpoints are kept unless told otherwise: `aat-benchmark` in the user's cache folder."""
@@ -34,7 +36,7 @@ def locate(choice: BackboneChoice, folder: Path) -> tuple[BackboneChoice, Path |
         return choice, None
     if choice.weights == "pretrained":
         source = load_backbone(choice.name).checkpoints[choice.size]
-        path = folder / source.file
+        path = (folder if source.urls else OWN_FOLDER) / source.file
         if not path.exists():
             raise MissingInputError(
                 f"{choice.name}: no checkpoint {path}; fetch it with `python -m benchmark checkpoint fetch "

@@ -169,7 +169,7 @@ def _recipe(grid: Grid, source: Source, backbone: BackboneChoice, method: Compos
     choice = method.choice()
     overrides = [*(source.own_recipe or []), *grid.overrides]
     recipe = resolve_recipe(
-        source.dataset.recipe, backbone=backbone.name, method=choice.name, tuning=choice.tuning, overrides=overrides
+        source.dataset.recipe, backbone=backbone.family, method=choice.name, tuning=choice.tuning, overrides=overrides
     ).recipe
     if source.facts.multi_label and recipe.loss == "cross_entropy":
         raise BenchmarkError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -95,6 +96,11 @@ def marks(cells: pd.DataFrame) -> list[str]:
     marks = [mark if rows == len(cells) else f"{mark} [{rows} of {len(cells)} rows]" for mark, rows in found.items()]
     versions = {version for text in cells["code"] for version in text.split()}
     return [*marks, f"records of {len(versions)} versions of the code"] if len(versions) > 1 else marks
+
+
+def briefly(warnings: list[str]) -> list[str]:
+    """The same for a terminal: without the values and the rows concerned."""
+    return list(dict.fromkeys(re.sub(r" [(\[].*", "", warning) for warning in warnings))
 
 
 def rules(cells: pd.DataFrame) -> str:

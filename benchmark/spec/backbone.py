@@ -27,6 +27,7 @@ class Shape(Spec):
 
 
 HEAD_WIDTH = 64
+DEMO = "-demo"  # ends the names of the small backbones that come with the suite
 SHAPES: dict[Size, Shape] = {
     "demo": Shape(width=64, depth=4, heads=2),
     "tiny": Shape(width=192, depth=12, heads=3),
@@ -59,13 +60,18 @@ class BackboneChoice(Spec):
         return SHAPES[self.size]
 
     @property
+    def family(self) -> str:
+        """`ast` or `ssast`: recipes of both hold for demo backbones too."""
+        return self.name.removesuffix(DEMO)
+
+    @property
     def random_weights(self) -> bool:
         """True when nothing was pre-trained: such a record never speaks for the paper."""
         return self.weights.startswith("random:")
 
     @property
     def variant(self) -> str:
-        """The name, with size and weights unless they are base and pretrained: `ast[size=demo;weights=random:0]`."""
+        """The name, with size and weights where they are not the declared ones: `ast[size=demo;weights=random:0]`."""
         return canonical(self.name, self._special())
 
     @property
@@ -74,15 +80,16 @@ class BackboneChoice(Spec):
         return path_name("-".join([self.name, *self._special().values()]), "")
 
     def _special(self) -> dict[str, str]:
-        chosen = {"size": self.size, "weights": self.weights}
-        return {key: value for key, value in chosen.items() if value not in {"base", "pretrained"}}
+        chosen: dict[str, str] = {"size": self.size, "weights": self.weights}
+        usual = {"demo" if self.name.endswith(DEMO) else "base", "pretrained"}
+        return {key: value for key, value in chosen.items() if value not in usual}
 
 
 class CheckpointSource(Spec):
     """Where a declared checkpoint comes from."""
 
     file: str = Field(description="its name in the checkpoint folder")
-    urls: list[str]
+    urls: list[str] = Field(description="none: it comes with the suite")
     sha256: str | None = Field(description="null where its publisher tells none")
     by_hand: str = Field(description="what to do when no address answers")
 

@@ -11,18 +11,26 @@ from pydantic import Field
 
 from benchmark.errors import BenchmarkError
 from benchmark.spec.grammar import split_list
-from benchmark.spec.recipe import Layer
+from benchmark.spec.recipe import Condition, Layer
 from benchmark.spec.validation import Spec, find, parse_scalar, read_yaml, validate
 
 NameList = Annotated[list[str], Field(min_length=1)]
 
 
 class Synthesis(Spec):
-    """Audio to generate, in the official layout, for a grid that needs no data."""
+    """Audio of a dataset to generate, in the official layout, for a grid that needs no data."""
 
     classes: Annotated[int, Field(ge=2)]
     clips_per_class: Annotated[int, Field(ge=1)] = Field(description="per fold")
+    seconds: Annotated[float, Field(gt=0)] | None = Field(default=None, description="of a clip; the dataset's own")
     seed: Annotated[int, Field(ge=0)] = 0
+
+
+class Values(Spec):
+    """Recipe values under a condition."""
+
+    when: Condition
+    values: dict[str, Any]
 
 
 class GridFile(Spec):
@@ -30,13 +38,15 @@ class GridFile(Spec):
 
     description: str
     protocol: str = "reference"
+    switches: dict[str, Any] = Field(default={}, description="protocol switches set alone")
     backbones: NameList
     datasets: NameList | Literal["available"] = Field(description="names, or whatever stands under the data root")
     methods: NameList
     folds: list[int] | Literal["all"] = "all"
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
     recipe: dict[str, Any] = Field(default={}, description="recipe values that differ from the dataset's recipe")
-    synthesize: Synthesis | None = None
+    layers: list[Values] = Field(default=[], description="more of them, under conditions; later ones win")
+    synthesize: dict[str, Synthesis] = Field(default={}, description="audio to generate, by dataset")
 
 
 class Grid(GridFile):
@@ -44,7 +54,6 @@ class Grid(GridFile):
 
     name: str
     origin: str = Field(description="the file, named in messages")
-    switches: dict[str, Any] = Field(default={}, description="protocol switches set alone")
     overrides: list[Layer] = Field(default=[], description="recipe layers, weakest first")
 
 
@@ -58,6 +67,7 @@ def load_grid(name: str) -> Grid:
     origin = str(path) if Path(name).suffix else f"grid '{path.stem}'"
     file = validate(GridFile, read_yaml(path), origin)
     layers = [Layer(source=origin, values=file.recipe)] if file.recipe else []
+    layers += [Layer(source=origin, when=layer.when, values=layer.values) for layer in file.layers]
     return Grid(**file.model_dump(), name=path.stem, origin=origin, overrides=layers)
 
 

@@ -65,12 +65,13 @@ class Recipe(Spec):
 class Condition(Spec):
     """When a layer applies; every given field must match."""
 
+    dataset: str | None = None
     backbone: str | None = None
     method: str | None = None
     tuning: Tuning | None = None
 
     def holds(self, context: Mapping[str, str]) -> bool:
-        """Whether the context (backbone, method, tuning) fits."""
+        """Whether the context (dataset, backbone, method, tuning) fits."""
         return all(context[key] == value for key, value in self.model_dump(exclude_none=True).items())
 
 
@@ -124,7 +125,7 @@ def resolve_recipe(
         BenchmarkError: no recipe for the dataset, or a value that does not fit.
     """
     path = find("recipes", dataset)
-    context = {"backbone": backbone, "method": method, "tuning": tuning}
+    context = {"dataset": dataset, "backbone": backbone, "method": method, "tuning": tuning}
     layers: list[tuple[Path | None, Layer]] = [
         (place, layer) for place in (find("recipes", "defaults"), path) for layer in _layers(place)
     ]

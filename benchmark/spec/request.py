@@ -118,7 +118,7 @@ class TrialRequest(Spec):
         try:
             own = resolve_recipe(
                 self.dataset.name,
-                backbone=self.backbone.name,
+                backbone=self.backbone.family,
                 method=self.method.name,
                 tuning=self.method.tuning,
                 overrides=[],

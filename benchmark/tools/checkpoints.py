@@ -79,6 +79,8 @@ def fetch_backbone(choice: BackboneChoice, folder: Path, console: Console) -> Pa
         BenchmarkError: it cannot be had from here; says what to do by hand.
     """
     source = load_backbone(choice.name).checkpoints[choice.size]
+    if not source.urls:
+        raise BenchmarkError(f"{choice.name} comes with the suite: there is nothing to fetch")
     target = folder / source.file
     try:
         fetch(source.urls, target, source.sha256, console)

@@ -119,7 +119,9 @@ class Esc50(Synthesizable):
             clips[name] = Clip.at(folder, f"audio/{name}", (target,), fold=fold, place=place)
         return [clips[name] for name in sorted(clips)]
 
-    def synthetic(self, folder: Path, *, classes: int, clips_per_class: int, seed: int) -> Iterable[Sound]:
+    def synthetic(
+        self, folder: Path, *, classes: int, clips_per_class: int, seed: int, seconds: float
+    ) -> Iterable[Sound]:
         """44.1 kHz mono textures of 5 s; see `Synthesizable.synthetic`."""
         rows = []
         for fold, target, number in itertools.product(FOLDS, range(classes), range(clips_per_class)):
@@ -127,7 +129,7 @@ class Esc50(Synthesizable):
             name = f"{fold}-{source}-A-{target}.wav"
             rows.append((name, fold, target, CLASSES[target], False, source, "A"))
             yield Sound(
-                f"audio/{name}", functools.partial(texture, target, clip_seed(seed, source), SECONDS, RATE), RATE
+                f"audio/{name}", functools.partial(texture, target, clip_seed(seed, source), seconds, RATE), RATE
             )
         write_table(folder / "meta" / "esc50.csv", COLUMNS, rows)
 

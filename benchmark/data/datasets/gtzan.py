@@ -79,14 +79,16 @@ class Gtzan(Synthesizable):
         folders = [genre for genre in CLASSES if (manifest.folder / genre).is_dir()]
         return [f"{genre}/{name}" for genre in folders for name in file_names(manifest.folder / genre, (".wav",))]
 
-    def synthetic(self, folder: Path, *, classes: int, clips_per_class: int, seed: int) -> Iterable[Sound]:
+    def synthetic(
+        self, folder: Path, *, classes: int, clips_per_class: int, seed: int, seconds: float
+    ) -> Iterable[Sound]:
         """22.05 kHz mono pieces of 30 s; see `Synthesizable.synthetic`."""
         written: Counter[tuple[str, str]] = Counter()
         for line in filtered_lists():
             label = CLASSES.index(line.genre)
             written[line.genre, line.split] += 1
             if label < classes and written[line.genre, line.split] <= clips_per_class:
-                make = functools.partial(genre, label, clip_seed(seed, int(line.clip[-5:])), SECONDS, RATE)
+                make = functools.partial(genre, label, clip_seed(seed, int(line.clip[-5:])), seconds, RATE)
                 yield Sound(f"{line.genre}/{line.clip}.wav", make, RATE)
 
 

@@ -99,7 +99,9 @@ class OpenMic(Synthesizable):
                 )
         return [clips[key] for key in sorted(clips)]
 
-    def synthetic(self, folder: Path, *, classes: int, clips_per_class: int, seed: int) -> Iterable[Sound]:
+    def synthetic(
+        self, folder: Path, *, classes: int, clips_per_class: int, seed: int, seconds: float
+    ) -> Iterable[Sound]:
         """44.1 kHz stereo Ogg of 10 s, one to three instruments at once, two to four annotated; see `Synthesizable`."""
         rows = []
         for split, begin in zip(PARTITIONS, (0, 500_000), strict=True):
@@ -114,7 +116,7 @@ class OpenMic(Synthesizable):
                 for heard in (*playing, *absent[: int(drawn.integers(1, 3))]):
                     relevance = drawn.uniform(PRESENT, 1) if heard in playing else drawn.uniform(0, PRESENT - 0.01)
                     rows.append((key, CLASSES[heard], f"{relevance:.5f}", 3))
-                make = functools.partial(instruments, playing, clip_seed(seed, begin + number), SECONDS, RATE)
+                make = functools.partial(instruments, playing, clip_seed(seed, begin + number), seconds, RATE)
                 yield Sound(f"audio/{key[:3]}/{key}.ogg", make, RATE, "VORBIS", 2)
             write_table(folder / "partitions" / f"split01_{split}.csv", None, keys)
         write_table(folder / LABELS, COLUMNS, rows)

@@ -92,17 +92,20 @@ class UrbanSound8K(Synthesizable):
             clips[path] = Clip.at(folder, path, (target,), fold=fold, place=place)
         return [clips[path] for path in sorted(clips)]
 
-    def synthetic(self, folder: Path, *, classes: int, clips_per_class: int, seed: int) -> Iterable[Sound]:
+    def synthetic(
+        self, folder: Path, *, classes: int, clips_per_class: int, seed: int, seconds: float
+    ) -> Iterable[Sound]:
         """Events of 0.0545 to 4 s in the formats of the archive; see `Synthesizable.synthetic`."""
         rows = []
         for fold, label, number in itertools.product(FOLDS, range(classes), range(clips_per_class)):
             source = 900_000 + (fold * len(CLASSES) + label) * 100 + number
             drawn = np.random.default_rng([seed, source])
-            seconds = float(drawn.choice([LONGEST, LONGEST, LONGEST, drawn.uniform(SHORTEST, LONGEST)]))
+            length = float(drawn.choice([LONGEST, LONGEST, LONGEST, drawn.uniform(SHORTEST, LONGEST)]))
+            length *= seconds / LONGEST
             rate, subtype, channels = FORMATS[int(drawn.integers(len(FORMATS)))]
             name = f"{source}-{label}-0-0.wav"
-            rows.append((name, source, 0.0, seconds, 1, fold, label, CLASSES[label]))
-            make = functools.partial(event, label, clip_seed(seed, source), seconds, rate)
+            rows.append((name, source, 0.0, length, 1, fold, label, CLASSES[label]))
+            make = functools.partial(event, label, clip_seed(seed, source), length, rate)
             yield Sound(f"audio/fold{fold}/{name}", make, rate, subtype, channels)
         write_table(folder / "metadata" / "UrbanSound8K.csv", COLUMNS, rows)
 

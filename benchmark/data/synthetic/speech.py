@@ -19,7 +19,7 @@ FRICATIVES = (1500.0, 2800.0, 4500.0, 6000.0)  # centres of the noise in Hz
 PHONES = 3
 
 
-def word(label: int, speaker: int, seed: int, rate: int) -> Wave:
+def word(label: int, speaker: int, seed: int, rate: int, seconds: float = 1.0) -> Wave:
     """A word said by a speaker.
 
     Args:
@@ -27,9 +27,10 @@ def word(label: int, speaker: int, seed: int, rate: int) -> Wave:
         speaker: decides pitch and vocal tract.
         seed: decides how it is said: timing, glide, level, room noise.
         rate: samples per second.
+        seconds: length of most recordings; the word is as long in any.
 
     Returns:
-        (n,) samples, 0.6 to 1 s.
+        (n,) samples, at least as long as the word, mostly `seconds`, sometimes down to 0.8 of them.
     """
     phones = np.random.default_rng([label, 9]).integers(len(VOWELS) * len(FRICATIVES), size=PHONES).tolist()
     voice = np.random.default_rng([speaker, 7])
@@ -41,7 +42,7 @@ def word(label: int, speaker: int, seed: int, rate: int) -> Wave:
         hiss = band_noise(clip, int(rate * clip.uniform(0.04, 0.08)), rate, FRICATIVES[fricative] * tract)
         parts += [0.3 * hiss, _vowel(clip, VOWELS[vowel], pitch, tract, int(rate * clip.uniform(0.09, 0.16)), rate)]
     said = np.concatenate(parts)
-    length = int(rate * clip.choice([1.0, 1.0, 1.0, clip.uniform(0.8, 1.0)]))
+    length = int(rate * seconds * clip.choice([1.0, 1.0, 1.0, clip.uniform(0.8, 1.0)]))
     start = int(clip.uniform(0, max(1, length - len(said))))
     wave = 0.01 * clip.standard_normal(max(length, start + len(said)))
     wave[start : start + len(said)] += said

@@ -1,0 +1,1 @@
+"""Pre-training of backbones: tagging, or SSAST's masked patches."""

@@ -1,0 +1,183 @@
+"""The pre-training loop: resumable, told as it goes, ending with a checkpoint and what stands behind it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmark.data.frontend import FrontEnd
+from benchmark.data.loader import Batches, Clips, TrainingOrder, evaluation_batches, training_batches
+from benchmark.data.parallel import Progress
+from benchmark.errors import BenchmarkError
+from benchmark.files import write_atomic
+from benchmark.models.checkpoint import Checkpoint, save_checkpoint, save_official
+from benchmark.models.weights import digest
+from benchmark.records.environment import capture, utc_now
+from benchmark.spec.pretraining import MELS, Pretraining
+from benchmark.tools.pretrain.audio import Audio
+from benchmark.tools.pretrain.objectives import Masked, Task, floats, make_task
+from benchmark.trial.seeding import seed_everything, stream
+from benchmark.trial.snapshots import Snapshots, random_state, restore_random_state
+
+WARMUP_SHARE = 0.05  # of the steps
+BETAS = (0.95, 0.999)  # of AST and SSAST alike
+Told = Callable[[dict[str, float]], None]
+
+
+@dataclass(frozen=True)
+class Course:
+    """The batches of a run."""
+
+    training: Batches
+    order: TrainingOrder
+    held_out: Batches
+
+
+def make_course(run: Pretraining, audio: Audio, device: torch.device) -> Course:
+    """Batches of the clips that train and of those that were held out."""
+    front_end = FrontEnd(
+        mels=MELS, frames=run.frames, mean=run.mean, std=run.std, freq_mask=run.freq_mask, time_mask=run.time_mask,
+        fill=0.0, noise=False,
+    )  # fmt: skip
+    train, held_out = (
+        Clips(
+            audio.recordings,
+            [each for each in audio.manifest.clips if each.split == split],
+            max(1, run.classes),
+            front_end,
+        )
+        for split in ("train", "test")
+    )
+    order = TrainingOrder(len(train), run.batch_size, 0.0)
+    workers = 0 if device.type == "cpu" else min(8, os.cpu_count() or 1)
+    return Course(
+        training_batches(train, order, workers, device),
+        order,
+        evaluation_batches(held_out, run.batch_size, workers, device),
+    )
+
+
+def pretrain(
+    run: Pretraining,
+    course: Course,
+    out: Path,
+    *,
+    multi_label: bool,
+    device: torch.device,
+    tell: Progress,
+    told: Told,
+) -> dict[str, Any]:
+    """Train to the end, from the last epoch of an earlier call where there is one, and write the checkpoint.
+
+    Args:
+        run: what to do.
+        course: the batches.
+        out: the checkpoint; its report stands beside it as `.json`, and while it is not there `.state`.
+        multi_label: whether clips have several labels.
+        device: where the arithmetic is done.
+        tell: told after every step: what, how many, of how many.
+        told: told after every epoch: its values.
+
+    Returns:
+        The report.
+
+    Raises:
+        BenchmarkError: the loss is not finite, or the file cannot be written.
+    """
+    seed_everything(run.seed)
+    task = make_task(run, multi_label=multi_label).to(device)
+    optimizer = torch.optim.Adam(task.parameters(), lr=run.lr, weight_decay=run.weight_decay, betas=BETAS)
+    key = hashlib.sha256(run.model_dump_json().encode()).hexdigest()
+    snapshots = Snapshots(out.with_name(f"{out.name}.state"))
+    history: list[dict[str, float]] = []
+    if state := snapshots.load(key):
+        task.load_state_dict(state["task"])
+        optimizer.load_state_dict(state["optimizer"])
+        restore_random_state(state["random"])
+        history = state["history"]
+    steps = len(course.order)
+    for epoch in range(len(history) + 1, run.epochs + 1):
+        course.order.set_epoch(
+            stream("pretrain", run.seed, "order", epoch), stream("pretrain", run.seed, "draws", epoch)
+        )
+        rng = np.random.default_rng(stream("pretrain", run.seed, "masks", epoch))
+        task.train()
+        losses = []
+        for number, batch in enumerate(course.training, start=1):
+            for group in optimizer.param_groups:
+                group["lr"] = run.lr * rate((epoch - 1) * steps + number, run.epochs * steps)
+            loss = task.measure(batch, rng)["loss"]
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            losses.append(loss.detach())
+            tell(f"epoch {epoch} of {run.epochs}", number, steps)
+        values = {"epoch": epoch, "train_loss": float(torch.stack(losses).mean()), **evaluate(task, course, run)}
+        if not math.isfinite(values["train_loss"]):
+            raise BenchmarkError(f"epoch {epoch}: the loss is not finite; use a lower --lr")
+        history.append(values)
+        told(values)
+        snapshots.save(
+            {
+                "fingerprint": key,
+                "task": task.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "random": random_state(),
+                "history": history,
+            }
+        )
+    write(run, task.cpu(), out)
+    environment, _ = capture(device=str(device))
+    report = {
+        "pretraining": run.model_dump(mode="json"),
+        "sha256": digest(out),
+        "final": history[-1],
+        "history": history,
+        "finished": utc_now(),
+        "environment": environment,
+    }
+    write_atomic(out.with_suffix(".json"), json.dumps(report, indent=1).encode() + b"\n")
+    snapshots.remove()
+    return report
+
+
+def rate(step: int, steps: int) -> float:
+    """Share of the highest learning rate at a step, counted from 1: a linear warm-up, then a cosine to 0."""
+    warmup = max(1.0, WARMUP_SHARE * steps)
+    return min(1.0, step / warmup) * 0.5 * (1 + math.cos(math.pi * (step - 1) / steps))
+
+
+@torch.no_grad()
+def evaluate(task: Task, course: Course, run: Pretraining) -> dict[str, float]:
+    """Means over the clips held out, with the same masks in every epoch."""
+    task.eval()
+    rng = np.random.default_rng(stream("pretrain", run.seed, "held out"))
+    sums: dict[str, float] = {}
+    for batch in course.held_out:
+        for name, value in floats(task.measure(batch, rng)).items():
+            sums[name] = sums.get(name, 0.0) + value * len(batch[0])
+    return {f"held_out_{name}": total / run.clips["held out"] for name, total in sums.items()}
+
+
+def write(run: Pretraining, task: Task, out: Path) -> None:
+    """The checkpoint: in the official format for official sizes, else in this suite's own, at half precision."""
+    model = task.backbone
+    if run.official:
+        save_official(model, out, task.masked if isinstance(task, Masked) else None, run.frames)
+        return
+    head = {name: value for name, value in model.state_dict().items() if name.startswith("mlp_head.")}
+    checkpoint = Checkpoint(
+        layout="AAT benchmark", shape=run.shape, distilled=True, grid=run.grid, norm_eps=model.config.norm_eps,
+        head_norm_eps=model.config.head_norm_eps, tensors=model.backbone_tensors(),
+        head=head if run.objective == "supervised" else {}, dropped=(),
+    )  # fmt: skip
+    save_checkpoint(checkpoint, out, half=True)

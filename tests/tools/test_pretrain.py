@@ -1,0 +1,125 @@
+"""Pre-training from the command line: checkpoints that the loader takes, whole or after an interruption."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from benchmark.models.checkpoint import read_checkpoint
+from benchmark.spec.backbone import SHAPES
+from benchmark.spec.pretraining import Pretraining
+from benchmark.tools.pretrain.audio import Audio, read_audio
+from benchmark.tools.pretrain.run import make_course, pretrain, rate
+from tests.conftest import Cli
+
+SMALL = ["--frames", "64", "--batch-size", "16", "--lr", "1e-3"]
+
+
+@pytest.fixture(scope="module")
+def audio(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two classes, 20 clips each, in folders."""
+    place = tmp_path_factory.mktemp("audio") / "sounds"
+    rng = np.random.default_rng(0)
+    for label, pitch in (("high", 2000), ("low", 300)):
+        (place / label).mkdir(parents=True)
+        for number in range(20):
+            time = np.arange(9600) / 16_000
+            wave = np.sin(2 * np.pi * pitch * (1 + 0.1 * rng.uniform()) * time) + 0.1 * rng.standard_normal(9600)
+            soundfile.write(place / label / f"{number}.wav", 0.3 * wave, 16_000)
+    return place
+
+
+@pytest.mark.parametrize(("objective", "layout"), [("supervised", "official AST"), ("ssast", "official SSAST")])
+def test_an_official_size_is_written_in_the_official_format(
+    cli: Cli, audio: Path, tmp_path: Path, objective: str, layout: str
+) -> None:
+    out = tmp_path / "own.pth"
+    chosen = ["--objective", objective, "--audio", audio, "--size", "tiny", "--epochs", "1", *SMALL]
+    done = cli("pretrain", *chosen, "--out", out, "--cache", tmp_path / "cache")
+    assert done.returncode == 0, done.stderr
+    found = read_checkpoint(out)
+    assert (found.layout, found.shape) == (layout, SHAPES["tiny"])
+    assert all(name.startswith("module.") for name in torch.load(out, weights_only=True))
+    report = json.loads(out.with_suffix(".json").read_text())
+    assert report["sha256"] in done.stdout
+    assert report["final"]["held_out_loss"] > 0
+    assert not list(tmp_path.glob("*.state"))
+    name = {"supervised": "ast", "ssast": "ssast"}[objective]
+    plan = cli("plan", "--grid", "paper", "--dataset", "esc50", "--backbone", f"{name}[size=tiny;weights={out}]")
+    assert "no checkpoint" not in plan.stdout + plan.stderr
+
+
+def test_labels_can_be_learnt(cli: Cli, audio: Path, tmp_path: Path) -> None:
+    out = tmp_path / "own.safetensors"
+    chosen = ["--objective", "supervised", "--audio", audio, "--size", "demo", "--stride", "16", "--epochs", "6"]
+    done = cli("pretrain", *chosen, *SMALL, "--out", out, "--cache", "none")
+    assert done.returncode == 0, done.stderr
+    assert read_checkpoint(out).layout == "AAT benchmark"
+    assert json.loads(out.with_suffix(".json").read_text())["final"]["held_out_accuracy"] == 1.0
+
+
+def describe(audio: Audio, **changes: object) -> Pretraining:
+    values: dict[str, object] = {
+        "objective": "ssast", "size": "demo", "frames": 64, "stride": (16, 16), "epochs": 3, "batch_size": 16,
+        "lr": 1e-3, "weight_decay": 0.0, "freq_mask": 0, "time_mask": 0, "seed": 0, "mean": audio.level.mean,
+        "std": audio.level.std, "classes": 0, "clips": audio.counts, "audio": audio.manifest.digest,
+    }  # fmt: skip
+    return Pretraining.model_validate({**values, **changes})
+
+
+@pytest.mark.parametrize("objective", ["ssast", "supervised"])
+def test_an_interrupted_run_ends_with_the_weights_of_a_whole_one(audio: Path, tmp_path: Path, objective: str) -> None:
+    tensors = []
+    for place, interrupted in ((tmp_path / "a.safetensors", False), (tmp_path / "b.safetensors", True)):
+        found = read_audio(audio, objective, 64, None, lambda *_: None)  # type: ignore[arg-type]
+        run = describe(found, objective=objective, classes=len(found.manifest.facts.classes))
+
+        def go(stop_after: int | None, run: Pretraining = run, found: Audio = found, place: Path = place) -> None:
+            def told(values: dict[str, float]) -> None:
+                if stop_after is not None and values["epoch"] > stop_after:
+                    raise KeyboardInterrupt
+
+            course = make_course(run, found, torch.device("cpu"))
+            pretrain(
+                run, course, place, multi_label=False, device=torch.device("cpu"), tell=lambda *_: None, told=told
+            )  # fmt: skip
+
+        if interrupted:
+            with pytest.raises(KeyboardInterrupt):
+                go(1)
+            assert not place.exists()
+        go(None)
+        tensors.append(read_checkpoint(place).tensors)
+    one, other = tensors
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_the_rate_is_warmed_up_and_falls_to_almost_nothing() -> None:
+    rates = [rate(step, 200) for step in range(1, 201)]
+    assert rates[0] == pytest.approx(0.1)
+    assert max(rates) == pytest.approx(1, abs=0.01)
+    assert rates[-1] < 1e-3
+    assert sorted(rates[10:], reverse=True) == rates[10:]
+
+
+def test_mistakes_are_told_in_a_line(cli: Cli, audio: Path, tmp_path: Path) -> None:
+    (tmp_path / "there.pth").touch()
+    (tmp_path / "empty").mkdir()
+    out = ["--out", tmp_path / "new.pth"]
+    for arguments, message in (
+        (["--objective", "ssast", "--audio", tmp_path / "empty", *out], "0 audio files"),
+        (["--objective", "ssast", "--audio", tmp_path / "none", *out], "no such folder of audio"),
+        (["--objective", "supervised", "--audio", tmp_path / "empty", *out], "holds no audio files"),
+        (["--objective", "ssast", "--audio", audio, "--out", tmp_path / "there.pth"], "is there already"),
+        (["--objective", "ssast", "--audio", audio, "--stride", "10", *out], "must not overlap"),
+    ):
+        done = cli("pretrain", *arguments)
+        assert done.returncode != 0
+        assert message in done.stderr
+        assert "Traceback" not in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "there.pth"]
