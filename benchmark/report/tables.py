@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 INDEX = ["protocol", "backbone", "method"]
+MOST_WAYS = 3
 STRONG = ("\ue000", "\ue001")  # around bold text, until a format says how it looks
 BARE = str.maketrans("", "", "".join(STRONG))
 
@@ -91,8 +92,15 @@ def plain(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def marks(cells: pd.DataFrame) -> list[str]:
-    """Why the numbers do not speak for the paper: each mark, with how many rows it concerns unless it is all."""
+    """Why the numbers do not speak for the paper: each mark, with how many rows it concerns unless it is all.
+
+    Marks that differ in their values alone are one where there are more than a reader can use.
+    """
     found = Counter(mark for text in cells["marks"] for mark in text.split("; ") if mark)
+    ways = Counter(_bare(mark) for mark in found)
+    many = {name for name, number in ways.items() if number > MOST_WAYS}
+    merged = {name: f"{name} in {ways[name]} ways, told in each row's marks" for name in many}
+    found = sum((Counter({merged.get(_bare(m), m): rows}) for m, rows in found.items()), start=Counter())
     marks = [mark if rows == len(cells) else f"{mark} [{rows} of {len(cells)} rows]" for mark, rows in found.items()]
     versions = {version for text in cells["code"] for version in text.split()}
     return [*marks, f"records of {len(versions)} versions of the code"] if len(versions) > 1 else marks
@@ -100,7 +108,12 @@ def marks(cells: pd.DataFrame) -> list[str]:
 
 def briefly(warnings: list[str]) -> list[str]:
     """The same for a terminal: without the values and the rows concerned."""
-    return list(dict.fromkeys(re.sub(r" [(\[].*", "", warning) for warning in warnings))
+    return list(dict.fromkeys(_bare(re.sub(r" in \d+ ways.*", "", warning)) for warning in warnings))
+
+
+def _bare(mark: str) -> str:
+    """Without values and rows."""
+    return re.sub(r" [(\[].*", "", mark)
 
 
 def rules(cells: pd.DataFrame) -> str:

@@ -19,10 +19,10 @@ from benchmark.report.build import build_report
 from benchmark.report.cells import COLUMNS
 from benchmark.report.figures import FIGURES
 from benchmark.report.figures.scores import scatter
-from benchmark.report.tables import Caption, marks, plain, rules, to_latex
+from benchmark.report.tables import Caption, briefly, marks, plain, rules, to_latex
 from benchmark.report.tables import wide as wide_
 from benchmark.spec.request import TrialRequest
-from tests.conftest import AST, SSAST
+from tests.conftest import AST, SSAST, TINY_RECIPE
 from tests.samples import make_evidence, make_record
 
 Make = Callable[..., TrialRequest]
@@ -119,6 +119,18 @@ def test_a_mark_of_some_rows_names_them(make_request: Make) -> None:
     partial = records[0].data.model_copy(update={"kind": "partial", "clips": 400})
     records += [record.model_copy(update={"data": partial}) for record in folds(make_request, [0.5], methods=["full"])]
     assert "partial data (400 of 2000 clips, 50 of 50 classes) [1 of 2 rows]" in marks(cells_of(records))
+
+
+def test_many_ways_of_one_mark_are_counted_not_listed(make_request: Make) -> None:
+    def records(ways: int) -> list[Record]:
+        layers = [[{"source": "test", "values": {**TINY_RECIPE, "lr": 10.0**-way}}] for way in range(1, ways + 1)]
+        return [make_record(make_request(overrides=layer), [0.5]) for layer in layers]
+
+    three, four = (marks(cells_of(records(ways))) for ways in (3, 4))
+    assert sum(mark.startswith("recipe changed (") for mark in three) == 3
+    assert [mark for mark in four if "recipe" in mark] == ["recipe changed in 4 ways, told in each row's marks"]
+    assert "recipe changed" in briefly(four)
+    assert briefly(three) == briefly(four)
 
 
 def test_rows_stand_in_the_layouts_order(make_request: Make) -> None:
