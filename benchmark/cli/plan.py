@@ -65,8 +65,6 @@ def plan(
         missing = [f"{line.partition(':')[0]}: synthetic audio, which `run` makes" for line in missing]
     made = make_plan(expansion.requests, store)
     to_run, machine = made.to_run(), machine_here(cpus_per_trial)
-    if chosen.grid.synthesize:  # it is not known yet how much audio there will be
-        to_run = [each for each in to_run if each.complete]
     if calibrate:
         known = {
             each.request.step_key

@@ -35,7 +35,6 @@ def print_report(store: ResultStore, output: Path | None, paper: Path | None = N
     from rich.table import Table
 
     from benchmark.report.build import build_report
-    from benchmark.report.tables import briefly
 
     built = build_report(store, output, paper, html=html)
     console = Console(highlight=False, soft_wrap=True)
@@ -49,7 +48,7 @@ def print_report(store: ResultStore, output: Path | None, paper: Path | None = N
             table.add_row(*(escape(str(value)) for value in row))
         console.print(table, "")
     if built.warnings:
-        console.print(f"Not comparable with the paper: {'; '.join(briefly(built.warnings))}.", markup=False)
+        console.print(f"Not comparable with the paper: {'; '.join(built.warnings)}.", markup=False)
     console.print(f"report: {built.paths[0].parent}", markup=False)
     where = f"--results {store.folder}"
     if not html:

@@ -106,11 +106,6 @@ def marks(cells: pd.DataFrame) -> list[str]:
     return [*marks, f"records of {len(versions)} versions of the code"] if len(versions) > 1 else marks
 
 
-def briefly(warnings: list[str]) -> list[str]:
-    """The same for a terminal: without the values and the rows concerned."""
-    return list(dict.fromkeys(_bare(re.sub(r" in \d+ ways.*", "", warning)) for warning in warnings))
-
-
 def _bare(mark: str) -> str:
     """Without values and rows."""
     return re.sub(r" [(\[].*", "", mark)

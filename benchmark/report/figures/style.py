@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from benchmark.report.tables import briefly, named
+from benchmark.report.tables import named
 
 mpl.rcParams["svg.hashsalt"] = "aat-benchmark"  # equal data gives equal files
 MARKERS = "os^DvPX*<>hp"
@@ -72,7 +72,7 @@ def grid(rows: int, columns: int, *, sharey: bool = False) -> tuple[Figure, list
 
 
 def finish(figure: Figure, title: str, warnings: list[str], known: dict[str, Look], *, bars: bool = False) -> Figure:
-    """Title, legend of the methods that are shown, and briefly why the numbers do not speak for the paper."""
+    """Title, legend of the methods that are shown, and why the numbers do not speak for the paper."""
     if known:
         handles: list[Patch | Line2D] = [
             Patch(facecolor=look.colour, hatch=look.hatch, edgecolor="white", label=name)
@@ -83,7 +83,7 @@ def finish(figure: Figure, title: str, warnings: list[str], known: dict[str, Loo
         figure.legend(handles=handles, loc="outside right center", frameon=False, fontsize=8, handlelength=3)
     figure.suptitle(title, fontsize=10)
     if warnings:
-        caption = f"Not comparable with the paper: {'; '.join(briefly(warnings))}"
+        caption = f"Not comparable with the paper: {'; '.join(warnings)}"
         figure.supxlabel(textwrap.fill(caption, int(figure.get_figwidth() * 13)), fontsize=8)
     return figure
 
