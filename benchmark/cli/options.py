@@ -88,9 +88,25 @@ GpusPerTrial = Annotated[
         show_default="as much as its memory needs, if there are any",
     ),
 ]
+Device = Annotated[str | None, typer.Option(help="`cpu` or `cuda`.", show_default="cuda if there is one")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 DATA_ROOT = Path("data")
+
+
+def choose_device(given: str | None) -> str:
+    """What `--device` says, by default the GPU if there is one.
+
+    Raises:
+        BenchmarkError: neither cpu nor cuda, or no GPU is found.
+    """
+    import torch
+
+    if given not in {None, "cpu", "cuda"}:
+        raise BenchmarkError(f"--device {given}: expected cpu or cuda")
+    if given == "cuda" and not torch.cuda.is_available():
+        raise BenchmarkError("--device cuda: torch finds no GPU here; `doctor` says more")
+    return given or ("cuda" if torch.cuda.is_available() else "cpu")
 
 
 @dataclass(frozen=True)

@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from benchmark.cli import options
+from benchmark.spec.names import Objective, Size
 
 CHECKED = "python -m benchmark checkpoint verify"
 
 
-class ObjectiveName(StrEnum):
-    """What is learnt."""
-
-    SUPERVISED = "supervised"
-    SSAST = "ssast"
-
-
-class SizeName(StrEnum):
-    """Size of the Transformer."""
-
-    DEMO = "demo"
-    TINY = "tiny"
-    SMALL = "small"
-    BASE = "base"
-
-
 def pretrain(
     objective: Annotated[
-        ObjectiveName,
+        Objective,
         typer.Option(help="supervised: tagging, as AST; ssast: masked patches told apart and reconstructed, as SSAST."),
     ],
     audio: Annotated[
@@ -42,7 +26,7 @@ def pretrain(
         ),
     ],
     out: Annotated[Path, typer.Option(help="The checkpoint to write; a report stands beside it as .json.")],
-    size: Annotated[SizeName, typer.Option(help="Of the Transformer.")] = SizeName.BASE,
+    size: Annotated[Size, typer.Option(help="Of the Transformer.")] = "base",
     frames: Annotated[int, typer.Option(min=16, help="Length of a clip, 10 ms each; longer ones are cut.")] = 1024,
     stride: Annotated[
         int | None,
@@ -66,7 +50,7 @@ def pretrain(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of weights, order and masks.")] = 0,
     cache: options.CacheFolder = None,
-    device: Annotated[str | None, typer.Option(help="`cpu` or `cuda`.", show_default="cuda if there is one")] = None,
+    device: options.Device = None,
 ) -> None:
     """Train a Transformer on your own audio, and write a checkpoint that `ast[weights=FILE]` or `ssast[...]` takes.
 
@@ -83,42 +67,38 @@ def pretrain(
     from benchmark.data.parallel import usable_cores
     from benchmark.errors import BenchmarkError
     from benchmark.models.weights import default_folder
-    from benchmark.spec.pretraining import OFFICIAL_STRIDE, Pretraining
+    from benchmark.spec.pretraining import OFFICIAL, Pretraining
     from benchmark.spec.validation import validate
     from benchmark.tools.pretrain.audio import read_audio
+    from benchmark.tools.pretrain.objectives import model_config
     from benchmark.tools.pretrain.run import make_course
     from benchmark.tools.pretrain.run import pretrain as train
 
-    if device not in {None, "cpu", "cuda"}:
-        raise BenchmarkError(f"--device {device}: expected cpu or cuda")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise BenchmarkError("--device cuda: torch finds no GPU here; `doctor` says more")
+    chosen = torch.device(options.choose_device(device))
     if out.exists():
         raise BenchmarkError(f"{out}: is there already; remove it to train anew")
     if out.parent.exists() and not out.parent.is_dir():
         raise BenchmarkError(f"{out.parent}: is no folder")
-    supervised = objective is ObjectiveName.SUPERVISED
-    steps = (stride, stride) if stride else OFFICIAL_STRIDE[objective.value]
-    if not supervised and steps != OFFICIAL_STRIDE["ssast"]:
+    supervised, official = objective == "supervised", OFFICIAL[objective]
+    steps = (stride, stride) if stride else official.stride
+    if not supervised and steps != official.stride:
         raise BenchmarkError("--stride: the masked patches of ssast must not overlap, their stride is 16")
-    masks = (48, frames * 192 // 1024) if supervised else (0, 0)
-    chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     torch.set_num_threads(usable_cores())
     with counting(Console(stderr=True, highlight=False)) as tell:
-        found = read_audio(audio, objective.value, frames, options.cache_folder(cache, default_folder()), tell)
+        found = read_audio(audio, objective, frames, options.cache_folder(cache, default_folder()), tell)
         for line in found.left_out:
             typer.echo(f"left out: {line}")
         values = {
-            "objective": objective.value,
-            "size": size.value,
+            "objective": objective,
+            "size": size,
             "frames": frames,
             "stride": steps,
             "epochs": epochs,
             "batch_size": batch_size,
-            "lr": lr or (1e-5 if supervised else 1e-4),
+            "lr": lr or official.lr,
             "weight_decay": 5e-7,
-            "freq_mask": masks[0] if freq_mask is None else freq_mask,
-            "time_mask": masks[1] if time_mask is None else min(time_mask, frames),
+            "freq_mask": official.freq_mask if freq_mask is None else freq_mask,
+            "time_mask": frames * official.time_mask // 1024 if time_mask is None else min(time_mask, frames),
             "seed": seed,
             "mean": round(found.level.mean, 4),
             "std": round(found.level.std, 4),
@@ -127,9 +107,10 @@ def pretrain(
             "audio": found.manifest.digest,
         }
         run = validate(Pretraining, values, "pretrain")
+        patches = " x ".join(map(str, model_config(run).grid))
         typer.echo(
-            f"{objective.value}, {size.value}: {run.clips['training']} clips, {run.clips['held out']} held out, "
-            f"{run.grid[0]} x {run.grid[1]} patches; mean {run.mean}, std {run.std}"
+            f"{objective}, {size}: {run.clips['training']} clips, {run.clips['held out']} held out, "
+            f"{patches} patches; mean {run.mean}, std {run.std}"
         )
         report = train(
             run, make_course(run, found, chosen), out, multi_label=found.manifest.facts.multi_label, device=chosen,
@@ -138,7 +119,7 @@ def pretrain(
     name = "ast" if supervised else "ssast"
     typer.echo(f"{out}: sha256 {report['sha256']}")
     typer.echo(
-        f"use it as --backbone '{name}[size={size.value};weights={out}]' with recipe.mean={run.mean} and "
+        f"use it as --backbone '{name}[size={size};weights={out}]' with recipe.mean={run.mean} and "
         f"recipe.std={run.std} for audio of its kind; look at it with `{CHECKED} {out}`"
     )
 

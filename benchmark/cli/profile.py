@@ -33,7 +33,7 @@ def profile(
         int | None, typer.Option(min=1, help="Clips of a timed step.", show_default="the recipe's batch size")
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.", show_default="all cores")] = None,
-    device: Annotated[str | None, typer.Option(help="`cpu` or `cuda`.", show_default="cuda if there is one")] = None,
+    device: options.Device = None,
     json: options.Json = False,
 ) -> None:
     """Measure training steps at a grid's true shapes, with random weights and random input: no data, no weights.
@@ -46,21 +46,16 @@ def profile(
     """
     import json as jsonlib
 
-    import torch
     from rich.console import Console
 
     from benchmark.data.parallel import usable_cores
-    from benchmark.errors import BenchmarkError
 
-    if device not in {None, "cpu", "cuda"}:
-        raise BenchmarkError(f"--device {device}: expected cpu or cuda")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise BenchmarkError("--device cuda: torch finds no GPU here; `doctor` says more")
+    where = options.choose_device(device)
     chosen = options.select(grid, data_root, None, results, method, dataset, backbone, [], [], settings, protocol)
     expansion = chosen.expand()
     found = profile_shapes(
         expansion.requests, expansion, chosen.store, Console(stderr=json, highlight=False),
-        device=device or ("cuda" if torch.cuda.is_available() else "cpu"), threads=threads or usable_cores(),
+        device=where, threads=threads or usable_cores(),
         steps=steps, seconds=seconds, clips=clips,
     )  # fmt: skip
     if json:

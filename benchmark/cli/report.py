@@ -30,11 +30,14 @@ def report(
 
 def print_report(store: ResultStore, output: Path | None, paper: Path | None = None, *, html: bool = False) -> None:
     """Write the report, print the main table and where the files are."""
+    from shlex import join
+
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
     from benchmark.report.build import build_report
+    from benchmark.report.tables import INDEX
 
     built = build_report(store, output, paper, html=html)
     console = Console(highlight=False, soft_wrap=True)
@@ -53,6 +56,7 @@ def print_report(store: ResultStore, output: Path | None, paper: Path | None = N
     where = f"--results {store.folder}"
     if not html:
         console.print(f"one page with all of it: python -m benchmark report --html {where}", markup=False)
-    first = built.results.iloc[0]
-    cell = f"{first['backbone']} {built.results.columns[3]} {first['method']}"
-    console.print(f"what stands behind a number: python -m benchmark explain {cell} {where}", markup=False)
+    for first in built.results.head(1).to_dict("records"):
+        method = first["method"].partition(" (")[0]  # without what tells it from others of its name
+        cell = join([first["backbone"], built.results.columns[len(INDEX)], method])
+        console.print(f"what stands behind a number: python -m benchmark explain {cell} {where}", markup=False)

@@ -188,10 +188,10 @@ def _synthesize(chosen: options.Selection) -> None:
         raise BenchmarkError(f"{grid.origin}: synthesize needs a list of datasets")
     for name in grid.datasets:
         dataset = get_dataset(name, grid.origin)
-        if not isinstance(dataset, Synthesizable) or name not in grid.synthesize:
-            known = ", ".join(grid.synthesize)
-            raise BenchmarkError(f"{grid.origin}: generates audio of {known}, none of {name}")
-        dataset.synthesize(chosen.data_root, **grid.synthesize[name].model_dump())
+        wanted = grid.synthesis(name)
+        if not isinstance(dataset, Synthesizable) or wanted is None:
+            raise BenchmarkError(f"{grid.origin}: {name} cannot be synthesized")
+        dataset.synthesize(chosen.data_root, **wanted.model_dump())
 
 
 def _summary(plan: Plan, folder: Path) -> str:

@@ -18,7 +18,7 @@ import torch
 
 from benchmark.errors import BenchmarkError
 from benchmark.files import write_atomic
-from benchmark.models.layouts import IMAGENET_CLASSES, LAYOUTS, OWN_KEY, backbone_tensors
+from benchmark.models.layouts import LAYOUTS, OWN_KEY, backbone_tensors, imagenet_heads
 from benchmark.models.masked import MaskedPatches
 from benchmark.models.transformer import AudioTransformer
 from benchmark.models.weights import checkpoint_files
@@ -127,14 +127,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path, *, half: bool) -> None:
     tensors = {
         name: tensor.to(dtype).contiguous() for name, tensor in {**checkpoint.tensors, **checkpoint.head}.items()
     }
-    draft = path.with_name(f".{path.name}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        safetensors.torch.save_file(tensors, draft, metadata={OWN_KEY: json.dumps(geometry, sort_keys=True)})
-        draft.replace(path)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise BenchmarkError(f"{path}: cannot be written: {error.strerror or error}") from None
+    _write(path, safetensors.torch.save(tensors, metadata={OWN_KEY: json.dumps(geometry, sort_keys=True)}))
 
 
 def save_official(model: AudioTransformer, path: Path, masked: MaskedPatches | None, frames: int) -> None:
@@ -152,9 +145,7 @@ def save_official(model: AudioTransformer, path: Path, masked: MaskedPatches | N
         BenchmarkError: the file cannot be written.
     """
     tensors = model.state_dict()
-    for head in ("head", "head_dist"):
-        tensors[f"v.{head}.weight"] = torch.zeros(IMAGENET_CLASSES, model.width)
-        tensors[f"v.{head}.bias"] = torch.zeros(IMAGENET_CLASSES)
+    tensors |= {name: torch.zeros(shape) for name, shape in imagenet_heads(model.width, model.config.distilled).items()}
     if masked is not None:
         tensors = {name: value for name, value in tensors.items() if not name.startswith("mlp_head.")}
         own = {name: value for name, value in masked.state_dict().items() if not name.startswith("model.")}
@@ -162,8 +153,12 @@ def save_official(model: AudioTransformer, path: Path, masked: MaskedPatches | N
         tensors |= {**own, **sizes}
     buffer = io.BytesIO()
     torch.save({f"module.{name}": value.contiguous() for name, value in tensors.items()}, buffer)
+    _write(path, buffer.getvalue())
+
+
+def _write(path: Path, content: bytes) -> None:
     try:
-        write_atomic(path, buffer.getvalue())
+        write_atomic(path, content)
     except OSError as error:
         raise BenchmarkError(f"{path}: cannot be written: {error.strerror or error}") from None
 

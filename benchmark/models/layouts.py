@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,7 +96,7 @@ class OfficialAst(Layout):
 
     def extras(self, geometry: Geometry, tensors: Tensors) -> Shapes:
         """The trained head, and the two unused ImageNet heads."""
-        return {**_head(geometry, tensors), **_imagenet_heads(geometry)}
+        return {**_head(geometry, tensors), **imagenet_heads(geometry.shape.width, geometry.distilled)}
 
 
 class OfficialSsast(Layout):
@@ -125,7 +125,7 @@ class OfficialSsast(Layout):
         for head in ("cpredlayer", "gpredlayer"):
             shapes |= {f"{head}.0.weight": (d, d), f"{head}.0.bias": (d,)}
             shapes |= {f"{head}.2.weight": (PATCH * PATCH, d), f"{head}.2.bias": (PATCH * PATCH,)}
-        return {**shapes, **_imagenet_heads(geometry)}
+        return {**shapes, **imagenet_heads(d, geometry.distilled)}
 
 
 class HuggingFace(Layout):
@@ -233,10 +233,8 @@ def _head(geometry: Geometry, tensors: Tensors) -> Shapes:
     return {**norm, "mlp_head.1.weight": (classes, d), "mlp_head.1.bias": (classes,)}
 
 
-def _imagenet_heads(geometry: Geometry) -> Shapes:
-    def pairs() -> Iterator[tuple[str, tuple[int, ...]]]:
-        for head in ("head", "head_dist") if geometry.distilled else ("head",):
-            yield f"v.{head}.weight", (IMAGENET_CLASSES, geometry.shape.width)
-            yield f"v.{head}.bias", (IMAGENET_CLASSES,)
-
-    return dict(pairs())
+def imagenet_heads(width: int, distilled: bool) -> Shapes:
+    """Name and shape of the tensors of the heads that the official model carries and never uses."""
+    heads = ("head", "head_dist") if distilled else ("head",)
+    sizes = {"weight": (IMAGENET_CLASSES, width), "bias": (IMAGENET_CLASSES,)}
+    return {f"v.{head}.{kind}": size for head in heads for kind, size in sizes.items()}

@@ -65,6 +65,7 @@ COLUMNS = {
     "fingerprint": "digest of the code",
 }
 
+Curve = npt.NDArray[np.float64]
 COUNTED = ("train_flops", "forward_flops", "saved_bytes", "optimizer_bytes", "stored_bytes")
 
 
@@ -81,12 +82,21 @@ def load_results(results: str | Path) -> pd.DataFrame:
 
 def to_frame(records: Iterable[Record]) -> pd.DataFrame:
     """Records as rows; see `load_results`."""
-    rows, curves = [], []  # no record is kept: thousands fill the memory
+    return tabulate(records)[0]
+
+
+def tabulate(records: Iterable[Record]) -> tuple[pd.DataFrame, dict[str, Curve]]:
+    """Records as rows, and by trial (epochs,) the metric on the reported split, in [0, 1], nan where it is unknown.
+
+    No record is kept: thousands fill the memory.
+    """
+    rows: list[dict[str, Any]] = []
+    curves: dict[str, Curve] = {}
     choosing: dict[tuple[str, int], list[tuple[dict[str, Any], Curve, bool]]] = {}
     for record in records:
-        row, scores, chosen = _row(record), curve(record), record.selection
+        row, scores, chosen = _row(record), _curve(record), record.selection
         rows.append(row)
-        curves.append(scores)
+        curves[record.id] = scores
         if chosen.scope == "folds" and record.status == "completed":
             chooses = chosen.folds is None or record.request.fold in chosen.folds
             choosing.setdefault((row["cell"], row["seed"]), []).append((row, scores, chooses))
@@ -94,18 +104,13 @@ def to_frame(records: Iterable[Record]) -> pd.DataFrame:
         epoch = _best_mean([scores for _, scores, chooses in trials if chooses])
         for row, _, _ in trials:
             row["epoch"] = epoch
-    for row, scores in zip(rows, curves, strict=True):
-        row["score"] = _known(scores[row["epoch"] - 1]) if row["epoch"] else None
-    return pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(
-        ["protocol", "backbone", "dataset", "method", "seed", "fold", "id"], ignore_index=True
-    )
+    for row in rows:
+        row["score"] = _known(curves[row["id"]][row["epoch"] - 1]) if row["epoch"] else None
+    order = ["protocol", "backbone", "dataset", "method", "seed", "fold", "id"]
+    return pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(order, ignore_index=True), curves
 
 
-Curve = npt.NDArray[np.float64]
-
-
-def curve(record: Record) -> Curve:
-    """(epochs,) the metric on the reported split, in [0, 1]; nan where it is unknown."""
+def _curve(record: Record) -> Curve:
     chosen = record.selection
     return np.array([point.splits[chosen.split][chosen.metric] for point in record.curves], dtype=float)
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from benchmark.records.frame import Curve, curve, to_frame
+from benchmark.records.frame import Curve, tabulate
 from benchmark.records.schema import Record, StepProfile
 from benchmark.records.store import ResultStore
 from benchmark.report.cells import summarise
@@ -44,7 +44,7 @@ class Evidence:
     store: ResultStore
     order: Mapping[str, list[str]]
     trials: pd.DataFrame = field(init=False)
-    curves: dict[str, Curve] = field(init=False, default_factory=dict)
+    curves: dict[str, Curve] = field(init=False)
     firsts: dict[str, Record] = field(init=False, default_factory=dict)
     requests: dict[str, TrialRequest] = field(init=False, default_factory=dict)
     expected: dict[str, set[tuple[int, int]]] = field(init=False, default_factory=dict)
@@ -56,11 +56,10 @@ class Evidence:
         for request in self.store.submitted():
             self.requests.setdefault(request.cell, request)
             self.expected.setdefault(request.cell, set()).add((request.fold, request.seed))
-        self.trials = to_frame(map(self._seen, self.store.records()))
+        self.trials, self.curves = tabulate(map(self._seen, self.store.records()))
         self.profiles = list(self.store.profiles())
 
     def _seen(self, record: Record) -> Record:
-        self.curves[record.id] = curve(record)
         self.firsts.setdefault(record.request.cell, record)
         self.requests.setdefault(record.request.cell, record.request)
         self.environments.setdefault(record.environment_hash, record.environment)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -96,19 +95,15 @@ def marks(cells: pd.DataFrame) -> list[str]:
 
     Marks that differ in their values alone are one where there are more than a reader can use.
     """
-    found = Counter(mark for text in cells["marks"] for mark in text.split("; ") if mark)
-    ways = Counter(_bare(mark) for mark in found)
-    many = {name for name, number in ways.items() if number > MOST_WAYS}
-    merged = {name: f"{name} in {ways[name]} ways, told in each row's marks" for name in many}
-    found = sum((Counter({merged.get(_bare(m), m): rows}) for m, rows in found.items()), start=Counter())
+    every = [mark for text in cells["marks"] for mark in text.split("; ") if mark]
+    ways = Counter(mark.partition(" (")[0] for mark in set(every))
+    found: Counter[str] = Counter()
+    for mark in every:
+        name = mark.partition(" (")[0]
+        found[f"{name} in {ways[name]} ways, told in each row's marks" if ways[name] > MOST_WAYS else mark] += 1
     marks = [mark if rows == len(cells) else f"{mark} [{rows} of {len(cells)} rows]" for mark, rows in found.items()]
     versions = {version for text in cells["code"] for version in text.split()}
     return [*marks, f"records of {len(versions)} versions of the code"] if len(versions) > 1 else marks
-
-
-def _bare(mark: str) -> str:
-    """Without values and rows."""
-    return re.sub(r" [(\[].*", "", mark)
 
 
 def rules(cells: pd.DataFrame) -> str:

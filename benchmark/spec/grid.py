@@ -18,7 +18,7 @@ NameList = Annotated[list[str], Field(min_length=1)]
 
 
 class Synthesis(Spec):
-    """Audio of a dataset to generate, in the official layout, for a grid that needs no data."""
+    """Audio to generate, in the official layout, for a grid that needs no data."""
 
     classes: Annotated[int, Field(ge=2)]
     clips_per_class: Annotated[int, Field(ge=1)] = Field(description="per fold")
@@ -46,7 +46,13 @@ class GridFile(Spec):
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
     recipe: dict[str, Any] = Field(default={}, description="recipe values that differ from the dataset's recipe")
     layers: list[Values] = Field(default=[], description="more of them, under conditions; later ones win")
-    synthesize: dict[str, Synthesis] = Field(default={}, description="audio to generate, by dataset")
+    synthesize: Synthesis | dict[str, Synthesis] | None = Field(
+        default=None, description="audio to generate, of every dataset alike or by dataset"
+    )
+
+    def synthesis(self, dataset: str) -> Synthesis | None:
+        """What to generate of a dataset."""
+        return self.synthesize.get(dataset) if isinstance(self.synthesize, dict) else self.synthesize
 
 
 class Grid(GridFile):

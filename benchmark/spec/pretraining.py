@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
-from benchmark.spec.backbone import SHAPES, Shape, Size
+from benchmark.spec.backbone import SHAPES, Shape
+from benchmark.spec.names import Objective, Size
 from benchmark.spec.validation import Spec
 
-Objective = Literal["supervised", "ssast"]
 Count = Annotated[int, Field(ge=1)]
-OFFICIAL_STRIDE: dict[Objective, tuple[int, int]] = {"supervised": (10, 10), "ssast": (16, 16)}
 MELS = 128
 
 
-class Pretraining(Spec):
-    """Everything that decides the weights but the audio itself, of which `audio` is the digest.
+class Official(Spec):
+    """What the authors of an objective chose; `time_mask` is of 1024 frames."""
 
-    Source of the defaults: `supervised` AST@31088be egs/audioset/run.sh, `ssast` SSAST@a1a3eec
-    src/pretrain/run_mask_patch.sh and src/traintest_mask.py; the schedule is this suite's own.
-    """
+    stride: tuple[int, int]
+    lr: float
+    freq_mask: int
+    time_mask: int
+
+
+# AST@31088be egs/audioset/run.sh; SSAST@a1a3eec src/pretrain/run_mask_patch.sh
+OFFICIAL: dict[Objective, Official] = {
+    "supervised": Official(stride=(10, 10), lr=1e-5, freq_mask=48, time_mask=192),
+    "ssast": Official(stride=(16, 16), lr=1e-4, freq_mask=0, time_mask=0),
+}
+
+
+class Pretraining(Spec):
+    """Everything that decides the weights but the audio itself, of which `audio` is the digest."""
 
     objective: Objective
     size: Size
@@ -45,11 +56,6 @@ class Pretraining(Spec):
         return SHAPES[self.size]
 
     @property
-    def grid(self) -> tuple[int, int]:
-        """Patches in frequency and time."""
-        return (MELS - 16) // self.stride[0] + 1, (self.frames - 16) // self.stride[1] + 1
-
-    @property
     def official(self) -> bool:
         """Whether there is an official checkpoint format for such a model."""
-        return self.size != "demo" and self.stride == OFFICIAL_STRIDE[self.objective]
+        return self.size != "demo" and self.stride == OFFICIAL[self.objective].stride

@@ -23,6 +23,7 @@ def test_the_demo_is_the_papers_methods_on_six_tasks_and_two_backbones() -> None
     assert demo.methods == paper.methods
     assert demo.datasets == paper.datasets
     assert len(expand(demo, Path("no-data"), Path("no-checkpoints")).requests) == 96
+    assert isinstance(demo.synthesize, dict)
     assert set(demo.synthesize) == set(demo.datasets)
 
 

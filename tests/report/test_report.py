@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -13,10 +14,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmark.cli.report import print_report
 from benchmark.records.schema import Record
 from benchmark.records.store import ResultStore
 from benchmark.report.build import build_report
 from benchmark.report.cells import COLUMNS
+from benchmark.report.explain import find_cells
 from benchmark.report.figures import FIGURES
 from benchmark.report.figures.scores import scatter
 from benchmark.report.tables import Caption, marks, plain, rules, to_latex
@@ -177,6 +180,23 @@ def test_equal_records_give_equal_files(make_request: Make, tmp_path: Path) -> N
     assert first == second
     assert {"results.csv", "results.md", "results.tex", "scatter.png", "scatter.pdf", "time.md"} <= set(first)
     assert b"random weights" in first["results.md"]
+
+
+def test_the_report_of_a_folder_without_records_is_no_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = ResultStore(tmp_path)
+    (store.folder / "trials").mkdir()
+    print_report(store, None)
+    assert f"report: {tmp_path / 'report'}" in capsys.readouterr().out.replace("\n", "")
+
+
+def test_a_command_that_is_shown_finds_its_cell(
+    make_request: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    layers = [[{"source": "test", "values": {**TINY_RECIPE, "lr": lr}}] for lr in (0.1, 0.2)]
+    evidence = make_evidence(tmp_path, [make_record(make_request(overrides=layer), [0.5]) for layer in layers])
+    print_report(evidence.store, None)
+    shown = capsys.readouterr().out.partition("benchmark explain ")[2].partition(" --results")[0]
+    assert len(find_cells(evidence, shlex.split(shown))) == 2
 
 
 def test_the_rank_diagram_does_not_depend_on_the_process(make_request: Make, tmp_path: Path) -> None:

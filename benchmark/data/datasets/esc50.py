@@ -71,7 +71,6 @@ FOLDS = (1, 2, 3, 4, 5)
 COLUMNS = ("filename", "fold", "target", "category", "esc10", "src_file", "take")
 METADATA = "ca660da60191a97de289983a05821c9382d852a38a2ba8428980816b68cf6246"
 RATE = 44_100
-SECONDS = 5
 
 
 class Esc50(Synthesizable):
@@ -84,7 +83,7 @@ class Esc50(Synthesizable):
         folders=("ESC-50-master",),
         classes=tuple(CLASSES),
         clips=2000,
-        seconds=SECONDS,
+        seconds=5,
         metric="accuracy",
         licence="CC BY-NC 3.0 (the ESC-10 subset CC BY 3.0)",
         homepage="https://github.com/karolpiczak/ESC-50",

@@ -17,7 +17,7 @@ from benchmark.data.tables import file_names, read_rows
 CLASSES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
 # the fault-filtered lists of C. Kereliuk, B. L. Sturm, J. Larsen (2015), as torchaudio.datasets.GTZAN has them
 SPLIT = Path(__file__).with_name("gtzan_filtered.csv")
-RATE, SECONDS = 22_050, 30
+RATE = 22_050
 
 
 class Listed(NamedTuple):

@@ -25,7 +25,7 @@ COLUMNS = ("sample_key", "instrument", "relevance", "num_responses")
 PRESENT = 0.5  # relevance from which annotators say that an instrument plays
 PARTITIONS: tuple[Split, ...] = ("train", "test")
 LABELS = "openmic-2018-aggregated-labels.csv"
-RATE, SECONDS = 44_100, 10
+RATE = 44_100
 
 
 class OpenMic(Synthesizable):

@@ -12,7 +12,8 @@ from benchmark.data.folder import SUFFIXES, Folder
 from benchmark.data.parallel import Progress
 from benchmark.data.recordings import Level, Recordings
 from benchmark.errors import BenchmarkError
-from benchmark.spec.pretraining import MELS, Objective
+from benchmark.spec.names import Objective
+from benchmark.spec.pretraining import MELS
 
 HELD_OUT = 20  # one clip of so many, where the folder does not say which
 

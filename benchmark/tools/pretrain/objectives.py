@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -20,9 +19,12 @@ Values = dict[str, torch.Tensor]
 
 
 class Task(nn.Module, ABC):
-    """A model in pre-training: `backbone` is what is kept; names of values begin with what is trained on, `loss`."""
+    """A model in pre-training; the first of its values, `loss`, is what is trained on."""
 
-    backbone: AudioTransformer
+    @property
+    @abstractmethod
+    def backbone(self) -> AudioTransformer:
+        """What fine-tuning starts from."""
 
     @abstractmethod
     def measure(self, batch: Batch, rng: np.random.Generator) -> Values:
@@ -34,14 +36,19 @@ class Tagging(Task):
 
     def __init__(self, run: Pretraining, *, multi_label: bool) -> None:
         super().__init__()
-        self.backbone = AudioTransformer(_config(run))
-        init_head(self.backbone, run.seed)
+        self.model = AudioTransformer(model_config(run))
+        init_head(self.model, run.seed)
         self.multi_label = multi_label
+
+    @property
+    def backbone(self) -> AudioTransformer:
+        """The model, whose tagging head is kept too."""
+        return self.model
 
     def measure(self, batch: Batch, rng: np.random.Generator) -> Values:
         """Loss, and for single labels the accuracy."""
         features, targets, observed = batch
-        logits = self.backbone(features)
+        logits = self.model(features)
         values = {"loss": loss_of(logits, targets, observed, "bce" if self.multi_label else "cross_entropy")}
         if not self.multi_label:
             values["accuracy"] = (logits.argmax(1) == targets.argmax(1)).float().mean()
@@ -53,10 +60,10 @@ class Masked(Task):
 
     def __init__(self, run: Pretraining) -> None:
         super().__init__()
-        self.masked = MaskedPatches(AudioTransformer(_config(run)))
+        self.masked = MaskedPatches(AudioTransformer(model_config(run)))
 
     @property
-    def backbone(self) -> AudioTransformer:  # type: ignore[override]
+    def backbone(self) -> AudioTransformer:
         """The model without mask vector and prediction heads."""
         return self.masked.model
 
@@ -72,19 +79,14 @@ class Masked(Task):
 
 
 def make_task(run: Pretraining, *, multi_label: bool) -> Task:
-    """The model with fresh weights, a function of the seed alone.
+    """The model with fresh weights, drawn from torch's generator.
 
     Raises:
         ValueError: patches overlap where they must not.
     """
-    torch.manual_seed(run.seed)
     return Masked(run) if run.objective == "ssast" else Tagging(run, multi_label=multi_label)
 
 
-def _config(run: Pretraining) -> ModelConfig:
+def model_config(run: Pretraining) -> ModelConfig:
+    """The architecture."""
     return ModelConfig(shape=run.shape, mels=MELS, frames=run.frames, stride=run.stride, classes=max(1, run.classes))
-
-
-def floats(values: Mapping[str, torch.Tensor]) -> dict[str, float]:
-    """As Python's numbers."""
-    return {name: float(value.detach()) for name, value in values.items()}

@@ -20,11 +20,13 @@ from benchmark.data.parallel import Progress
 from benchmark.errors import BenchmarkError
 from benchmark.files import write_atomic
 from benchmark.models.checkpoint import Checkpoint, save_checkpoint, save_official
+from benchmark.models.layouts import Own
 from benchmark.models.weights import digest
 from benchmark.records.environment import capture, utc_now
 from benchmark.spec.pretraining import MELS, Pretraining
 from benchmark.tools.pretrain.audio import Audio
-from benchmark.tools.pretrain.objectives import Masked, Task, floats, make_task
+from benchmark.tools.pretrain.objectives import Masked, Task, make_task
+from benchmark.trial.loop import device_name
 from benchmark.trial.seeding import seed_everything, stream
 from benchmark.trial.snapshots import Snapshots, random_state, restore_random_state
 
@@ -136,7 +138,7 @@ def pretrain(
             }
         )
     write(run, task.cpu(), out)
-    environment, _ = capture(device=str(device))
+    environment, _ = capture(device=device_name(device))
     report = {
         "pretraining": run.model_dump(mode="json"),
         "sha256": digest(out),
@@ -163,8 +165,8 @@ def evaluate(task: Task, course: Course, run: Pretraining) -> dict[str, float]:
     rng = np.random.default_rng(stream("pretrain", run.seed, "held out"))
     sums: dict[str, float] = {}
     for batch in course.held_out:
-        for name, value in floats(task.measure(batch, rng)).items():
-            sums[name] = sums.get(name, 0.0) + value * len(batch[0])
+        for name, value in task.measure(batch, rng).items():
+            sums[name] = sums.get(name, 0.0) + float(value) * len(batch[0])
     return {f"held_out_{name}": total / run.clips["held out"] for name, total in sums.items()}
 
 
@@ -176,7 +178,7 @@ def write(run: Pretraining, task: Task, out: Path) -> None:
         return
     head = {name: value for name, value in model.state_dict().items() if name.startswith("mlp_head.")}
     checkpoint = Checkpoint(
-        layout="AAT benchmark", shape=run.shape, distilled=True, grid=run.grid, norm_eps=model.config.norm_eps,
+        layout=Own.name, shape=run.shape, distilled=True, grid=model.config.grid, norm_eps=model.config.norm_eps,
         head_norm_eps=model.config.head_norm_eps, tensors=model.backbone_tensors(),
         head=head if run.objective == "supervised" else {}, dropped=(),
     )  # fmt: skip
