@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -74,3 +75,9 @@ class DatasetFacts:
         if self.folds and (folds := self.published.get("fold")):
             return {"train": self.clips - folds[str(fold)], "test": folds[str(fold)]}
         return dict(self.published.get("split", {}))
+
+    def evenly(self, clips: int) -> DatasetFacts:
+        """The dataset with so many clips in every fold, or in every split."""
+        kind, names = ("fold", self.folds) if self.folds else ("split", self.splits)
+        sizes = {str(name): clips for name in names}
+        return dataclasses.replace(self, clips=sum(sizes.values()), published={kind: sizes})

@@ -121,13 +121,9 @@ class Source:
     """A dataset as it was found: its facts, which of a user's own folder only the data tells, and the manifest."""
 
     dataset: Dataset
+    facts: DatasetFacts
     manifest: Manifest | None
     own_recipe: list[Layer] | None
-
-    @property
-    def facts(self) -> DatasetFacts:
-        """Of the manifest where there is one."""
-        return self.manifest.facts if self.manifest else self.dataset.facts
 
     @property
     def choice(self) -> DatasetChoice:
@@ -139,10 +135,12 @@ def _find(name: str, grid: Grid, data_root: Path, missing: list[str]) -> Source:
     dataset = get_dataset(name, f"{grid.origin}: datasets")
     try:
         manifest = dataset.manifest(data_root)
-        return Source(dataset, manifest, dataset.own_recipe(manifest.folder))
+        return Source(dataset, manifest.facts, manifest, dataset.own_recipe(manifest.folder))
     except MissingInputError as error:
         missing.append(str(error))
-        return Source(dataset, None, None)
+        to_make = grid.synthesis(name)
+        facts = dataset.facts.evenly(to_make.classes * to_make.clips_per_class) if to_make else dataset.facts
+        return Source(dataset, facts, None, None)
 
 
 def _folds(grid: Grid, facts: DatasetFacts) -> tuple[int, ...]:

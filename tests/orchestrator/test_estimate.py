@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from benchmark.data.dataset import Synthesizable
+from benchmark.data.registry import get_dataset
 from benchmark.orchestrator.costs import count_costs
 from benchmark.orchestrator.estimate import Estimator, Machine, duration, machine_here, split_sizes, total
 from benchmark.orchestrator.expand import Expansion, expand
 from benchmark.orchestrator.resources import Node, Share, pack
 from benchmark.records.schema import Record
-from benchmark.spec.grid import load_grid, narrow
+from benchmark.spec.grid import Synthesis, load_grid, narrow
 from benchmark.spec.request import TrialRequest
 from benchmark.tools.profile import How, profile_step
 from tests.conftest import tiny_grid
@@ -72,6 +74,21 @@ def test_without_data_the_official_numbers_count(dataset: str, fold: str, expect
     grid = narrow(load_grid("paper"), datasets=[dataset], methods=["linear"], backbones=["ast"], seeds=["0"])
     found = expand(grid, Path("no-data"), Path("no-checkpoints"))
     assert split_sizes(found.requests[0], found.facts[dataset], None) == expected
+
+
+@pytest.mark.parametrize("dataset", ["esc50", "urbansound8k", "speech_commands_v1", "gtzan", "openmic"])
+def test_audio_that_is_to_be_generated_counts_as_it_will_be(dataset: str, tmp_path: Path) -> None:
+    grid = narrow(load_grid("smoke"), datasets=[dataset], methods=["linear"])
+    grid = grid.model_copy(update={"synthesize": {dataset: Synthesis(classes=2, clips_per_class=1)}, "folds": "all"})
+    before, wanted = expand(grid, tmp_path, tmp_path), grid.synthesis(dataset)
+    maker = get_dataset(dataset)
+    assert isinstance(maker, Synthesizable)
+    assert wanted is not None
+    maker.synthesize(tmp_path, **wanted.model_dump())
+    after = expand(grid, tmp_path, tmp_path)
+    for early, late in zip(before.requests, after.requests, strict=True):
+        expected = split_sizes(late, after.facts[dataset], after.manifests[dataset])
+        assert split_sizes(early, before.facts[dataset], None) == expected
 
 
 GIB = 2**30
