@@ -75,8 +75,10 @@ def build_report(
             "json": json.dumps(_sidecar(table, evidence), indent=1, ensure_ascii=False),
         }
         paths += [_write(folder / f"{table.name}.{ending}", text) for ending, text in contents.items()]
+    protocols = evidence.cells["protocol"].unique()
+    scope = f", protocol {protocols[0]}" if len(protocols) == 1 else ""
     figures = [
-        (entry["name"], entry["title"], FIGURES[entry["name"]](evidence, entry["title"]))
+        (entry["name"], entry["title"], FIGURES[entry["name"]](evidence, entry["title"] + scope))
         for entry in layout()["figures"]
     ]
     if html:

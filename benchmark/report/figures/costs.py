@@ -11,6 +11,7 @@ from benchmark.report.evidence import Evidence
 from benchmark.report.figures.style import Look, empty, finish, grid, shown_looks, with_columns
 from benchmark.report.tables import marks
 
+LABELS = 104  # letters that fit side by side below an axis
 BY_COUNT = {
     "train_flops": "operations of a step",
     "saved_bytes": "kept for the backward pass",
@@ -127,7 +128,8 @@ def _bars(axes: Axes, rows: pd.DataFrame, known: dict[str, Look], across: str, v
         look = known[name]
         axes.bar(places, mine, width, color=look.colour, hatch=look.hatch, edgecolor="white", linewidth=0.5)
     axes.axhline(1, color="0.3", linewidth=1)
-    axes.set_xticks(range(len(groups)), groups, fontsize=8)
+    rotation, side = (20, "right") if len(groups) * max(map(len, groups)) > LABELS else (0, "center")
+    axes.set_xticks(range(len(groups)), groups, fontsize=8, rotation=rotation, ha=side)
     if rows[value].min() > 0 and rows[value].min() < 0.05:
         axes.set_yscale("log")
     axes.grid(visible=True, axis="y", alpha=0.3)

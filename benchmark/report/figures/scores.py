@@ -41,7 +41,7 @@ def scatter(evidence: Evidence, title: str) -> Figure:
             _points(axes[i][j], panel, known)
             axes[i][j].set_title(f"{column}, {dataset}", fontsize=9)
         _widen(axes[i][0])
-        axes[i][0].set_ylabel(f"{shown.loc[shown['dataset'] == dataset, 'metric'].iloc[0]} (%)")
+        axes[i][0].set_ylabel(shown.loc[shown["dataset"] == dataset, "measure"].iloc[0])
     return finish(figure, title, marks(evidence.cells), known)
 
 
@@ -71,14 +71,14 @@ def _points(axes: Axes, cells: pd.DataFrame, known: dict[str, Look]) -> None:
 def curves(evidence: Evidence, title: str) -> Figure:
     """Score on the reported split by epoch, mean over the folds and seeds that are finished."""
     found: dict[tuple[str, str], dict[str, list[Curve]]] = defaultdict(lambda: defaultdict(list))
-    metric = {}
+    measure = {}
     cells = with_columns(evidence.cells).set_index("cell")
-    by_cell = cells[["dataset", "column", "name"]].to_dict("index")
+    by_cell = cells[["dataset", "column", "name", "measure"]].to_dict("index")
     trials = evidence.trials
-    for cell, trial, measure in zip(trials["cell"], trials["id"], trials["metric"], strict=True):
+    for cell, trial in zip(trials["cell"], trials["id"], strict=True):
         at = by_cell[cell]
         found[at["dataset"], at["column"]][at["name"]].append(100 * evidence.curves[trial])
-        metric[at["dataset"]] = measure
+        measure[at["dataset"]] = at["measure"]
     if not found:
         return empty(title, "there is no record yet")
     names = cells[cells.index.isin(set(trials["cell"]))]["name"]
@@ -102,7 +102,7 @@ def curves(evidence: Evidence, title: str) -> Figure:
             axes[i][j].grid(visible=True, alpha=0.3)
             axes[i][j].xaxis.set_major_locator(MaxNLocator(integer=True))
         _widen(axes[i][0])
-        axes[i][0].set_ylabel(f"{metric[dataset]} (%)")
+        axes[i][0].set_ylabel(measure[dataset])
     return finish(figure, title, marks(evidence.cells), known)
 
 
@@ -116,12 +116,12 @@ def slopes(evidence: Evidence, title: str) -> Figure:
     if not pairs:
         return empty(title, "no method is complete on both AST and SSAST yet")
     known = shown_looks(shown["name"], evidence.order["methods"])
-    panels = list(dict.fromkeys((row["protocol"], row["dataset"]) for _, row in shown.iterrows()))
+    panels = list(dict.fromkeys(zip(shown["protocol_line"], shown["dataset"], strict=True)))
     across = min(3, len(panels))
     figure, axes = grid(-(-len(panels) // across), across)
     flat = [panel for row in axes for panel in row]
-    for panel, (protocol, dataset) in zip(flat, panels, strict=False):
-        here = shown[(shown["protocol"] == protocol) & (shown["dataset"] == dataset)]
+    for panel, (line, dataset) in zip(flat, panels, strict=False):
+        here = shown[(shown["protocol_line"] == line) & (shown["dataset"] == dataset)]
         for name, cells in here.groupby("name", sort=False):
             look, by_kind = known[str(name)], cells.groupby("kind")["score"].mean()
             if len(by_kind) == 2:
@@ -131,8 +131,8 @@ def slopes(evidence: Evidence, title: str) -> Figure:
                 )  # fmt: skip
         panel.set_xticks([0, 1], ["AST", "SSAST"])
         panel.set_xlim(-0.2, 1.2)
-        panel.set_title(f"{protocol}, {dataset}", fontsize=9)
-        panel.set_ylabel(f"{here['metric'].iloc[0]} (%)")
+        panel.set_title(f"{line}{dataset}", fontsize=9)
+        panel.set_ylabel(here["measure"].iloc[0])
         _widen(panel)
     for panel in flat[len(panels) :]:
         panel.axis("off")

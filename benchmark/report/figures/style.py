@@ -58,8 +58,15 @@ def shown_looks(shown: Iterable[str], order: list[str]) -> dict[str, Look]:
 
 
 def with_columns(cells: pd.DataFrame) -> pd.DataFrame:
-    """Cells with the name of a figure's column (protocol and backbone) and of the method with its settings."""
-    return cells.assign(column=cells["protocol"] + "\n" + cells["backbone"], name=named(cells))
+    """Cells with what heads a panel and what the method with its settings is called.
+
+    `column` is protocol and backbone, `protocol_line` the former alone. A protocol that all cells share is left out, it
+    stands above the figure. `measure` is the metric as it is written on an axis.
+    """
+    shared = cells["protocol"].nunique() < 2
+    line = "" if shared else cells["protocol"] + "\n"
+    measure = cells["metric"].replace({"map": "mAP"}) + " (%)"
+    return cells.assign(protocol_line=line, column=line + cells["backbone"], measure=measure, name=named(cells))
 
 
 def grid(rows: int, columns: int, *, sharey: bool = False) -> tuple[Figure, list[list[Axes]]]:
