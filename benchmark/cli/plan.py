@@ -93,6 +93,8 @@ def plan(
         typer.echo(trial_line(entry) + (f"  {_text(estimate)}" if estimate else ""))
     for line in missing:
         typer.echo(f"missing input: {line}")
+    for line in expansion.skipped:
+        typer.echo(f"skipped: {line}")
     typer.echo(counts_line(made, store.folder))
     if estimates:
         typer.echo(f"cost of the {len(estimates)} to run on {machine.device}: {totals.text()}")

@@ -124,6 +124,8 @@ def run(
             rest = f", or run the {len(requests)} trials that need none of them with --skip-missing" if requests else ""
             raise MissingInputError(f"inputs of the grid are missing ({len(missing)}): get them{rest}")
         typer.echo(f"{len(expansion.requests) - len(requests)} of {len(expansion.requests)} trials are skipped")
+    for line in expansion.skipped:
+        typer.echo(f"skipped: {line}")
     plan = make_plan(requests, store)
     with store.lock():
         store.submitted()  # a damaged list, or a folder that cannot be written, is told before hours of work

@@ -4,15 +4,42 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from benchmark.spec.grammar import canonical
 from benchmark.spec.recipe import Tuning
-from benchmark.spec.request import MethodChoice, MethodPart
+from benchmark.spec.request import MethodChoice, MethodPart, TrialRequest
 
 if TYPE_CHECKING:
     from benchmark.models.transformer import AudioTransformer
+
+
+@dataclass(frozen=True)
+class External:
+    """Where a method from outside the suite was found.
+
+    `place` is FILE:CLASS or MODULE:CLASS, `digest` the first 12 hex digits of its file's sha256, None where the
+    version says it all; distribution and version are those of an installed package.
+    """
+
+    place: str
+    digest: str | None
+    distribution: str | None = None
+    version: str | None = None
+
+
+@dataclass(frozen=True)
+class ParamGroup:
+    """Parameters that train at another rate, or with another weight decay, than the recipe says.
+
+    `lr_scale` is a factor on the recipe's learning rate at every step; `weight_decay` is None for the recipe's.
+    """
+
+    names: tuple[str, ...]
+    lr_scale: float = 1.0
+    weight_decay: float | None = None
 
 
 class Method(ABC):
@@ -43,6 +70,10 @@ class Method(ABC):
     source: ClassVar[str]
     tuning: ClassVar[Tuning] = "peft"
     """Which of a recipe's learning rates applies."""
+    identity_at_start: ClassVar[bool] = False
+    """Whether the model computes what it computed before, until the first step; `check` holds the method to it."""
+    external: ClassVar[External | None] = None
+    """Where a method from outside the suite comes from; set when it is found."""
 
     @abstractmethod
     def adapt(self, model: AudioTransformer) -> Iterable[str]:
@@ -53,6 +84,25 @@ class Method(ABC):
         Returns:
             Names of parameters as in `model.named_parameters()`; the head's are added by the harness.
         """
+
+    def skip(self, request: TrialRequest) -> str | None:
+        """Why a trial cannot be run with this method, in a line that is shown; None where it can."""
+        return None
+
+    def param_groups(self, names: list[str]) -> Iterable[ParamGroup]:
+        """Parameters with their own learning rate or weight decay, among those that this method trains.
+
+        Args:
+            names: what `adapt` returned.
+        """
+        return []
+
+    def recipe_overrides(self, dataset: str) -> Mapping[str, Any]:
+        """Recipe values that this method needs on a dataset; grid and command line win over them.
+
+        They are part of the trial's id, and tables name them: the comparison is not with the recipe of the others.
+        """
+        return {}
 
     def options(self) -> dict[str, Any]:
         """Every hyper-parameter with its value."""
@@ -66,7 +116,7 @@ class Method(ABC):
     def choice(self) -> MethodChoice:
         """This method as part of a trial request."""
         return MethodChoice(
-            parts=(MethodPart(name=self.name, options=self.options()),),
+            parts=(MethodPart(name=self.name, options=self.options(), source=self.external and self.external.digest),),
             variant=canonical(self.name, self.changed()),
             tuning=self.tuning,
         )
@@ -77,10 +127,38 @@ class Composed:
 
     def __init__(self, parts: tuple[Method, ...]) -> None:
         self.parts = parts
+        self._names: list[list[str]] = []
 
     def adapt(self, model: AudioTransformer) -> list[str]:
         """Apply every part; see `Method.adapt`."""
-        return list(dict.fromkeys(name for part in self.parts for name in part.adapt(model)))
+        self._names = [list(part.adapt(model)) for part in self.parts]
+        return list(dict.fromkeys(name for names in self._names for name in names))
+
+    def param_groups(self) -> list[ParamGroup]:
+        """Of all parts, behind `adapt`; see `Method.param_groups`.
+
+        Raises:
+            ValueError: a parameter in two groups, or one that the method does not train.
+        """
+        groups, seen = [], set[str]()
+        for part, names in zip(self.parts, self._names, strict=True):
+            for group in part.param_groups(names):
+                for name in group.names:
+                    if name not in names:
+                        raise ValueError(f"param_groups() names '{name}', which adapt() does not")
+                    if name in seen:
+                        raise ValueError(f"param_groups() names '{name}' twice")
+                    seen.add(name)
+                groups.append(group)
+        return groups
+
+    def skip(self, request: TrialRequest) -> str | None:
+        """The first part's reason; see `Method.skip`."""
+        return next((reason for part in self.parts if (reason := part.skip(request))), None)
+
+    def recipe_overrides(self, dataset: str) -> dict[str, Any]:
+        """Of all parts, later ones win; see `Method.recipe_overrides`."""
+        return {key: value for part in self.parts for key, value in part.recipe_overrides(dataset).items()}
 
     def choice(self) -> MethodChoice:
         """The composition as part of a trial request; trained like full fine-tuning if any part is."""

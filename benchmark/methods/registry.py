@@ -1,4 +1,4 @@
-"""The methods that are there: the files of `baselines/`, found by name."""
+"""The methods that are there, by name: the files of `baselines/`, those of installed packages, and the user's own."""
 
 from __future__ import annotations
 
@@ -9,21 +9,25 @@ import json
 import math
 import pkgutil
 import re
+import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
 from benchmark.errors import BenchmarkError, closest
-from benchmark.methods.contract import Composed, Method
+from benchmark.methods.contract import Composed, External, Method
+from benchmark.methods.plugins import FILE_MODULE, describe, installed, is_place, load_place
 from benchmark.spec.grammar import Ref, parse_refs
 from benchmark.spec.recipe import Tuning
 from benchmark.spec.request import MethodChoice
 
 M = TypeVar("M", bound=type[Method])
+OWN = ("baselines", "benchmark")  # packages of the suite
 _METHODS: dict[str, type[Method]] = {}
+_TRIED: set[str] = set()
 
 
 def register(name: str, *, label: str, source: str) -> Callable[[M], M]:
@@ -53,24 +57,30 @@ def register(name: str, *, label: str, source: str) -> Callable[[M], M]:
 
 
 def methods() -> dict[str, type[Method]]:
-    """Every method by name, sorted; a file of `baselines/` that does not import is reported and left out."""
+    """Every method by name, sorted; a file or an entry point that does not import is reported and left out."""
     folder = importlib.import_module("baselines")
     for module in pkgutil.iter_modules(folder.__path__):
-        _load(f"baselines.{module.name}")
+        _load(f"baselines/{module.name}.py", functools.partial(importlib.import_module, f"baselines.{module.name}"))
+    for what, entry in installed():
+        _load(what, entry.load)
+    for method in _METHODS.values():
+        if "external" not in vars(method) and method.__module__.partition(".")[0] not in OWN:
+            method.external = describe(method)
     return dict(sorted(_METHODS.items()))
 
 
-@functools.cache
-def _load(module: str) -> None:
-    """Import a file of methods, or say once why it is left out; then nothing of it stays registered."""
+def _load(what: str, load: Callable[[], object]) -> None:
+    """Import methods, or say once why they are left out; then nothing of them stays registered."""
+    if what in _TRIED:
+        return
+    _TRIED.add(what)
     before = dict(_METHODS)
     try:
-        importlib.import_module(module)
+        load()
     except (Exception, SystemExit) as error:
         _METHODS.clear()
         _METHODS.update(before)
-        path = module.replace(".", "/")
-        warnings.warn(f"{path}.py is left out: {type(error).__name__}: {error}", stacklevel=2)
+        warnings.warn(f"{what} is left out: {type(error).__name__}: {error}", stacklevel=2)
 
 
 def _check(method: type[Method]) -> None:
@@ -109,8 +119,29 @@ def resolve_methods(text: str, where: str) -> list[Composed]:
 
 
 def build_method(choice: MethodChoice) -> Composed:
-    """The method of a trial request."""
-    return Composed(tuple(_build(Ref(part.name, tuple(part.options.items()))) for part in choice.parts))
+    """The method of a trial request.
+
+    Raises:
+        BenchmarkError: unknown, or its file is not the one that the request was made with.
+    """
+    parts = tuple(_build(Ref(part.name, tuple(part.options.items()))) for part in choice.parts)
+    for part, wanted in zip(parts, choice.parts, strict=True):
+        if (part.external and part.external.digest) != wanted.source:
+            raise BenchmarkError(f"method '{part.name}': its file changed since this trial was planned; run again")
+    return Composed(parts)
+
+
+def externals(choices: Iterable[MethodChoice]) -> dict[str, External]:
+    """Where the methods of trials come from that are not the suite's, by name."""
+    names = {part.name for choice in choices for part in choice.parts}
+    return {name: method.external for name, method in methods().items() if name in names and method.external}
+
+
+def load_externals(places: Mapping[str, str]) -> None:
+    """Make methods known in another process, by name and place."""
+    for name, place in places.items():
+        if name not in _METHODS:
+            load_place(place)
 
 
 def source_file(name: str) -> Path:
@@ -127,6 +158,9 @@ def source_file(name: str) -> Path:
 
 def _build(ref: Ref) -> Method:
     known = methods()
+    if is_place(ref.name):
+        ref = Ref(load_place(ref.name).name, ref.options)
+        known = methods()
     if ref.name not in known:
         raise BenchmarkError(f"unknown method '{ref.name}'{closest(ref.name, known)}")
     method = known[ref.name]
@@ -147,4 +181,6 @@ def _build(ref: Ref) -> Method:
 
 
 def _place(method: type[Method]) -> str:
+    if method.__module__.startswith(FILE_MODULE):
+        return f"{sys.modules[method.__module__].__file__}:{method.__qualname__}"
     return f"{method.__module__}.{method.__qualname__}"

@@ -5,11 +5,57 @@ from __future__ import annotations
 from typing import Any, Literal, get_args
 
 import torch
+from timm.layers.attention import Attention
 from timm.models.vision_transformer import Block
 from torch import nn
+from torch.nn.functional import scaled_dot_product_attention
 
 Site = Literal["attn_parallel", "attn_out", "mlp_parallel", "mlp_out"]
 SITES: tuple[Site, ...] = get_args(Site)
+
+
+class PrefixAttention(Attention):
+    """timm's attention, whose tokens may also look at learnt keys and values in front of their own.
+
+    Without a prefix it is timm's. Source of prefixes: arXiv:2101.00190.
+    """
+
+    prefix: nn.Parameter | None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.register_parameter("prefix", None)
+
+    def forward(  # type: ignore[override]  # no masks here
+        self, x: torch.Tensor
+    ) -> torch.Tensor:
+        """(B, N, D) -> (B, N, D)."""
+        if self.prefix is None:
+            out: torch.Tensor = super().forward(x)
+            return out
+        clips, tokens, _ = x.shape
+        heads = (clips, tokens, 3, self.num_heads, self.head_dim)
+        query, key, value = self.qkv(x).reshape(heads).permute(2, 0, 3, 1, 4).unbind(0)
+        first = self.prefix.reshape(2, -1, self.num_heads, self.head_dim).transpose(
+            1, 2
+        )  # (2, heads, prefix, head width)
+        key, value = (
+            torch.cat([more.expand(clips, -1, -1, -1), own], dim=2)
+            for more, own in zip(first, (key, value), strict=True)
+        )
+        seen = scaled_dot_product_attention(query, key, value)
+        projected: torch.Tensor = self.proj(seen.transpose(1, 2).reshape(clips, tokens, -1))
+        return projected
+
+    def add_prefix(self, tokens: int) -> None:
+        """Put `tokens` keys and values, normal with std 0.02, in front of those of the input.
+
+        Raises:
+            ValueError: there is a prefix already.
+        """
+        if self.prefix is not None:
+            raise ValueError("the attention has a prefix already: two methods add one")
+        self.prefix = nn.Parameter(torch.empty(2, tokens, self.attn_dim).normal_(std=0.02))
 
 
 class SiteBlock(Block):
@@ -21,7 +67,7 @@ class SiteBlock(Block):
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, **{**kwargs, "attn_layer": PrefixAttention})
         self.sites: dict[Site, list[str]] = {site: [] for site in SITES}
 
     def insert(self, site: Site, name: str, module: nn.Module) -> None:

@@ -16,7 +16,8 @@ from timm.models.deit import VisionTransformerDistilled
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
-from benchmark.models.block import Site, SiteBlock
+from benchmark.models.attach import attach
+from benchmark.models.block import PrefixAttention, Site, SiteBlock
 from benchmark.spec.backbone import Shape
 
 PATCH = 16
@@ -105,6 +106,8 @@ class AudioTransformer(nn.Module):
             nn.LayerNorm(config.shape.width, eps=config.head_norm_eps), nn.Linear(config.shape.width, config.classes)
         )
         self.prompt_tokens = 0
+        self.prompts: Literal["overwrite", "insert"] = config.prompts
+        self.deep_prompts = True
 
     @property
     def width(self) -> int:
@@ -143,15 +146,51 @@ class AudioTransformer(nn.Module):
         block.insert(site, name, module)
         return [f"v.blocks.{layer}.{name}.{parameter}" for parameter, _ in module.named_parameters()]
 
-    def add_prompts(self, tokens: int, deep_tokens: int | None = None) -> list[str]:
-        """Add deep prompts: `tokens` learnable vectors for every block, uniform as in VPT.
+    def attach(self, path: str, name: str, module: nn.Module, *, parallel: bool) -> list[str]:
+        """Let a module act on the output of any other, such as `v.blocks.0.attn.qkv`; see `benchmark.models.attach`.
 
-        Source: AAT@dc406ad src/models/ast_models.py.
+        With `parallel` it gets the other's input and its output is added, else it gets the other's output.
+
+        Returns:
+            The names of the module's parameters within this model.
+
+        Raises:
+            ValueError: no such module, or the name is taken.
+        """
+        return attach(self, path, name, module, parallel=parallel)
+
+    def add_prefix(self, layer: int, tokens: int) -> list[str]:
+        """Add learnt keys and values to the attention of block `layer` (from 0).
+
+        Returns:
+            The names of the new parameters.
+
+        Raises:
+            ValueError: the block has a prefix already.
+        """
+        attention = self.blocks[layer].attn
+        assert isinstance(attention, PrefixAttention)
+        attention.add_prefix(tokens)
+        return [f"v.blocks.{layer}.attn.prefix"]
+
+    def add_prompts(
+        self,
+        tokens: int,
+        deep_tokens: int | None = None,
+        *,
+        deep: bool = True,
+        prompts: Literal["overwrite", "insert"] | None = None,
+    ) -> list[str]:
+        """Add prompts: `tokens` learnable vectors for every block or for the first, uniform as in VPT.
+
+        Source: AAT@dc406ad src/models/ast_models.py; arXiv:2203.12119.
 
         Args:
             tokens: vectors for the first block.
             deep_tokens: vectors for each later block where that is another number, as in one branch of the official
                 code (defect D9); only prompts that overwrite can differ so.
+            deep: new vectors for every block; else those of the first block stay.
+            prompts: overwrite patch tokens or insert, the protocol's way by default.
 
         Returns:
             The names of the new parameters.
@@ -161,13 +200,16 @@ class AudioTransformer(nn.Module):
         """
         if self.prompt_tokens:
             raise ValueError("the model has prompts already: two methods add them")
-        if self.config.prompts == "overwrite" and tokens > math.prod(self.config.grid):
+        self.prompts, self.deep_prompts = prompts or self.prompts, deep
+        if self.prompts == "overwrite" and tokens > math.prod(self.config.grid):
             raise ValueError(f"{tokens} prompt tokens cannot overwrite {math.prod(self.config.grid)} patch tokens")
         bound = math.sqrt(6 / (3 * PATCH * PATCH + self.width))
-        deep = (len(self.blocks) - 1, tokens if deep_tokens is None else deep_tokens, self.width)
         self.prompt_embeddings = nn.Parameter(torch.empty(1, tokens, self.width).uniform_(-bound, bound))
-        self.deep_prompt_embeddings = nn.Parameter(torch.empty(deep).uniform_(-bound, bound))
         self.prompt_tokens = tokens
+        if not deep:
+            return ["prompt_embeddings"]
+        later = (len(self.blocks) - 1, tokens if deep_tokens is None else deep_tokens, self.width)
+        self.deep_prompt_embeddings = nn.Parameter(torch.empty(later).uniform_(-bound, bound))
         return ["prompt_embeddings", "deep_prompt_embeddings"]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -191,9 +233,9 @@ class AudioTransformer(nn.Module):
         return normed
 
     def _prompted(self, tokens: torch.Tensor, layer: int) -> torch.Tensor:
-        if not self.prompt_tokens:
+        overwrite, first = self.prompts == "overwrite", layer == 0
+        if not self.prompt_tokens or not (first or self.deep_prompts):
             return tokens
-        overwrite, first = self.config.prompts == "overwrite", layer == 0
         if first and overwrite:
             return tokens  # the official code throws its first prompts away (defect D1)
         start = OVERWRITTEN_FROM if overwrite else self.config.prefix

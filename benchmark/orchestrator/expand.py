@@ -25,7 +25,8 @@ from benchmark.spec.request import DatasetChoice, TrialRequest
 class Expansion:
     """The trials of a grid in its order, what they need that is not there, one line each, and what is there.
 
-    `checkpoints` are paths by sha256, `facts` and `manifests` by dataset.
+    `checkpoints` are paths by sha256, `facts` and `manifests` by dataset; `skipped` are trials that their method cannot
+    do, one line each.
     """
 
     requests: list[TrialRequest]
@@ -33,6 +34,7 @@ class Expansion:
     checkpoints: dict[str, Path]
     manifests: dict[str, Manifest]
     facts: dict[str, DatasetFacts]
+    skipped: list[str]
 
     def part(self, number: int, parts: int) -> Expansion:
         """One of several parts of about equal size; the same trials in every call."""
@@ -63,6 +65,7 @@ def expand(grid: Grid, data_root: Path, checkpoint_folder: Path) -> Expansion:
     ]
     methods = [method for text in grid.methods for method in resolve_methods(text, f"{grid.origin}: methods")]
     requests: dict[str, TrialRequest] = {}
+    skipped: list[str] = []
     names = _dataset_names(grid, data_root)
     chosen = [_find(name, grid, data_root, missing) for name in names]
     _check_folds(grid, [source.facts for source in chosen])
@@ -87,10 +90,13 @@ def expand(grid: Grid, data_root: Path, checkpoint_folder: Path) -> Expansion:
                             recipe=recipe,
                             protocol=protocol,
                         )
-                        requests.setdefault(request.id, request)
+                        if reason := method.skip(request):
+                            skipped.append(f"{request.label}: {reason}")
+                        else:
+                            requests.setdefault(request.id, request)
     manifests = {source.facts.name: source.manifest for source in chosen if source.manifest is not None}
     facts = {source.facts.name: source.facts for source in chosen}
-    return Expansion(list(requests.values()), missing, checkpoints, manifests, facts)
+    return Expansion(list(requests.values()), missing, checkpoints, manifests, facts, skipped)
 
 
 def _located(choice: BackboneChoice, folder: Path, checkpoints: dict[str, Path], missing: list[str]) -> BackboneChoice:
@@ -165,7 +171,9 @@ def _recipe(grid: Grid, source: Source, backbone: BackboneChoice, method: Compos
     if source.own_recipe is None and source.dataset.recipe != source.dataset.facts.name:
         return None
     choice = method.choice()
-    overrides = [*(source.own_recipe or []), *grid.overrides]
+    of_method = method.recipe_overrides(source.facts.name)
+    needed = [Layer(source=f"method {choice.name}", values=of_method)] if of_method else []
+    overrides = [*(source.own_recipe or []), *needed, *grid.overrides]
     recipe = resolve_recipe(
         source.dataset.recipe, backbone=backbone.family, method=choice.name, tuning=choice.tuning, overrides=overrides
     ).recipe

@@ -16,6 +16,7 @@ import psutil
 from rich.console import Console
 
 from benchmark.data.parallel import usable_cores
+from benchmark.methods.registry import externals
 from benchmark.orchestrator.estimate import Estimate
 from benchmark.orchestrator.plan import MAX_ATTEMPTS, current_fingerprints
 from benchmark.orchestrator.resources import Node, Share, pack
@@ -126,7 +127,9 @@ def run_trials(
             if options.address is not None:  # a cluster, whose machines may not see the results folder
                 address, keeper = held.enter_context(keeping(store.folder, scratch / "here"))
                 helpers = [Gather(store, lambda: stop.asked, keeper)]
-            common = {**_common(options, store), "stop": stop.file, "began": began_at}
+            external = externals(request.method for request in requests)
+            places = {name: each.place for name, each in external.items()}
+            common = {**_common(options, store), "stop": stop.file, "began": began_at, "methods": places}
             trials = {
                 name: _trial(request, fingerprints[name], shares[name], estimates[name], common, address)
                 for name, request in by_id.items()

@@ -11,7 +11,7 @@ from benchmark.records.environment import utc_now
 from benchmark.spec.request import TrialRequest
 from benchmark.spec.validation import Spec
 
-SCHEMA_VERSION = 2  # 2: cost
+SCHEMA_VERSION = 3  # 2: cost; 3: plugins, source of a method
 
 
 class Data(Spec):
@@ -86,6 +86,13 @@ class Profile(Spec):
     host_rss_bytes: int | None = Field(description="peak resident memory; null in a process used for several trials")
 
 
+class Plugin(Spec):
+    """Which installed package a method from outside the suite is of; the digest of its file stands in the request."""
+
+    distribution: str | None
+    version: str | None
+
+
 class Record(Spec):
     """One finished trial."""
 
@@ -102,6 +109,7 @@ class Record(Spec):
     environment: dict[str, Any]
     environment_hash: str
     fingerprint: str = Field(description="digest of the code that can change a result")
+    plugins: dict[str, Plugin] = Field(default={}, description="methods from outside the suite")
     started: str = Field(description="UTC, ISO 8601")
     finished: str
 

@@ -7,7 +7,7 @@ import hashlib
 import json
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from benchmark.errors import BenchmarkError
 from benchmark.spec.backbone import BackboneChoice
@@ -32,6 +32,12 @@ class MethodPart(Spec):
 
     name: str
     options: dict[str, Any]
+    source: str | None = Field(default=None, description="digest of its file, where it comes from outside the suite")
+
+    @model_serializer(mode="wrap")
+    def _plain(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """The suite's own methods have no source, and their ids never had one."""
+        return {key: value for key, value in serialize(self).items() if key != "source" or value is not None}
 
 
 class MethodChoice(Spec):

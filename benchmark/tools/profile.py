@@ -111,8 +111,8 @@ def _measure(request: TrialRequest, classes: int, how: How) -> dict[str, Any]:
     torch.set_num_threads(how.threads)
     device = torch.device(how.device)
     untrained = _untrained(request)
-    model, _ = build_model(untrained, classes)
-    trainer = Trainer(model.to(device), untrained, device)
+    built = build_model(untrained, classes)
+    trainer = Trainer(built.model.to(device), untrained, device, built.groups)
     batch = _batch(untrained, classes, how.clips or untrained.recipe.batch_size, device)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
@@ -138,7 +138,7 @@ def identity_error(request: TrialRequest, classes: int) -> float:
     bare = TrialRequest.model_validate({**untrained.model_dump(), "method": resolve_methods("linear", "")[0].choice()})
     features, _, _ = _batch(untrained, classes, 2, torch.device("cpu"))
     with torch.inference_mode():
-        logits = [build_model(each, classes)[0].eval()(features) for each in (untrained, bare)]
+        logits = [build_model(each, classes).model.eval()(features) for each in (untrained, bare)]
     return float((logits[0] - logits[1]).abs().max())
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import difflib
+from typing import NamedTuple
 
 import torch
 
 from benchmark.errors import BenchmarkError
+from benchmark.methods.contract import ParamGroup
 from benchmark.methods.registry import build_method
 from benchmark.models.build import build_backbone, init_head, model_config, unused_head_parameters
 from benchmark.models.checkpoint import Checkpoint
@@ -18,9 +20,15 @@ from benchmark.trial.seeding import Seeds, seed_everything
 HEAD = "mlp_head."
 
 
-def build_model(
-    request: TrialRequest, classes: int, checkpoint: Checkpoint | None = None
-) -> tuple[AudioTransformer, Parameters]:
+class Built(NamedTuple):
+    """A trial's model, its counts, and the parameters that do not train as the recipe says."""
+
+    model: AudioTransformer
+    parameters: Parameters
+    groups: list[ParamGroup]
+
+
+def build_model(request: TrialRequest, classes: int, checkpoint: Checkpoint | None = None) -> Built:
     """Build the adapted model; everything but the head and what the method names is frozen.
 
     Args:
@@ -35,10 +43,10 @@ def build_model(
     config = model_config(request.backbone, request.recipe, request.protocol, classes)
     model = build_backbone(config, request.backbone, checkpoint=checkpoint, weights_seed=seeds.weights())
     init_head(model, seeds.head())
-    own = {name for name, _ in model.named_parameters()}
+    own = _size(model)
     seed_everything(seeds.method())
-    _adapt(model, request)
-    return model, _count(model, own, request)
+    groups = _adapt(model, request)
+    return Built(model, _count(model, own, request), groups)
 
 
 def count_parameters(request: TrialRequest, classes: int) -> Parameters:
@@ -47,8 +55,7 @@ def count_parameters(request: TrialRequest, classes: int) -> Parameters:
     Raises:
         BenchmarkError: as `build_model`.
     """
-    own = {name for name, _ in _abstract(request, classes).named_parameters()}
-    return _count(abstract_model(request, classes), own, request)
+    return _count(abstract_model(request, classes), _size(_abstract(request, classes)), request)
 
 
 def abstract_model(request: TrialRequest, classes: int) -> AudioTransformer:
@@ -83,15 +90,23 @@ def freeze_others(model: AudioTransformer, trainable: set[str], method: str) -> 
         parameter.requires_grad_(name in trainable or name.startswith(HEAD))
 
 
-def _adapt(model: AudioTransformer, request: TrialRequest) -> None:
+def _adapt(model: AudioTransformer, request: TrialRequest) -> list[ParamGroup]:
+    method = build_method(request.method)
     try:
-        trainable = set(build_method(request.method).adapt(model))
+        trainable = set(method.adapt(model))
+        groups = method.param_groups()
     except ValueError as error:
         raise BenchmarkError(f"method '{request.method.variant}': {error}") from None
     freeze_others(model, trainable, request.method.variant)
+    return groups
 
 
-def _count(model: torch.nn.Module, own: set[str], request: TrialRequest) -> Parameters:
+def _size(model: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _count(model: torch.nn.Module, own: int, request: TrialRequest) -> Parameters:
+    """The counts; `own` is the model's size before it was adapted, as methods may rename what was there."""
     sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
     total = sum(sizes.values())
     trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
@@ -100,7 +115,7 @@ def _count(model: torch.nn.Module, own: set[str], request: TrialRequest) -> Para
         total=total,
         trainable=trainable,
         head=sum(size for name, size in sizes.items() if name.startswith(HEAD)),
-        method=sum(size for name, size in sizes.items() if name not in own),
+        method=total - own,
         total_reference=total + unused,
         trainable_reference=trainable + (unused if request.method.tuning == "full" else 0),
     )

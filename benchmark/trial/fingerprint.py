@@ -8,9 +8,9 @@ from benchmark.spec.request import TrialRequest
 
 
 def code_fingerprint(request: TrialRequest) -> str:
-    """Digest of the harness's and the method's code as it stands on disk now.
+    """Digest of the harness's and the method's code as it stands on disk now; code from outside is in the trial's id.
 
     Raises:
         BenchmarkError: the request's method is gone.
     """
-    return fingerprint([source_file(part.name) for part in request.method.parts])
+    return fingerprint([source_file(part.name) for part in request.method.parts if part.source is None])

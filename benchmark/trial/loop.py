@@ -15,6 +15,7 @@ from torch.amp.grad_scaler import GradScaler
 from torch.nn import functional
 
 from benchmark.data.loader import Batch
+from benchmark.methods.contract import ParamGroup
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.schedule import Schedule
 
@@ -89,6 +90,16 @@ def loss_of(
     return (losses * observed).sum() / observed.sum()
 
 
+def _split(model: nn.Module, groups: Iterable[ParamGroup]) -> list[dict[str, Any]]:
+    """What trains, as the optimiser takes it: first what follows the recipe."""
+    rest = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    special: list[dict[str, Any]] = []
+    for group in groups:
+        own = {} if group.weight_decay is None else {"weight_decay": group.weight_decay}
+        special.append({"params": [rest.pop(name) for name in group.names], "lr_scale": group.lr_scale, **own})
+    return [{"params": list(rest.values()), "lr_scale": 1.0}, *special]
+
+
 class Trainer:
     """A model with its optimiser state: one pass at a time.
 
@@ -96,11 +107,13 @@ class Trainer:
         model: on `device`; what has `requires_grad` is trained.
         request: recipe and protocol.
         device: where the arithmetic is done.
+        groups: parameters that train at another rate or weight decay than the recipe's.
     """
 
-    def __init__(self, model: nn.Module, request: TrialRequest, device: torch.device) -> None:
+    def __init__(
+        self, model: nn.Module, request: TrialRequest, device: torch.device, groups: Iterable[ParamGroup] = ()
+    ) -> None:
         recipe = request.recipe
-        trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.model = model
         self.loss = recipe.loss
         self.micro_batch = recipe.micro_batch
@@ -109,7 +122,7 @@ class Trainer:
         # the official SSAST is evaluated without autocast, AST with it (defect D8)
         supervised = request.backbone.pretraining == "supervised"
         self.evaluation = Precision(device, recipe.precision if supervised else "float32")
-        self.optimizer = torch.optim.AdamW(trainable, lr=recipe.lr, weight_decay=recipe.weight_decay)
+        self.optimizer = torch.optim.AdamW(_split(model, groups), lr=recipe.lr, weight_decay=recipe.weight_decay)
         self.scaler = GradScaler(device.type, enabled=self.precision.half)
         self.schedule = Schedule(self.optimizer, recipe, request.protocol.warmup)
 

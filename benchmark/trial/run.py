@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -18,11 +18,12 @@ import torch
 
 from benchmark.data.registry import get_dataset
 from benchmark.errors import BenchmarkError
+from benchmark.methods.registry import externals, load_externals
 from benchmark.models.checkpoint import Checkpoint, read_checkpoint
 from benchmark.models.weights import digest
 from benchmark.records.claims import Claim, SupersededError
 from benchmark.records.environment import capture, utc_now
-from benchmark.records.schema import Attempt, Cost, Profile, Record
+from benchmark.records.schema import Attempt, Cost, Plugin, Profile, Record
 from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.build import build_model
@@ -50,7 +51,7 @@ class Setting:
     this process runs no other trial, `fingerprint` of the code when the trial was submitted, `cost` of a step where it
     was counted before, `gpu_share` the part of a GPU that the trial may fill, `deterministic` when a GPU is to use
     algorithms that repeat bit for bit, `stop` a file that asks to stop behind the running epoch, `timeout` seconds
-    after which a trial is given up, `began` when the run did.
+    after which a trial is given up, `began` when the run did, `methods` places of those from outside the suite by name.
     """
 
     results: Path
@@ -69,6 +70,7 @@ class Setting:
     stop: Path | None = None
     timeout: float | None = None
     began: str = ""
+    methods: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,7 @@ def run_trial(
         BenchmarkError: bad data or a method that does not fit; anything else is a fault of the code.
     """
     started, began = utc_now(), time.perf_counter()
+    load_externals(setting.methods)
     if code_fingerprint(request) != setting.fingerprint:
         raise BenchmarkError("the code changed since this trial was submitted; give the `run` again")
     torch.set_num_threads(setting.threads)
@@ -181,8 +184,8 @@ def run_trial(
         torch.cuda.set_per_process_memory_fraction(min(1.0, setting.gpu_share or 1.0), device)
     manifest = get_dataset(request.dataset.name).manifest(setting.data_root)
     facts, inputs = manifest.facts, prepare(request, manifest, setting.cache)
-    model, parameters = build_model(request, inputs.data.classes, _checkpoint(request, setting))
-    trainer = Trainer(model.to(device), request, device)
+    model, parameters, groups = build_model(request, inputs.data.classes, _checkpoint(request, setting))
+    trainer = Trainer(model.to(device), request, device, groups)
     trainer.clock.began = began
     trainer.clock.seconds["setup"] = time.perf_counter() - began
     runner = Runner(
@@ -219,6 +222,10 @@ def run_trial(
         environment=environment,
         environment_hash=environment_hash,
         fingerprint=setting.fingerprint,
+        plugins={
+            name: Plugin(distribution=each.distribution, version=each.version)
+            for name, each in externals([request.method]).items()
+        },
         started=started,
         finished=utc_now(),
     )

@@ -34,7 +34,7 @@ class Schedule:
         elif ramp and self.steps <= ramp and self.steps % WARMUP_STRETCH == 0:
             applied = self.rate = self.steps / ramp * self.recipe.lr
         for group in self.optimizer.param_groups:
-            group["lr"] = applied
+            group["lr"] = applied * group.get("lr_scale", 1.0)
         self.steps += 1
 
     def after_epoch(self) -> None:

@@ -27,7 +27,7 @@ def test_parameter_counts_of_the_base_model_are_the_official_ones(
     method: str, make_request: Callable[..., TrialRequest]
 ) -> None:
     request = make_request(backbones=["ast[weights=random:0]"], methods=[method], overrides=[])
-    _, counts = build_model(request, classes=50)
+    counts = build_model(request, classes=50).parameters
     assert count_parameters(request, classes=50) == counts
     expected = COUNTS[method]
     assert counts.trainable == int(expected["trainable_excl_deit_heads"])
@@ -45,7 +45,7 @@ def test_what_trains_gets_a_gradient_and_the_rest_stays(
     request = make_request(
         backbones=[f"{backbone}[size=demo;weights=random:0]"], methods=[method], protocol="corrected"
     )
-    model, _ = build_model(request, classes=3)
+    model = build_model(request, classes=3).model
     start = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
     assert {"mlp_head.0.weight", "mlp_head.1.bias"} <= set(trainable)
@@ -66,13 +66,15 @@ def test_what_trains_gets_a_gradient_and_the_rest_stays(
 @pytest.mark.parametrize("method", ["aat_m", "aat_ms", "aat_ms[bottleneck=8]"])
 def test_adapters_start_as_the_identity(method: str, make_request: Callable[..., TrialRequest]) -> None:
     x = torch.randn(2, 64, 128)
-    plain, _ = build_model(make_request(methods=["linear"]), classes=3)
-    adapted, _ = build_model(make_request(methods=[method]), classes=3)
+    plain = build_model(make_request(methods=["linear"]), classes=3).model
+    adapted = build_model(make_request(methods=[method]), classes=3).model
     assert torch.equal(plain(x), adapted(x))
 
 
 def test_partial_trains_the_upper_blocks_only(make_request: Callable[..., TrialRequest]) -> None:
-    model, _ = build_model(make_request(backbones=["ast[size=tiny;weights=random:0]"], methods=["partial"]), classes=3)
+    model = build_model(
+        make_request(backbones=["ast[size=tiny;weights=random:0]"], methods=["partial"]), classes=3
+    ).model
     trained = {name for name, p in model.named_parameters() if p.requires_grad and not name.startswith("mlp_head.")}
     assert {int(name.split(".")[2]) for name in trained} == set(range(6, 12))
     assert "v.norm.weight" not in trained

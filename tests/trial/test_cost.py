@@ -50,7 +50,7 @@ def test_bytes_for_backward_are_those_that_torch_keeps(make_request: Callable[..
     request = TrialRequest.model_validate(
         {**request.model_dump(), "recipe": {**request.recipe.model_dump(), "precision": "float32"}}
     )
-    model, _ = build_model(request, 50)
+    model = build_model(request, 50).model
     own = {parameter.data_ptr() for parameter in model.parameters()}
     kept: dict[int, torch.Tensor] = {}
 

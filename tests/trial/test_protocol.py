@@ -58,7 +58,7 @@ def both(make: Make, switch: str, **changes: object) -> list[TrialRequest]:
 
 
 def logits(request: TrialRequest) -> torch.Tensor:
-    model, _ = build_model(request, classes=3)
+    model = build_model(request, classes=3).model
     torch.manual_seed(0)
     return model.eval()(torch.randn(2, 64, 128))
 
