@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
@@ -21,6 +21,8 @@ class AATM(Method):
 
     `bottleneck` is the adapter's hidden width: below 1 as a share of the model's width, from 1 on in units.
     """
+
+    identity_at_start: ClassVar[bool] = True
 
     bottleneck: Annotated[float, Field(gt=0)] = 0.25
 

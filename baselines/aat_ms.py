@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
@@ -25,6 +25,8 @@ class AATMS(Method):
 
     `bottleneck` is the adapters' hidden width: below 1 as a share of the model's width, from 1 on in units.
     """
+
+    identity_at_start: ClassVar[bool] = True
 
     bottleneck: Annotated[float, Field(gt=0)] = 0.25
 

@@ -19,6 +19,7 @@ class Full(Method):
     """Train every parameter, positional embedding and class tokens included."""
 
     tuning: ClassVar[Tuning] = "full"
+    identity_at_start: ClassVar[bool] = True
 
     def adapt(self, model: AudioTransformer) -> Iterable[str]:
         """Name everything."""

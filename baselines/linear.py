@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from benchmark.methods import Method, register
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class Linear(Method):
     """Train the head (LayerNorm and linear layer) only."""
+
+    identity_at_start: ClassVar[bool] = True
 
     def adapt(self, model: AudioTransformer) -> Iterable[str]:
         """Name nothing: the harness trains the head."""

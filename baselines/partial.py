@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
@@ -21,6 +21,8 @@ class Partial(Method):
 
     `share` is the share of blocks that train: with 0.5 of 12, blocks 6 to 11.
     """
+
+    identity_at_start: ClassVar[bool] = True
 
     share: Annotated[float, Field(gt=0, le=1)] = 0.5
 

@@ -1,0 +1,50 @@
+"""Bottleneck adapters wherever one likes, to compare places and starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from benchmark.methods import Method, register
+
+if TYPE_CHECKING:
+    from benchmark.models.block import Site
+    from benchmark.models.transformer import AudioTransformer
+
+SITES: dict[tuple[str, str], Site] = {
+    ("attn", "beside"): "attn_parallel",
+    ("attn", "after"): "attn_out",
+    ("mlp", "beside"): "mlp_parallel",
+    ("mlp", "after"): "mlp_out",
+}
+
+
+@register("adapter", label="Adapter", source="AAT-M and AAT-MS (arXiv:2401.10544) with their design choices open")
+@dataclass(frozen=True, kw_only=True)
+class FreeAdapter(Method):
+    """AAT's adapters with every choice open: `adapter[attn=after;mlp=beside]` is AAT-MS, `adapter[attn=none]` AAT-M.
+
+    `attn` and `mlp` say where the adapters are: `beside` adds to the sub-layer's output what the adapter makes of the
+    sub-layer's input, `after` puts it, with a skip, behind the output. `start` is where the second layer starts: at
+    zero, or random (truncated normal, std 0.02). `bottleneck` is the hidden width: below 1 as a share of the model's
+    width, from 1 on in units.
+    """
+
+    attn: Literal["none", "beside", "after"] = "after"
+    mlp: Literal["none", "beside", "after"] = "beside"
+    start: Literal["zero", "random"] = "zero"
+    bottleneck: Annotated[float, Field(gt=0)] = 0.25
+
+    def adapt(self, model: AudioTransformer) -> Iterable[str]:
+        """Insert the adapters and name their parameters."""
+        from benchmark.models.adapter import Adapter  # not above: listing methods must not import torch
+
+        up_std = 0.02 if self.start == "random" else 0.0
+        for index in range(len(model.blocks)):
+            for layer, where in (("attn", self.attn), ("mlp", self.mlp)):
+                if where != "none":
+                    adapter = Adapter(model.width, self.bottleneck, skip=where == "after", up_std=up_std)
+                    yield from model.insert(SITES[layer, where], index, f"{layer}_adapter", adapter)

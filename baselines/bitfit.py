@@ -1,0 +1,27 @@
+"""BitFit: train the biases only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from benchmark.methods import Method, register
+
+if TYPE_CHECKING:
+    from benchmark.models.transformer import AudioTransformer
+
+
+@register("bitfit", label="BitFit", source="arXiv:2106.10199")
+@dataclass(frozen=True, kw_only=True)
+class BitFit(Method):
+    """Train the biases only; `norms` says whether those of LayerNorms are among them."""
+
+    identity_at_start: ClassVar[bool] = True
+
+    norms: bool = True
+
+    def adapt(self, model: AudioTransformer) -> Iterable[str]:
+        """Name the biases."""
+        names = (name for name, _ in model.named_parameters() if name.endswith("bias"))
+        return (name for name in names if self.norms or "norm" not in name)

@@ -1,0 +1,45 @@
+"""Conformer adapters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from benchmark.methods import Method, register
+
+if TYPE_CHECKING:
+    from benchmark.models.block import Site
+    from benchmark.models.transformer import AudioTransformer
+
+
+@register(
+    "conformer",
+    label="Conformer adapter",
+    source="arXiv:2312.03694; github.com/umbertocappellazzo/PETL_AST src/AST_adapters.py, src/Wav2Vec_adapter.py",
+)
+@dataclass(frozen=True, kw_only=True)
+class ConformerAdapter(Method):
+    """The Conformer's convolution module in parallel with every block's attention, or, with `houlsby`, its MLP too.
+
+    `bottleneck` is the hidden width: below 1 as a share of the model's width, from 1 on in units; `kernel` is in
+    tokens, odd.
+    """
+
+    bottleneck: Annotated[float, Field(gt=0)] = 0.0625
+    kernel: Annotated[int, Field(ge=1)] = 31
+    houlsby: bool = False
+
+    def adapt(self, model: AudioTransformer) -> Iterable[str]:
+        """Insert the modules and name their parameters."""
+        from benchmark.models.convolution import ConformerModule  # not above: listing methods must not import torch
+
+        if self.kernel % 2 == 0:
+            raise ValueError(f"kernel={self.kernel}: an odd number of tokens is needed")
+        sites: tuple[Site, ...] = ("attn_parallel", "mlp_parallel") if self.houlsby else ("attn_parallel",)
+        for index in range(len(model.blocks)):
+            for site in sites:
+                module = ConformerModule(model.width, self.bottleneck, self.kernel)
+                yield from model.insert(site, index, f"conformer_{site}", module)

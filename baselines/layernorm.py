@@ -1,0 +1,24 @@
+"""LayerNorm tuning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from benchmark.methods import Method, register
+
+if TYPE_CHECKING:
+    from benchmark.models.transformer import AudioTransformer
+
+
+@register("layernorm", label="LayerNorm tuning", source="arXiv:2312.11420")
+@dataclass(frozen=True, kw_only=True)
+class LayerNormTuning(Method):
+    """Train the weights and biases of every LayerNorm, the final one included."""
+
+    identity_at_start: ClassVar[bool] = True
+
+    def adapt(self, model: AudioTransformer) -> Iterable[str]:
+        """Name the LayerNorms' parameters."""
+        return (name for name, _ in model.named_parameters() if "norm" in name)

@@ -1,0 +1,51 @@
+"""LoRA: low-rank updates of linear layers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import Field
+
+from benchmark.methods import Method, register
+
+if TYPE_CHECKING:
+    from benchmark.models.transformer import AudioTransformer
+
+LAYERS = {"attn.qkv": "qkv", "attn.proj": "o", "mlp.fc1": "u", "mlp.fc2": "d"}  # the letters of their parts
+
+
+@register("lora", label="LoRA", source="arXiv:2106.09685; github.com/microsoft/LoRA loralib/layers.py")
+@dataclass(frozen=True, kw_only=True)
+class LoRA(Method):
+    """Add a low-rank update, zero at the start and scaled by `alpha / rank`, to linear layers of every block.
+
+    `targets` names them by letter: q, k, v of the attention, o its output projection, u and d the MLP's up and down
+    projection.
+    """
+
+    identity_at_start: ClassVar[bool] = True
+
+    rank: Annotated[int, Field(ge=1)] = 8
+    alpha: Annotated[float, Field(gt=0)] = 16
+    targets: Annotated[str, Field(pattern="^[qkvoud]+$")] = "qv"
+
+    def adapt(self, model: AudioTransformer) -> Iterable[str]:
+        """Attach the updates and name their parameters."""
+        from torch.nn import Linear  # not above: listing methods must not import torch
+
+        from benchmark.models.linear import LowRank
+
+        for index in range(len(model.blocks)):
+            for path, letters in LAYERS.items():
+                parts = tuple(place for place, letter in enumerate(letters) if letter in self.targets)
+                if parts:
+                    whole = f"v.blocks.{index}.{path}"
+                    layer = model.get_submodule(whole)
+                    assert isinstance(layer, Linear)
+                    scale = self.alpha / self.rank
+                    update = LowRank(
+                        layer.in_features, layer.out_features, self.rank, scale, parts=parts, of=len(letters)
+                    )
+                    yield from model.attach(whole, "lora", update, parallel=True)

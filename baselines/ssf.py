@@ -1,0 +1,34 @@
+"""SSF: scale and shift features."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from benchmark.methods import Method, register
+
+if TYPE_CHECKING:
+    from benchmark.models.transformer import AudioTransformer
+
+
+@register("ssf", label="SSF", source="arXiv:2210.08823; github.com/dongzelian/SSF models/vision_transformer.py")
+@dataclass(frozen=True, kw_only=True)
+class SSF(Method):
+    """A factor and an offset for every channel behind each linear layer, LayerNorm and the patch projection.
+
+    They can be merged into the layers; at the start they are near 1 and 0, as in the official code.
+    """
+
+    def adapt(self, model: AudioTransformer) -> Iterable[str]:
+        """Attach the factors and offsets and name them."""
+        from torch import Tensor  # not above: listing methods must not import torch
+
+        from benchmark.models.linear import ScaleShift
+
+        inner = ("norm1", "attn.qkv", "attn.proj", "norm2", "mlp.fc1", "mlp.fc2")
+        paths = [f"v.blocks.{index}.{path}" for index in range(len(model.blocks)) for path in inner]
+        for path in ["v.patch_embed.proj", *paths, "v.norm"]:
+            layer = model.get_submodule(path)
+            assert isinstance(layer.bias, Tensor)
+            yield from model.attach(path, "ssf", ScaleShift(len(layer.bias)), parallel=False)

@@ -1,0 +1,54 @@
+"""Modules beside or behind a linear layer: low-rank updates, scale and shift."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+
+class LowRank(nn.Module):
+    """LoRA's update of a linear layer, for some of the equal parts of its output (arXiv:2106.09685).
+
+    Args:
+        inputs: width of the layer's input.
+        outputs: width of its output.
+        rank: of the update of each part.
+        scale: factor on the update.
+        parts: which of the output's `of` equal parts are updated, as query and value of a joint projection.
+        of: number of parts.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, rank: int, scale: float, parts: tuple[int, ...] = (0,), of: int = 1
+    ) -> None:
+        super().__init__()
+        self.parts, self.of, self.scale = parts, of, scale
+        self.down = nn.Parameter(torch.empty(len(parts), rank, inputs))
+        self.up = nn.Parameter(torch.zeros(len(parts), outputs // of, rank))
+        nn.init.kaiming_uniform_(self.down.view(-1, inputs), a=math.sqrt(5))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(..., inputs) -> (..., outputs), zero in the other parts."""
+        updates = {
+            part: (x @ down.T) @ up.T * self.scale
+            for part, down, up in zip(self.parts, self.down, self.up, strict=True)
+        }
+        nothing = torch.zeros_like(next(iter(updates.values())))
+        return torch.cat([updates.get(part, nothing) for part in range(self.of)], dim=-1)
+
+
+class ScaleShift(nn.Module):
+    """A factor and an offset for every channel, near 1 and 0 at the start (SSF, arXiv:2210.08823)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.empty(width).normal_(mean=1.0, std=0.02))
+        self.shift = nn.Parameter(torch.empty(width).normal_(std=0.02))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(..., width), or (B, width, F, T) from a convolution, of the same shape."""
+        if x.dim() == 4:
+            return x * self.scale[:, None, None] + self.shift[:, None, None]
+        return x * self.scale + self.shift
