@@ -11,6 +11,7 @@ import typer
 from benchmark import __version__
 from benchmark.cli import (
     catalogue,
+    check,
     checkpoint,
     claims,
     clean,
@@ -18,6 +19,7 @@ from benchmark.cli import (
     doctor,
     explain,
     merge,
+    new,
     params,
     parity,
     plan,
@@ -54,6 +56,8 @@ def _root(
 app.command("run")(run.run)
 app.command("plan")(plan.plan)
 app.command("status")(status.status)
+app.command("check")(check.check)
+app.add_typer(new.app, name="new")
 app.command("report")(report.report)
 app.command("claims")(claims.claims)
 app.command("explain")(explain.explain)

@@ -18,6 +18,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import TypeAdapter, ValidationError
 
 from benchmark.errors import BenchmarkError, closest
+from benchmark.methods import huggingface
 from benchmark.methods.contract import Composed, External, Method
 from benchmark.methods.plugins import FILE_MODULE, describe, installed, is_place, load_place
 from benchmark.spec.grammar import Ref, parse_refs
@@ -101,6 +102,20 @@ def _check(method: type[Method]) -> None:
         ) from None
 
 
+def find_method(name: str) -> type[Method]:
+    """The method of that name; `peft/NAME` is a tuner of Hugging Face PEFT.
+
+    Raises:
+        BenchmarkError: there is none (any more).
+    """
+    if name.startswith(huggingface.PREFIX):
+        return huggingface.find(name)
+    known = methods()
+    if name not in known:
+        raise BenchmarkError(f"unknown method '{name}'{closest(name, known)}")
+    return known[name]
+
+
 def resolve_methods(text: str, where: str) -> list[Composed]:
     """Parse `aat_ms[bottleneck=64]`, `aat_m+prompt`, or a sweep, and build the methods.
 
@@ -133,14 +148,14 @@ def build_method(choice: MethodChoice) -> Composed:
 
 def externals(choices: Iterable[MethodChoice]) -> dict[str, External]:
     """Where the methods of trials come from that are not the suite's, by name."""
-    names = {part.name for choice in choices for part in choice.parts}
-    return {name: method.external for name, method in methods().items() if name in names and method.external}
+    found = {part.name: find_method(part.name) for choice in choices for part in choice.parts}
+    return {name: method.external for name, method in found.items() if method.external}
 
 
 def load_externals(places: Mapping[str, str]) -> None:
     """Make methods known in another process, by name and place."""
     for name, place in places.items():
-        if name not in _METHODS:
+        if name not in _METHODS and is_place(place):
             load_place(place)
 
 
@@ -150,20 +165,13 @@ def source_file(name: str) -> Path:
     Raises:
         BenchmarkError: there is no such method (any more).
     """
-    known = methods()
-    if name not in known:
-        raise BenchmarkError(f"unknown method '{name}'{closest(name, known)}")
-    return Path(inspect.getfile(known[name]))
+    return Path(inspect.getfile(find_method(name)))
 
 
 def _build(ref: Ref) -> Method:
-    known = methods()
     if is_place(ref.name):
         ref = Ref(load_place(ref.name).name, ref.options)
-        known = methods()
-    if ref.name not in known:
-        raise BenchmarkError(f"unknown method '{ref.name}'{closest(ref.name, known)}")
-    method = known[ref.name]
+    method = find_method(ref.name)
     options: dict[str, Any] = dict(ref.options)
     fields = method.__dataclass_fields__  # type: ignore[attr-defined]
     for key in options:

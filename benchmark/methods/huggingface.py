@@ -1,0 +1,123 @@
+"""Hugging Face PEFT's tuners of linear layers as methods `peft/NAME`; needs the package `peft`."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib.metadata
+import importlib.util
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from benchmark.errors import BenchmarkError
+from benchmark.methods.contract import External, Method
+
+if TYPE_CHECKING:
+    from benchmark.models.transformer import AudioTransformer
+
+PREFIX = "peft/"
+LAYERS = {
+    "attention": ["attn.qkv", "attn.proj"],
+    "mlp": ["mlp.fc1", "mlp.fc2"],
+    "all": ["attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2"],
+}
+NORMS = r"blocks\.\d+\.norm[12]|norm"  # peft takes a text as a pattern
+BOOKKEEPING = {"task_type", "inference_mode", "revision", "peft_version"}
+# what the suite's training loop or model has no place for
+UNFIT = {
+    "adalora": "needs the number of training steps and a call after each",
+    "adaption_prompt": "for language models of a few kinds",
+    "glora": "some of its parameters never get a gradient",
+    "poly": "needs an id of the task with every clip",
+    "shadow": "runs a second model beside the first",
+    "trainable_tokens": "for embeddings of words",
+    "xlora": "mixes trained adapters",
+}
+# what a tuner needs beside its defaults on layers of this size
+NEEDED: dict[str, dict[str, Any]] = {"c3a": {"block_size": 64}, "vblora": {"vector_length": 64}}
+
+
+class HuggingFaceMethod(Method):
+    """A tuner of the installed peft, with the hyper-parameters of its configuration under peft's names."""
+
+    kind: ClassVar[str]
+
+    def adapt(self, model: AudioTransformer) -> Iterable[str]:
+        """Let peft put its layers in place, and name what it trains."""
+        from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING, PEFT_TYPE_TO_TUNER_MAPPING
+        from peft.utils import PeftType
+
+        options = self.options()
+        layers = options.pop("layers", None)
+        targets: dict[str, Any] = {"target_modules": NORMS if layers is None else LAYERS[layers]}
+        if self.kind == "ia3":
+            targets["feedforward_modules"] = [path for path in targets["target_modules"] if path == "mlp.fc2"]
+        kind = PeftType(self.kind.upper())
+        config = PEFT_TYPE_TO_CONFIG_MAPPING[kind](**targets, **options)
+        PEFT_TYPE_TO_TUNER_MAPPING[kind](model.v, config, "default")  # changes the model in place
+        return [f"v.{name}" for name, parameter in model.v.named_parameters() if parameter.requires_grad]
+
+
+def installed() -> bool:
+    """Whether there is a peft."""
+    return importlib.util.find_spec("peft") is not None
+
+
+def find(name: str) -> type[Method]:
+    """The method `peft/NAME`.
+
+    Raises:
+        BenchmarkError: peft is not installed, has no such tuner, or the tuner does not fit.
+    """
+    kind = name.removeprefix(PREFIX)
+    if not installed():
+        raise BenchmarkError(f"'{name}' needs the package peft: pip install -e '.[peft]'")
+    if kind in UNFIT:
+        raise BenchmarkError(f"'{name}' cannot be used here: {UNFIT[kind]}")
+    known = tuners()
+    if name not in known:
+        raise BenchmarkError(f"the installed peft has no tuner '{kind}' for linear layers (it has {', '.join(known)})")
+    return known[name]
+
+
+@functools.cache
+def tuners() -> dict[str, type[Method]]:
+    """Every tuner of the installed peft that takes linear layers or LayerNorms, by name; none without peft."""
+    if not installed():
+        return {}
+    from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING, PEFT_TYPE_TO_TUNER_MAPPING
+
+    kinds = {each.value.lower(): PEFT_TYPE_TO_CONFIG_MAPPING[each] for each in PEFT_TYPE_TO_TUNER_MAPPING}
+    fit = {kind: config for kind, config in sorted(kinds.items()) if _takes_layers(config) and kind not in UNFIT}
+    return {PREFIX + kind: _method(kind, config) for kind, config in fit.items()}
+
+
+def _takes_layers(config: Any) -> bool:
+    return "target_modules" in {field.name for field in dataclasses.fields(config)}
+
+
+def _method(kind: str, config: Any) -> type[Method]:
+    """A method class with the configuration's plain values as hyper-parameters."""
+    fields: list[Any] = []
+    if kind != "ln_tuning":
+        fields.append(("layers", Literal[tuple(LAYERS)], "attention"))
+    for field in dataclasses.fields(config):
+        default = NEEDED.get(kind, {}).get(field.name, field.default)
+        if field.init and field.name not in BOOKKEEPING and isinstance(default, (bool, int, float, str)):
+            fields.append((field.name, type(default), default))
+    version = importlib.metadata.version("peft")
+    about = {
+        "__module__": __name__,
+        "__doc__": (config.__doc__ or kind).strip().splitlines()[0],
+        "kind": kind,
+        "name": PREFIX + kind,
+        "label": f"{kind} (peft)",
+        "source": f"github.com/huggingface/peft src/peft/tuners/{kind}",
+        "external": External(place=PREFIX + kind, digest=None, distribution="peft", version=version),
+    }
+    title = f"Peft{kind.title().replace('_', '')}"
+    made = dataclasses.make_dataclass(
+        title, fields, bases=(HuggingFaceMethod,), namespace=about, frozen=True, kw_only=True
+    )
+    globals()[title] = made  # where pickle looks for it
+    return made
