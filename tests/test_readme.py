@@ -7,29 +7,23 @@ import subprocess
 import sys
 from pathlib import Path
 
+from benchmark.methods.registry import resolve_methods
+from benchmark.tools.conformance import run_check
 from tests.conftest import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text()
 
 
 def test_the_method_of_the_readme_runs_verbatim(tmp_path: Path) -> None:
-    [code] = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    folder = tmp_path / "baselines"
-    folder.mkdir()
-    for file in (REPOSITORY / "baselines").glob("*.py"):
-        (folder / file.name).write_text(file.read_text())
-    (folder / "bitfit.py").write_text(code)
-    script = (
-        "from benchmark.methods.registry import resolve_methods\n"
-        "from benchmark.models.transformer import AudioTransformer, ModelConfig\n"
-        "from benchmark.spec.backbone import SHAPES\n"
-        "model = AudioTransformer(ModelConfig(SHAPES['demo'], 128, 128, (16, 16), 3))\n"
-        "for method in resolve_methods('bitfit[norms=true,false]', 'readme'):\n"
-        "    names = method.adapt(model)\n"
-        "    print(len(names), all(name.endswith('bias') for name in names))\n"
-    )
-    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.stdout == "28 True\n19 True\n"  # 4 x 6 + 4, and without the 9 of LayerNorms, done.stderr
+    code, tests = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    assert len(code.strip().splitlines()) <= 15
+    (tmp_path / "mine.py").write_text(code)
+    [method] = resolve_methods(str(tmp_path / "mine.py"), "README")
+    assert {check: fault for check in ("frozen", "gradients") if (fault := run_check(check, method))} == {}
+    (tmp_path / "test_mine.py").write_text(tests.replace('"mine"', repr(str(tmp_path / "mine.py"))))
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "configuration", tmp_path]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "1 passed" in done.stdout, done.stdout + done.stderr
 
 
 def test_the_commands_of_the_readme_exist() -> None:

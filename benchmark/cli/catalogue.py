@@ -19,6 +19,7 @@ Entry = dict[str, Any]
 
 
 def _methods() -> dict[str, Entry]:
+    from benchmark.methods import huggingface
     from benchmark.methods.registry import methods
 
     return {
@@ -29,7 +30,7 @@ def _methods() -> dict[str, Entry]:
             "learning rate": method.tuning,
             "source": method.source,
         }
-        for name, method in methods().items()
+        for name, method in {**methods(), **huggingface.tuners()}.items()
     }
 
 

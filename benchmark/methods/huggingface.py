@@ -21,6 +21,7 @@ LAYERS = {
     "mlp": ["mlp.fc1", "mlp.fc2"],
     "all": ["attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2"],
 }
+NORM_TUNER = "ln_tuning"
 NORMS = r"blocks\.\d+\.norm[12]|norm"  # peft takes a text as a pattern
 BOOKKEEPING = {"task_type", "inference_mode", "revision", "peft_version"}
 # what the suite's training loop or model has no place for
@@ -99,7 +100,7 @@ def _takes_layers(config: Any) -> bool:
 def _method(kind: str, config: Any) -> type[Method]:
     """A method class with the configuration's plain values as hyper-parameters."""
     fields: list[Any] = []
-    if kind != "ln_tuning":
+    if kind != NORM_TUNER:
         fields.append(("layers", Literal[tuple(LAYERS)], "attention"))
     for field in dataclasses.fields(config):
         default = NEEDED.get(kind, {}).get(field.name, field.default)
@@ -108,7 +109,8 @@ def _method(kind: str, config: Any) -> type[Method]:
     version = importlib.metadata.version("peft")
     about = {
         "__module__": __name__,
-        "__doc__": (config.__doc__ or kind).strip().splitlines()[0],
+        "__doc__": f"{kind.upper()} of Hugging Face PEFT, on {'LayerNorms' if kind == NORM_TUNER else 'linear layers'} "
+        "of every block; hyper-parameters under peft's names.",
         "kind": kind,
         "name": PREFIX + kind,
         "label": f"{kind} (peft)",

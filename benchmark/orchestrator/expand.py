@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,8 +76,8 @@ def expand(grid: Grid, data_root: Path, checkpoint_folder: Path) -> Expansion:
                 source.manifest.splits(fold)  # an empty split would fail every trial
     for backbone in backbones:
         for source in chosen:
-            for method in methods:
-                recipe = _recipe(grid, source, backbone, method)
+            for method, swept in itertools.product(methods, grid.swept()):
+                recipe = _recipe(grid, source, backbone, method, swept)
                 if recipe is None:
                     continue
                 for seed in grid.seeds:
@@ -166,14 +167,16 @@ def _check_folds(grid: Grid, all_facts: list[DatasetFacts]) -> None:
         raise BenchmarkError(f"{grid.origin}: no dataset has fold {unknown[0]}; folds are {min(known)} to {max(known)}")
 
 
-def _recipe(grid: Grid, source: Source, backbone: BackboneChoice, method: Composed) -> Recipe | None:
+def _recipe(
+    grid: Grid, source: Source, backbone: BackboneChoice, method: Composed, swept: list[Layer]
+) -> Recipe | None:
     """None where the recipe depends on data that is not there."""
     if source.own_recipe is None and source.dataset.recipe != source.dataset.facts.name:
         return None
     choice = method.choice()
     of_method = method.recipe_overrides(source.facts.name)
     needed = [Layer(source=f"method {choice.name}", values=of_method)] if of_method else []
-    overrides = [*(source.own_recipe or []), *needed, *grid.overrides]
+    overrides = [*(source.own_recipe or []), *needed, *grid.overrides, *swept]
     recipe = resolve_recipe(
         source.dataset.recipe, backbone=backbone.family, method=choice.name, tuning=choice.tuning, overrides=overrides
     ).recipe

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -46,9 +47,19 @@ class GridFile(Spec):
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
     recipe: dict[str, Any] = Field(default={}, description="recipe values that differ from the dataset's recipe")
     layers: list[Values] = Field(default=[], description="more of them, under conditions; later ones win")
+    sweep: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(
+        default={}, description="recipe values to try, each with each; they win over recipe and layers"
+    )
     synthesize: Synthesis | dict[str, Synthesis] | None = Field(
         default=None, description="audio to generate, of every dataset alike or by dataset"
     )
+
+    def swept(self) -> list[list[Layer]]:
+        """The recipe layers of every combination of swept values; one without any where nothing is swept."""
+        if not self.sweep:
+            return [[]]
+        combinations = itertools.product(*self.sweep.values())
+        return [[Layer(source="sweep", values=dict(zip(self.sweep, values, strict=True)))] for values in combinations]
 
     def synthesis(self, dataset: str) -> Synthesis | None:
         """What to generate of a dataset."""

@@ -69,7 +69,6 @@ def conform(method: Composed) -> Iterator[Finding]:
 
 def run_check(name: str, method: Composed) -> str | None:
     """What one check finds, in a line; None where the method passes."""
-    threads = torch.get_num_threads()
     try:
         CHECKS[name](method)
     except Fault as fault:
@@ -78,8 +77,6 @@ def run_check(name: str, method: Composed) -> str | None:
         return str(error)
     except Exception as error:  # whatever the method does
         return f"{type(error).__name__}: {error}".splitlines()[0]
-    finally:
-        torch.set_num_threads(threads)
     return None
 
 
