@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -25,6 +25,11 @@ class AATS(Method):
     identity_at_start: ClassVar[bool] = True
 
     bottleneck: Annotated[float, Field(gt=0)] = 0.25
+
+    @classmethod
+    def search_space(cls) -> Mapping[str, tuple[float, ...]]:
+        """Shares of the width: from 1 on a number means units."""
+        return {"bottleneck": (0.03125, 0.0625, 0.125, 0.25, 0.5)}
 
     def adapt(self, model: AudioTransformer) -> Iterable[str]:
         """Insert the adapters and name their parameters."""

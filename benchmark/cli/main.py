@@ -27,6 +27,7 @@ from benchmark.cli import (
     profile,
     report,
     run,
+    search,
     status,
 )
 from benchmark.errors import BenchmarkError
@@ -54,6 +55,7 @@ def _root(
 
 
 app.command("run")(run.run)
+app.command("search")(search.search)
 app.command("plan")(plan.plan)
 app.command("status")(status.status)
 app.command("check")(check.check)

@@ -6,7 +6,9 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args, get_origin, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
 
 from benchmark.spec.grammar import canonical
 from benchmark.spec.recipe import Tuning
@@ -14,6 +16,9 @@ from benchmark.spec.request import MethodChoice, MethodPart, TrialRequest
 
 if TYPE_CHECKING:
     from benchmark.models.transformer import AudioTransformer
+
+
+FACTORS = (0.25, 0.5, 1, 2, 4)
 
 
 @dataclass(frozen=True)
@@ -104,6 +109,27 @@ class Method(ABC):
         """
         return {}
 
+    @classmethod
+    def search_space(cls) -> Mapping[str, tuple[Any, ...]]:
+        """Values that `search` tries, by hyper-parameter; one that is left out keeps its default.
+
+        Unless a method says otherwise: a switch on and off, every word of a `Literal`, and a number's default times
+        1/4, 1/2, 1, 2 and 4 within its bounds.
+        """
+        types = get_type_hints(cls)
+        defaults = {field.name: field.default for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        tried = {name: _around(default, types[name]) for name, default in defaults.items()}
+        fits = TypeAdapter(cls)
+
+        def valid(name: str, value: Any) -> bool:
+            try:
+                fits.validate_python({name: value})
+            except ValidationError:
+                return False
+            return True
+
+        return {name: tuple(each for each in values if valid(name, each)) for name, values in tried.items() if values}
+
     def options(self) -> dict[str, Any]:
         """Every hyper-parameter with its value."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
@@ -120,6 +146,19 @@ class Method(ABC):
             variant=canonical(self.name, self.changed()),
             tuning=self.tuning,
         )
+
+
+def _around(default: Any, kind: Any) -> tuple[Any, ...]:
+    """Values around a default; none where nothing is known of what else there is."""
+    if get_origin(kind) is Literal:
+        return get_args(kind)
+    if isinstance(default, bool):
+        return (False, True)
+    if isinstance(default, float):
+        return tuple(factor * default for factor in FACTORS) if default else ()
+    if isinstance(default, int):
+        return tuple(dict.fromkeys(round(factor * default) for factor in FACTORS)) if default else ()
+    return ()
 
 
 class Composed:

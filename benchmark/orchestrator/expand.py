@@ -68,7 +68,7 @@ def expand(grid: Grid, data_root: Path, checkpoint_folder: Path) -> Expansion:
     requests: dict[str, TrialRequest] = {}
     skipped: list[str] = []
     names = _dataset_names(grid, data_root)
-    chosen = [_find(name, grid, data_root, missing) for name in names]
+    chosen = [find_source(name, grid, data_root, missing) for name in names]
     _check_folds(grid, [source.facts for source in chosen])
     for source in chosen:
         if source.manifest is not None:
@@ -77,7 +77,7 @@ def expand(grid: Grid, data_root: Path, checkpoint_folder: Path) -> Expansion:
     for backbone in backbones:
         for source in chosen:
             for method, swept in itertools.product(methods, grid.swept()):
-                recipe = _recipe(grid, source, backbone, method, swept)
+                recipe = recipe_of(grid, source, backbone, method, swept)
                 if recipe is None:
                     continue
                 for seed in grid.seeds:
@@ -138,7 +138,12 @@ class Source:
         return DatasetChoice(name=self.facts.name, manifest=self.manifest.digest if self.manifest else None)
 
 
-def _find(name: str, grid: Grid, data_root: Path, missing: list[str]) -> Source:
+def find_source(name: str, grid: Grid, data_root: Path, missing: list[str]) -> Source:
+    """A dataset of the grid; what of it is not there is added to `missing`.
+
+    Raises:
+        BenchmarkError: an unknown name, or data that does not follow its layout.
+    """
     dataset = get_dataset(name, f"{grid.origin}: datasets")
     try:
         manifest = dataset.manifest(data_root)
@@ -167,10 +172,14 @@ def _check_folds(grid: Grid, all_facts: list[DatasetFacts]) -> None:
         raise BenchmarkError(f"{grid.origin}: no dataset has fold {unknown[0]}; folds are {min(known)} to {max(known)}")
 
 
-def _recipe(
+def recipe_of(
     grid: Grid, source: Source, backbone: BackboneChoice, method: Composed, swept: list[Layer]
 ) -> Recipe | None:
-    """None where the recipe depends on data that is not there."""
+    """The recipe of a method's trials; None where it depends on data that is not there.
+
+    Raises:
+        BenchmarkError: an unknown key, or a value that does not fit.
+    """
     if source.own_recipe is None and source.dataset.recipe != source.dataset.facts.name:
         return None
     choice = method.choice()

@@ -24,7 +24,7 @@ from benchmark.orchestrator.session import ray_session
 from benchmark.orchestrator.stopping import Stop, wait_while, watchdog
 from benchmark.records.claims import claimed
 from benchmark.records.environment import utc_now
-from benchmark.records.schema import Attempt
+from benchmark.records.schema import Attempt, Cost
 from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
 
@@ -84,7 +84,7 @@ def run_trials(
     Raises:
         BenchmarkError: Ray does not start, or the resources never suffice.
     """
-    scratch, stop = _scratch(store.folder), Stop(store.folder, console)
+    scratch, stop = scratch_folder(store.folder), Stop(store.folder, console)
     began, began_at = time.monotonic(), utc_now()
     failures: list[str] = []
 
@@ -129,9 +129,13 @@ def run_trials(
                 helpers = [Gather(store, lambda: stop.asked, keeper)]
             external = externals(request.method for request in requests)
             places = {name: each.place for name, each in external.items()}
-            common = {**_common(options, store), "stop": stop.file, "began": began_at, "methods": places}
+            common = {**common_setting(options, store), "stop": stop.file, "began": began_at, "methods": places}
             trials = {
-                name: _trial(request, fingerprints[name], shares[name], estimates[name], common, address)
+                name: _trial(
+                    request,
+                    worker_config(request, fingerprints[name], shares[name], estimates[name].cost, common),
+                    address,
+                )
                 for name, request in by_id.items()
             }
             seconds = {request.id: estimates[request.id].seconds or 0.0 for request in requests}
@@ -149,10 +153,7 @@ def run_trials(
     except KeyboardInterrupt:
         return Ended(len(failures), interrupted=True)
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-        for name in (scratch.parent.name, "claims", "checkpoints"):
-            with contextlib.suppress(OSError):  # another run is at work there
-                (store.folder / name).rmdir()
+        tidy(scratch)
 
 
 def _describe(shares: Mapping[str, Share], nodes: Sequence[Node]) -> str:
@@ -182,7 +183,7 @@ def _others_work(
     return unfinished()  # those that are still held are met again in the next round
 
 
-def _scratch(results: Path) -> Path:
+def scratch_folder(results: Path) -> Path:
     """A folder for Tune's own state, which nothing reads; those of dead runs of this machine are removed."""
     parent = results / ".tune"
     for path in parent.glob("run-*"):
@@ -192,11 +193,19 @@ def _scratch(results: Path) -> Path:
     return parent / f"run-{os.getpid()}"
 
 
+def tidy(scratch: Path) -> None:
+    """Remove that folder, and of the results folder's own those that are empty: another run may be at work there."""
+    shutil.rmtree(scratch, ignore_errors=True)
+    for name in (scratch.parent.name, "claims", "checkpoints"):
+        with contextlib.suppress(OSError):
+            (scratch.parent.parent / name).rmdir()
+
+
 def _keep_attempt(store: ResultStore, request: TrialRequest, fingerprint: str, reason: str) -> None:
     store.write_attempt(Attempt.now(request, "failed", reason.splitlines()[-1][:300], reason, fingerprint))
 
 
-def _common(options: Options, store: ResultStore) -> dict[str, Any]:
+def common_setting(options: Options, store: ResultStore) -> dict[str, Any]:
     """What all trials of a run are told."""
     return {
         "results": store.folder,
@@ -210,25 +219,24 @@ def _common(options: Options, store: ResultStore) -> dict[str, Any]:
     }
 
 
-def _trial(
-    request: TrialRequest,
-    fingerprint: str,
-    each: Share,
-    estimate: Estimate,
-    common: dict[str, Any],
-    address: Address | None,
-) -> Named:
-    """A trial as Tune gets it."""
+def worker_config(
+    request: TrialRequest, fingerprint: str, each: Share, cost: Cost | None, common: dict[str, Any]
+) -> dict[str, Any]:
+    """What a worker is told of a trial."""
     setting = {
         **common,
         "fingerprint": fingerprint,
-        "cost": estimate.cost,
+        "cost": cost,
         "threads": each.cpus,
         "workers": each.cpus - 1 if each.gpus else 0,
         "gpu_share": each.gpus,
     }
-    config = {"request": request.model_dump(mode="json"), "setting": setting}
-    return request.id, request.path_stem.replace("/", "."), {**config, "bundle": each.bundle, "address": address}
+    return {"request": request.model_dump(mode="json"), "setting": setting, "bundle": each.bundle}
+
+
+def _trial(request: TrialRequest, config: dict[str, Any], address: Address | None) -> Named:
+    """A trial as Tune gets it."""
+    return request.id, request.path_stem.replace("/", "."), {**config, "address": address}
 
 
 def _fit(trials: list[Named], callbacks: Sequence[Callback], scratch: Path, stop: Stop, *, fresh: bool) -> None:

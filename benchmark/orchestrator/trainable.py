@@ -1,4 +1,4 @@
-"""The function that Ray Tune calls in a worker."""
+"""The functions that Ray Tune calls in a worker."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import os
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,6 +51,49 @@ def run_in_worker(config: dict[str, Any]) -> None:
             if away:
                 away.send()
     tune.report({"status": outcome.status, "error": outcome.error})
+
+
+def search_in_worker(config: dict[str, Any]) -> None:
+    """Train `config["request"]` on validation data; Tune hears the best score so far behind every epoch.
+
+    A fault of the configuration is reported with the worst score, so that the worker stays usable and the search
+    learns of it.
+    """
+    import ray
+    from ray import tune
+
+    from benchmark.errors import BenchmarkError
+    from benchmark.records.store import ResultStore
+    from benchmark.spec.request import TrialRequest
+    from benchmark.trial.course import StoppedError
+    from benchmark.trial.run import Setting, run_on_validation
+
+    setting = Setting(device="cuda" if ray.get_gpu_ids() else "cpu", **config["setting"])
+    began, values = time.monotonic(), list[float]()
+
+    def report(progress: dict[str, Any]) -> None:
+        if progress["value"] is None:
+            raise BenchmarkError(f"no score behind epoch {progress['epoch']}: loss or outputs are not finite")
+        values.append(progress["value"])
+        stopped = bool(setting.stop and setting.stop.exists() and progress["epoch"] < progress["epochs"])
+        told = {"epoch": progress["epoch"], "epochs": progress["epochs"], "value": values[-1], "stopped": stopped}
+        tune.report({**told, "score": max(values), "seconds": time.monotonic() - began})
+        if stopped:
+            raise StoppedError
+
+    request = TrialRequest.model_validate(config["request"])
+    try:
+        with _log(ResultStore(setting.results).log_path(request.id), request.label) as say:
+            try:
+                run_on_validation(request, setting, report)
+            except Exception:
+                say(traceback.format_exc())
+                raise
+    except StoppedError:
+        return
+    except Exception as error:
+        line = f"{type(error).__name__}: {error}".splitlines()[0]
+        tune.report({"epoch": len(values), "score": 0.0, "seconds": time.monotonic() - began, "error": line})
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from benchmark.data.clips import Split
 from benchmark.data.facts import DatasetFacts
 from benchmark.data.loader import TrainingOrder, evaluation_batches, training_batches
 from benchmark.records.schema import Epoch
@@ -85,7 +86,8 @@ class Course:
 class Runner:
     """Runs the epochs of a trial.
 
-    `stop` is a file whose presence asks to stop behind the running epoch; `workers` are processes that load data.
+    `stop` is a file whose presence asks to stop behind the running epoch; `workers` are processes that load data;
+    `told` is the split whose score is reported after every epoch.
     """
 
     request: TrialRequest
@@ -97,6 +99,7 @@ class Runner:
     workers: int
     stop: Path | None
     report: Report
+    told: Split = "test"
 
     def run(self) -> tuple[Course, int]:
         """Train from the last checkpoint, or from the start; returns the course and the epochs that were there.
@@ -139,8 +142,8 @@ class Runner:
                 if epoch < recipe.epochs and self.snapshots:
                     course.prune(kept_epochs(choose(self.request, self.facts, course.curves, diverged=False), epoch))
                     self._save(course, self.snapshots)
-            told = {"epoch": epoch, "epochs": recipe.epochs, "loss": loss, "metric": metric, "split": "test"}
-            self.report({**told, "value": results["test"][metric]})
+            told = {"epoch": epoch, "epochs": recipe.epochs, "loss": loss, "metric": metric, "split": self.told}
+            self.report({**told, "value": results[self.told][metric]})
             if self.stop is not None and self.stop.exists() and epoch < recipe.epochs and self.snapshots:
                 raise StoppedError(f"stopped behind epoch {epoch}")
             if not finite:

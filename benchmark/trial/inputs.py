@@ -38,7 +38,7 @@ def choose_clips(request: TrialRequest, manifest: Manifest) -> dict[str, list[Cl
         name: _limit([_labelled(manifest.clips[i], request.protocol) for i in indices], request, manifest.facts.name)
         for name, indices in manifest.splits(request.fold).items()
     }
-    if manifest.facts.name == "openmic" and request.protocol.openmic_test == "train_list":
+    if "test" in chosen and manifest.facts.name == "openmic" and request.protocol.openmic_test == "train_list":
         chosen["test"] = chosen["train"]
     return chosen
 

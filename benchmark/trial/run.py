@@ -16,6 +16,7 @@ from typing import Literal
 
 import torch
 
+from benchmark.data.heldout import hold_out
 from benchmark.data.registry import get_dataset
 from benchmark.errors import BenchmarkError
 from benchmark.methods.registry import externals, load_externals
@@ -23,7 +24,7 @@ from benchmark.models.checkpoint import Checkpoint, read_checkpoint
 from benchmark.models.weights import digest
 from benchmark.records.claims import Claim, SupersededError
 from benchmark.records.environment import capture, utc_now
-from benchmark.records.schema import Attempt, Cost, Plugin, Profile, Record
+from benchmark.records.schema import Attempt, Cost, Parameters, Plugin, Profile, Record
 from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.build import build_model
@@ -127,10 +128,14 @@ def _attempt(request: TrialRequest, setting: Setting, report: Report, store: Res
             raise TransientError(line) from error
         return Outcome(status, line)
     finally:
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        _free_memory()
     return Outcome(record.status)
+
+
+def _free_memory() -> None:
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 @contextmanager
@@ -170,35 +175,9 @@ def run_trial(
         StoppedError: asked to stop; the checkpoint is written.
         BenchmarkError: bad data or a method that does not fit; anything else is a fault of the code.
     """
-    started, began = utc_now(), time.perf_counter()
-    load_externals(setting.methods)
-    if code_fingerprint(request) != setting.fingerprint:
-        raise BenchmarkError("the code changed since this trial was submitted; give the `run` again")
-    torch.set_num_threads(setting.threads)
-    _be_deterministic(setting.deterministic)
-    torch.set_default_dtype(torch.float32)  # in case an earlier trial of this process changed it
-    device = torch.device(setting.device)
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        # a trial that outgrows its share fails by itself, not its neighbours
-        torch.cuda.set_per_process_memory_fraction(min(1.0, setting.gpu_share or 1.0), device)
-    manifest = get_dataset(request.dataset.name).manifest(setting.data_root)
-    facts, inputs = manifest.facts, prepare(request, manifest, setting.cache)
-    model, parameters, groups = build_model(request, inputs.data.classes, _checkpoint(request, setting))
-    trainer = Trainer(model.to(device), request, device, groups)
-    trainer.clock.began = began
-    trainer.clock.seconds["setup"] = time.perf_counter() - began
-    runner = Runner(
-        request=request,
-        facts=facts,
-        inputs=inputs,
-        trainer=trainer,
-        snapshots=snapshots,
-        fingerprint=setting.fingerprint,
-        workers=setting.workers,
-        stop=setting.stop,
-        report=report,
-    )
+    started = utc_now()
+    runner, parameters = _assemble(request, setting, report, snapshots)
+    facts, inputs, trainer, device = runner.facts, runner.inputs, runner.trainer, runner.trainer.clock.device
     course, resumed = runner.run()
     diverged = course.diverged(facts.metric)
     selection = choose(request, facts, course.curves, diverged=diverged)
@@ -230,6 +209,62 @@ def run_trial(
         finished=utc_now(),
     )
     return record, course.predictions(request, inputs, facts.metric)
+
+
+def run_on_validation(request: TrialRequest, setting: Setting, report: Report) -> None:
+    """Train a trial without its test clips, which are neither read nor evaluated; leaves no record.
+
+    Args:
+        request: what to train, made for the manifest of `hold_out`.
+        setting: where.
+        report: as in `attempt_trial`, of the validation clips; what it raises ends the training.
+
+    Raises:
+        BenchmarkError: as `run_trial`.
+    """
+    try:
+        _assemble(request, setting, report, None, validate=True)[0].run()
+    finally:
+        _free_memory()
+
+
+def _assemble(
+    request: TrialRequest, setting: Setting, report: Report, snapshots: Snapshots | None, *, validate: bool = False
+) -> tuple[Runner, Parameters]:
+    """Everything that a trial needs to begin, and the counts of its model."""
+    began = time.perf_counter()
+    load_externals(setting.methods)
+    if code_fingerprint(request) != setting.fingerprint:
+        raise BenchmarkError("the code changed since this trial was submitted; give the `run` again")
+    torch.set_num_threads(setting.threads)
+    _be_deterministic(setting.deterministic)
+    torch.set_default_dtype(torch.float32)  # in case an earlier trial of this process changed it
+    device = torch.device(setting.device)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        # a trial that outgrows its share fails by itself, not its neighbours
+        torch.cuda.set_per_process_memory_fraction(min(1.0, setting.gpu_share or 1.0), device)
+    manifest = get_dataset(request.dataset.name).manifest(setting.data_root)
+    if validate:
+        manifest = hold_out(manifest, request.fold).manifest
+    inputs = prepare(request, manifest, setting.cache)
+    model, parameters, groups = build_model(request, inputs.data.classes, _checkpoint(request, setting))
+    trainer = Trainer(model.to(device), request, device, groups)
+    trainer.clock.began = began
+    trainer.clock.seconds["setup"] = time.perf_counter() - began
+    runner = Runner(
+        request=request,
+        facts=manifest.facts,
+        inputs=inputs,
+        trainer=trainer,
+        snapshots=snapshots,
+        fingerprint=setting.fingerprint,
+        workers=setting.workers,
+        stop=setting.stop,
+        report=report,
+        told="validation" if validate else "test",
+    )
+    return runner, parameters
 
 
 def _be_deterministic(on: bool) -> None:

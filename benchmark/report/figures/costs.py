@@ -109,12 +109,15 @@ def _front(panel: Axes, means: pd.DataFrame, cost: str, known: dict[str, Look]) 
     for name, row in points.iterrows():
         look = known[str(name)]
         panel.plot(row[cost] * SCALE[cost], 100 * row["score"], color=look.colour, marker=look.marker, markersize=7)
-    ordered = points.sort_values([cost, "score"], ascending=[True, False])
-    front = ordered[ordered["score"] > ordered["score"].cummax().shift(fill_value=-np.inf)]
-    panel.plot(
-        front[cost] * SCALE[cost], 100 * front["score"], color="0.4", linewidth=1, zorder=0, drawstyle="steps-post"
-    )
-    if (points[cost] > 0).all() and points[cost].nunique() > 1:
+    draw_front(panel, points[cost] * SCALE[cost], 100 * points["score"])
+
+
+def draw_front(panel: Axes, costs: pd.Series, scores: pd.Series) -> None:
+    """The line that joins what nothing beats in both; costs of several magnitudes get a logarithmic axis."""
+    points = pd.DataFrame({"cost": costs, "score": scores}).sort_values(["cost", "score"], ascending=[True, False])
+    front = points[points["score"] > points["score"].cummax().shift(fill_value=-np.inf)]
+    panel.plot(front["cost"], front["score"], color="0.4", linewidth=1, zorder=0, drawstyle="steps-post")
+    if (costs > 0).all() and costs.nunique() > 1:
         panel.set_xscale("log")
     panel.grid(visible=True, alpha=0.3)
 
