@@ -35,7 +35,7 @@ from benchmark.trial.loop import Trainer
 BACKBONES = ("ast[size=tiny;weights=random:0]", "ssast[size=tiny;weights=random:0]")
 CLIPS = 8
 STEPS = 3  # within which a gradient must arrive: what starts at zero needs a second one
-FIT_STEPS = 60
+FIT_STEPS = 40
 QUICK = {
     "frames": 64, "stride": (16, 16), "freq_mask": 0, "time_mask": 0, "mixup": 0, "noise": False, "batch_size": CLIPS,
     "loss": "cross_entropy", "warmup_steps": 0, "lr": 3e-3, "epochs": 1, "precision": "float32",
