@@ -1,23 +1,40 @@
-"""The datasets that are there: the modules of `benchmark/data/datasets/`, each with one `DATASET`, or `folder:NAME`."""
+"""The datasets that are there: the modules of `benchmark/data/datasets/`, each with one `DATASET`, or `folder:NAME`.
+
+An installed package gives more by entry points of the group `aat_benchmark.datasets`, each a `Dataset`.
+"""
 
 from __future__ import annotations
 
 import functools
 import importlib
 import pkgutil
+import warnings
 from pathlib import Path
 
 from benchmark.data import datasets as folder
 from benchmark.data.dataset import Dataset
 from benchmark.data.folder import PREFIX, Folder
 from benchmark.errors import BenchmarkError, closest
+from benchmark.spec.validation import installed
 
 
 @functools.cache
 def datasets() -> dict[str, Dataset]:
     """Every dataset by name, sorted."""
     modules = (importlib.import_module(f"{folder.__name__}.{m.name}") for m in pkgutil.iter_modules(folder.__path__))
-    return {entry.facts.name: entry for entry in sorted((m.DATASET for m in modules), key=lambda d: d.facts.name)}
+    found: dict[str, Dataset] = {module.DATASET.facts.name: module.DATASET for module in modules}
+    for what, entry in installed("datasets"):
+        try:
+            dataset = entry.load()
+            if not isinstance(dataset, Dataset):
+                raise TypeError("it is no benchmark.data.dataset.Dataset")
+            if dataset.facts.name in found:
+                raise ValueError(f"there is a dataset '{dataset.facts.name}' already")
+        except Exception as error:  # whatever the package does
+            warnings.warn(f"{what} is left out: {type(error).__name__}: {error}", stacklevel=2)
+        else:
+            found[dataset.facts.name] = dataset
+    return dict(sorted(found.items()))
 
 
 def get_dataset(name: str, where: str = "dataset") -> Dataset:

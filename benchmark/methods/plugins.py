@@ -10,14 +10,12 @@ import importlib.util
 import inspect
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 from benchmark.errors import BenchmarkError
 from benchmark.methods.contract import External, Method
 
-ENTRY_POINTS = "aat_benchmark.methods"
 _FILE = re.compile(r"(?P<file>.+\.py)(?::(?P<name>\w+))?")
 _MODULE = re.compile(r"(?P<module>[A-Za-z_][\w.]*):(?P<name>\w+)")
 FILE_MODULE = "aat_plugin_"  # begins the names of modules that are run from a file
@@ -49,13 +47,6 @@ def load_place(text: str) -> type[Method]:
     if "external" not in vars(method):
         method.external = describe(method, place)
     return method
-
-
-def installed() -> Iterator[tuple[str, importlib.metadata.EntryPoint]]:
-    """The entry points of installed packages, each with what to call it in a message."""
-    for entry in sorted(importlib.metadata.entry_points(group=ENTRY_POINTS), key=lambda each: each.name):
-        owner = entry.dist.name if entry.dist else "a package"
-        yield f"entry point '{entry.name}' of {owner}", entry
 
 
 def describe(method: type[Method], place: str | None = None) -> External:

@@ -20,10 +20,11 @@ from pydantic import TypeAdapter, ValidationError
 from benchmark.errors import BenchmarkError, closest
 from benchmark.methods import huggingface
 from benchmark.methods.contract import Composed, External, Method
-from benchmark.methods.plugins import FILE_MODULE, describe, installed, is_place, load_place
+from benchmark.methods.plugins import FILE_MODULE, describe, is_place, load_place
 from benchmark.spec.grammar import Ref, parse_refs
 from benchmark.spec.recipe import Tuning
 from benchmark.spec.request import MethodChoice
+from benchmark.spec.validation import installed
 
 M = TypeVar("M", bound=type[Method])
 OWN = ("baselines", "benchmark")  # packages of the suite
@@ -46,9 +47,7 @@ def register(name: str, *, label: str, source: str) -> Callable[[M], M]:
     def enter(method: M) -> M:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
             raise BenchmarkError(f"method name '{name}': lower-case letters, digits and _ only")
-        other = _METHODS.get(name)
-        if other is not None and _place(other) != _place(method):
-            raise BenchmarkError(f"method '{name}' is registered twice: {_place(other)} and {_place(method)}")
+        _refuse_twin(name, method)
         method.name, method.label, method.source = name, label, source
         _check(method)
         _METHODS[name] = method
@@ -57,12 +56,18 @@ def register(name: str, *, label: str, source: str) -> Callable[[M], M]:
     return enter
 
 
+def _refuse_twin(name: str, method: type[Method]) -> None:
+    other = _METHODS.get(name)
+    if other is not None and _place(other) != _place(method):
+        raise BenchmarkError(f"method '{name}' is registered twice: {_place(other)} and {_place(method)}")
+
+
 def methods() -> dict[str, type[Method]]:
     """Every method by name, sorted; a file or an entry point that does not import is reported and left out."""
     folder = importlib.import_module("baselines")
     for module in pkgutil.iter_modules(folder.__path__):
         _load(f"baselines/{module.name}.py", functools.partial(importlib.import_module, f"baselines.{module.name}"))
-    for what, entry in installed():
+    for what, entry in installed("methods"):
         _load(what, entry.load)
     for method in _METHODS.values():
         if "external" not in vars(method) and method.__module__.partition(".")[0] not in OWN:
@@ -77,7 +82,10 @@ def _load(what: str, load: Callable[[], object]) -> None:
     _TRIED.add(what)
     before = dict(_METHODS)
     try:
-        load()
+        loaded = load()
+        if inspect.isclass(loaded) and issubclass(loaded, Method):  # its module may have been imported before
+            _refuse_twin(loaded.name, loaded)
+            _METHODS[loaded.name] = loaded
     except (Exception, SystemExit) as error:
         _METHODS.clear()
         _METHODS.update(before)

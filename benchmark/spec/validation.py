@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import importlib.metadata
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -89,8 +91,28 @@ def _is_plain_exponent(text: str) -> bool:
 
 @functools.cache
 def declared(folder: str) -> dict[str, Path]:
-    """The entries of one of this package's folders of YAML files: name -> path, sorted."""
-    return {path.stem: path for path in sorted((SPEC_DIR / folder).glob("*.yaml"))}
+    """The YAML files of a kind (backbones, recipes, grids, protocols): name -> path, sorted.
+
+    They are those of this package's folder and those that installed packages give: an entry point of the group
+    `aat_benchmark.FOLDER` is the path of a file `NAME.yaml`. One that does not fit is reported and left out.
+    """
+    found = {path.stem: path for path in sorted((SPEC_DIR / folder).glob("*.yaml"))}
+    for what, entry in installed(folder):
+        try:
+            path = Path(entry.load())
+            if path.stem != entry.name or path.stem in found:
+                raise ValueError("its name is taken" if path.stem in found else f"{path} is not {entry.name}.yaml")
+        except Exception as error:
+            warnings.warn(f"{what} is left out: {type(error).__name__}: {error}", stacklevel=2)
+        else:
+            found[path.stem] = path
+    return dict(sorted(found.items()))
+
+
+def installed(kind: str) -> Iterator[tuple[str, importlib.metadata.EntryPoint]]:
+    """The entry points `aat_benchmark.KIND` of installed packages, each with what to call it in a message."""
+    for entry in sorted(importlib.metadata.entry_points(group=f"aat_benchmark.{kind}"), key=lambda each: each.name):
+        yield f"entry point '{entry.name}' of {entry.dist.name if entry.dist else 'a package'}", entry
 
 
 def find(folder: str, name: str) -> Path:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from benchmark.methods.registry import build_method, externals, resolve_methods
 from benchmark.orchestrator.expand import expand
 from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
+from benchmark.spec.validation import SPEC_DIR
 from benchmark.trial.build import build_model
 from benchmark.trial.loop import Trainer
 from tests.conftest import Cli, tiny_grid
@@ -122,30 +124,47 @@ def test_a_file_runs_beside_the_baselines(mine: Path, cli: Cli, tmp_path: Path) 
     assert {trial["state"] for trial in status["trials"]} == {"done"}
 
 
-PACKAGE = """
-[build-system]
-requires = ["setuptools"]
-build-backend = "setuptools.build_meta"
-[project]
-name = "aat-test-plugin"
-version = "1.2.3"
-[project.entry-points."aat_benchmark.methods"]
-packaged = "aat_test_plugin:Mine"
-absent = "aat_test_plugin:NoSuchThing"
-clash = "aat_test_plugin.clash:Mine"
+ENTRY_POINTS = """
+[aat_benchmark.methods]
+packaged = aat_test_plugin:Mine
+absent = aat_test_plugin:NoSuchThing
+clash = aat_test_plugin.clash:Mine
+[aat_benchmark.backbones]
+ast-mine = aat_test_plugin:BACKBONE
+ast = aat_test_plugin:BACKBONE
+[aat_benchmark.datasets]
+mine = aat_test_plugin.data:DATASET
+broken = aat_test_plugin:BACKBONE
+"""
+INFO = "aat_test_plugin-1.2.3.dist-info"
+DATASET = """
+from dataclasses import replace
+from benchmark.data.datasets.esc50 import Esc50
+class Mine(Esc50):
+    facts = replace(Esc50.facts, name="mine", label="Mine", folders=("mine",))
+DATASET = Mine()
 """
 
 
 def test_an_installed_packages_methods_are_there_and_broken_ones_left_out(tmp_path: Path) -> None:
-    """A real package, installed by pip into a folder of its own."""
-    package = tmp_path / "source" / "aat_test_plugin"
-    package.mkdir(parents=True)
-    (package.parent / "pyproject.toml").write_text(PACKAGE)
-    (package / "__init__.py").write_text(SOURCE.format(name="packaged"))
-    (package / "clash.py").write_text(SOURCE.format(name="linear"))
-    site = tmp_path / "site"
-    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--target", site]
-    subprocess.run([*pip, package.parent], check=True, capture_output=True, timeout=200)
+    """A real wheel, installed by pip into a folder of its own."""
+    backbone = "from pathlib import Path\nBACKBONE = Path(__file__).with_name('ast-mine.yaml')\n"
+    contents = {
+        "aat_test_plugin/__init__.py": backbone + SOURCE.format(name="packaged"),
+        "aat_test_plugin/ast-mine.yaml": (SPEC_DIR / "backbones" / "ast.yaml").read_text(),
+        "aat_test_plugin/clash.py": SOURCE.format(name="linear"),
+        "aat_test_plugin/data.py": DATASET,
+        f"{INFO}/METADATA": "Metadata-Version: 2.1\nName: aat-test-plugin\nVersion: 1.2.3\n",
+        f"{INFO}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{INFO}/entry_points.txt": ENTRY_POINTS,
+        f"{INFO}/RECORD": "",
+    }
+    wheel, site = tmp_path / "aat_test_plugin-1.2.3-py3-none-any.whl", tmp_path / "site"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for name, text in contents.items():
+            archive.writestr(name, text)
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--target", site, wheel]
+    subprocess.run(pip, check=True, capture_output=True, timeout=200)
     path = os.pathsep.join([str(site), str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
     env = {**os.environ, "PYTHONPATH": path, "COLUMNS": "200", "NO_COLOR": "1"}
 
@@ -159,6 +178,10 @@ def test_an_installed_packages_methods_are_there_and_broken_ones_left_out(tmp_pa
     assert "entry point 'absent' of aat-test-plugin is left out: AttributeError" in listed.stderr
     assert "entry point 'clash' of aat-test-plugin is left out" in listed.stderr
     assert "registered twice" in listed.stderr
+    for kind, broken in (("backbones", "entry point 'ast' of"), ("datasets", "entry point 'broken' of")):
+        more = call("list", kind)
+        assert "mine" in more.stdout
+        assert broken in more.stderr
     done = call(
         "run", "--grid", "smoke", "--dataset", "esc50", "--backbone", "ast", "--method", "packaged", "--no-report",
         "--results", tmp_path / "out",
