@@ -22,15 +22,21 @@ def _methods() -> dict[str, Entry]:
     from benchmark.methods import huggingface
     from benchmark.methods.registry import methods
 
+    theirs = {
+        name: {"label": f"{kind} (peft)", "description": huggingface.describe(kind)}
+        for name in huggingface.names()
+        for kind in [name.removeprefix(huggingface.PREFIX)]
+    }
+    return {**{name: _method(method) for name, method in methods().items()}, **theirs}
+
+
+def _method(method: type[Method]) -> Entry:
     return {
-        name: {
-            "label": method.label,
-            "description": inspect.cleandoc(method.__doc__ or ""),
-            "hyper-parameters": _hyper_parameters(method),
-            "learning rate": method.tuning,
-            "source": method.source,
-        }
-        for name, method in {**methods(), **huggingface.tuners()}.items()
+        "label": method.label,
+        "description": inspect.cleandoc(method.__doc__ or ""),
+        "hyper-parameters": _hyper_parameters(method),
+        "learning rate": method.tuning,
+        "source": method.source,
     }
 
 
@@ -151,6 +157,10 @@ def show(
     for each in names:
         if each not in entries:
             raise BenchmarkError(f"unknown {kind} '{each}'{closest(each, entries)}")
+        if kind == "method":
+            from benchmark.methods.registry import find_method
+
+            entries[each] = _method(find_method(each))
     plain = jsonlib.loads(jsonlib.dumps({each: entries[each] for each in names}))
     if json:
         typer.echo(jsonlib.dumps(plain, indent=1))

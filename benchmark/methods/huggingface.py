@@ -6,7 +6,9 @@ import dataclasses
 import functools
 import importlib.metadata
 import importlib.util
+import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from benchmark.errors import BenchmarkError
@@ -64,6 +66,24 @@ def installed() -> bool:
     return importlib.util.find_spec("peft") is not None
 
 
+def names() -> list[str]:
+    """The tuners that the installed peft offers, read off its files, as importing it takes seconds; none without it."""
+    spec = importlib.util.find_spec("peft")
+    places = (spec and spec.submodule_search_locations) or []
+    configs = [path for place in places for path in sorted(Path(place).glob("tuners/*/config.py"))]
+    return [
+        PREFIX + path.parent.name
+        for path in configs
+        if path.parent.name not in UNFIT and re.search(r"^    target_modules\b", path.read_text(), re.MULTILINE)
+    ]
+
+
+def describe(kind: str) -> str:
+    """A line for people."""
+    where = "LayerNorms" if kind == NORM_TUNER else "linear layers"
+    return f"{kind.upper()} of Hugging Face PEFT, on {where} of every block; hyper-parameters under peft's names."
+
+
 def find(name: str) -> type[Method]:
     """The method `peft/NAME`.
 
@@ -109,8 +129,7 @@ def _method(kind: str, config: Any) -> type[Method]:
     version = importlib.metadata.version("peft")
     about = {
         "__module__": __name__,
-        "__doc__": f"{kind.upper()} of Hugging Face PEFT, on {'LayerNorms' if kind == NORM_TUNER else 'linear layers'} "
-        "of every block; hyper-parameters under peft's names.",
+        "__doc__": describe(kind),
         "kind": kind,
         "name": PREFIX + kind,
         "label": f"{kind} (peft)",

@@ -140,6 +140,12 @@ def test_hugging_face_tuners_pass(kind: str) -> None:
     assert {check: fault for check in QUICK if (fault := run_check(check, method))} == {}
 
 
+@pytest.mark.skipif(not huggingface.installed(), reason="peft is not installed")
+@pytest.mark.filterwarnings("ignore")
+def test_the_names_read_off_the_files_are_those_of_the_tuners() -> None:
+    assert huggingface.names() == list(huggingface.tuners())
+
+
 class TestBase(MethodConformance):
     """As a third-party package uses it."""
 
