@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib
 import inspect
@@ -181,7 +182,7 @@ def _build(ref: Ref) -> Method:
         ref = Ref(load_place(ref.name).name, ref.options)
     method = find_method(ref.name)
     options: dict[str, Any] = dict(ref.options)
-    fields = method.__dataclass_fields__  # type: ignore[attr-defined]
+    fields = {field.name for field in dataclasses.fields(method)}  # type: ignore[arg-type]
     for key in options:
         if key not in fields:
             hint = closest(key, fields) or " (it has none)"
