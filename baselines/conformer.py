@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
@@ -31,6 +31,11 @@ class ConformerAdapter(Method):
     bottleneck: Annotated[float, Field(gt=0)] = 0.0625
     kernel: Annotated[int, Field(ge=1)] = 31
     houlsby: bool = False
+
+    @classmethod
+    def search_space(cls) -> Mapping[str, tuple[Any, ...]]:
+        """Odd kernels, and shares of the width: from 1 on a number means units."""
+        return {"bottleneck": (0.03125, 0.0625, 0.125, 0.25), "kernel": (7, 15, 31, 63), "houlsby": (False, True)}
 
     def adapt(self, model: AudioTransformer) -> Iterable[str]:
         """Insert the modules and name their parameters."""

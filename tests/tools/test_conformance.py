@@ -90,7 +90,7 @@ BROKEN = {
         "state outside parameters and buffers is lost",
     ),
     "repeats": (
-        INSERT + part("return self.weight * x + 1e-2 * torch.tensor(list(os.urandom(1))) / 255"),
+        INSERT + part("return self.weight * x + x * torch.tensor(list(os.urandom(8))).sum() / 255"),
         "draw only from torch's global generator",
     ),
     "overfits": (INSERT + part("return self.weight * x + 1e4 * torch.randn_like(x)"), "of 8 clips after"),
