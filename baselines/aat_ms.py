@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
-from benchmark.methods import Method, register
+from benchmark.methods import SHARES, Method, register
 
 if TYPE_CHECKING:
     from benchmark.models.transformer import AudioTransformer
@@ -33,7 +33,7 @@ class AATMS(Method):
     @classmethod
     def search_space(cls) -> Mapping[str, tuple[float, ...]]:
         """Shares of the width: from 1 on a number means units."""
-        return {"bottleneck": (0.03125, 0.0625, 0.125, 0.25, 0.5)}
+        return {"bottleneck": SHARES}
 
     def adapt(self, model: AudioTransformer) -> Iterable[str]:
         """Insert the adapters and name their parameters."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from benchmark.methods import Method, register
+from benchmark.methods import SHARES, Method, register
 
 if TYPE_CHECKING:
     from benchmark.models.block import Site
@@ -37,6 +37,11 @@ class FreeAdapter(Method):
     mlp: Literal["none", "beside", "after"] = "beside"
     start: Literal["zero", "random"] = "zero"
     bottleneck: Annotated[float, Field(gt=0)] = 0.25
+
+    @classmethod
+    def search_space(cls) -> Mapping[str, tuple[Any, ...]]:
+        """Shares of the width: from 1 on a number means units."""
+        return {**super().search_space(), "bottleneck": SHARES}
 
     def adapt(self, model: AudioTransformer) -> Iterable[str]:
         """Insert the adapters and name their parameters."""

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 from benchmark.methods.registry import resolve_methods
+from benchmark.models.transformer import AudioTransformer, ModelConfig
+from benchmark.spec.backbone import SHAPES
 from benchmark.tools.conformance import run_check
 from tests.conftest import REPOSITORY
 
@@ -18,7 +20,11 @@ def test_the_method_of_the_readme_runs_verbatim(tmp_path: Path) -> None:
     code, tests = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     assert len(code.strip().splitlines()) <= 15
     (tmp_path / "mine.py").write_text(code)
-    [method] = resolve_methods(str(tmp_path / "mine.py"), "README")
+    method, bare = resolve_methods(f"{tmp_path / 'mine.py'}[norms=true,false]", "README")
+    model = AudioTransformer(ModelConfig(SHAPES["demo"], 128, 128, (16, 16), 3))
+    names = [each.adapt(model) for each in (method, bare)]
+    assert [len(each) for each in names] == [28, 19]  # 4 x 6 + 4, and without the 9 of LayerNorms
+    assert all(name.endswith("bias") for each in names for name in each)
     assert {check: fault for check in ("frozen", "gradients") if (fault := run_check(check, method))} == {}
     (tmp_path / "test_mine.py").write_text(tests.replace('"mine"', repr(str(tmp_path / "mine.py"))))
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "configuration", tmp_path]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import keyword
-import re
 from pathlib import Path
 from typing import Annotated
 
@@ -83,10 +81,9 @@ def method(
     Example: python -m benchmark new method mine
     """
     from benchmark.files import write_atomic
-    from benchmark.methods.registry import methods
+    from benchmark.methods.registry import check_name, methods
 
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
-        raise BenchmarkError(f"'{name}': a method's name has lower-case letters, digits and _ only")
+    check_name(name)
     if name in methods():
         raise BenchmarkError(f"there is a method '{name}' already; choose another name")
     path = folder / f"{name}.py"

@@ -178,13 +178,13 @@ def _show(space: Space, ledger: Ledger, console: Console) -> None:
 
     from benchmark.orchestrator.configurations import front
     from benchmark.report.figures.search import pareto_search
-    from benchmark.report.figures.style import save
+    from benchmark.report.figures.style import measure, save
 
     facts, request = space.held.manifest.facts, space.first
-    measure = "mAP (%)" if facts.metric == "map" else "accuracy (%)"
+    shown = measure(facts.metric)
     title = f"Search: {facts.name}, {request.backbone.variant}, on validation data"
     table = Table(title=escape(title), title_justify="left", padding=(0, 1, 0, 0), show_edge=False)
-    for name in ("method", "lr", measure, "epochs", "params (M)", "step (GB)"):
+    for name in ("method", "lr", shown, "epochs", "params (M)", "step (GB)"):
         table.add_column(name, no_wrap=True)
     for each in front(ledger.configurations):
         table.add_row(*map(escape, _row(each)))
@@ -198,7 +198,7 @@ def _show(space: Space, ledger: Ledger, console: Console) -> None:
             if each.trained
         ]
     )
-    figure = pareto_search(rows, title, measure, space.marks)
+    figure = pareto_search(rows, title, shown, space.marks)
     for path in save(figure, ledger.path.parent, "pareto-search")[:1]:
         console.print(f"figure: {path} (.pdf, .svg)", markup=False, soft_wrap=True)
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
-import warnings
 from pathlib import Path
 
 from benchmark.data import datasets as folder
 from benchmark.data.dataset import Dataset
 from benchmark.data.folder import PREFIX, Folder
 from benchmark.errors import BenchmarkError, closest
-from benchmark.spec.validation import installed
+from benchmark.spec.validation import load_installed
 
 
 @functools.cache
@@ -23,17 +22,15 @@ def datasets() -> dict[str, Dataset]:
     """Every dataset by name, sorted."""
     modules = (importlib.import_module(f"{folder.__name__}.{m.name}") for m in pkgutil.iter_modules(folder.__path__))
     found: dict[str, Dataset] = {module.DATASET.facts.name: module.DATASET for module in modules}
-    for what, entry in installed("datasets"):
-        try:
-            dataset = entry.load()
-            if not isinstance(dataset, Dataset):
-                raise TypeError("it is no benchmark.data.dataset.Dataset")
-            if dataset.facts.name in found:
-                raise ValueError(f"there is a dataset '{dataset.facts.name}' already")
-        except Exception as error:  # whatever the package does
-            warnings.warn(f"{what} is left out: {type(error).__name__}: {error}", stacklevel=2)
-        else:
-            found[dataset.facts.name] = dataset
+
+    def accept(_: str, dataset: object) -> None:
+        if not isinstance(dataset, Dataset):
+            raise TypeError("it is no benchmark.data.dataset.Dataset")
+        if dataset.facts.name in found:
+            raise ValueError(f"there is a dataset '{dataset.facts.name}' already")
+        found[dataset.facts.name] = dataset
+
+    load_installed("datasets", accept)
     return dict(sorted(found.items()))
 
 

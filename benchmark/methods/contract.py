@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 FACTORS = (0.25, 0.5, 1, 2, 4)
+SHARES = (0.03125, 0.0625, 0.125, 0.25, 0.5)  # to try of a bottleneck, which from 1 on would be in units
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import importlib.util
 import inspect
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -37,12 +38,13 @@ def load_place(text: str) -> type[Method]:
         path = Path(match["file"]).resolve()
         if not path.is_file():
             raise BenchmarkError(f"{match['file']}: no such file")
-        method = _choose(_run(path, _digest(path), text), match["name"], text)
+        method = _choose(_load(text, lambda: _run(path, _digest(path))), match["name"], text)
         place = f"{path}:{method.__name__}"
     else:
         match = _MODULE.fullmatch(text)
         assert match is not None
-        method = _choose(_import(match["module"], text), match["name"], text)
+        module = match["module"]
+        method = _choose(_load(text, lambda: importlib.import_module(module)), match["name"], text)
         place = text
     if "external" not in vars(method):
         method.external = describe(method, place)
@@ -71,7 +73,7 @@ def _digest(path: Path) -> str:
 
 
 @functools.cache
-def _run(path: Path, digest: str, text: str) -> ModuleType:
+def _run(path: Path, digest: str) -> ModuleType:
     """Import a file under a name of its own, so that two files of one name do not meet."""
     stem = re.sub(r"[^A-Za-z0-9_]", "_", path.stem)
     name = f"{FILE_MODULE}{stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
@@ -82,25 +84,22 @@ def _run(path: Path, digest: str, text: str) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
+    except BaseException:
         del sys.modules[name]
-        raise _failed(text, error) from None
+        raise
     return module
 
 
-def _import(module: str, text: str) -> ModuleType:
+def _load(text: str, load: Callable[[], ModuleType]) -> ModuleType:
+    """Import, or say in a line why that fails; `text` is the place as it was written."""
     try:
-        return importlib.import_module(module)
+        return load()
+    except BenchmarkError as error:
+        raise BenchmarkError(f"{text}: {error}") from None
     except (Exception, SystemExit) as error:
-        raise _failed(text, error) from None
-
-
-def _failed(text: str, error: BaseException) -> BenchmarkError:
-    if isinstance(error, BenchmarkError):
-        return BenchmarkError(f"{text}: {error}")
-    line = getattr(error, "lineno", None)
-    where = f", line {line}" if line else ""
-    return BenchmarkError(f"{text} does not import: {type(error).__name__}: {error}{where}")
+        line = getattr(error, "lineno", None)
+        where = f", line {line}" if line else ""
+        raise BenchmarkError(f"{text} does not import: {type(error).__name__}: {error}{where}") from None
 
 
 def _choose(module: ModuleType, name: str | None, text: str) -> type[Method]:

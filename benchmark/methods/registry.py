@@ -11,7 +11,6 @@ import math
 import pkgutil
 import re
 import sys
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -25,7 +24,7 @@ from benchmark.methods.plugins import FILE_MODULE, describe, is_place, load_plac
 from benchmark.spec.grammar import Ref, parse_refs
 from benchmark.spec.recipe import Tuning
 from benchmark.spec.request import MethodChoice
-from benchmark.spec.validation import installed
+from benchmark.spec.validation import installed, warn_left_out
 
 M = TypeVar("M", bound=type[Method])
 OWN = ("baselines", "benchmark")  # packages of the suite
@@ -46,8 +45,7 @@ def register(name: str, *, label: str, source: str) -> Callable[[M], M]:
     """
 
     def enter(method: M) -> M:
-        if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-            raise BenchmarkError(f"method name '{name}': lower-case letters, digits and _ only")
+        check_name(name)
         _refuse_twin(name, method)
         method.name, method.label, method.source = name, label, source
         _check(method)
@@ -55,6 +53,16 @@ def register(name: str, *, label: str, source: str) -> Callable[[M], M]:
         return method
 
     return enter
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that does not fit the command line and file names.
+
+    Raises:
+        BenchmarkError: it does not.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise BenchmarkError(f"method name '{name}': lower-case letters, digits and _ only")
 
 
 def _refuse_twin(name: str, method: type[Method]) -> None:
@@ -90,7 +98,7 @@ def _load(what: str, load: Callable[[], object]) -> None:
     except (Exception, SystemExit) as error:
         _METHODS.clear()
         _METHODS.update(before)
-        warnings.warn(f"{what} is left out: {type(error).__name__}: {error}", stacklevel=2)
+        warn_left_out(what, error)
 
 
 def _check(method: type[Method]) -> None:
@@ -157,8 +165,8 @@ def build_method(choice: MethodChoice) -> Composed:
 
 def externals(choices: Iterable[MethodChoice]) -> dict[str, External]:
     """Where the methods of trials come from that are not the suite's, by name."""
-    found = {part.name: find_method(part.name) for choice in choices for part in choice.parts}
-    return {name: method.external for name, method in found.items() if method.external}
+    names = dict.fromkeys(part.name for choice in choices for part in choice.parts)
+    return {name: external for name in names if (external := find_method(name).external)}
 
 
 def load_externals(places: Mapping[str, str]) -> None:

@@ -6,6 +6,11 @@ import torch
 from torch import nn
 
 
+def hidden_width(width: int, bottleneck: float) -> int:
+    """Units of a bottleneck that is a share of `width` below 1, and units from 1 on; at least one."""
+    return max(1, int(bottleneck * width if bottleneck < 1 else bottleneck))
+
+
 class Adapter(nn.Module):
     """Linear -> activation -> Linear bottleneck; the defaults are AAT's (AAT@dc406ad `Adapter`), zero at the start.
 
@@ -31,7 +36,7 @@ class Adapter(nn.Module):
         scale: float = 1.0,
     ) -> None:
         super().__init__()
-        hidden = max(1, int(bottleneck * width if bottleneck < 1 else bottleneck))
+        hidden = hidden_width(width, bottleneck)
         self.fc1 = nn.Linear(width, hidden)
         self.act = act()
         self.fc2 = nn.Linear(hidden, width)

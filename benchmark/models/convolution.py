@@ -6,6 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from benchmark.models.adapter import hidden_width
+
 
 class Convpass(nn.Module):
     """A bottleneck with a 3x3 convolution over the patches' grid; other tokens are grids of one (arXiv:2207.07039).
@@ -60,7 +62,7 @@ class ConformerModule(nn.Module):
 
     def __init__(self, width: int, bottleneck: float, kernel: int) -> None:
         super().__init__()
-        hidden = max(1, int(bottleneck * width if bottleneck < 1 else bottleneck))
+        hidden = hidden_width(width, bottleneck)
         self.norm = nn.LayerNorm(width)
         self.expand = nn.Conv1d(width, 2 * hidden, 1)
         self.depthwise = nn.Conv1d(hidden, hidden, kernel, padding=kernel // 2, groups=hidden)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -97,22 +97,38 @@ def declared(folder: str) -> dict[str, Path]:
     `aat_benchmark.FOLDER` is the path of a file `NAME.yaml`. One that does not fit is reported and left out.
     """
     found = {path.stem: path for path in sorted((SPEC_DIR / folder).glob("*.yaml"))}
-    for what, entry in installed(folder):
-        try:
-            path = Path(entry.load())
-            if path.stem != entry.name or path.stem in found:
-                raise ValueError("its name is taken" if path.stem in found else f"{path} is not {entry.name}.yaml")
-        except Exception as error:
-            warnings.warn(f"{what} is left out: {type(error).__name__}: {error}", stacklevel=2)
-        else:
-            found[path.stem] = path
+
+    def accept(name: str, given: Any) -> None:
+        path = Path(given)
+        if path.stem != name or path.stem in found:
+            raise ValueError("its name is taken" if path.stem in found else f"{path} is not {name}.yaml")
+        found[path.stem] = path
+
+    load_installed(folder, accept)
     return dict(sorted(found.items()))
 
 
-def installed(kind: str) -> Iterator[tuple[str, importlib.metadata.EntryPoint]]:
+@functools.cache
+def installed(kind: str) -> tuple[tuple[str, importlib.metadata.EntryPoint], ...]:
     """The entry points `aat_benchmark.KIND` of installed packages, each with what to call it in a message."""
-    for entry in sorted(importlib.metadata.entry_points(group=f"aat_benchmark.{kind}"), key=lambda each: each.name):
-        yield f"entry point '{entry.name}' of {entry.dist.name if entry.dist else 'a package'}", entry
+    entries = sorted(importlib.metadata.entry_points(group=f"aat_benchmark.{kind}"), key=lambda each: each.name)
+    return tuple(
+        (f"entry point '{entry.name}' of {entry.dist.name if entry.dist else 'a package'}", entry) for entry in entries
+    )
+
+
+def load_installed(kind: str, accept: Callable[[str, Any], None]) -> None:
+    """Give `accept` the name and the object of every entry point of a kind; what raises is reported and left out."""
+    for what, entry in installed(kind):
+        try:
+            accept(entry.name, entry.load())
+        except Exception as error:  # whatever the package does
+            warn_left_out(what, error)
+
+
+def warn_left_out(what: str, error: BaseException) -> None:
+    """Say that something of the user's does not fit; the rest goes on."""
+    warnings.warn(f"{what} is left out: {type(error).__name__}: {error}", stacklevel=3)
 
 
 def find(folder: str, name: str) -> Path:

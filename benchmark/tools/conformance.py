@@ -256,41 +256,14 @@ class MethodConformance:
             fault = run_check(check, method)
             assert fault is None, f"{self.method}: {check}: {fault}"
 
-    def test_shapes(self) -> None:
-        """See `shapes`."""
-        self._passes("shapes")
 
-    def test_frozen(self) -> None:
-        """See `frozen`."""
-        self._passes("frozen")
+def _as_test(name: str) -> Callable[[MethodConformance], None]:
+    def test(self: MethodConformance) -> None:
+        self._passes(name)
 
-    def test_gradients(self) -> None:
-        """See `gradients`."""
-        self._passes("gradients")
-
-    def test_instances(self) -> None:
-        """See `instances`."""
-        self._passes("instances")
-
-    def test_identity(self) -> None:
-        """See `identity`."""
-        self._passes("identity")
-
-    def test_configuration(self) -> None:
-        """See `configuration`."""
-        self._passes("configuration")
-
-    def test_save_load(self) -> None:
-        """See `save_load`."""
-        self._passes("save_load")
-
-    def test_repeats(self) -> None:
-        """See `repeats`."""
-        self._passes("repeats")
-
-    def test_overfits(self) -> None:
-        """See `overfits`."""
-        self._passes("overfits")
+    test.__doc__ = CHECKS[name].__doc__
+    return test
 
 
-assert {name for name in vars(MethodConformance) if name.startswith("test_")} == {f"test_{name}" for name in CHECKS}
+for _name in CHECKS:
+    setattr(MethodConformance, f"test_{_name}", _as_test(_name))

@@ -57,6 +57,11 @@ def shown_looks(shown: Iterable[str], order: list[str]) -> dict[str, Look]:
     return {name: look for name, look in looks(present, order).items() if name in set(present)}
 
 
+def measure(metric: str) -> str:
+    """A metric as it is written on an axis."""
+    return f"{'mAP' if metric == 'map' else metric} (%)"
+
+
 def with_columns(cells: pd.DataFrame) -> pd.DataFrame:
     """Cells with what heads a panel and what the method with its settings is called.
 
@@ -65,8 +70,8 @@ def with_columns(cells: pd.DataFrame) -> pd.DataFrame:
     """
     shared = cells["protocol"].nunique() < 2
     line = "" if shared else cells["protocol"] + "\n"
-    measure = cells["metric"].replace({"map": "mAP"}) + " (%)"
-    return cells.assign(protocol_line=line, column=line + cells["backbone"], measure=measure, name=named(cells))
+    measures = cells["metric"].map(measure)
+    return cells.assign(protocol_line=line, column=line + cells["backbone"], measure=measures, name=named(cells))
 
 
 def grid(rows: int, columns: int, *, sharey: bool = False) -> tuple[Figure, list[list[Axes]]]:
