@@ -17,6 +17,7 @@ from benchmark.cli import (
     data,
     doctor,
     explain,
+    export,
     merge,
     params,
     parity,
@@ -57,6 +58,7 @@ app.command("status")(status.status)
 app.command("report")(report.report)
 app.command("claims")(claims.claims)
 app.command("explain")(explain.explain)
+app.command("export")(export.export)
 app.command("merge")(merge.merge)
 app.command("clean")(clean.clean)
 app.command("doctor")(doctor.doctor)

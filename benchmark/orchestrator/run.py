@@ -52,6 +52,7 @@ class Options:
     timeout: float | None = None
     deterministic: bool = False
     loggers: tuple[str, ...] = ()
+    keep_weights: bool = False
 
 
 @dataclass(frozen=True)
@@ -207,6 +208,7 @@ def _common(options: Options, store: ResultStore) -> dict[str, Any]:
         "fresh_process": options.exclusive,
         "timeout": options.timeout,
         "deterministic": options.deterministic,
+        "keep_weights": options.keep_weights,
     }
 
 
