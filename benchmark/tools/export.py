@@ -22,6 +22,7 @@ from pydantic import Field
 from benchmark.errors import BenchmarkError, MissingInputError
 from benchmark.files import write_atomic
 from benchmark.methods.plugins import load_place
+from benchmark.methods.registry import methods as known_methods
 from benchmark.models.checkpoint import Checkpoint, read_checkpoint
 from benchmark.models.transformer import AudioTransformer
 from benchmark.models.weights import default_folder, locate
@@ -181,6 +182,8 @@ def _load(path: Path, checkpoints: Path | None, methods: Iterable[str]) -> tuple
     kept, tensors = unpack(path)
     for place in methods:
         load_place(place)
+    if gone := [part.name for part in kept.request.method.parts if part.source and part.name not in known_methods()]:
+        raise BenchmarkError(f"method '{gone[0]}' is from outside the suite: name its file with --method")
     return kept, rebuild(kept, tensors, _backbone(kept.request.backbone, checkpoints or default_folder()), path)
 
 
@@ -252,6 +255,8 @@ def _merge(model: AudioTransformer, kept: Kept, path: Path) -> Merged:
                 output_names=["logits"],
                 dynamic_shapes=({0: torch.export.Dim("batch")},),
             )
+            for node in program.model.graph.all_nodes():
+                node.metadata_props.clear()  # stack traces with paths of this machine, a fifth of a small file
             program.save(path, external_data=False)
     except Exception as error:  # the exporter and torch.export raise many kinds for what they do not know
         line = f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]
