@@ -6,9 +6,12 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     import pandas as pd
+
+    from benchmark.models.transformer import AudioTransformer
 
 # pandas keeps text in Arrow, whose own allocator was seen to block the start of threads
 os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
@@ -28,3 +31,24 @@ def load_results(results: str | Path) -> pd.DataFrame:
     from benchmark.records.frame import load_results as load
 
     return load(results)
+
+
+def load_export(
+    folder: str | Path, checkpoints: str | Path | None = None, methods: Iterable[str] = ()
+) -> AudioTransformer:
+    """The trained model that `python -m benchmark export` wrote: (B, frames, mels) normalised filter banks -> logits.
+
+    Args:
+        folder: the folder that was given to `export --out`.
+        checkpoints: folder of pre-trained backbones, None for the default one.
+        methods: files of methods from outside the suite, as they were given to `run`.
+
+    Raises:
+        benchmark.errors.BenchmarkError: damaged, the method is another one by now, or the backbone is not the one that
+            it was trained on.
+    """
+    from pathlib import Path
+
+    from benchmark.tools.export import load_export as load
+
+    return load(Path(folder), None if checkpoints is None else Path(checkpoints), methods)

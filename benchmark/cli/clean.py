@@ -15,7 +15,7 @@ def clean(
 ) -> None:
     """Remove epoch checkpoints and failed tries of finished trials, and what killed processes left.
 
-    Records, predictions, and the checkpoints of unfinished trials stay.
+    Records, predictions, kept weights, and the checkpoints of unfinished trials stay.
 
     Example: python -m benchmark clean --results OUT --dry-run
     """

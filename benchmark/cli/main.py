@@ -18,6 +18,7 @@ from benchmark.cli import (
     data,
     doctor,
     explain,
+    export,
     merge,
     new,
     params,
@@ -63,6 +64,7 @@ app.add_typer(new.app, name="new")
 app.command("report")(report.report)
 app.command("claims")(claims.claims)
 app.command("explain")(explain.explain)
+app.command("export")(export.export)
 app.command("merge")(merge.merge)
 app.command("clean")(clean.clean)
 app.command("doctor")(doctor.doctor)

@@ -14,7 +14,7 @@ def merge(
     folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Results folders to join.")],
     results: Annotated[Path, typer.Option("--results", help="Results folder to join them into.")],
 ) -> None:
-    """Join results folders: records with predictions, failed tries, profiles and lists of submitted trials.
+    """Join results folders: records with what lies beside them, failed tries, profiles and lists of trials.
 
     A trial that two folders have with different results keeps its first record in the tables; the other is put under
     `conflicts/`, and both are told.

@@ -13,7 +13,7 @@ from benchmark.cli.report import print_report
 from benchmark.errors import BenchmarkError, MissingInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from benchmark.orchestrator.estimate import Estimate
     from benchmark.orchestrator.plan import Plan
@@ -86,6 +86,10 @@ def run(
     deterministic: Annotated[
         bool, typer.Option("--deterministic", help="Only algorithms that repeat bit for bit on a GPU; slower.")
     ] = False,
+    keep_weights: Annotated[
+        bool,
+        typer.Option("--keep-weights", help="Keep what was trained, as it is at the end, beside the record; `export`."),
+    ] = False,
     log: Annotated[
         list[Logger], typer.Option(help="Also write the curves for TensorBoard or MLflow, into RESULTS/logs.")
     ] = [],
@@ -127,6 +131,10 @@ def run(
     for line in expansion.skipped:
         typer.echo(f"skipped: {line}")
     plan = make_plan(requests, store)
+    if keep_weights and (without := _without_weights(plan, rerun, store)):
+        typer.echo(
+            f"{without} finished trials kept no weights and are not run again: --keep-weights needs another --results"
+        )
     with store.lock():
         store.submitted()  # a damaged list, or a folder that cannot be written, is told before hours of work
     if not plan.to_run(rerun):
@@ -136,7 +144,7 @@ def run(
         raise typer.Exit(_exit_code(plan))
     how = Options(
         chosen.data_root, chosen.cache, expansion.checkpoints, address, cpus, cpus_per_trial, gpus_per_trial, exclusive,
-        timeout, deterministic, tuple(log),
+        timeout, deterministic, tuple(log), keep_weights,
     )  # fmt: skip
     to_run, console = plan.to_run(rerun), Console(highlight=False)
     estimates = estimate_trials(to_run, expansion, store, machine_here(cpus_per_trial), console)
@@ -151,6 +159,13 @@ def run(
         print_report(store, None)
     typer.echo(f"{'interrupted: ' if ended.interrupted else ''}{_summary(plan, store.folder)}")
     raise typer.Exit(INTERRUPTED if ended.interrupted else SOME_FAILED if ended.failed else _exit_code(plan))
+
+
+def _without_weights(plan: Plan, rerun: Sequence[Rerun], store: ResultStore) -> int:
+    """How many trials are done, stay so, and kept no weights."""
+    left = [entry.request for entry in plan.entries if entry.state in {"done", "stale"}]
+    again = {request.id for request in plan.to_run(rerun)}
+    return sum(each.id not in again and not store.weights_path(each).is_file() for each in left)
 
 
 def _within(

@@ -225,7 +225,8 @@ class AudioTransformer(nn.Module):
     def encode(self, patches: torch.Tensor) -> torch.Tensor:
         """(B, F*T, D) projected patches -> (B, N, D) tokens after the last LayerNorm, class tokens first."""
         prefix = [self.v.cls_token, self.v.dist_token] if self.config.distilled else [self.v.cls_token]
-        expanded = torch.cat(prefix, dim=1).expand(len(patches), -1, -1)
+        # not len(): it would fix the number of clips in an exported model
+        expanded = torch.cat(prefix, dim=1).expand(patches.shape[0], -1, -1)
         tokens = torch.cat([expanded, patches], dim=1) + self.v.pos_embed
         for layer, block in enumerate(self.blocks):
             tokens = block(self._prompted(tokens, layer))
@@ -242,7 +243,7 @@ class AudioTransformer(nn.Module):
         prompt = self.prompt_embeddings[0] if first else self.deep_prompt_embeddings[layer - 1]
         replaced = len(prompt) if overwrite else self.prompt_tokens
         rest = tokens[:, start if first else start + replaced :]
-        return torch.cat([tokens[:, :start], prompt.expand(len(tokens), -1, -1), rest], dim=1)
+        return torch.cat([tokens[:, :start], prompt.expand(tokens.shape[0], -1, -1), rest], dim=1)
 
     def _pool(self, tokens: torch.Tensor) -> torch.Tensor:
         prefix = self.config.prefix

@@ -25,7 +25,7 @@ from ray.tune import Callback
 from benchmark.files import write_atomic
 from benchmark.orchestrator.session import NAMESPACE
 from benchmark.records.schema import Attempt
-from benchmark.records.store import ResultStore
+from benchmark.records.store import BESIDE, ResultStore
 from benchmark.spec.request import TrialRequest
 
 Files = dict[str, bytes]
@@ -118,7 +118,7 @@ class Gather(Callback):
         if log := files.get("log"):
             write_atomic(self.store.log_path(trial_id), log)
         if record := files.get("record.json"):
-            self.store.put(record, files["record.npz"])
+            self.store.put(record, files["record.npz"], files.get("record.safetensors"))
             self.keeper.drop.remote(f"checkpoint-{trial_id}")
         self.keeper.drop.remote(f"result-{trial_id}")
 
@@ -196,14 +196,15 @@ class Away:
 
         self.after_epoch()
         record, log = self.store.record_path(self.request), self.store.log_path(self.request.id)
-        found = {"record.json": record, "record.npz": record.with_suffix(".npz"), "log": log}
+        result = {f"record{suffix}": record.with_suffix(suffix) for suffix in (".json", *BESIDE)}
+        found = {**result, "log": log}
         tries = [path for path in self.store.attempts(self.request.id) if path not in self._tries]
         found |= {f"attempt-{number}": path for number, path in enumerate(tries)}
         files = {name: path.read_bytes() for name, path in found.items() if path.is_file()}
         if "record.json" not in files:
-            files.pop("record.npz", None)
+            files = {name: content for name, content in files.items() if name not in result}
         ray.get(self.keeper.put.remote(f"result-{self.request.id}", files))
-        for path in [record, record.with_suffix(".npz"), *tries, self.stop]:  # the log stays, for whoever looks there
+        for path in [*result.values(), *tries, self.stop]:  # the log stays, for whoever looks there
             path.unlink(missing_ok=True)
         shutil.rmtree(self._checkpoints, ignore_errors=True)
 

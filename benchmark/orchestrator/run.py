@@ -52,6 +52,7 @@ class Options:
     timeout: float | None = None
     deterministic: bool = False
     loggers: tuple[str, ...] = ()
+    keep_weights: bool = False
 
 
 @dataclass(frozen=True)
@@ -216,6 +217,7 @@ def common_setting(options: Options, store: ResultStore) -> dict[str, Any]:
         "fresh_process": options.exclusive,
         "timeout": options.timeout,
         "deterministic": options.deterministic,
+        "keep_weights": options.keep_weights,
     }
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmark.errors import BenchmarkError
 from benchmark.records.claims import alive, claimed
-from benchmark.records.store import ResultStore
+from benchmark.records.store import PREDICTIONS, WEIGHTS, ResultStore
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,10 @@ def _candidates(store: ResultStore) -> Iterator[tuple[Path, str]]:
     for path in store.attempts():
         if path.stem.rpartition("-")[0] in finished:
             yield path, "failed try of a trial that is finished"
-    for path in sorted((folder / "trials").rglob("*.npz")):
-        if not path.with_suffix(".json").is_file():
-            yield path, "predictions without a record"
+    for suffix, what in ((PREDICTIONS, "predictions"), (WEIGHTS, "weights")):
+        for path in sorted((folder / "trials").rglob(f"*{suffix}")):
+            if not path.with_suffix(".json").is_file():
+                yield path, f"{what} without a record"
     for path in sorted((folder / "claims").glob("*.json")):
         if not alive(path):
             yield path, "claim of a dead run"

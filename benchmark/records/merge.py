@@ -12,7 +12,7 @@ from typing import Any
 from benchmark.errors import BenchmarkError
 from benchmark.files import write_atomic
 from benchmark.records.schema import Record
-from benchmark.records.store import ResultStore
+from benchmark.records.store import BESIDE, WEIGHTS, ResultStore
 
 TIMES = {"profile", "started", "finished", "environment", "environment_hash"}
 
@@ -29,7 +29,7 @@ class Merged:
 
 
 def merge(sources: Sequence[Path], target: Path) -> Merged:
-    """Copy records with their predictions, failed tries and profiles, and join the lists of submitted trials.
+    """Copy records with what lies beside them, failed tries and profiles, and join the lists of submitted trials.
 
     Of a trial with different results the one that is there first stays; the other goes to `conflicts/`.
 
@@ -65,16 +65,21 @@ def _record(store: ResultStore, into: ResultStore, record: Record, found: Merged
         mine, theirs = _result(json.loads(place.read_bytes())), _result(json.loads(source.read_bytes()))
         if mine == theirs:
             found.equal += 1
+            if not place.with_suffix(WEIGHTS).is_file():  # equal results are of equal weights
+                _copy(source.with_suffix(WEIGHTS), place.with_suffix(WEIGHTS))
             return
         scores = [_score(content) for content in (mine, theirs)]
         found.gaps.append(f"{record.request.label}: {scores[0]} here, {scores[1]} in {store.folder}")
         digest = hashlib.sha256(source.read_bytes()).hexdigest()[:8]
         place = into.folder / "conflicts" / f"{record.request.path_stem}-{digest}.json"
-    predictions = source.with_suffix(".npz")
-    if predictions.is_file():
-        write_atomic(place.with_suffix(".npz"), predictions.read_bytes())
-    write_atomic(place, source.read_bytes())
+    for suffix in (*BESIDE, place.suffix):  # the record last: it says that all is there
+        _copy(source.with_suffix(suffix), place.with_suffix(suffix))
     found.records += 1
+
+
+def _copy(source: Path, place: Path) -> None:
+    if source.is_file():
+        write_atomic(place, source.read_bytes())
 
 
 def _result(content: dict[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,10 @@ from benchmark.files import write_atomic
 from benchmark.records.schema import SCHEMA_VERSION, Attempt, Record, StepProfile
 from benchmark.spec.request import TrialRequest
 
+PREDICTIONS, WEIGHTS = ".npz", ".safetensors"  # beside a record, under its name
+BESIDE = (PREDICTIONS, WEIGHTS)
+SHOWN = 4
+
 
 class DamagedRecordError(BenchmarkError):
     """A record that is torn or does not follow the schema."""
@@ -50,26 +54,35 @@ class ResultStore:
         """Where a trial tells how it goes."""
         return self.folder / "logs" / "trials" / f"{trial_id}.log"
 
-    def write(self, record: Record, predictions: dict[str, npt.NDArray[Any]]) -> None:
-        """Write predictions (`.npz` beside the record), then the record, which makes the trial finished."""
+    def weights_path(self, request: TrialRequest) -> Path:
+        """Where what a trial trained is, if it was kept."""
+        return self.record_path(request).with_suffix(WEIGHTS)
+
+    def write(self, record: Record, predictions: dict[str, npt.NDArray[Any]], weights: bytes | None = None) -> None:
+        """Write predictions and weights beside the record, then the record, which makes the trial finished."""
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **predictions)  # type: ignore[arg-type]  # numpy's stub takes no mapping
-        self.put(_dump(record), buffer.getvalue())
+        self.put(_dump(record), buffer.getvalue(), weights)
 
-    def put(self, content: bytes, predictions: bytes) -> None:
-        """Write the files of a finished trial, as they are to stand, at their place.
+    def put(self, content: bytes, predictions: bytes, weights: bytes | None = None) -> None:
+        """Write the files of a finished trial, as they are to stand, at their place; those of an earlier record go.
 
         Raises:
             ValidationError: what could not be read again must not count as finished.
         """
         record = Record.model_validate_json(content)
         path = self.record_path(record.request)
-        write_atomic(path.with_suffix(".npz"), predictions)
+        write_atomic(path.with_suffix(PREDICTIONS), predictions)
+        if weights is None:
+            path.with_suffix(WEIGHTS).unlink(missing_ok=True)
+        else:
+            write_atomic(path.with_suffix(WEIGHTS), weights)
         write_atomic(path, content)
         for other in self._record_paths(record.id):  # under another name, from other defaults of a method
             if other != path:
                 other.unlink()
-                other.with_suffix(".npz").unlink(missing_ok=True)
+                for suffix in BESIDE:
+                    other.with_suffix(suffix).unlink(missing_ok=True)
 
     def read(self, path: Path) -> Record:
         """One record.
@@ -100,6 +113,24 @@ class ResultStore:
                 yield self.read(path)
             except DamagedRecordError as error:
                 warnings.warn(f"{error}; it is left out", stacklevel=2)
+
+    def find(self, prefix: str) -> Record:
+        """The record of a trial whose id begins so.
+
+        Raises:
+            BenchmarkError: no results here, no such record, several, or a damaged one.
+        """
+        self.require()
+        paths = self._record_paths(f"{prefix}*") if re.fullmatch(r"[0-9a-f]{1,12}", prefix) else []
+        ids = [path.stem.rpartition("-")[2] for path in paths]
+        if not paths:
+            raise BenchmarkError(
+                f"{self.folder}: no finished trial '{prefix}'; `status --results {self.folder}` lists the ids"
+            )
+        if len(paths) > 1:
+            more = f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
+            raise BenchmarkError(f"'{prefix}' begins the ids of {len(ids)} trials: {', '.join(ids[:SHOWN])}{more}")
+        return self.read(paths[0])
 
     def finished(self) -> dict[str, str]:
         """Fingerprint of every finished trial by id; a damaged record does not count as finished."""

@@ -90,6 +90,13 @@ def freeze_others(model: AudioTransformer, trainable: set[str], method: str) -> 
         parameter.requires_grad_(name in trainable or name.startswith(HEAD))
 
 
+def trained_tensors(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """What training changes, by name: parameters that train, and buffers, which only a method's own modules have."""
+    names = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    names |= {name for name, _ in model.named_buffers()}
+    return {name: tensor for name, tensor in model.state_dict().items() if name in names}
+
+
 def _adapt(model: AudioTransformer, request: TrialRequest) -> list[ParamGroup]:
     method = build_method(request.method)
     try:

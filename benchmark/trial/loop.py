@@ -17,6 +17,7 @@ from torch.nn import functional
 from benchmark.data.loader import Batch
 from benchmark.methods.contract import ParamGroup
 from benchmark.spec.request import TrialRequest
+from benchmark.trial.build import trained_tensors
 from benchmark.trial.schedule import Schedule
 
 
@@ -165,10 +166,8 @@ class Trainer:
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint: what trains and its buffers, optimiser, loss scale, schedule, seconds so far."""
-        trained = {name for name, parameter in self.model.named_parameters() if parameter.requires_grad}
-        trained |= {name for name, _ in self.model.named_buffers()}
         return {
-            "model": {name: value for name, value in self.model.state_dict().items() if name in trained},
+            "model": trained_tensors(self.model),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "schedule": self.schedule.state(),

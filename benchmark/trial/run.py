@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 
@@ -31,6 +31,7 @@ from benchmark.trial.build import build_model
 from benchmark.trial.course import Predictions, Report, Runner, StoppedError
 from benchmark.trial.fingerprint import code_fingerprint
 from benchmark.trial.inputs import prepare
+from benchmark.trial.kept import pack
 from benchmark.trial.loop import Trainer, device_name
 from benchmark.trial.selection import choose, kept_epochs
 from benchmark.trial.snapshots import Snapshots
@@ -52,7 +53,8 @@ class Setting:
     this process runs no other trial, `fingerprint` of the code when the trial was submitted, `cost` of a step where it
     was counted before, `gpu_share` the part of a GPU that the trial may fill, `deterministic` when a GPU is to use
     algorithms that repeat bit for bit, `stop` a file that asks to stop behind the running epoch, `timeout` seconds
-    after which a trial is given up, `began` when the run did, `methods` places of those from outside the suite by name.
+    after which a trial is given up, `began` when the run did, `methods` places of those from outside the suite by name,
+    `keep_weights` when what was trained is to stay beside the record.
     """
 
     results: Path
@@ -72,6 +74,7 @@ class Setting:
     timeout: float | None = None
     began: str = ""
     methods: Mapping[str, str] = field(default_factory=dict)
+    keep_weights: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,14 @@ class Outcome:
 
     status: Status
     error: str | None = None
+
+
+class Finished(NamedTuple):
+    """What a trial leaves: the record, and what is stored beside it; `weights` is a file's content, if asked for."""
+
+    record: Record
+    predictions: Predictions
+    weights: bytes | None
 
 
 def attempt_trial(request: TrialRequest, setting: Setting, report: Report) -> Outcome:
@@ -111,9 +122,9 @@ def _attempt(request: TrialRequest, setting: Setting, report: Report, store: Res
     snapshots = Snapshots(store.folder / "checkpoints" / request.id, claim.check)
     try:
         with _deadline(request, setting, store):
-            record, predictions = run_trial(request, setting, report, snapshots)
+            finished = run_trial(request, setting, report, snapshots)
             claim.check()
-            store.write(record, predictions)
+            store.write(*finished)
             snapshots.remove()
     except StoppedError:
         return Outcome("stopped")
@@ -129,7 +140,7 @@ def _attempt(request: TrialRequest, setting: Setting, report: Report, store: Res
         return Outcome(status, line)
     finally:
         _free_memory()
-    return Outcome(record.status)
+    return Outcome(finished.record.status)
 
 
 def _free_memory() -> None:
@@ -166,10 +177,8 @@ def _timed_out(store: ResultStore, request: TrialRequest, setting: Setting) -> O
     return Outcome("timeout", late[-1].error) if late and setting.began else None
 
 
-def run_trial(
-    request: TrialRequest, setting: Setting, report: Report, snapshots: Snapshots | None = None
-) -> tuple[Record, Predictions]:
-    """Train and evaluate; returns the record and the predictions to store beside it.
+def run_trial(request: TrialRequest, setting: Setting, report: Report, snapshots: Snapshots | None = None) -> Finished:
+    """Train and evaluate. The weights of a trial that diverged are not kept.
 
     Raises:
         StoppedError: asked to stop; the checkpoint is written.
@@ -208,7 +217,11 @@ def run_trial(
         started=started,
         finished=utc_now(),
     )
-    return record, course.predictions(request, inputs, facts.metric)
+    weights = None
+    if setting.keep_weights and not diverged:
+        front_end = inputs.splits["test"].front_end
+        weights = pack(trainer.model, request, course.curves[-1], selection, facts.classes, front_end)
+    return Finished(record, course.predictions(request, inputs, facts.metric), weights)
 
 
 def run_on_validation(request: TrialRequest, setting: Setting, report: Report) -> None:

@@ -31,6 +31,8 @@ def store(make_request: Callable[..., TrialRequest], tmp_path: Path) -> ResultSt
     (store.folder / "checkpoints" / "0123456789ab").mkdir()
     orphan = store.record_path(open_).with_suffix(".npz")
     orphan.write_bytes(b"5")
+    store.weights_path(open_).write_bytes(b"5")
+    store.weights_path(done).write_bytes(b"7")
     (store.folder / "trials" / ".x.json.abc.tmp").write_bytes(b"6")
     (store.folder / ".tune" / "run-1").mkdir(parents=True)
     return store
@@ -51,6 +53,7 @@ def test_what_goes_and_what_stays(store: ResultStore, cli: Cli) -> None:
         "grid.json",
         f"trials/{record.request.path_stem}.json",
         f"trials/{record.request.path_stem}.npz",
+        f"trials/{record.request.path_stem}.safetensors",
         f"checkpoints/{open_.id}/last.ckpt",
         f"attempts/{open_.id}-1.json",
     }

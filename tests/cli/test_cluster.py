@@ -101,7 +101,18 @@ def test_results_come_home_and_a_lost_machine_costs_nothing(
     lines = GRID.format(seeds=[0], epochs=12).splitlines()
     grid.write_text("\n".join(line for line in lines if not line.startswith("synthesize")))
     get_dataset("esc50").synthesize(data, classes=4, clips_per_class=1, seed=0)  # both machines have the data
-    command = [sys.executable, "-m", "benchmark", "run", "--no-report", "--grid", str(grid), "--data-root", str(data)]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmark",
+        "run",
+        "--no-report",
+        "--keep-weights",
+        "--grid",
+        str(grid),
+        "--data-root",
+        str(data),
+    ]
     environment = {**ENVIRONMENT, "AAT_BENCHMARK_CACHE": str(tmp_path / "cache")}
     undisturbed = subprocess.run([*command, "--results", calm], env=environment, capture_output=True, check=False)
     assert undisturbed.returncode == 0, undisturbed.stderr
@@ -122,3 +133,4 @@ def test_results_come_home_and_a_lost_machine_costs_nothing(
     assert differences(out, calm) == []
     assert leftovers(out) == []
     assert len(list((out / "logs" / "trials").glob("*.log"))) == 12
+    assert len(list((out / "trials").rglob("*.safetensors"))) == 12

@@ -47,6 +47,19 @@ def test_both_are_kept_and_the_gap_is_told(folders: list[Path], tmp_path: Path, 
     assert len(store.attempts()) == 2
 
 
+def test_kept_weights_come_along(folders: list[Path], tmp_path: Path, cli: Cli) -> None:
+    for number, folder in enumerate(folders):
+        for record in ResultStore(folder).records():
+            if number or record.request.seed:  # the first folder's trial with equal results kept none
+                ResultStore(folder).weights_path(record.request).write_bytes(b"%d" % number)
+    assert cli("merge", *folders, "--results", tmp_path / "all").returncode == 3
+    target = ResultStore(tmp_path / "all")
+    kept = {record.request.seed: target.weights_path(record.request).read_bytes() for record in target.records()}
+    assert kept == {0: b"1", 1: b"0", 2: b"0", 3: b"1"}
+    [conflict] = (target.folder / "conflicts").rglob("*.safetensors")
+    assert conflict.read_bytes() == b"1"
+
+
 def test_what_is_no_results_folder_is_refused(tmp_path: Path, cli: Cli) -> None:
     done = cli("merge", tmp_path, "--results", tmp_path / "all")
     assert done.returncode == 2

@@ -130,3 +130,25 @@ def test_who_writes_the_list_of_trials_is_waited_for(tmp_path: Path) -> None:
 def test_a_folder_without_results_says_so(tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match="no results here"):
         ResultStore(tmp_path).require()
+
+
+def test_weights_stay_with_their_record(make_request: Make, tmp_path: Path) -> None:
+    store, record = ResultStore(tmp_path), make_record(make_request(), [0.5])
+    store.write(record, {}, b"weights")
+    assert store.weights_path(record.request).read_bytes() == b"weights"
+    store.write(record, {})  # run again, without keeping them
+    assert not store.weights_path(record.request).exists()
+
+
+def test_a_record_is_found_by_how_its_id_begins(make_request: Make, tmp_path: Path) -> None:
+    store = ResultStore(tmp_path)
+    records = [make_record(make_request(seeds=[seed]), [0.5]) for seed in range(17)]  # two begin with the same digit
+    for record in records:
+        store.write(record, {})
+    assert store.find(records[0].id) == records[0]
+    twice = next(digit for digit in "0123456789abcdef" if sum(each.id[0] == digit for each in records) > 1)
+    with pytest.raises(BenchmarkError, match=f"'{twice}' begins the ids of "):
+        store.find(twice)
+    for unknown in ("*", "", "0" * 12, "linear"):
+        with pytest.raises(BenchmarkError, match="no finished trial"):
+            store.find(unknown)

@@ -48,7 +48,7 @@ def with_recipe(make: Make, **values: object) -> TrialRequest:
 
 
 def run(request: TrialRequest, setting: Setting) -> tuple[Record, dict]:
-    return run_trial(request, replace(setting, fingerprint=code_fingerprint(request)), lambda _: None)
+    return run_trial(request, replace(setting, fingerprint=code_fingerprint(request)), lambda _: None)[:2]
 
 
 def attempt(request: TrialRequest, setting: Setting) -> Outcome:

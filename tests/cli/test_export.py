@@ -1,0 +1,165 @@
+"""What a run keeps with --keep-weights, and `export` of it, from outside."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+import benchmark
+from benchmark.data.loader import evaluation_batches
+from benchmark.data.registry import get_dataset
+from benchmark.models.transformer import AudioTransformer
+from benchmark.records.schema import Record
+from benchmark.records.store import ResultStore
+from benchmark.spec.request import TrialRequest
+from benchmark.trial.inputs import prepare
+from tests.conftest import AST, TINY_RECIPE, Cli
+
+GRID = {
+    "description": "for tests",
+    "backbones": [AST],
+    "datasets": ["esc50"],
+    "methods": ["linear", "aat_ms"],
+    "folds": [1],
+    "recipe": TINY_RECIPE,
+}
+METHODS = ("linear", "aat_ms")
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("grid") / "tiny.yaml"
+    path.write_text(yaml.safe_dump(GRID))
+    return path
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory, cli: Cli, grid: Path, data_root: Path) -> Path:
+    """Two trials, whose last epoch is the one that is reported."""
+    folder = tmp_path_factory.mktemp("run") / "out"
+    arguments = ["--data-root", data_root, "--results", folder, "--set", "protocol.selection=last", "--no-report"]
+    done = cli("run", "--grid", grid, *arguments, "--keep-weights", "--cpus-per-trial", "1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+def record(results: Path, method: str) -> Record:
+    return next(each for each in ResultStore(results).records() if each.request.method.name == method)
+
+
+def logits(model: AudioTransformer, request: TrialRequest, data_root: Path) -> np.ndarray:
+    """Of the test split, in the batches and on the one thread of the trial."""
+    clips = prepare(request, get_dataset("esc50").manifest(data_root), None).splits["test"]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.inference_mode():
+            batches = evaluation_batches(clips, request.recipe.batch_size, 0, torch.device("cpu"))
+            return torch.cat([model(features) for features, _, _ in batches]).numpy()
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_only_what_was_trained_is_kept(results: Path) -> None:
+    for method in METHODS:
+        each = record(results, method)
+        tensors = load_file(ResultStore(results).weights_path(each.request))
+        assert sum(tensor.numel() for tensor in tensors.values()) == each.parameters.trainable
+        assert all(name.startswith("mlp_head.") or "_adapter." in name for name in tensors)
+        assert "keep" not in each.model_dump_json()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_export_predicts_bit_for_bit_what_the_trial_predicted(
+    results: Path, data_root: Path, tmp_path: Path, cli: Cli, method: str
+) -> None:
+    each = record(results, method)
+    done = cli("export", each.id, "--results", results, "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"adapter.safetensors", "adapter.json"}
+    assert "last epoch" not in done.stdout
+    assert "Not comparable with the paper: random weights; demo backbone; " in done.stdout
+    assert f"{each.parameters.trainable:,} of {each.parameters.total:,}" in done.stdout
+    with np.load(ResultStore(results).record_path(each.request).with_suffix(".npz")) as stored:
+        expected = stored["logits_test"][stored["epochs"].tolist().index(each.selection.epoch)]
+    state = torch.get_rng_state()
+    model = benchmark.load_export(tmp_path / "out")
+    assert torch.equal(state, torch.get_rng_state())
+    assert np.array_equal(logits(model, each.request, data_root), expected)
+    assert not model.training
+    card = json.loads((tmp_path / "out" / "adapter.json").read_text())
+    assert card["request"] == each.request.model_dump(mode="json")
+    assert (card["frames"], card["mels"], len(card["classes"])) == (64, 128, 50)
+    assert card["score"] == each.curves[-1].splits["test"]["accuracy"]
+    assert card["adapter_bytes"] == (tmp_path / "out" / "adapter.safetensors").stat().st_size
+    assert card["backbone"]["parameters"] == sum(tensor.numel() for tensor in _bare(model).values())
+    assert [latency["runtime"].split()[0] for latency in card["latency"]] == ["torch"]
+
+
+def _bare(model: AudioTransformer) -> dict[str, torch.Tensor]:
+    return {name: tensor for name, tensor in model.backbone_tensors().items() if "_adapter." not in name}
+
+
+def test_the_merged_model_runs_in_onnx_runtime(results: Path, data_root: Path, tmp_path: Path, cli: Cli) -> None:
+    for package in ("onnx", "onnxscript"):
+        pytest.importorskip(package)
+    runtime = pytest.importorskip("onnxruntime")
+    each = record(results, "aat_ms")
+    done = cli("export", each.id[:10], "--results", results, "--out", tmp_path / "new" / "out", "--onnx")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "largest error of a logit" in done.stdout
+    path = tmp_path / "new" / "out" / "model.onnx"
+    card = json.loads(path.with_name("adapter.json").read_text())
+    assert card["onnx"]["bytes"] == path.stat().st_size
+    assert card["onnx"]["largest_error"] <= card["onnx"]["tolerance"] == 1e-4
+    assert [latency["runtime"].split()[0] for latency in card["latency"]] == ["torch", "onnxruntime"]
+    assert b"site-packages" not in path.read_bytes()  # nor any other path of this machine
+    session = runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    model = benchmark.load_export(path.parent)
+    for clips in (1, 4):
+        features = torch.randn(clips, card["frames"], card["mels"])
+        [found] = session.run(["logits"], {"spectrogram": features.numpy()})
+        with torch.inference_mode():
+            assert np.allclose(found, model(features).numpy(), atol=1e-5)
+
+
+def test_what_is_wrong_is_one_line_and_nothing_is_written(results: Path, tmp_path: Path, cli: Cli) -> None:
+    taken = tmp_path / "taken"
+    taken.mkdir()
+    (taken / "mine.txt").write_text("mine")
+    trial = record(results, "linear").id
+    for given, out, message in (
+        ("0123456789ab", tmp_path / "out", "no finished trial '0123456789ab'"),
+        (trial, taken, f"{taken}: is there already"),
+    ):
+        done = cli("export", given, "--results", results, "--out", out)
+        assert done.returncode == 2
+        assert message in done.stderr
+        assert done.stderr.count("\n") == 1
+    assert [path.name for path in tmp_path.rglob("*")] == ["taken", "mine.txt"]
+
+
+def test_finished_trials_without_weights_are_told(
+    results: Path, grid: Path, data_root: Path, tmp_path: Path, cli: Cli
+) -> None:
+    copy = tmp_path / "out"
+    shutil.copytree(results, copy)
+    each = record(copy, "linear")
+    ResultStore(copy).weights_path(each.request).unlink()
+    again = cli(
+        "run", "--grid", grid, "--data-root", data_root, "--results", copy, "--set", "protocol.selection=last",
+        "--keep-weights", "--no-report",
+    )  # fmt: skip
+    assert again.returncode == 0, again.stderr
+    assert "1 finished trials kept no weights and are not run again" in again.stdout
+    done = cli("export", each.id, "--results", copy, "--out", tmp_path / "exported")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: trial {each.id} kept no weights; train it again with `run --keep-weights`")

@@ -1,0 +1,177 @@
+"""Exports from the inside: methods of every kind, the backbone's identity, damage."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from benchmark.data.loader import evaluation_batches
+from benchmark.data.registry import get_dataset
+from benchmark.errors import BenchmarkError, MissingInputError
+from benchmark.methods import registry
+from benchmark.models.weights import OWN_FOLDER, digest
+from benchmark.records.store import ResultStore
+from benchmark.spec.request import TrialRequest
+from benchmark.tools import export
+from benchmark.tools.export import export_trial, load_export
+from benchmark.trial.fingerprint import code_fingerprint
+from benchmark.trial.inputs import prepare
+from benchmark.trial.run import Outcome, Setting, attempt_trial
+
+Make = Callable[..., TrialRequest]
+PLUGIN = '''
+from collections.abc import Iterable
+from dataclasses import dataclass
+import torch
+from benchmark.methods import Method, register
+
+class Normed(torch.nn.Module):
+    """With a running mean, and a frozen random part."""
+    def __init__(self, width):
+        super().__init__()
+        self.norm = torch.nn.BatchNorm1d(width)
+        self.mix = torch.nn.Linear(width, width)
+    def forward(self, x):
+        return self.mix(self.norm(x.flatten(0, 1)).view_as(x))
+
+@register("everything", label="Everything", source="test")
+@dataclass(frozen=True, kw_only=True)
+class Everything(Method):
+    def adapt(self, model) -> Iterable[str]:
+        names = model.insert("mlp_parallel", 0, "normed", Normed(model.width))
+        yield from (name for name in names if ".norm." in name)
+        side = torch.nn.Linear(model.width, 3 * model.width)
+        yield from model.attach("v.blocks.1.attn.qkv", "side", side, parallel=True)
+        yield from model.add_prefix(2, 3)
+'''
+
+
+@pytest.fixture
+def setting(data_root: Path, tmp_path: Path) -> Setting:
+    return Setting(
+        results=tmp_path / "out", data_root=data_root, cache=None, checkpoints={}, device="cpu", threads=1, workers=0,
+        exclusive=False, fresh_process=False, fingerprint="", keep_weights=True,
+    )  # fmt: skip
+
+
+def train(request: TrialRequest, setting: Setting, **changes: object) -> ResultStore:
+    values = {**vars(setting), "fingerprint": code_fingerprint(request), **changes}
+    assert attempt_trial(request, Setting(**values), lambda _: None) == Outcome("completed")
+    return ResultStore(setting.results)
+
+
+def assert_same(model: torch.nn.Module, request: TrialRequest, store: ResultStore, data_root: Path) -> None:
+    """The model's logits of the test split are those that were stored for the last epoch, bit for bit."""
+    clips = prepare(request, get_dataset("esc50").manifest(data_root), None).splits["test"]
+    batches = evaluation_batches(clips, request.recipe.batch_size, 0, torch.device("cpu"))
+    with torch.inference_mode(), np.load(store.record_path(request).with_suffix(".npz")) as stored:
+        found = torch.cat([model(features) for features, _, _ in batches])
+        assert np.array_equal(found.numpy(), stored["logits_test"][-1])
+
+
+@pytest.mark.parametrize("onnx", [False, True])
+def test_buffers_frozen_parts_hooks_and_prefixes_come_back(
+    make_request: Make, setting: Setting, data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, onnx: bool
+) -> None:
+    # the method is gone behind the test, the suite's own, which are imported once only, are not
+    monkeypatch.setattr(registry, "_METHODS", dict(registry.methods()))
+    if onnx:
+        pytest.importorskip("onnxscript")
+        pytest.importorskip("onnxruntime")
+    file = tmp_path / "everything.py"
+    file.write_text(PLUGIN)
+    request = make_request(methods=[str(file)])
+    store = train(request, setting)
+    kept = load_file(store.weights_path(request))
+    assert "v.blocks.0.normed.norm.running_mean" in kept
+    assert "v.blocks.0.normed.mix.weight" not in kept  # drawn again
+    card = export_trial(store, request.id, tmp_path / "exported", onnx=onnx, methods=[str(file)])
+    assert (card.onnx is not None) is onnx
+    assert_same(load_export(tmp_path / "exported", methods=[str(file)]), request, store, data_root)
+    registry._METHODS.pop("everything")
+    with pytest.raises(BenchmarkError, match="'everything' is from outside the suite: name its file with --method"):
+        load_export(tmp_path / "exported")
+
+
+def test_an_epoch_that_is_chosen_over_all_folds_is_told(make_request: Make, setting: Setting, tmp_path: Path) -> None:
+    request = make_request()
+    card = export_trial(train(request, setting), request.id, tmp_path / "exported", onnx=False)
+    assert card.reported_epoch is None
+    assert card.note is not None
+    assert "the last epoch, 2; the epoch that tables report is chosen over all folds (best_on_test)" in card.note
+
+
+def test_the_backbone_must_be_the_one_it_was_trained_on(
+    make_request: Make, setting: Setting, data_root: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    path = folder / "mine.safetensors"
+    path.write_bytes((OWN_FOLDER / "ast-demo.safetensors").read_bytes())
+    request = make_request(backbones=[f"ast-demo[weights={path}]"])
+    store = train(request, setting, checkpoints={digest(path): path})
+    card = export_trial(store, request.id, tmp_path / "exported", onnx=False, checkpoints=folder)
+    assert card.backbone.weights == "file:mine.safetensors"
+    assert card.backbone.sha256 == digest(path)
+    assert str(tmp_path) not in (tmp_path / "exported" / "adapter.json").read_text()
+    assert_same(load_export(tmp_path / "exported", folder), request, store, data_root)
+    with pytest.raises(MissingInputError, match="--checkpoints names the folder"):
+        load_export(tmp_path / "exported", tmp_path)
+    path.write_bytes((OWN_FOLDER / "ssast-demo.safetensors").read_bytes())
+    with pytest.raises(BenchmarkError, match=r"but the trial was trained on"):
+        load_export(tmp_path / "exported", folder)
+
+
+def test_damage_and_strangers_are_told(make_request: Make, setting: Setting, tmp_path: Path) -> None:
+    request = make_request()
+    store = train(request, setting)
+    path = store.weights_path(request)
+    whole = path.read_bytes()
+
+    def refused(content: bytes, match: str) -> None:
+        path.write_bytes(content)
+        with pytest.raises(BenchmarkError, match=match):
+            export_trial(store, request.id, tmp_path / "exported", onnx=False)
+        assert not list(tmp_path.glob("*export*"))
+
+    refused(whole[:-4], "cannot be read as safetensors")
+    refused(b"", "cannot be read as safetensors")
+    refused(whole[:-1] + bytes([whole[-1] ^ 1]), "does not fit its digest")
+    refused((OWN_FOLDER / "ast-demo.safetensors").read_bytes(), "does not hold what a trial trained")
+    path.write_bytes(whole)
+    record = json.loads(store.record_path(request).read_text())
+    record["curves"][-1]["train_loss"] += 1.0
+    store.record_path(request).write_text(json.dumps(record))
+    refused(whole, "of another run of this trial than its record")
+
+
+def test_a_merged_model_that_differs_is_refused(
+    make_request: Make, setting: Setting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    request = make_request()
+    store = train(request, setting)
+    monkeypatch.setattr(export, "TOLERANCE", 0.0)
+    with pytest.raises(BenchmarkError, match="ONNX Runtime differs from torch by"):
+        export_trial(store, request.id, tmp_path / "exported", onnx=True)
+    monkeypatch.setattr(export, "PACKAGES", ("onnx_of_nowhere",))
+    with pytest.raises(BenchmarkError, match=r"--onnx needs onnx_of_nowhere: pip install -e '\.\[export\]'"):
+        export_trial(store, request.id, tmp_path / "exported", onnx=True)
+    assert not list(tmp_path.glob("*export*"))
+
+
+def test_a_trial_that_diverged_keeps_nothing(make_request: Make, setting: Setting, tmp_path: Path) -> None:
+    values = {"epochs": 2, "batch_size": 8, "frames": 64, "time_mask": 12, "stride": [16, 16], "lr": 1e30}
+    request = make_request(methods=["full"], overrides=[{"source": "test", "values": values}])
+    assert attempt_trial(
+        request, Setting(**{**vars(setting), "fingerprint": code_fingerprint(request)}), lambda _: None
+    ) == Outcome("diverged")
+    with pytest.raises(BenchmarkError, match="diverged; it has no weights to export"):
+        export_trial(ResultStore(setting.results), request.id, tmp_path / "exported", onnx=False)
