@@ -85,6 +85,7 @@ def plan(
     if json:
         content = as_json(made, missing, store.folder)
         content["trials"] = [{**trial, **_cost(estimates.get(trial["id"]))} for trial in content["trials"]]
+        content["skipped"] = expansion.skipped
         content["cost"] = {"device": machine.device, "threads": machine.threads, **totals.as_dict()}
         typer.echo(jsonlib.dumps(content, indent=1))
         return

@@ -34,6 +34,7 @@ COLUMNS = {
     "epochs": "epochs trained",
     "score": "the metric on the reported split at the chosen epoch, in [0, 1]",
     "score_last": "the same at the last epoch",
+    "validation": "the metric on the validation split at the chosen epoch, where there is one",
     "validation_last": "the metric on the validation split at the last epoch, where there is one",
     "train_loss": "training loss at the last epoch",
     "trainable": "parameters that train",
@@ -129,6 +130,12 @@ def _per_epoch(record: Record, *purposes: str) -> float:
     return float(np.median(epochs[1:] or epochs))
 
 
+def _validation(record: Record) -> float | None:
+    """At the trial's own chosen epoch; a dataset with a validation list chooses no epoch over folds."""
+    epoch = record.selection.epoch
+    return record.curves[epoch - 1].splits.get("validation", {}).get(record.selection.metric) if epoch else None
+
+
 def _row(record: Record) -> dict[str, Any]:
     """All but the score, and the epoch where all folds choose it."""
     request, profile, selection = record.request, record.profile, record.selection
@@ -151,6 +158,7 @@ def _row(record: Record) -> dict[str, Any]:
         "epoch": selection.epoch,
         "epochs": len(record.curves),
         "score_last": record.curves[-1].splits[selection.split][selection.metric],
+        "validation": _validation(record),
         "validation_last": record.curves[-1].splits.get("validation", {}).get(selection.metric),
         "train_loss": record.curves[-1].train_loss,
         "trainable": record.parameters.trainable,

@@ -20,6 +20,7 @@ from benchmark.report.evidence import Evidence
 from benchmark.report.paper import beside, paper_cells
 from benchmark.report.steps import steps_text
 from benchmark.report.tables import Caption, Table, marks, plain, rules, to_latex, to_markdown, wide
+from benchmark.report.tuned import tuned, tuned_text
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,11 @@ def _steps(evidence: Evidence, *_: object) -> _Rows:
     return evidence.steps, steps_text(evidence.steps)
 
 
+def _tuned(evidence: Evidence, *_: object) -> _Rows:
+    data = tuned(evidence)
+    return data, tuned_text(data)
+
+
 def _paper(evidence: Evidence, _: dict[str, Any], more: Path | None) -> _Rows:
     cells, _sources = paper_cells(more)
     data = beside(evidence, cells)
@@ -134,6 +140,7 @@ def _paper(evidence: Evidence, _: dict[str, Any], more: Path | None) -> _Rows:
 _ROWS: dict[str, Callable[[Evidence, dict[str, Any], Path | None], _Rows]] = {
     "differences": _differences,
     "steps": _steps,
+    "tuned": _tuned,
     "paper": _paper,
 }
 
@@ -148,5 +155,5 @@ def _sidecar(table: Table, evidence: Evidence) -> dict[str, Any]:
     }
     if "cell" in table.data:
         by_cell = evidence.trials.groupby("cell", sort=False)["id"].apply(list).to_dict()
-        content["records"] = {cell: by_cell.get(cell, []) for cell in table.data["cell"]}
+        content["records"] = {cell: by_cell.get(cell, []) for cell in table.data["cell"].dropna()}
     return content

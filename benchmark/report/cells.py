@@ -21,6 +21,7 @@ COLUMNS = {
     "metric": "accuracy or map",
     "rule": "how the epoch was chosen",
     "score": "mean over folds and seeds, in [0, 1]; empty while trials are missing",
+    "validation": "the same on the validation clips, where there are some",
     "low": "lower end of the 95 % bootstrap interval of the score, over clips (map: classes) and seeds",
     "high": "its upper end",
     "best": "the best of its dataset under this protocol and backbone, or not to be told from it (5 %, Holm)",
@@ -112,6 +113,7 @@ def _summary(
     by_seed = trials.groupby("seed")["score"].mean()
     by_fold = trials.groupby("fold")["score"].mean()
     complete = done == wanted == len(trials) and not diverged and trials["score"].notna().all()
+    validated = complete and trials["validation"].notna().all()
     marks = list(dict.fromkeys([*request.marks, *filter(None, "; ".join(trials["marks"]).split("; "))]))
     marks += [f"records of different {name}" for name, column in MIXED.items() if trials[column].nunique() > 1]
     if official and len(folds) < official:
@@ -125,6 +127,7 @@ def _summary(
         "metric": head["metric"] if head is not None else None,
         "rule": head["rule"] if head is not None else None,
         "score": by_seed.mean() if complete else None,
+        "validation": trials.groupby("seed")["validation"].mean().mean() if validated else None,
         "seed_sd": round(by_seed.std(), DIGITS) if complete and len(by_seed) > 1 else None,
         "fold_sd": round(by_fold.std(), DIGITS) if complete and len(by_fold) > 1 else None,
         "seeds": " ".join(map(str, seeds)),

@@ -38,8 +38,9 @@ def test_a_few_kills_lose_nothing_and_repeat_nothing(tmp_path: Path) -> None:
     assert sum(found["kills"].values()) >= 2
 
 
-def test_two_runs_share_a_folder(grid: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
+def test_two_runs_share_a_folder(tmp_path: Path) -> None:
+    out, grid = tmp_path / "out", tmp_path / "shorter.yaml"
+    grid.write_text(GRID.format(seeds=[0], epochs=4))
     start(grid, out, tmp_path / "make-audio.txt").wait()
     expected = records(out)
     for path in (out / "trials").rglob("*.*"):

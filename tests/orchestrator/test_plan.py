@@ -35,6 +35,17 @@ def test_a_grid_expands_to_every_combination_once(data_root: Path) -> None:
     assert len(requests) == len({request.id for request in requests}) == 2 * 3 * 5 * 2
 
 
+def test_swept_recipe_values_are_tried_each_with_each_and_win(data_root: Path) -> None:
+    grid = tiny_grid(methods=["linear", "aat_m"], sweep={"lr": [1e-4, 1e-2], "epochs": [1, 2, 3]})
+    requests = expand(grid, data_root, Path("no-checkpoints")).requests
+    assert len({request.id for request in requests}) == 2 * 2 * 3
+    for method in ("linear", "aat_m"):
+        tried = {(each.recipe.lr, each.recipe.epochs) for each in requests if each.method.name == method}
+        assert tried == {(lr, epochs) for lr in (1e-4, 1e-2) for epochs in (1, 2, 3)}
+    with pytest.raises(BenchmarkError, match="learning_rate"):
+        expand(tiny_grid(sweep={"learning_rate": [1.0]}), data_root, Path("no-checkpoints"))
+
+
 def test_without_data_the_trials_are_there_and_the_data_is_named_missing(tmp_path: Path) -> None:
     expansion = expand(tiny_grid(folds="all"), tmp_path, Path("no-checkpoints"))
     assert len(expansion.requests) == 5

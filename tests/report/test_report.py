@@ -24,6 +24,7 @@ from benchmark.report.figures import FIGURES
 from benchmark.report.figures.scores import scatter
 from benchmark.report.tables import Caption, marks, plain, rules, to_latex
 from benchmark.report.tables import wide as wide_
+from benchmark.report.tuned import tuned, tuned_text
 from benchmark.spec.request import TrialRequest
 from tests.conftest import AST, SSAST, TINY_RECIPE
 from tests.samples import make_evidence, make_record
@@ -115,6 +116,54 @@ def test_other_settings_are_another_row_that_says_which(make_request: Make) -> N
     table = wide(cells_of(records), "score")
     assert table["method"].tolist() == ["linear (lr=0.001)", "linear (lr=0.5)"]
     assert table["esc50"].tolist() == ["50.0", "90.0"]
+
+
+def tried(make: Make, lr: float, validation: list[float], test: list[float], **changes: object) -> Record:
+    """A record of a dataset with a validation list, which chose the best epoch on it."""
+    overrides = [{"source": "test", "values": {**TINY_RECIPE, "lr": lr}}]
+    record = make_record(make(overrides=overrides), test)
+    curves = [
+        point.model_copy(update={"splits": {**point.splits, "validation": {"accuracy": score}}})
+        for point, score in zip(record.curves, validation, strict=True)
+    ]
+    epoch = 1 + validation.index(max(validation))
+    chosen = {"rule": "best_on_validation", "scope": "trial", "epoch": epoch}
+    selection = record.selection.model_copy(update=chosen)
+    data = record.data.model_copy(update={"official_folds": 1})
+    return record.model_copy(update={"curves": curves, "selection": selection, "data": data, **changes})
+
+
+def tuned_rows(tmp_path: Path, records: list[Record], submitted: list[TrialRequest] | None = None) -> pd.DataFrame:
+    return tuned(make_evidence(tmp_path, records, submitted))
+
+
+def test_of_several_settings_validation_chooses_never_test(make_request: Make, tmp_path: Path) -> None:
+    records = [
+        tried(make_request, 1e-4, [0.5, 0.6], [0.9, 0.8]),  # best on test
+        tried(make_request, 1e-3, [0.8, 0.7], [0.75, 0.7]),  # best on validation, at its first epoch
+        tried(make_request, 1e-2, [0.9, 0.9], [0.1, 0.1], status="diverged"),
+    ]
+    [row] = tuned_rows(tmp_path, records).to_dict("records")
+    assert (row["settings"], row["tried"], row["finished"]) == ("lr=0.001", 3, 3)
+    assert (row["validation"], row["score"]) == pytest.approx((0.8, 0.75))
+    store = ResultStore(tmp_path)
+    build_report(store)
+    assert "75.0 (lr=0.001)" in (store.folder / "report" / "tuned.md").read_text()
+
+
+def test_nothing_is_chosen_before_every_setting_is_finished(make_request: Make, tmp_path: Path) -> None:
+    records = [tried(make_request, lr, [0.5], [0.9]) for lr in (1e-4, 1e-3, 1e-2)]
+    rows = tuned_rows(tmp_path, records[:2], [record.request for record in records])
+    assert tuned_text(rows)["esc50"].tolist() == ["2/3 settings"]
+    assert pd.isna(rows["score"][0])
+    build_report(ResultStore(tmp_path), html=True)
+
+
+def test_without_validation_or_a_choice_there_is_no_tuned_row(make_request: Make, tmp_path: Path) -> None:
+    other = [{"source": "test", "values": {**TINY_RECIPE, "lr": 0.5}}]
+    plain = [*folds(make_request, [0.5] * 5), *folds(make_request, [0.9] * 5, overrides=other)]
+    assert tuned_rows(tmp_path / "plain", plain).empty
+    assert tuned_rows(tmp_path / "one", [tried(make_request, 1e-3, [0.5], [0.9])]).empty
 
 
 def test_a_mark_of_some_rows_names_them(make_request: Make) -> None:
