@@ -27,7 +27,10 @@ GEMM_SECONDS = 0.2
 EFFICIENCY = 0.6  # a training step against a bare matrix product, measured with ViT-B on CPU
 SETUP_SECONDS = 5.0  # a trial besides its epochs, until records tell
 BYTES = 4
-MARGIN = 1.25  # allocators and libraries take more than the tensors
+MARGIN = 1.25  # an allocator reserves up to a quarter more than the tensors take
+GPU_EXTRA = (
+    2 * 2**30
+)  # besides: CUDA itself, libraries' workspaces, evaluation with twice the batch; 1.6 GiB on an H100
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,7 @@ class Estimator:
             seconds=pace.setup + trained * pace.train + evaluated * pace.evaluate if pace and sizes else None,
             source=source,
             flops=trained * cost.train_flops + evaluated * cost.forward_flops if cost else 0.0,
-            memory_bytes=self._memory.get(request.step_key, round(MARGIN * cost.peak_bytes) if cost else 0),
+            memory_bytes=needed_bytes(cost.peak_bytes if cost else 0, self._memory.get(request.step_key), self.machine),
             checkpoint_bytes=2 * (cost.stored_bytes + cost.optimizer_bytes) if cost else 0,  # two generations
             record_bytes=kept * per_epoch * len(facts.classes) * BYTES,
         )
@@ -152,6 +155,11 @@ class Estimator:
             speeds = [self.costs[key].train_flops / pace.train for key, pace in known.items() if key in self.costs]
             self._speed = statistics.median(speeds) if speeds else EFFICIENCY * _gemm_speed(self.machine)
         return self._speed
+
+
+def needed_bytes(counted: int, measured: int | None, machine: Machine) -> int:
+    """What a trial has to have: of its step's memory as counted, or as reserved by a measured step if there is one."""
+    return (measured or round(MARGIN * counted)) + (0 if machine.device == "cpu" else GPU_EXTRA)
 
 
 def _paces(records: Iterable[Record], machine: Machine) -> dict[str, _Pace]:

@@ -17,7 +17,7 @@ from benchmark.data.parallel import usable_cores
 from benchmark.errors import BenchmarkError
 from benchmark.methods.registry import externals
 from benchmark.orchestrator.configurations import Ledger, spent
-from benchmark.orchestrator.estimate import MARGIN
+from benchmark.orchestrator.estimate import machine_here, needed_bytes
 from benchmark.orchestrator.resources import Share, pack
 from benchmark.orchestrator.run import Options, common_setting, scratch_folder, tidy, worker_config
 from benchmark.orchestrator.session import ray_session
@@ -89,8 +89,10 @@ def run_search(
                 ).values()
                 return found
 
+            machine = machine_here()
+
             def give(request: TrialRequest, verdict: Verdict) -> dict[str, Any]:
-                each = share(round(MARGIN * (verdict.peak_bytes or 0)))
+                each = share(needed_bytes(verdict.peak_bytes or 0, None, machine))
                 return worker_config(request, code_fingerprint(request), each, None, common)
 
             at_once = share(0).slots(nodes)

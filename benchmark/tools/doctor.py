@@ -23,6 +23,7 @@ from benchmark.models.weights import locate
 from benchmark.spec.backbone import load_backbone, resolve_backbones
 
 DISTRIBUTION = "aat-benchmark"
+INSTALL = "pip install -e . -c constraints.txt"
 Verdict = Literal["ok", "warning", "fault"]
 SPARE_BYTES = 5e9
 SHM_BYTES = 1e9
@@ -55,8 +56,15 @@ def examine(data_root: Path, checkpoints: Path, results: Path, cache: Path | Non
 def _packages() -> Iterator[Finding]:
     """Installed versions against what the distribution asks for."""
     yield Finding("python", "ok", f"{platform.python_version()} on {sys.platform} {platform.machine()}")
+    try:
+        wanted = importlib.metadata.requires(DISTRIBUTION) or []
+    except importlib.metadata.PackageNotFoundError:
+        yield Finding(
+            "packages", "fault", f"{DISTRIBUTION} itself is not installed, so nothing says what it needs", INSTALL
+        )
+        return
     wrong = []
-    for text in importlib.metadata.requires(DISTRIBUTION) or []:
+    for text in wanted:
         requirement = Requirement(text)
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             continue
@@ -68,7 +76,7 @@ def _packages() -> Iterator[Finding]:
         if not requirement.specifier.contains(version, prereleases=True):
             wrong.append(f"{requirement.name} {version}, needed {requirement.specifier}")
     if wrong:
-        yield Finding("packages", "fault", "; ".join(wrong), "pip install -e . -c constraints.txt")
+        yield Finding("packages", "fault", "; ".join(wrong), INSTALL)
     else:
         yield Finding("packages", "ok", "versions as asked for")
 
@@ -100,7 +108,7 @@ def _libraries() -> Iterator[Finding]:
             check()
         except Exception as error:
             line = f"{type(error).__name__}: {error}".splitlines()[0]
-            fix = "install torch, torchaudio and torchvision of one build: pip install -e . -c constraints.txt"
+            fix = f"install torch, torchaudio and torchvision of one build: {INSTALL}"
             yield Finding(name, "fault", line, fix)
         else:
             yield Finding(name, "ok", importlib.metadata.version(name))

@@ -37,6 +37,7 @@ from benchmark.trial.selection import choose, kept_epochs
 from benchmark.trial.snapshots import Snapshots
 
 Status = Literal["completed", "diverged", "failed", "out_of_memory", "timeout", "stopped", "elsewhere"]
+CUDA_BYTES = 700 * 2**20  # of a GPU's memory, that every process takes besides its tensors; 685 MiB on an H100
 TRANSIENT = (OSError, ConnectionError)  # worth another try: a file system or network that was away
 
 
@@ -256,7 +257,7 @@ def _assemble(
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         # a trial that outgrows its share fails by itself, not its neighbours
-        torch.cuda.set_per_process_memory_fraction(min(1.0, setting.gpu_share or 1.0), device)
+        torch.cuda.set_per_process_memory_fraction(allocator_share(setting.gpu_share, torch.cuda.mem_get_info()[1]))
     manifest = get_dataset(request.dataset.name).manifest(setting.data_root)
     if validate:
         manifest = hold_out(manifest, request.fold).manifest
@@ -278,6 +279,11 @@ def _assemble(
         told="validation" if validate else "test",
     )
     return runner, parameters
+
+
+def allocator_share(share: float, total: int) -> float:
+    """The part of a GPU of `total` bytes that tensors of a trial may fill; CUDA's own memory is of the trial's share."""
+    return max(share - CUDA_BYTES / total, share / 2) if 0 < share < 1 else 1.0
 
 
 def _be_deterministic(on: bool) -> None:

@@ -20,7 +20,7 @@ from benchmark.spec.request import TrialRequest
 from benchmark.trial.fingerprint import code_fingerprint
 from benchmark.trial.inputs import prepare
 from benchmark.trial.loop import Trainer
-from benchmark.trial.run import Outcome, Setting, attempt_trial, run_trial
+from benchmark.trial.run import CUDA_BYTES, Outcome, Setting, allocator_share, attempt_trial, run_trial
 from benchmark.trial.seeding import Seeds
 
 Make = Callable[..., TrialRequest]
@@ -263,3 +263,12 @@ def test_a_part_in_which_nothing_was_annotated_counts_nothing(make_request: Make
         observed = torch.tensor([[1.0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0], [1, 1, 1, 1]])
         losses.append(trainer.train([(torch.ones(5, 3), torch.ones(5, 4), observed)]))
     assert losses[0] == pytest.approx(losses[1])
+
+
+@pytest.mark.parametrize("parts", [2, 3, 4, 8])
+def test_trials_that_share_a_gpu_never_take_more_than_it_has(parts: int) -> None:
+    for total in (24 * 2**30, 80 * 2**30):
+        tensors = allocator_share(1 / parts, total) * total
+        assert 0 < parts * (tensors + CUDA_BYTES) <= total * (1 + 1e-9)
+    assert allocator_share(1.0, 2**30) == allocator_share(0.0, 2**30) == 1.0
+    assert allocator_share(1 / 8, 2**30) > 0  # a GPU that is too small is told by the allocator

@@ -1,0 +1,139 @@
+"""What only a GPU can show; skipped where there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from benchmark import load_export
+from benchmark.data.loader import evaluation_batches
+from benchmark.data.registry import get_dataset
+from benchmark.records.schema import Record
+from benchmark.records.store import ResultStore
+from benchmark.spec.request import TrialRequest
+from benchmark.tools.export import export_trial
+from benchmark.tools.profile import How, profile_step
+from benchmark.trial.fingerprint import code_fingerprint
+from benchmark.trial.inputs import prepare
+from benchmark.trial.run import Setting, attempt_trial, run_trial
+from tests.chaos import content
+from tests.conftest import TINY_RECIPE
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+
+Make = Callable[..., TrialRequest]
+
+
+@pytest.fixture
+def setting(data_root: Path, tmp_path: Path) -> Setting:
+    return Setting(
+        results=tmp_path / "out", data_root=data_root, cache=tmp_path / "cache", checkpoints={}, device="cuda",
+        threads=1, workers=1, exclusive=False, fresh_process=False, fingerprint="",
+    )  # fmt: skip
+
+
+def quiet(_: dict[str, Any]) -> None:
+    pass
+
+
+def make(make_request: Make, method: str, **recipe: object) -> TrialRequest:
+    values = {**TINY_RECIPE, "epochs": 3, **recipe}
+    return make_request(methods=[method], overrides=[{"source": "test", "values": values}])
+
+
+def run(request: TrialRequest, setting: Setting) -> tuple[Record, dict[str, np.ndarray]]:
+    finished = run_trial(request, replace(setting, fingerprint=code_fingerprint(request)), quiet)
+    return finished.record, finished.predictions
+
+
+def test_the_record_tells_device_precision_and_peak_memory(make_request: Make, setting: Setting) -> None:
+    profile = run(make(make_request, "aat_ms+prompt", precision="amp"), setting)[0].profile
+    assert profile.device == torch.cuda.get_device_name()
+    assert profile.precision == "float16 autocast"
+    assert profile.gpu_allocated_bytes
+    assert profile.gpu_reserved_bytes
+    assert 0 < profile.gpu_allocated_bytes <= profile.gpu_reserved_bytes
+
+
+@pytest.mark.parametrize("method", ["full", "linear", "aat_ms+prompt"])
+def test_in_float32_the_gpu_computes_what_the_cpu_computes(make_request: Make, setting: Setting, method: str) -> None:
+    request = make(make_request, method, precision="float32")
+    there, here = (run(request, replace(setting, device=device))[0] for device in ("cuda", "cpu"))
+    losses = [[epoch.train_loss for epoch in record.curves] for record in (there, here)]
+    assert losses[0] == pytest.approx(losses[1], rel=2e-3)
+    assert there.profile.precision == here.profile.precision == "float32"
+
+
+def test_deterministic_trials_repeat_and_go_on_bit_for_bit(
+    make_request: Make, setting: Setting, tmp_path: Path
+) -> None:
+    request = make(make_request, "aat_ms+prompt", precision="amp", mixup=0.5, noise=True, loss="bce")
+    setting = replace(setting, deterministic=True, fingerprint=code_fingerprint(request))
+
+    def kill(progress: dict[str, Any]) -> None:
+        if progress["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    calm, disturbed = setting, replace(setting, results=tmp_path / "disturbed")
+    attempt_trial(request, calm, quiet)
+    with pytest.raises(KeyboardInterrupt):
+        attempt_trial(request, disturbed, kill)
+    attempt_trial(request, disturbed, quiet)
+    paths = [ResultStore(each.results).record_path(request) for each in (calm, disturbed)]
+    assert content(paths[0]) == content(paths[1])
+    assert ResultStore(disturbed.results).read(paths[1]).profile.resumed_epochs == 2
+    torch.use_deterministic_algorithms(False)
+
+
+def test_a_trial_that_outgrows_its_share_fails_alone(make_request: Make, setting: Setting) -> None:
+    request = make(make_request, "full", precision="amp")
+    setting = replace(setting, fingerprint=code_fingerprint(request))
+    outcome = attempt_trial(request, replace(setting, gpu_share=1e-6), quiet)
+    assert outcome.status == "out_of_memory"
+    assert outcome.error
+    assert "out of memory" in outcome.error
+    assert attempt_trial(request, setting, quiet).status == "completed"  # in the same process, with its share
+
+
+def test_a_split_batch_is_the_same_experiment_with_less_memory(make_request: Make, setting: Setting) -> None:
+    whole, split = (make(make_request, "full", precision="float32", micro_batch=size) for size in (None, 2))
+    assert whole.id == split.id
+    (first, _), (second, _) = run(whole, setting), run(split, setting)
+    assert [each.train_loss for each in first.curves] == pytest.approx(
+        [each.train_loss for each in second.curves], rel=2e-3
+    )
+
+
+def test_a_profiled_step_has_time_and_peak_memory(make_request: Make) -> None:
+    found = {
+        method: profile_step(make(make_request, method, precision="amp"), 50, How("cuda", 1, steps=3, seconds=30))
+        for method in ("full", "linear")
+    }
+    assert {each.status for each in found.values()} == {"measured"}
+    assert all(each.step_seconds and each.eval_seconds for each in found.values())
+    full, linear = (found[name].gpu_allocated_bytes for name in ("full", "linear"))
+    assert full
+    assert linear
+    assert linear < full
+
+
+def test_what_trained_on_a_gpu_predicts_the_same_on_a_cpu(
+    make_request: Make, setting: Setting, data_root: Path, tmp_path: Path
+) -> None:
+    request = make(make_request, "aat_ms+prompt", precision="float32")
+    setting = replace(setting, keep_weights=True, fingerprint=code_fingerprint(request))
+    assert attempt_trial(request, setting, quiet).status == "completed"
+    store = ResultStore(setting.results)
+    export_trial(store, request.id, tmp_path / "export", onnx=False)
+    model = load_export(tmp_path / "export")
+    clips = prepare(request, get_dataset("esc50").manifest(data_root), None).splits["test"]
+    batches = evaluation_batches(clips, request.recipe.batch_size, 0, torch.device("cpu"))
+    with np.load(store.record_path(request).with_suffix(".npz")) as stored, torch.inference_mode():
+        logits = torch.cat([model(features) for features, *_ in batches]).numpy()
+        assert np.abs(logits - stored["logits_test"][-1]).max() < 5e-3
