@@ -43,7 +43,8 @@ class ResultStore:
         Raises:
             BenchmarkError: it is not.
         """
-        if not (self.folder / "trials").is_dir() and not self._grid.is_file():
+        folders = (self.folder / "trials", self.folder / "profiles")
+        if not any(path.is_dir() for path in folders) and not self._grid.is_file():
             raise BenchmarkError(f"{self.folder}: no results here; make some with `run --results {self.folder}`")
 
     def record_path(self, request: TrialRequest) -> Path:

@@ -25,6 +25,10 @@ def test_profiles_need_no_data_and_feed_the_plan(cli: Cli, tmp_path: Path) -> No
     assert found["host_rss_bytes"] > found["cost"]["peak_bytes"]
     [profile] = ResultStore(tmp_path).profiles()
     assert profile.model_dump(mode="json") == found
+    for command in ("report", "claims"):  # profiles alone are results too
+        shown = cli(command, "--results", tmp_path, *(["--output", tmp_path / "shown"] if command == "report" else []))
+        assert shown.returncode == 0, shown.stderr
+    assert "linear" in (tmp_path / "shown" / "steps.csv").read_text()
     plan = cli("plan", *chosen, "--method", "full", "--cpus-per-trial", "1", "--calibrate", "--json")
     assert plan.returncode == 0, plan.stderr
     trials = json.loads(plan.stdout)["trials"]
