@@ -282,7 +282,7 @@ def _assemble(
 
 
 def allocator_share(share: float, total: int) -> float:
-    """The part of a GPU of `total` bytes that a trial's tensors may fill: CUDA itself takes some of the trial's share."""
+    """The part of a GPU of `total` bytes that a trial's tensors may fill: CUDA itself takes some of its share."""
     return max(share - CUDA_BYTES / total, share / 2) if 0 < share < 1 else 1.0
 
 
