@@ -1,4 +1,4 @@
-"""Records with chosen numbers."""
+"""Records with chosen numbers, and predictions to compare."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 
+from benchmark.data.loader import evaluation_batches
+from benchmark.data.registry import get_dataset
 from benchmark.records.schema import Data, Epoch, Parameters, Profile, Record, Selection
 from benchmark.records.store import ResultStore
 from benchmark.report.build import read_evidence
 from benchmark.report.evidence import Evidence
 from benchmark.spec.request import TrialRequest
+from benchmark.trial.inputs import prepare
 
 
 def make_record(request: TrialRequest, scores: Sequence[float | None], **changes: object) -> Record:
@@ -97,3 +101,13 @@ def make_evidence(
         own = {} if parts is None else {"parts_test": np.stack([parts[record.id]] * len(epochs))}
         store.write(record, {"epochs": epochs, **own})
     return read_evidence(store)
+
+
+def logits_of_test(
+    model: torch.nn.Module, request: TrialRequest, store: ResultStore, data_root: Path
+) -> tuple[np.ndarray, np.ndarray]:
+    """Logits of the test clips, (clips, classes): the model's on the CPU, and those stored for the last epoch."""
+    clips = prepare(request, get_dataset("esc50").manifest(data_root), None).splits["test"]
+    batches = evaluation_batches(clips, request.recipe.batch_size, 0, torch.device("cpu"))
+    with torch.inference_mode(), np.load(store.record_path(request).with_suffix(".npz")) as stored:
+        return torch.cat([model(features) for features, _, _ in batches]).numpy(), stored["logits_test"][-1]

@@ -28,9 +28,7 @@ EFFICIENCY = 0.6  # a training step against a bare matrix product, measured with
 SETUP_SECONDS = 5.0  # a trial besides its epochs, until records tell
 BYTES = 4
 MARGIN = 1.25  # an allocator reserves up to a quarter more than the tensors take
-GPU_EXTRA = (
-    2 * 2**30
-)  # besides: CUDA itself, libraries' workspaces, evaluation with twice the batch; 1.6 GiB on an H100
+GPU_EXTRA = 2 * 2**30  # besides: CUDA, workspaces, evaluation with twice the batch; at most 1.6 GiB on an H100
 
 
 @dataclass(frozen=True)

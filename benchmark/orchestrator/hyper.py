@@ -82,14 +82,13 @@ def run_search(
             stop.on_signals(),
             watchdog(stop),
         ):
+            machine = machine_here()
 
             def share(need: int) -> Share:
                 [found] = pack(
                     nodes, {"": need}, options.cpus_per_trial, options.gpus_per_trial, exclusive=False
                 ).values()
                 return found
-
-            machine = machine_here()
 
             def give(request: TrialRequest, verdict: Verdict) -> dict[str, Any]:
                 each = share(needed_bytes(verdict.peak_bytes or 0, None, machine))

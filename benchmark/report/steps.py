@@ -35,7 +35,7 @@ def steps(profiles: Iterable[StepProfile], methods: list[str]) -> pd.DataFrame:
                 "changed": bool(request.recipe_changes),
             }
         )
-    table = pd.DataFrame(rows, columns=STEPS)
+    table = pd.DataFrame(rows, columns=STEPS).astype({"device": str, "size": str})  # text where there are no rows too
     for ratio, value in (("time_ratio", "step_seconds"), ("memory_ratio", "gpu_allocated_bytes")):
         table[value] = pd.to_numeric(table[value])
         table[ratio] = pd.Series(index=table.index, dtype=float)

@@ -31,7 +31,7 @@ def records(out: Path) -> dict[str, dict]:
 
 def test_a_few_kills_lose_nothing_and_repeat_nothing(tmp_path: Path) -> None:
     """The short form of `python tests/chaos.py`."""
-    found = chaos(tmp_path, kills=3, seeds=1, epochs=8, seed=1, gap=(0.2, 3.0))
+    found = chaos(tmp_path, kills=4, seeds=1, epochs=12, seed=1, gap=(0.2, 3.0))
     assert found["differences"] == []
     assert found["finished and run again"] == []
     assert found["left behind"] == []

@@ -37,6 +37,16 @@ def test_a_wrong_version_is_a_fault(data_root: Path, tmp_path: Path, monkeypatch
     assert "constraints.txt" in found.fix
 
 
+def test_a_clone_that_was_not_installed_is_a_fault(
+    data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "DISTRIBUTION", "never-installed")
+    found = findings(data_root, tmp_path)["packages"]
+    assert found.verdict == "fault"
+    assert "never-installed itself is not installed" in found.text
+    assert "constraints.txt" in found.fix
+
+
 def test_a_full_disk_and_a_broken_dataset(data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = tmp_path / "data"
     shutil.copytree(data_root, root)

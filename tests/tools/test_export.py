@@ -11,8 +11,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from benchmark.data.loader import evaluation_batches
-from benchmark.data.registry import get_dataset
 from benchmark.errors import BenchmarkError, MissingInputError
 from benchmark.methods import registry
 from benchmark.models.weights import OWN_FOLDER, digest
@@ -21,8 +19,8 @@ from benchmark.spec.request import TrialRequest
 from benchmark.tools import export
 from benchmark.tools.export import export_trial, load_export
 from benchmark.trial.fingerprint import code_fingerprint
-from benchmark.trial.inputs import prepare
 from benchmark.trial.run import Outcome, Setting, attempt_trial
+from tests.samples import logits_of_test
 
 Make = Callable[..., TrialRequest]
 PLUGIN = '''
@@ -68,11 +66,7 @@ def train(request: TrialRequest, setting: Setting, **changes: object) -> ResultS
 
 def assert_same(model: torch.nn.Module, request: TrialRequest, store: ResultStore, data_root: Path) -> None:
     """The model's logits of the test split are those that were stored for the last epoch, bit for bit."""
-    clips = prepare(request, get_dataset("esc50").manifest(data_root), None).splits["test"]
-    batches = evaluation_batches(clips, request.recipe.batch_size, 0, torch.device("cpu"))
-    with torch.inference_mode(), np.load(store.record_path(request).with_suffix(".npz")) as stored:
-        found = torch.cat([model(features) for features, _, _ in batches])
-        assert np.array_equal(found.numpy(), stored["logits_test"][-1])
+    assert np.array_equal(*logits_of_test(model, request, store, data_root))
 
 
 @pytest.mark.parametrize("onnx", [False, True])

@@ -12,18 +12,16 @@ import pytest
 import torch
 
 from benchmark import load_export
-from benchmark.data.loader import evaluation_batches
-from benchmark.data.registry import get_dataset
 from benchmark.records.schema import Record
 from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
 from benchmark.tools.export import export_trial
 from benchmark.tools.profile import How, profile_step
 from benchmark.trial.fingerprint import code_fingerprint
-from benchmark.trial.inputs import prepare
 from benchmark.trial.run import Setting, attempt_trial, run_trial
 from tests.chaos import content
 from tests.conftest import TINY_RECIPE
+from tests.samples import logits_of_test
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
@@ -101,7 +99,7 @@ def test_a_trial_that_outgrows_its_share_fails_alone(make_request: Make, setting
     assert attempt_trial(request, setting, quiet).status == "completed"  # in the same process, with its share
 
 
-def test_a_split_batch_is_the_same_experiment_with_less_memory(make_request: Make, setting: Setting) -> None:
+def test_a_split_batch_is_the_same_experiment(make_request: Make, setting: Setting) -> None:
     whole, split = (make(make_request, "full", precision="float32", micro_batch=size) for size in (None, 2))
     assert whole.id == split.id
     (first, _), (second, _) = run(whole, setting), run(split, setting)
@@ -131,9 +129,5 @@ def test_what_trained_on_a_gpu_predicts_the_same_on_a_cpu(
     assert attempt_trial(request, setting, quiet).status == "completed"
     store = ResultStore(setting.results)
     export_trial(store, request.id, tmp_path / "export", onnx=False)
-    model = load_export(tmp_path / "export")
-    clips = prepare(request, get_dataset("esc50").manifest(data_root), None).splits["test"]
-    batches = evaluation_batches(clips, request.recipe.batch_size, 0, torch.device("cpu"))
-    with np.load(store.record_path(request).with_suffix(".npz")) as stored, torch.inference_mode():
-        logits = torch.cat([model(features) for features, *_ in batches]).numpy()
-        assert np.abs(logits - stored["logits_test"][-1]).max() < 5e-3
+    found, stored = logits_of_test(load_export(tmp_path / "export"), request, store, data_root)
+    assert np.abs(found - stored).max() < 5e-3

@@ -29,7 +29,7 @@ def time(evidence: Evidence, title: str) -> Figure:
     profiled = evidence.steps
     profiled = profiled.assign(
         name=profiled["method"], ratio=profiled["time_ratio"],
-        panel="steps of size " + profiled["size"].astype(str) + " on " + profiled["device"].astype(str),
+        panel="steps of size " + profiled["size"] + " on " + profiled["device"],
     )  # fmt: skip
     shown = pd.concat([cells[["panel", "dataset", "name", "ratio"]], profiled[["panel", "dataset", "name", "ratio"]]])
     shown = shown[shown["ratio"].notna() & (shown["name"] != "full")]
@@ -51,7 +51,7 @@ def memory(evidence: Evidence, title: str) -> Figure:
     cells, profiled = with_columns(evidence.cells), evidence.steps
     values = [*BY_COUNT, "gpu_allocated_bytes"]
     trials = cells[cells["train_flops"].notna()].assign(kind=cells["column"])[["kind", "dataset", "name", *values]]
-    shapes = profiled.assign(kind="size " + profiled["size"].astype(str), name=profiled["method"])
+    shapes = profiled.assign(kind="size " + profiled["size"], name=profiled["method"])
     shown = pd.concat([trials, shapes[["kind", "dataset", "name", *values]]])
     rows = []
     for _, group in shown.groupby(["kind", "dataset"], sort=False):
