@@ -10,6 +10,7 @@ import torch
 
 from benchmark.data.loader import evaluation_batches
 from benchmark.data.registry import get_dataset
+from benchmark.numerics import NUMERICS_VERSION
 from benchmark.records.schema import Data, Epoch, Parameters, Profile, Record, Selection
 from benchmark.records.store import ResultStore
 from benchmark.report.build import read_evidence
@@ -72,6 +73,7 @@ def make_record(request: TrialRequest, scores: Sequence[float | None], **changes
         ),
         "environment": {},
         "environment_hash": "env",
+        "numerics_version": NUMERICS_VERSION,
         "fingerprint": "code",
         "started": "2026-01-01T00:00:00+00:00",
         "finished": "2026-01-01T00:01:00+00:00",

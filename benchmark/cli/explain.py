@@ -65,7 +65,8 @@ def _print(found: dict[str, Any]) -> None:
         value = "-" if trial["score"] is None else f"{100 * trial['score']:.2f} %"
         typer.echo(
             f"  fold {trial['fold']} seed {trial['seed']}: {value} at epoch {trial['epoch']} of {trial['epochs']}, "
-            f"{trial['status']}, environment {trial['environment']}, code {trial['fingerprint']}, {trial['record']}"
+            f"{trial['status']}, environment {trial['environment']}, numerics version "
+            f"{trial['numerics_version']}, code {trial['fingerprint']}, {trial['record']}"
         )
     for name, environment in found["environments"].items():
         packages = ", ".join(f"{key} {value}" for key, value in environment.get("packages", {}).items())

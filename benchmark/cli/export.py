@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchmark.cli import options
+from benchmark.numerics import NUMERICS_VERSION
 
 if TYPE_CHECKING:
     from benchmark.tools.export import Card
@@ -34,12 +35,14 @@ def export(
     """
     from benchmark.records.store import ResultStore
     from benchmark.tools.export import export_trial
-    from benchmark.trial.fingerprint import code_fingerprint
 
     card = export_trial(ResultStore(results), trial, out, onnx=onnx, checkpoints=checkpoints, methods=method)
     _print(card)
-    if code_fingerprint(card.request) != card.fingerprint:
-        typer.echo("the code changed since this trial was run: the model may not compute what its score says")
+    if card.numerics_version != NUMERICS_VERSION:
+        typer.echo(
+            f"the trial is of numerics version {card.numerics_version}, this code of {NUMERICS_VERSION}: the model may "
+            "not compute what its score says"
+        )
     typer.echo(f"wrote {out}")
 
 

@@ -35,6 +35,11 @@ class External:
     distribution: str | None = None
     version: str | None = None
 
+    @property
+    def identity(self) -> str:
+        """What enters the trial's id: the file's digest, or distribution and version."""
+        return self.digest or f"{self.distribution} {self.version}"
+
 
 @dataclass(frozen=True)
 class ParamGroup:
@@ -143,7 +148,9 @@ class Method(ABC):
     def choice(self) -> MethodChoice:
         """This method as part of a trial request."""
         return MethodChoice(
-            parts=(MethodPart(name=self.name, options=self.options(), source=self.external and self.external.digest),),
+            parts=(
+                MethodPart(name=self.name, options=self.options(), source=self.external and self.external.identity),
+            ),
             variant=canonical(self.name, self.changed()),
             tuning=self.tuning,
         )

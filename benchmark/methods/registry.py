@@ -158,9 +158,30 @@ def build_method(choice: MethodChoice) -> Composed:
     """
     parts = tuple(_build(Ref(part.name, tuple(part.options.items()))) for part in choice.parts)
     for part, wanted in zip(parts, choice.parts, strict=True):
-        if (part.external and part.external.digest) != wanted.source:
-            raise BenchmarkError(f"method '{part.name}': its file changed since this trial was planned; run again")
+        found = part.external and part.external.identity
+        if found != wanted.source:
+            raise BenchmarkError(
+                f"method '{part.name}': its source is {found}, but this trial was planned with {wanted.source}; give "
+                "the `run` again"
+            )
     return Composed(parts)
+
+
+def methods_current(choice: MethodChoice) -> bool:
+    """Whether the methods of a trial are the ones that are there now.
+
+    A method from outside the suite that is not at hand cannot be compared and counts as unchanged.
+    """
+    for part in choice.parts:
+        try:
+            external = find_method(part.name).external
+        except BenchmarkError:
+            if part.source is None:
+                return False
+            continue
+        if (external and external.identity) != part.source:
+            return False
+    return True
 
 
 def externals(choices: Iterable[MethodChoice]) -> dict[str, External]:

@@ -26,7 +26,6 @@ from benchmark.orchestrator.stopping import Stop, watchdog
 from benchmark.records.claims import Claim
 from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
-from benchmark.trial.fingerprint import code_fingerprint
 
 if TYPE_CHECKING:
     from ray.tune.schedulers import ASHAScheduler
@@ -92,7 +91,7 @@ def run_search(
 
             def give(request: TrialRequest, verdict: Verdict) -> dict[str, Any]:
                 each = share(needed_bytes(verdict.peak_bytes or 0, None, machine))
-                return worker_config(request, code_fingerprint(request), each, None, common)
+                return worker_config(request, each, None, common)
 
             at_once = share(0).slots(nodes)
             console.print(f"Ray is up after {time.monotonic() - began:.0f} s: up to {at_once} at once", highlight=False)

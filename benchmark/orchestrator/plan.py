@@ -7,10 +7,9 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from benchmark.errors import BenchmarkError
+from benchmark.methods.registry import methods_current
 from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
-from benchmark.trial.fingerprint import code_fingerprint
 
 State = Literal["done", "stale", "failed", "missing"]
 STATES: tuple[State, ...] = get_args(State)
@@ -19,7 +18,7 @@ MAX_ATTEMPTS = 3
 
 @dataclass(frozen=True)
 class Entry:
-    """A trial and where it stands: `stale` has a record of other code, `failed` has attempts only."""
+    """A trial and its state: `stale` has a record of another numerics version or method, `failed` has attempts only."""
 
     request: TrialRequest
     state: State
@@ -51,30 +50,13 @@ class Plan:
 def make_plan(requests: Iterable[TrialRequest], store: ResultStore) -> Plan:
     """Hold requests against the records and attempts of a results folder."""
     finished = store.finished()
-    requests = list(requests)
-    current = current_fingerprints(requests)
     attempts = Counter(path.stem.rpartition("-")[0] for path in store.attempts())
     entries = []
     for request in requests:
         state: State = "missing"
         if request.id in finished:
-            state = "done" if finished[request.id] == current[request.id] else "stale"
+            state = "done" if finished[request.id] and methods_current(request.method) else "stale"
         elif attempts[request.id]:
             state = "failed"
         entries.append(Entry(request, state, attempts[request.id]))
     return Plan(entries)
-
-
-def current_fingerprints(requests: Iterable[TrialRequest]) -> dict[str, str]:
-    """Of the code as it is now, by id; empty where a method is gone, so that its records count as stale."""
-    by_method: dict[str, str] = {}  # the code is read once for each
-    found = {}
-    for request in requests:
-        name = request.method.name
-        if name not in by_method:
-            try:
-                by_method[name] = code_fingerprint(request)
-            except BenchmarkError:
-                by_method[name] = ""
-        found[request.id] = by_method[name]
-    return found

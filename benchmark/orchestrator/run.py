@@ -17,8 +17,9 @@ from rich.console import Console
 
 from benchmark.data.parallel import usable_cores
 from benchmark.methods.registry import externals
+from benchmark.numerics import NUMERICS_VERSION
 from benchmark.orchestrator.estimate import Estimate
-from benchmark.orchestrator.plan import MAX_ATTEMPTS, current_fingerprints
+from benchmark.orchestrator.plan import MAX_ATTEMPTS
 from benchmark.orchestrator.resources import Node, Share, pack
 from benchmark.orchestrator.session import ray_session
 from benchmark.orchestrator.stopping import Stop, wait_while, watchdog
@@ -27,6 +28,7 @@ from benchmark.records.environment import utc_now
 from benchmark.records.schema import Attempt, Cost
 from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
+from benchmark.trial.fingerprint import code_fingerprint
 
 if TYPE_CHECKING:
     from ray.tune import Callback
@@ -93,10 +95,9 @@ def run_trials(
         """A worker that died cannot write its own attempt."""
         failures.append(trial_id)
         if reason:
-            _keep_attempt(store, by_id[trial_id], fingerprints[trial_id], reason)
+            _keep_attempt(store, by_id[trial_id], reason)
 
     by_id = {request.id: request for request in requests}
-    fingerprints = current_fingerprints(requests)
     try:
         with (
             ray_session(
@@ -134,7 +135,7 @@ def run_trials(
             trials = {
                 name: _trial(
                     request,
-                    worker_config(request, fingerprints[name], shares[name], estimates[name].cost, common),
+                    worker_config(request, shares[name], estimates[name].cost, common),
                     address,
                 )
                 for name, request in by_id.items()
@@ -148,7 +149,7 @@ def run_trials(
                 mine = [trials[request.id] for request in waiting]
                 with progress:
                     _fit(mine, callbacks, scratch / f"round-{round_number}", stop, fresh=options.exclusive)
-                waiting = _others_work([by_id[name] for name in progress.elsewhere], store, fingerprints, stop, console)
+                waiting = _others_work([by_id[name] for name in progress.elsewhere], store, stop, console)
                 round_number += 1
         return Ended(len(failures), interrupted=stop.asked)
     except KeyboardInterrupt:
@@ -166,13 +167,11 @@ def _describe(shares: Mapping[str, Share], nodes: Sequence[Node]) -> str:
     return "; ".join(kinds)
 
 
-def _others_work(
-    requests: list[TrialRequest], store: ResultStore, fingerprints: Mapping[str, str], stop: Stop, console: Console
-) -> list[TrialRequest]:
+def _others_work(requests: list[TrialRequest], store: ResultStore, stop: Stop, console: Console) -> list[TrialRequest]:
     """Wait for trials of other runs; returns those whose run died or gave them up."""
 
     def unfinished() -> list[TrialRequest]:
-        return [request for request in requests if store.finished_as(request) != fingerprints[request.id]]
+        return [request for request in requests if not store.has_current(request)]
 
     def busy() -> bool:
         left = {request.id for request in unfinished()}
@@ -202,8 +201,10 @@ def tidy(scratch: Path) -> None:
             (scratch.parent.parent / name).rmdir()
 
 
-def _keep_attempt(store: ResultStore, request: TrialRequest, fingerprint: str, reason: str) -> None:
-    store.write_attempt(Attempt.now(request, "failed", reason.splitlines()[-1][:300], reason, fingerprint))
+def _keep_attempt(store: ResultStore, request: TrialRequest, reason: str) -> None:
+    store.write_attempt(
+        Attempt.now(request, "failed", reason.splitlines()[-1][:300], reason, code_fingerprint(request))
+    )
 
 
 def common_setting(options: Options, store: ResultStore) -> dict[str, Any]:
@@ -221,13 +222,11 @@ def common_setting(options: Options, store: ResultStore) -> dict[str, Any]:
     }
 
 
-def worker_config(
-    request: TrialRequest, fingerprint: str, each: Share, cost: Cost | None, common: dict[str, Any]
-) -> dict[str, Any]:
+def worker_config(request: TrialRequest, each: Share, cost: Cost | None, common: dict[str, Any]) -> dict[str, Any]:
     """What a worker is told of a trial."""
     setting = {
         **common,
-        "fingerprint": fingerprint,
+        "numerics_version": NUMERICS_VERSION,
         "cost": cost,
         "threads": each.cpus,
         "workers": each.cpus - 1 if each.gpus else 0,

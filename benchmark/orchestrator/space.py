@@ -16,6 +16,7 @@ from benchmark.data.registry import get_dataset
 from benchmark.errors import BenchmarkError
 from benchmark.methods.contract import Composed
 from benchmark.methods.registry import methods, resolve_methods
+from benchmark.numerics import NUMERICS_VERSION
 from benchmark.orchestrator.configurations import Draw
 from benchmark.orchestrator.costs import count_costs
 from benchmark.orchestrator.expand import Expansion, Source, recipe_of
@@ -23,7 +24,6 @@ from benchmark.spec.grammar import canonical, parse_refs, split_list
 from benchmark.spec.grid import Grid
 from benchmark.spec.request import DatasetChoice, TrialRequest
 from benchmark.trial.build import count_parameters
-from benchmark.trial.fingerprint import code_fingerprint
 
 if TYPE_CHECKING:
     import optuna
@@ -213,7 +213,7 @@ def settings_of(space: Space, limits: Limits) -> dict[str, Any]:
             for name, candidate in space.candidates.items()
         },
         "limits": dataclasses.asdict(limits),
-        "code": {name: code_fingerprint(base) for name, base in bases.items()},
+        "numerics_version": NUMERICS_VERSION,
     }
 
 

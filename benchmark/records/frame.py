@@ -63,7 +63,8 @@ COLUMNS = {
     "finished": "when, UTC",
     "record": "the record's path in the results folder",
     "environment": "digest of the environment",
-    "fingerprint": "digest of the code",
+    "numerics_version": "version of the numbers that the code computes",
+    "fingerprint": "digest of the code's files",
 }
 
 Curve = npt.NDArray[np.float64]
@@ -183,5 +184,6 @@ def _row(record: Record) -> dict[str, Any]:
         "finished": record.finished,
         "record": f"trials/{request.path_stem}.json",
         "environment": record.environment_hash,
+        "numerics_version": record.numerics_version,
         "fingerprint": record.fingerprint,
     }

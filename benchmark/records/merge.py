@@ -15,6 +15,7 @@ from benchmark.records.schema import Record
 from benchmark.records.store import BESIDE, WEIGHTS, ResultStore
 
 TIMES = {"profile", "started", "finished", "environment", "environment_hash"}
+CODE = {"fingerprint", "numerics_version", "schema_version", "cost"}
 
 
 @dataclass
@@ -84,9 +85,7 @@ def _copy(source: Path, place: Path) -> None:
 
 def _result(content: dict[str, Any]) -> dict[str, Any]:
     """What has to be equal on all machines: times, environment and the code's version aside."""
-    kept = {
-        key: value for key, value in content.items() if key not in TIMES | {"fingerprint", "schema_version", "cost"}
-    }
+    kept = {key: value for key, value in content.items() if key not in TIMES | CODE}
     kept["curves"] = [{key: value for key, value in point.items() if key != "seconds"} for point in content["curves"]]
     return kept
 

@@ -7,11 +7,12 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from benchmark.numerics import NUMERICS_VERSION
 from benchmark.records.environment import utc_now
 from benchmark.spec.request import TrialRequest
 from benchmark.spec.validation import Spec
 
-SCHEMA_VERSION = 3  # 2: cost; 3: plugins, source of a method
+SCHEMA_VERSION = 4  # 2: cost; 3: plugins, source of a method; 4: numerics version
 
 
 class Data(Spec):
@@ -108,7 +109,10 @@ class Record(Spec):
     profile: Profile
     environment: dict[str, Any]
     environment_hash: str
-    fingerprint: str = Field(description="digest of the code that can change a result")
+    numerics_version: int = Field(
+        default=1, description="version of the numbers that the code computes; 1 in records before schema version 4"
+    )
+    fingerprint: str = Field(description="digest of the code's files, for information")
     plugins: dict[str, Plugin] = Field(default={}, description="methods from outside the suite")
     started: str = Field(description="UTC, ISO 8601")
     finished: str
@@ -121,6 +125,11 @@ class Record(Spec):
         if chosen.epoch is not None and chosen.epoch > len(self.curves):
             raise ValueError("the chosen epoch is not among the curves")
         return self
+
+    @property
+    def is_current(self) -> bool:
+        """True when this code computes the same numbers."""
+        return self.numerics_version == NUMERICS_VERSION
 
     @property
     def marks(self) -> list[str]:

@@ -133,11 +133,11 @@ class ResultStore:
             raise BenchmarkError(f"'{prefix}' begins the ids of {len(ids)} trials: {', '.join(ids[:SHOWN])}{more}")
         return self.read(paths[0])
 
-    def finished(self) -> dict[str, str]:
-        """Fingerprint of every finished trial by id; a damaged record does not count as finished."""
+    def finished(self) -> dict[str, bool]:
+        """Whether the record of every finished trial is current, by id; a damaged record does not count as finished."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return {record.id: record.fingerprint for record in self.records()}
+            return {record.id: record.is_current for record in self.records()}
 
     def _record_paths(self, trial_id: str = "*") -> list[Path]:
         return sorted((self.folder / "trials").rglob(f"f*-s*-{trial_id}.json"))
@@ -149,12 +149,12 @@ class ResultStore:
         write_atomic(path, _dump(attempt))
         return path
 
-    def finished_as(self, request: TrialRequest) -> str | None:
-        """Fingerprint of a trial's record; None where it has none."""
+    def has_current(self, request: TrialRequest) -> bool:
+        """Whether a trial has a record, and this code computes the same numbers."""
         try:
-            return self.read(self.record_path(request)).fingerprint
+            return self.read(self.record_path(request)).is_current
         except BenchmarkError:
-            return None
+            return False
 
     def read_attempt(self, path: Path) -> Attempt | None:
         """A failed try; None where it cannot be read."""

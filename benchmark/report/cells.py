@@ -12,7 +12,7 @@ from benchmark.records.frame import COUNTED
 from benchmark.spec.request import TrialRequest
 
 DIGITS = 12  # beyond them a spread of equal numbers is rounding
-MIXED = {"code": "fingerprint", "precision": "precision", "devices": "device", "data": "data"}
+MIXED = {"numerics versions": "numerics_version", "precision": "precision", "devices": "device", "data": "data"}
 KEYS = ["protocol", "backbone", "dataset", "method"]
 COLUMNS = {
     "cell": "digest of the request without fold and seed; `explain` takes it",
@@ -53,7 +53,7 @@ COLUMNS = {
     "stored_bytes": "what must be stored per task",
     "shared": "the time was measured while other trials of the run used the machine",
     "device": "device names",
-    "code": "digest of the harness's code",
+    "numerics": "numerics versions of the records",
     "marks": "why the row does not speak for the paper; empty when it does",
 }
 
@@ -146,7 +146,7 @@ def _summary(
         **{key: head[key] if head is not None else None for key in COUNTED},
         "shared": not trials["exclusive"].all() if len(trials) else None,
         "device": "; ".join(sorted(set(trials["device"]))),
-        "code": " ".join(sorted({text.partition("-")[0] for text in trials["fingerprint"]})),
+        "numerics": " ".join(map(str, sorted(set(trials["numerics_version"])))),
         "marks": "; ".join(marks),
     }
 

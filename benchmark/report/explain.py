@@ -10,7 +10,19 @@ from benchmark.errors import BenchmarkError, closest
 from benchmark.report.evidence import Evidence
 from benchmark.report.tables import RULES
 
-SHOWN_TRIALS = ["fold", "seed", "status", "epoch", "epochs", "score", "id", "environment", "fingerprint", "record"]
+SHOWN_TRIALS = [
+    "fold",
+    "seed",
+    "status",
+    "epoch",
+    "epochs",
+    "score",
+    "id",
+    "environment",
+    "numerics_version",
+    "fingerprint",
+    "record",
+]
 
 
 def find_cells(evidence: Evidence, names: list[str]) -> pd.DataFrame:

@@ -102,8 +102,10 @@ def marks(cells: pd.DataFrame) -> list[str]:
         name = mark.partition(" (")[0]
         found[f"{name} in {ways[name]} ways, told in each row's marks" if ways[name] > MOST_WAYS else mark] += 1
     marks = [mark if rows == len(cells) else f"{mark} [{rows} of {len(cells)} rows]" for mark, rows in found.items()]
-    versions = {version for text in cells["code"] for version in text.split()}
-    return [*marks, f"records of {len(versions)} versions of the code"] if len(versions) > 1 else marks
+    versions = {version for text in cells["numerics"] for version in text.split()}
+    return (
+        [*marks, f"records of numerics versions {', '.join(sorted(versions, key=int))}"] if len(versions) > 1 else marks
+    )
 
 
 def rules(cells: pd.DataFrame) -> str:

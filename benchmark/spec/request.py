@@ -32,7 +32,9 @@ class MethodPart(Spec):
 
     name: str
     options: dict[str, Any]
-    source: str | None = Field(default=None, description="digest of its file, where it comes from outside the suite")
+    source: str | None = Field(
+        default=None, description="digest of its file, or package and version, where it comes from outside the suite"
+    )
 
     @model_serializer(mode="wrap")
     def _plain(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -95,7 +95,8 @@ class Card(Spec):
     backbone: Backbone
     onnx: Merged | None
     latency: list[Latency]
-    fingerprint: str = Field(description="of the code that trained it")
+    numerics_version: int = Field(default=1, description="of the code that trained it")
+    fingerprint: str = Field(description="of the code that trained it, for information")
 
     @property
     def note(self) -> str | None:
@@ -233,6 +234,7 @@ def _card(
         ),
         onnx=merged,
         latency=latency,
+        numerics_version=record.numerics_version,
         fingerprint=record.fingerprint,
     )
 

@@ -15,6 +15,7 @@ import torch
 from benchmark.data.clips import Split
 from benchmark.data.facts import DatasetFacts
 from benchmark.data.loader import TrainingOrder, evaluation_batches, training_batches
+from benchmark.numerics import NUMERICS_VERSION
 from benchmark.records.schema import Epoch
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.inputs import Inputs
@@ -24,6 +25,7 @@ from benchmark.trial.seeding import Seeds
 from benchmark.trial.selection import choose, kept_epochs
 from benchmark.trial.snapshots import Snapshots, State, random_state, restore_random_state
 
+WRITTEN_BY = f"numerics version {NUMERICS_VERSION}"  # of the checkpoints that may be continued
 Report = Callable[[dict[str, Any]], None]
 Predictions = dict[str, npt.NDArray[Any]]
 
@@ -95,7 +97,6 @@ class Runner:
     inputs: Inputs
     trainer: Trainer
     snapshots: Snapshots | None
-    fingerprint: str
     workers: int
     stop: Path | None
     report: Report
@@ -151,7 +152,7 @@ class Runner:
         return course, resumed
 
     def _resume(self) -> Course:
-        state = self.snapshots.load(self.fingerprint) if self.snapshots else None
+        state = self.snapshots.load(WRITTEN_BY) if self.snapshots else None
         if state is None:
             return Course()
         self.trainer.load_state(state["trainer"])
@@ -161,7 +162,7 @@ class Runner:
     def _save(self, course: Course, snapshots: Snapshots) -> None:
         snapshots.save(
             {
-                "fingerprint": self.fingerprint,
+                "written_by": WRITTEN_BY,
                 "course": course.state(),
                 "trainer": self.trainer.state(),
                 "random": random_state(),

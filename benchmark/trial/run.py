@@ -22,6 +22,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.methods.registry import externals, load_externals
 from benchmark.models.checkpoint import Checkpoint, read_checkpoint
 from benchmark.models.weights import digest
+from benchmark.numerics import NUMERICS_VERSION
 from benchmark.records.claims import Claim, SupersededError
 from benchmark.records.environment import capture, utc_now
 from benchmark.records.schema import Attempt, Cost, Parameters, Plugin, Profile, Record
@@ -51,7 +52,7 @@ class Setting:
 
     `cache` is the folder of the audio cache (None: decode each time), `checkpoints` are paths by sha256, `threads` for
     arithmetic, `workers` processes that load data, `exclusive` when nothing else uses the device, `fresh_process` when
-    this process runs no other trial, `fingerprint` of the code when the trial was submitted, `cost` of a step where it
+    this process runs no other trial, `numerics_version` of the code that submitted the trial, `cost` of a step where it
     was counted before, `gpu_share` the part of a GPU that the trial may fill, `deterministic` when a GPU is to use
     algorithms that repeat bit for bit, `stop` a file that asks to stop behind the running epoch, `timeout` seconds
     after which a trial is given up, `began` when the run did, `methods` places of those from outside the suite by name,
@@ -67,7 +68,7 @@ class Setting:
     workers: int
     exclusive: bool
     fresh_process: bool
-    fingerprint: str
+    numerics_version: int = NUMERICS_VERSION
     cost: Cost | None = None
     gpu_share: float = 1.0
     deterministic: bool = False
@@ -114,7 +115,7 @@ def attempt_trial(request: TrialRequest, setting: Setting, report: Report) -> Ou
     if claim is None:
         return Outcome("elsewhere")
     with claim:
-        if store.finished_as(request) == setting.fingerprint:  # by another run, since this one was planned
+        if store.has_current(request):  # by another run, since this one was planned
             return Outcome("completed")
         return _attempt(request, setting, report, store, claim)
 
@@ -135,7 +136,7 @@ def _attempt(request: TrialRequest, setting: Setting, report: Report, store: Res
         memory = isinstance(error, (MemoryError, torch.OutOfMemoryError))
         status: Literal["failed", "out_of_memory"] = "out_of_memory" if memory else "failed"
         line = f"{type(error).__name__}: {error}".splitlines()[0]
-        store.write_attempt(Attempt.now(request, status, line, traceback.format_exc(), setting.fingerprint))
+        store.write_attempt(Attempt.now(request, status, line, traceback.format_exc(), code_fingerprint(request)))
         if isinstance(error, TRANSIENT):
             raise TransientError(line) from error
         return Outcome(status, line)
@@ -159,7 +160,7 @@ def _deadline(request: TrialRequest, setting: Setting, store: ResultStore) -> It
 
     def expire() -> None:
         line = f"took longer than {setting.timeout:g} s"
-        store.write_attempt(Attempt.now(request, "timeout", line, line, setting.fingerprint))
+        store.write_attempt(Attempt.now(request, "timeout", line, line, code_fingerprint(request)))
         os._exit(1)
 
     timer = threading.Timer(setting.timeout, expire)
@@ -210,7 +211,8 @@ def run_trial(request: TrialRequest, setting: Setting, report: Report, snapshots
         profile=_profile(setting, trainer, len(course.curves) * inputs.data.used["train"], resumed),
         environment=environment,
         environment_hash=environment_hash,
-        fingerprint=setting.fingerprint,
+        numerics_version=NUMERICS_VERSION,
+        fingerprint=code_fingerprint(request),
         plugins={
             name: Plugin(distribution=each.distribution, version=each.version)
             for name, each in externals([request.method]).items()
@@ -248,8 +250,11 @@ def _assemble(
     """Everything that a trial needs to begin, and the counts of its model."""
     began = time.perf_counter()
     load_externals(setting.methods)
-    if code_fingerprint(request) != setting.fingerprint:
-        raise BenchmarkError("the code changed since this trial was submitted; give the `run` again")
+    if setting.numerics_version != NUMERICS_VERSION:
+        raise BenchmarkError(
+            f"numerics version {NUMERICS_VERSION} here, but the trial was submitted by version "
+            f"{setting.numerics_version}; give the `run` again"
+        )
     torch.set_num_threads(setting.threads)
     _be_deterministic(setting.deterministic)
     torch.set_default_dtype(torch.float32)  # in case an earlier trial of this process changed it
@@ -272,7 +277,6 @@ def _assemble(
         inputs=inputs,
         trainer=trainer,
         snapshots=snapshots,
-        fingerprint=setting.fingerprint,
         workers=setting.workers,
         stop=setting.stop,
         report=report,

@@ -43,14 +43,14 @@ class Snapshots:
             self.last.replace(self.previous)
         write_atomic(self.last, hashlib.sha256(content).digest() + content)
 
-    def load(self, fingerprint: str) -> State | None:
-        """The newest whole checkpoint that this code wrote; None where there is none."""
+    def load(self, written_by: str) -> State | None:
+        """The newest whole checkpoint with this `written_by`; None where there is none."""
         for path in (self.last, self.previous):
             with contextlib.suppress(OSError):
                 content = path.read_bytes()
                 if hashlib.sha256(content[DIGEST_BYTES:]).digest() == content[:DIGEST_BYTES]:
                     state: State = torch.load(io.BytesIO(content[DIGEST_BYTES:]), weights_only=True)
-                    if state["fingerprint"] == fingerprint:
+                    if state.get("written_by") == written_by:
                         return state
         return None
 

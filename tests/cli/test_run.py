@@ -153,13 +153,13 @@ def test_a_changed_setting_is_a_new_trial(cli: Cli, results: Path, grid_file: Pa
     assert "8 trials: 0 done" in plan.stdout
 
 
-def test_other_code_makes_records_stale(
+def test_another_numerics_version_makes_records_stale(
     cli: Cli, results: Path, grid_file: Path, data_root: Path, tmp_path: Path
 ) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(results, copy)
     path = sorted((copy / "trials").rglob("*.json"))[0]
-    path.write_text(path.read_text().replace('"fingerprint": "', '"fingerprint": "x'))
+    path.write_text(path.read_text().replace('"numerics_version": ', '"numerics_version": 9'))
     done = cli("run", "--grid", grid_file, "--data-root", data_root, "--results", copy)
     assert done.returncode == 0
     assert "nothing to do: 7 done, 1 stale; --rerun stale runs the stale again" in done.stdout
@@ -233,7 +233,7 @@ def test_a_rerun_that_fails_says_so_and_keeps_the_record(
     for path in (data / "ESC-50-master" / "audio").iterdir():
         path.write_bytes(b"x" * path.stat().st_size)  # as large as before: the digest does not tell
     for path in (copy / "trials").rglob("*.json"):
-        path.write_text(path.read_text().replace('"fingerprint": "', '"fingerprint": "x'))
+        path.write_text(path.read_text().replace('"numerics_version": ', '"numerics_version": 9'))
     before = files(copy)
     arguments = ["--grid", grid_file, "--data-root", data, "--results", copy, "--method", "linear", "--fold", "1"]
     done = cli("run", *arguments, "--backbone", "ast", "--rerun", "stale", "--cache", "none")

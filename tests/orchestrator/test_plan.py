@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.errors import BenchmarkError, MissingInputError
+from benchmark.numerics import NUMERICS_VERSION
 from benchmark.orchestrator.expand import expand
 from benchmark.orchestrator.plan import MAX_ATTEMPTS, make_plan
 from benchmark.orchestrator.resources import Node, Share, share
@@ -107,7 +108,7 @@ def test_records_of_a_method_that_is_gone_are_stale(
     make_request: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, request = ResultStore(tmp_path), make_request(methods=["aat_s"])
-    store.write(make_record(request, [0.5], fingerprint=code_fingerprint(request)), {})
+    store.write(make_record(request, [0.5]), {})
     assert make_plan([request], store).counts()["done"] == 1
     monkeypatch.setattr("benchmark.methods.registry.methods", dict)
     assert make_plan([request], store).counts()["stale"] == 1
@@ -128,8 +129,8 @@ def attempt(request: TrialRequest) -> Attempt:
 def test_states_and_what_is_run_again(make_request: Make, tmp_path: Path) -> None:
     store = ResultStore(tmp_path)
     done, stale, failed, given_up, missing = (make_request(seeds=[seed]) for seed in range(5))
-    store.write(make_record(done, [0.5], fingerprint=code_fingerprint(done)), {})
-    store.write(make_record(stale, [0.5], fingerprint="other code"), {})
+    store.write(make_record(done, [0.5]), {})
+    store.write(make_record(stale, [0.5], numerics_version=NUMERICS_VERSION + 1), {})
     store.write_attempt(attempt(failed))
     for _ in range(MAX_ATTEMPTS):
         store.write_attempt(attempt(given_up))

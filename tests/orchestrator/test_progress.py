@@ -16,6 +16,7 @@ from benchmark.orchestrator.run import _keep_attempt
 from benchmark.records.schema import Attempt
 from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
+from benchmark.trial.fingerprint import code_fingerprint
 
 
 def trial(name: str, **fields: object) -> SimpleNamespace:
@@ -65,10 +66,14 @@ def test_a_trial_whose_process_died_is_told_with_its_cause(
 
 def test_the_attempt_of_a_dead_process_is_kept(make_request: Callable[..., TrialRequest], tmp_path: Path) -> None:
     store, request = ResultStore(tmp_path), make_request()
-    _keep_attempt(store, request, "code", "The actor died: SIGKILL\nthe process of the trial died")
+    _keep_attempt(store, request, "The actor died: SIGKILL\nthe process of the trial died")
     [path] = store.attempts(request.id)
     kept = Attempt.model_validate_json(path.read_bytes())
-    assert (kept.status, kept.error, kept.fingerprint) == ("failed", "the process of the trial died", "code")
+    assert (kept.status, kept.error, kept.fingerprint) == (
+        "failed",
+        "the process of the trial died",
+        code_fingerprint(request),
+    )
     assert "SIGKILL" in kept.traceback
 
 

@@ -47,7 +47,7 @@ def test_a_record_reads_back(make_request: Make, tmp_path: Path) -> None:
     path = store.record_path(record.request)
     assert path.relative_to(tmp_path).parts[0] == "trials"
     assert list(store.records()) == [record]
-    assert store.finished() == {record.id: "code"}
+    assert store.finished() == {record.id: True}
     assert np.load(path.with_suffix(".npz"))["logits_test"].shape == (1, 2, 3)
 
 

@@ -190,14 +190,13 @@ def test_rows_stand_in_the_layouts_order(make_request: Make) -> None:
     assert order == ["full", "prompt", "aat_ms", "aat_ms[bottleneck=8]", "aat_m+prompt"]
 
 
-def test_records_of_different_code_are_marked(make_request: Make) -> None:
+def test_records_of_different_numerics_versions_are_marked(make_request: Make) -> None:
     records = [
-        make_record(make_request(folds=[fold]), [0.5], fingerprint=f"{code}-method")
-        for fold, code in ((1, "a"), (2, "b"))
+        make_record(make_request(folds=[fold]), [0.5], numerics_version=version) for fold, version in ((1, 1), (2, 2))
     ]
     found = marks(cells_of(records))
-    assert "records of different code" in found
-    assert "records of 2 versions of the code" in found
+    assert "records of different numerics versions" in found
+    assert "records of numerics versions 1, 2" in found
 
 
 def test_the_protocol_decides_whether_unused_heads_are_counted(make_request: Make) -> None:

@@ -18,7 +18,6 @@ from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
 from benchmark.tools import export
 from benchmark.tools.export import export_trial, load_export
-from benchmark.trial.fingerprint import code_fingerprint
 from benchmark.trial.run import Outcome, Setting, attempt_trial
 from tests.samples import logits_of_test
 
@@ -54,12 +53,12 @@ class Everything(Method):
 def setting(data_root: Path, tmp_path: Path) -> Setting:
     return Setting(
         results=tmp_path / "out", data_root=data_root, cache=None, checkpoints={}, device="cpu", threads=1, workers=0,
-        exclusive=False, fresh_process=False, fingerprint="", keep_weights=True,
+        exclusive=False, fresh_process=False, keep_weights=True,
     )  # fmt: skip
 
 
 def train(request: TrialRequest, setting: Setting, **changes: object) -> ResultStore:
-    values = {**vars(setting), "fingerprint": code_fingerprint(request), **changes}
+    values = {**vars(setting), **changes}
     assert attempt_trial(request, Setting(**values), lambda _: None) == Outcome("completed")
     return ResultStore(setting.results)
 
@@ -164,8 +163,6 @@ def test_a_merged_model_that_differs_is_refused(
 def test_a_trial_that_diverged_keeps_nothing(make_request: Make, setting: Setting, tmp_path: Path) -> None:
     values = {"epochs": 2, "batch_size": 8, "frames": 64, "time_mask": 12, "stride": [16, 16], "lr": 1e30}
     request = make_request(methods=["full"], overrides=[{"source": "test", "values": values}])
-    assert attempt_trial(
-        request, Setting(**{**vars(setting), "fingerprint": code_fingerprint(request)}), lambda _: None
-    ) == Outcome("diverged")
+    assert attempt_trial(request, setting, lambda _: None) == Outcome("diverged")
     with pytest.raises(BenchmarkError, match="diverged; it has no weights to export"):
         export_trial(ResultStore(setting.results), request.id, tmp_path / "exported", onnx=False)

@@ -17,7 +17,6 @@ from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
 from benchmark.tools.export import export_trial
 from benchmark.tools.profile import How, profile_step
-from benchmark.trial.fingerprint import code_fingerprint
 from benchmark.trial.run import Setting, attempt_trial, run_trial
 from tests.chaos import content
 from tests.conftest import TINY_RECIPE
@@ -32,7 +31,7 @@ Make = Callable[..., TrialRequest]
 def setting(data_root: Path, tmp_path: Path) -> Setting:
     return Setting(
         results=tmp_path / "out", data_root=data_root, cache=tmp_path / "cache", checkpoints={}, device="cuda",
-        threads=1, workers=1, exclusive=False, fresh_process=False, fingerprint="",
+        threads=1, workers=1, exclusive=False, fresh_process=False,
     )  # fmt: skip
 
 
@@ -46,7 +45,7 @@ def make(make_request: Make, method: str, **recipe: object) -> TrialRequest:
 
 
 def run(request: TrialRequest, setting: Setting) -> tuple[Record, dict[str, np.ndarray]]:
-    finished = run_trial(request, replace(setting, fingerprint=code_fingerprint(request)), quiet)
+    finished = run_trial(request, setting, quiet)
     return finished.record, finished.predictions
 
 
@@ -72,7 +71,7 @@ def test_deterministic_trials_repeat_and_go_on_bit_for_bit(
     make_request: Make, setting: Setting, tmp_path: Path
 ) -> None:
     request = make(make_request, "aat_ms+prompt", precision="amp", mixup=0.5, noise=True, loss="bce")
-    setting = replace(setting, deterministic=True, fingerprint=code_fingerprint(request))
+    setting = replace(setting, deterministic=True)
 
     def kill(progress: dict[str, Any]) -> None:
         if progress["epoch"] == 2:
@@ -91,7 +90,6 @@ def test_deterministic_trials_repeat_and_go_on_bit_for_bit(
 
 def test_a_trial_that_outgrows_its_share_fails_alone(make_request: Make, setting: Setting) -> None:
     request = make(make_request, "full", precision="amp")
-    setting = replace(setting, fingerprint=code_fingerprint(request))
     outcome = attempt_trial(request, replace(setting, gpu_share=1e-6), quiet)
     assert outcome.status == "out_of_memory"
     assert outcome.error
@@ -125,7 +123,7 @@ def test_what_trained_on_a_gpu_predicts_the_same_on_a_cpu(
     make_request: Make, setting: Setting, data_root: Path, tmp_path: Path
 ) -> None:
     request = make(make_request, "aat_ms+prompt", precision="float32")
-    setting = replace(setting, keep_weights=True, fingerprint=code_fingerprint(request))
+    setting = replace(setting, keep_weights=True)
     assert attempt_trial(request, setting, quiet).status == "completed"
     store = ResultStore(setting.results)
     export_trial(store, request.id, tmp_path / "export", onnx=False)

@@ -16,7 +16,7 @@ from benchmark.records.schema import Record
 from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
 from benchmark.trial import course as course_module
-from benchmark.trial.fingerprint import code_fingerprint
+from benchmark.trial.course import WRITTEN_BY
 from benchmark.trial.run import Outcome, Setting, TransientError, attempt_trial
 from benchmark.trial.snapshots import Snapshots, random_state, restore_random_state
 from tests.chaos import content
@@ -35,7 +35,7 @@ def request_(make_request: Make) -> TrialRequest:
 def setting(request_: TrialRequest, data_root: Path, tmp_path: Path) -> Setting:
     return Setting(
         results=tmp_path / "out", data_root=data_root, cache=None, checkpoints={}, device="cpu", threads=1, workers=0,
-        exclusive=False, fresh_process=False, fingerprint=code_fingerprint(request_),
+        exclusive=False, fresh_process=False,
     )  # fmt: skip
 
 
@@ -108,16 +108,15 @@ def test_a_checkpoint_of_other_code_is_not_used(request_: TrialRequest, setting:
     with pytest.raises(Killed):
         attempt_trial(request_, setting, interrupt(3))
     snapshots = Snapshots(setting.results / "checkpoints" / request_.id)
-    assert snapshots.load(setting.fingerprint) is not None
+    assert snapshots.load(WRITTEN_BY) is not None
     assert snapshots.load("other") is None
 
 
 def test_a_checkpoint_holds_only_what_trains(make_request: Make, setting: Setting) -> None:
     request = make_request(methods=["linear"], overrides=[{"source": "test", "values": RECIPE}])
-    setting = replace(setting, fingerprint=code_fingerprint(request))
     with pytest.raises(Killed):
         attempt_trial(request, setting, interrupt(3))
-    state = Snapshots(setting.results / "checkpoints" / request.id).load(setting.fingerprint)
+    state = Snapshots(setting.results / "checkpoints" / request.id).load(WRITTEN_BY)
     assert state is not None
     assert {name.partition(".")[0] for name in state["trainer"]["model"]} == {"mlp_head"}
 
@@ -164,10 +163,10 @@ def test_a_leftover_worker_never_overwrites_its_successor(request_: TrialRequest
     outcome = attempt_trial(request_, setting, take_over)
     assert outcome.status == "elsewhere"
     store = ResultStore(setting.results)
-    assert store.finished_as(request_) is None
+    assert not store.has_current(request_)
     assert not store.attempts()
     snapshots = Snapshots(setting.results / "checkpoints" / request_.id, lambda: None)
-    state = snapshots.load(setting.fingerprint)
+    state = snapshots.load(WRITTEN_BY)
     assert state is not None
     assert len(state["course"]["curves"]) == 2  # nothing written behind the takeover
 
@@ -228,7 +227,7 @@ def test_a_checkpoint_keeps_no_more_than_the_choice_of_the_epoch_needs(
         sizes.clear()
         recipe = [{"source": "test", "values": RECIPE}]
         request = make_request(overrides=recipe, switches={"selection": rule})
-        attempt_trial(request, replace(setting, fingerprint=code_fingerprint(request)), quiet)
+        attempt_trial(request, setting, quiet)
         assert max(sizes) == most
 
 

@@ -17,7 +17,6 @@ from benchmark.errors import BenchmarkError
 from benchmark.records.schema import Attempt, Record
 from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
-from benchmark.trial.fingerprint import code_fingerprint
 from benchmark.trial.inputs import prepare
 from benchmark.trial.loop import Trainer
 from benchmark.trial.run import CUDA_BYTES, Outcome, Setting, allocator_share, attempt_trial, run_trial
@@ -39,7 +38,6 @@ def setting(data_root: Path, tmp_path: Path) -> Setting:
         workers=0,
         exclusive=False,
         fresh_process=False,
-        fingerprint="",
     )
 
 
@@ -48,11 +46,11 @@ def with_recipe(make: Make, **values: object) -> TrialRequest:
 
 
 def run(request: TrialRequest, setting: Setting) -> tuple[Record, dict]:
-    return run_trial(request, replace(setting, fingerprint=code_fingerprint(request)), lambda _: None)[:2]
+    return run_trial(request, setting, lambda _: None)[:2]
 
 
 def attempt(request: TrialRequest, setting: Setting) -> Outcome:
-    return attempt_trial(request, replace(setting, fingerprint=code_fingerprint(request)), lambda _: None)
+    return attempt_trial(request, setting, lambda _: None)
 
 
 def test_the_same_request_gives_the_same_numbers(make_request: Make, setting: Setting) -> None:
@@ -217,9 +215,9 @@ def test_statistics_of_the_training_clips_may_be_used_instead(make_request: Make
     assert float(cells.std()) == pytest.approx(0.5, abs=0.01)
 
 
-def test_code_that_changed_since_submission_is_refused(make_request: Make, setting: Setting) -> None:
-    with pytest.raises(BenchmarkError, match="the code changed since this trial was submitted"):
-        run_trial(make_request(), replace(setting, fingerprint="other"), lambda _: None)
+def test_another_numerics_version_than_at_submission_is_refused(make_request: Make, setting: Setting) -> None:
+    with pytest.raises(BenchmarkError, match="the trial was submitted by version 0"):
+        run_trial(make_request(), replace(setting, numerics_version=0), lambda _: None)
 
 
 def test_scores_that_cannot_be_computed_count_as_diverged(

@@ -130,7 +130,7 @@ def pretrain(
         told(values)
         snapshots.save(
             {
-                "fingerprint": key,
+                "written_by": key,
                 "task": task.state_dict(),
                 "optimizer": optimizer.state_dict(),
                 "random": random_state(),
