@@ -85,7 +85,7 @@ def victims(driver: psutil.Process, kind: str) -> list[psutil.Process]:
 
 def leftovers(out: Path) -> list[str]:
     """Files that a finished run should not leave."""
-    names = {"claims", "checkpoints", ".tune"}
+    names = {"leases", "checkpoints", ".tune"}
     return [str(path) for path in out.rglob("*") if path.name.endswith(".tmp") or path.name in names]
 
 

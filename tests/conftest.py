@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.data.registry import get_dataset
-from benchmark.orchestrator.expand import expand
+from benchmark.planning.expand import expand
 from benchmark.spec.grid import Grid
 from benchmark.spec.request import TrialRequest
 

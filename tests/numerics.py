@@ -21,7 +21,7 @@ sys.path.insert(0, str(REPOSITORY))  # a script finds only its own folder
 
 from benchmark.data.registry import get_dataset  # noqa: E402
 from benchmark.numerics import NUMERICS_VERSION  # noqa: E402
-from benchmark.orchestrator.expand import expand  # noqa: E402
+from benchmark.planning.expand import expand  # noqa: E402
 from benchmark.trial.run import Finished, Setting, run_trial  # noqa: E402
 from tests.conftest import AST, SSAST, tiny_grid  # noqa: E402
 

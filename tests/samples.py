@@ -13,10 +13,10 @@ from benchmark.data.registry import get_dataset
 from benchmark.numerics import NUMERICS_VERSION
 from benchmark.records.schema import Data, Epoch, Parameters, Profile, Record, Selection
 from benchmark.records.store import ResultStore
-from benchmark.report.build import read_evidence
-from benchmark.report.evidence import Evidence
+from benchmark.report.results import Results
+from benchmark.report.write import read_results
 from benchmark.spec.request import TrialRequest
-from benchmark.trial.inputs import prepare
+from benchmark.trial.data import prepare
 
 
 def make_record(request: TrialRequest, scores: Sequence[float | None], **changes: object) -> Record:
@@ -81,12 +81,12 @@ def make_record(request: TrialRequest, scores: Sequence[float | None], **changes
     return Record.model_validate({**fields, **changes})
 
 
-def make_evidence(
+def make_results(
     folder: Path,
     records: Iterable[Record],
     submitted: Iterable[TrialRequest] | None = None,
     parts: Mapping[str, np.ndarray] | None = None,
-) -> Evidence:
+) -> Results:
     """What a report is made of, from a results folder with these records.
 
     Args:
@@ -102,7 +102,7 @@ def make_evidence(
         epochs = np.arange(1, len(record.curves) + 1)
         own = {} if parts is None else {"parts_test": np.stack([parts[record.id]] * len(epochs))}
         store.write(record, {"epochs": epochs, **own})
-    return read_evidence(store)
+    return read_results(store)
 
 
 def logits_of_test(

@@ -12,17 +12,24 @@ import pytest
 REPOSITORY = Path(__file__).parent.parent
 
 # room -> rooms it may import at run time
+BELOW_TRIAL = {"models", "data", "methods", "records", "spec"}
+BELOW_PLANNING = {"trial", *BELOW_TRIAL}
+BELOW_SERVICES = {"planning", *BELOW_PLANNING}
+SERVICES = {"orchestrator", "search", "report", "tools"}
 ALLOWED = {
     "spec": set(),
     "records": {"spec"},
     "models": {"spec"},
     "data": {"spec"},
     "methods": {"spec"},
-    "trial": {"models", "data", "methods", "records", "spec"},
-    "orchestrator": {"trial", "models", "data", "methods", "records", "spec"},
-    "tools": {"trial", "models", "data", "methods", "records", "spec"},
+    "trial": BELOW_TRIAL,
+    "planning": BELOW_PLANNING,
+    "orchestrator": BELOW_SERVICES,
+    "search": {"orchestrator", "report", *BELOW_SERVICES},
+    "tools": BELOW_SERVICES,
     "report": {"records", "spec"},
-    "cli": {"orchestrator", "tools", "report", "trial", "models", "data", "methods", "records", "spec"},
+    "api": {*SERVICES, *BELOW_SERVICES},
+    "cli": {"api", *SERVICES, *BELOW_SERVICES},
     "baselines": {"methods", "models", "spec"},
 }
 
@@ -92,7 +99,7 @@ def test_light_commands_import_neither_torch_nor_ray(arguments: list[str], tmp_p
 
 def test_reporting_imports_no_torch() -> None:
     code = (
-        "import sys, benchmark.report.build, benchmark.report.figures, benchmark.records.frame\n"
+        "import sys, benchmark.report.write, benchmark.report.figures, benchmark.records.frame\n"
         "assert 'torch' not in sys.modules and 'ray' not in sys.modules"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmark.methods.registry import resolve_methods
 from benchmark.models.transformer import AudioTransformer, ModelConfig
 from benchmark.spec.backbone import SHAPES
-from benchmark.tools.conformance import run_check
+from benchmark.testing import run_check
 from tests.conftest import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text()

@@ -48,12 +48,12 @@ def _hyper_parameters(method: type[Method]) -> Entry:
 def _datasets() -> dict[str, Entry]:
     from benchmark.data.registry import datasets
 
-    return {name: dataclasses.asdict(dataset.facts) for name, dataset in datasets().items()}
+    return {name: dataclasses.asdict(dataset.info) for name, dataset in datasets().items()}
 
 
 def _backbones() -> dict[str, Entry]:
     from benchmark.spec.backbone import load_backbone
-    from benchmark.spec.validation import declared
+    from benchmark.spec.yaml import declared
 
     entries = {name: load_backbone(name) for name in declared("backbones")}
     return {name: {**entry.model_dump(), **entry.shape.model_dump()} for name, entry in entries.items()}
@@ -61,14 +61,14 @@ def _backbones() -> dict[str, Entry]:
 
 def _grids() -> dict[str, Entry]:
     from benchmark.spec.grid import GridFile, load_grid
-    from benchmark.spec.validation import declared
+    from benchmark.spec.yaml import declared
 
     return {name: load_grid(name).model_dump(include=set(GridFile.model_fields)) for name in declared("grids")}
 
 
 def _protocols() -> dict[str, Entry]:
     from benchmark.spec.protocol import SWITCHES, Protocol, load_protocol
-    from benchmark.spec.validation import declared
+    from benchmark.spec.yaml import declared
 
     def switch(name: str, value: str) -> Entry:
         field = Protocol.model_fields[name]
@@ -96,7 +96,7 @@ def _defects() -> dict[str, Entry]:
 
 def _recipes() -> dict[str, Entry]:
     from benchmark.spec.recipe import RecipeFile
-    from benchmark.spec.validation import declared, read_yaml, validate
+    from benchmark.spec.yaml import declared, read_yaml, validate
 
     return {
         name: validate(RecipeFile, read_yaml(path), str(path)).model_dump(exclude_none=True)

@@ -24,7 +24,7 @@ def check(
     from benchmark.methods.registry import resolve_methods
 
     found = resolve_methods(method, "check")
-    from benchmark.tools.conformance import conform
+    from benchmark.testing import conform
 
     console, faults = Console(highlight=False, soft_wrap=True), 0
     for each in found:

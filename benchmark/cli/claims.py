@@ -48,15 +48,15 @@ def claims(
     Exit code: 0 every judged claim has the verdict that the ledger expects, 3 otherwise.
     """
     from benchmark.records.store import ResultStore
-    from benchmark.report.build import read_evidence
     from benchmark.report.claims.judge import judge
+    from benchmark.report.write import read_results
     from benchmark.spec.protocol import load_protocol
 
     load_protocol(protocol)
     store = ResultStore(results)
     if structural:
         _count(store, protocol)
-    judged = judge(read_evidence(store), protocol, paper)
+    judged = judge(read_results(store), protocol, paper)
     unexpected = [each for each in judged if not each.as_expected or (strict and each.verdict == "differs")]
     if json:
         content = [{**dataclasses.asdict(each), "as_expected": each.as_expected} for each in judged]
@@ -81,7 +81,7 @@ def _count(store: ResultStore, protocol: str) -> None:
     """Profiles of the paper's shapes without a clock; those that are there stay."""
     from rich.console import Console
 
-    from benchmark.orchestrator.expand import expand
+    from benchmark.planning.expand import expand
     from benchmark.spec.grid import load_grid, narrow
 
     grid = narrow(load_grid(COUNTED_GRID), backbones=["ast"], methods=COUNTED, seeds=["0"], protocol=protocol)

@@ -35,7 +35,7 @@ def list_(data_root: options.DataRoot = options.DATA_ROOT, json: options.Json = 
     """
     from benchmark.data.registry import datasets
 
-    rows = {name: {"label": each.facts.label, **_state(each, data_root)} for name, each in datasets().items()}
+    rows = {name: {"label": each.info.label, **_state(each, data_root)} for name, each in datasets().items()}
     if json:
         typer.echo(jsonlib.dumps(rows, indent=1))
         return
@@ -44,11 +44,11 @@ def list_(data_root: options.DataRoot = options.DATA_ROOT, json: options.Json = 
 
 
 def _state(dataset: Dataset, data_root: Path) -> dict[str, Any]:
-    official = dataset.facts.clips
+    official = dataset.info.clips
     try:
         manifest = dataset.manifest(data_root)
     except MissingInputError:
-        where = f"get it with `data prepare {dataset.facts.name}`"
+        where = f"get it with `data prepare {dataset.info.name}`"
         return {"state": "missing", "clips": 0, "official": official, "where": where}
     except BenchmarkError as error:
         return {"state": "wrong", "clips": 0, "official": official, "where": str(error)}
@@ -72,7 +72,7 @@ def prepare(
     """
     from rich.console import Console
 
-    from benchmark.data.folder import Folder
+    from benchmark.data.datasets.folder import Folder
     from benchmark.data.registry import get_dataset
     from benchmark.tools.data.measure import write_folder_recipe
     from benchmark.tools.data.prepare import prepare as get
@@ -86,12 +86,12 @@ def prepare(
         typer.echo(f"{path}:\n{path.read_text()}", nl=False)
         for remark in remarks:
             typer.echo(remark)
-        folds = ",".join(map(str, dataset.manifest(data_root).facts.folds[:2]))
+        folds = ",".join(map(str, dataset.manifest(data_root).info.folds[:2]))
         command = f"run --grid quick --dataset {name}{f' --fold {folds}' if folds else ''} --data-root {data_root}"
         typer.echo(f"run it with `python -m benchmark {command}`")
         return
     place = get(dataset, data_root, source, Console(stderr=True))
-    count = f"{len(dataset.manifest(data_root).clips)} of {dataset.facts.clips} clips"
+    count = f"{len(dataset.manifest(data_root).clips)} of {dataset.info.clips} clips"
     typer.echo(f"{place}: {count}; check them with `python -m benchmark data verify {name} --data-root {data_root}`")
 
 
@@ -160,7 +160,7 @@ def stats(
 
 @app.command()
 def describe(name: Name, data_root: options.DataRoot = options.DATA_ROOT, json: options.Json = False) -> None:
-    """Print a dataset's facts, and of the copy under the data root clips by class and split, lengths and formats.
+    """Print a dataset's info, and of the copy under the data root clips by class and split, lengths and formats.
 
     Example: python -m benchmark data describe openmic --data-root DIR
     """
@@ -207,11 +207,11 @@ def synthesize(
 
     Example: python -m benchmark data synthesize gtzan --data-root DIR --clips-per-class 2
     """
-    from benchmark.data.corpus import CORPUS
     from benchmark.data.dataset import Synthesizable
+    from benchmark.data.datasets.corpus import CORPUS
     from benchmark.data.registry import get_dataset
 
-    dataset = CORPUS if name == CORPUS.facts.name else get_dataset(name)
+    dataset = CORPUS if name == CORPUS.info.name else get_dataset(name)
     if not isinstance(dataset, Synthesizable):
         raise BenchmarkError(f"{name} cannot be synthesized")
     with _progress() as show:

@@ -26,7 +26,7 @@ def doctor(
     from itertools import chain
 
     from benchmark.models.weights import default_folder
-    from benchmark.orchestrator.session import try_ray
+    from benchmark.orchestrator.ray_session import try_ray
     from benchmark.tools.doctor import Finding, examine
 
     folder = default_folder()

@@ -24,11 +24,11 @@ def explain(
     Example: python -m benchmark explain ast esc50 aat_ms --results OUT
     """
     from benchmark.records.store import ResultStore
-    from benchmark.report.build import read_evidence
     from benchmark.report.explain import explain as behind
     from benchmark.report.explain import find_cells
+    from benchmark.report.write import read_results
 
-    evidence = read_evidence(ResultStore(results))
+    evidence = read_results(ResultStore(results))
     found = [behind(evidence, cell) for _, cell in find_cells(evidence, names).iterrows()]
     if json:
         typer.echo(jsonlib.dumps(found, indent=1))

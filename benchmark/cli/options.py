@@ -13,7 +13,7 @@ import typer
 from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
-    from benchmark.orchestrator.expand import Expansion
+    from benchmark.planning.expand import Expansion
     from benchmark.records.store import ResultStore
     from benchmark.spec.grid import Grid
 
@@ -126,7 +126,7 @@ class Selection:
         Raises:
             BenchmarkError: as `expand`, or a shard that is not I/N.
         """
-        from benchmark.orchestrator.expand import expand
+        from benchmark.planning.expand import expand
 
         expansion = expand(self.grid, self.data_root, self.checkpoints)
         return expansion if self.shard is None else expansion.part(*_shard(self.shard))

@@ -11,7 +11,7 @@ from benchmark.cli.profile import profile_shapes
 from benchmark.cli.status import as_json, counts_line, trial_line
 
 if TYPE_CHECKING:
-    from benchmark.orchestrator.estimate import Estimate
+    from benchmark.planning.estimate import Estimate
 
 CALIBRATION_CLIPS, CALIBRATION_STEPS, CALIBRATION_SECONDS = 8, 3, 20.0  # of each step shape, on a CPU
 
@@ -51,9 +51,9 @@ def plan(
 
     from rich.console import Console
 
-    from benchmark.orchestrator.estimate import estimate_trials, machine_here, total
-    from benchmark.orchestrator.plan import make_plan
-    from benchmark.orchestrator.resources import node_here, pack
+    from benchmark.planning.estimate import estimate_trials, machine_here, total
+    from benchmark.planning.packing import node_here, pack
+    from benchmark.planning.plan import make_plan
 
     chosen = options.select(
         grid, data_root, checkpoints, results, method, dataset, backbone, fold, seed, settings, protocol,
@@ -115,6 +115,6 @@ def _cost(estimate: Estimate | None) -> dict[str, Any]:
 
 
 def _text(estimate: Estimate) -> str:
-    from benchmark.orchestrator.estimate import duration, gigabytes
+    from benchmark.planning.estimate import duration, gigabytes
 
     return f"{duration(estimate.seconds)} by {estimate.source}, {gigabytes(estimate.memory_bytes)}"

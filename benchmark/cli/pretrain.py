@@ -68,7 +68,7 @@ def pretrain(
     from benchmark.errors import BenchmarkError
     from benchmark.models.weights import default_folder
     from benchmark.spec.pretraining import OFFICIAL, Pretraining
-    from benchmark.spec.validation import validate
+    from benchmark.spec.yaml import validate
     from benchmark.tools.pretrain.audio import read_audio
     from benchmark.tools.pretrain.objectives import model_config
     from benchmark.tools.pretrain.run import make_course
@@ -102,7 +102,7 @@ def pretrain(
             "seed": seed,
             "mean": round(found.level.mean, 4),
             "std": round(found.level.std, 4),
-            "classes": len(found.manifest.facts.classes) if supervised else 0,
+            "classes": len(found.manifest.info.classes) if supervised else 0,
             "clips": found.counts,
             "audio": found.manifest.digest,
         }
@@ -113,7 +113,7 @@ def pretrain(
             f"{patches} patches; mean {run.mean}, std {run.std}"
         )
         report = train(
-            run, make_course(run, found, chosen), out, multi_label=found.manifest.facts.multi_label, device=chosen,
+            run, make_course(run, found, chosen), out, multi_label=found.manifest.info.multi_label, device=chosen,
             tell=tell, told=_print,
         )  # fmt: skip
     name = "ast" if supervised else "ssast"

@@ -12,7 +12,7 @@ from benchmark.cli import options
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from benchmark.orchestrator.expand import Expansion
+    from benchmark.planning.expand import Expansion
     from benchmark.records.schema import StepProfile
     from benchmark.records.store import ResultStore
     from benchmark.spec.request import TrialRequest
@@ -78,10 +78,10 @@ def profile_shapes(
     identity: tuple[str, ...] = (),
 ) -> list[StepProfile]:
     """Profile every step shape of the requests into the store, a line each."""
-    from benchmark.tools.profile import How, profile_steps, shapes
+    from benchmark.trial.profile import How, profile_steps, shapes
 
     todo, found = shapes(requests), []
-    classes = {name: len(facts.classes) for name, facts in expansion.facts.items()}
+    classes = {name: len(info.classes) for name, info in expansion.info.items()}
     with store.lock():  # a folder that cannot be written is told before the work
         pass
     how = How(device, threads, steps, seconds, clips, identity)

@@ -36,8 +36,8 @@ def print_report(store: ResultStore, output: Path | None, paper: Path | None = N
     from rich.markup import escape
     from rich.table import Table
 
-    from benchmark.report.build import build_report
-    from benchmark.report.tables import INDEX
+    from benchmark.report.render import INDEX
+    from benchmark.report.write import build_report
 
     built = build_report(store, output, paper, html=html)
     console = Console(highlight=False, soft_wrap=True)

@@ -15,8 +15,8 @@ from benchmark.errors import BenchmarkError, MissingInputError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from benchmark.orchestrator.estimate import Estimate
-    from benchmark.orchestrator.plan import Plan
+    from benchmark.planning.estimate import Estimate
+    from benchmark.planning.plan import Plan
     from benchmark.records.store import ResultStore
     from benchmark.spec.request import TrialRequest
 
@@ -102,10 +102,10 @@ def run(
     """
     from rich.console import Console
 
-    from benchmark.orchestrator.audio import prepare_audio
-    from benchmark.orchestrator.estimate import estimate_trials, machine_here
-    from benchmark.orchestrator.plan import make_plan
+    from benchmark.orchestrator.cache_warmup import prepare_audio
     from benchmark.orchestrator.run import Options, run_trials
+    from benchmark.planning.estimate import estimate_trials, machine_here
+    from benchmark.planning.plan import make_plan
 
     chosen = options.select(
         grid, data_root, checkpoints, results, method, dataset, backbone, fold, seed, settings, protocol,
@@ -172,15 +172,15 @@ def _within(
     seconds: float, requests: list[TrialRequest], estimates: Mapping[str, Estimate], store: ResultStore, protocol: str
 ) -> list[TrialRequest]:
     """The trials that decide the most claims within the time, which is told with the claims that stay open."""
-    from benchmark.orchestrator.budget import choose
-    from benchmark.orchestrator.estimate import duration
-    from benchmark.orchestrator.resources import node_here, pack
-    from benchmark.report.build import read_evidence
+    from benchmark.planning.budget import choose
+    from benchmark.planning.estimate import duration
+    from benchmark.planning.packing import node_here, pack
     from benchmark.report.claims.judge import judge
+    from benchmark.report.write import read_results
 
     with store.lock():
         store.submit(requests)
-    evidence, node = read_evidence(store), node_here()
+    evidence, node = read_results(store), node_here()
     cells = evidence.cells[evidence.cells["score"].notna() & (evidence.cells["protocol"] == protocol)]
     complete = set(zip(cells["backbone"], cells["dataset"], cells["method"], strict=True))
     claims = {each.id: each.needs for each in judge(evidence, protocol) if each.verdict == "not run" and each.needs}

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from benchmark.orchestrator.configurations import Configuration, Ledger
-    from benchmark.orchestrator.space import Limits, Space
+    from benchmark.search.history import Configuration, Ledger
+    from benchmark.search.space import Limits, Space
 
 PROTOCOL_GRID = "paper"  # whose folds, seeds and protocol the winner is run under
 WIDEST = 1000  # columns of the table, which is not folded: names are long
@@ -79,11 +79,11 @@ def search(
         raise BenchmarkError(f"--budget {budget}: expected at least 1 configuration")
     from rich.console import Console
 
-    from benchmark.orchestrator.audio import prepare_audio
-    from benchmark.orchestrator.configurations import Ledger, spent, winner
-    from benchmark.orchestrator.hyper import alone, run_search
+    from benchmark.orchestrator.cache_warmup import prepare_audio
     from benchmark.orchestrator.run import Options
-    from benchmark.orchestrator.space import Limits, candidates, default_methods, make_space, settings_of
+    from benchmark.search.history import Ledger, spent, winner
+    from benchmark.search.run import alone, run_search
+    from benchmark.search.space import Limits, candidates, default_methods, make_space, settings_of
     from benchmark.spec.grammar import path_name
 
     limits = Limits(_number(max_params), _bytes(max_memory))
@@ -109,7 +109,7 @@ def search(
     with alone(chosen.store.folder):
         ledger.load()
         if spent(ledger.configurations) < budget:
-            prepare_audio([space.first], {manifest.facts.name: manifest}, chosen.cache, console)
+            prepare_audio([space.first], {manifest.info.name: manifest}, chosen.cache, console)
             how = Options(
                 chosen.data_root, chosen.cache, expansion.checkpoints, None, cpus, cpus_per_trial, gpus_per_trial
             )
@@ -122,7 +122,7 @@ def search(
     counts = f"{spent(ledger.configurations)} of {budget} configurations; all of them in {ledger.path}"
     typer.echo(f"{'interrupted: ' if interrupted else ''}{counts}")
     if best is not None:
-        if space.source.facts.folds:
+        if space.source.info.folds:
             typer.echo(
                 f"of the winner's scores under the full protocol, that of fold {space.first.fold} is of clips that the "
                 "search did not see; it trained on the other folds, and chose by one of them"
@@ -176,13 +176,13 @@ def _show(space: Space, ledger: Ledger, console: Console) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from benchmark.orchestrator.configurations import front
     from benchmark.report.figures.search import pareto_search
     from benchmark.report.figures.style import measure, save
+    from benchmark.search.history import front
 
-    facts, request = space.held.manifest.facts, space.first
-    shown = measure(facts.metric)
-    title = f"Search: {facts.name}, {request.backbone.variant}, on validation data"
+    info, request = space.held.manifest.info, space.first
+    shown = measure(info.metric)
+    title = f"Search: {info.name}, {request.backbone.variant}, on validation data"
     table = Table(title=escape(title), title_justify="left", padding=(0, 1, 0, 0), show_edge=False)
     for name in ("method", "lr", shown, "epochs", "params (M)", "step (GB)"):
         table.add_column(name, no_wrap=True)

@@ -13,7 +13,7 @@ import typer
 from benchmark.cli import options
 
 if TYPE_CHECKING:
-    from benchmark.orchestrator.plan import Entry, Plan
+    from benchmark.planning.plan import Entry, Plan
     from benchmark.records.store import ResultStore
 
 WATCH_SECONDS = 2.0
@@ -30,8 +30,8 @@ def status(
 
     Example: python -m benchmark status --results OUT --watch
     """
-    from benchmark.orchestrator.plan import make_plan
-    from benchmark.records.claims import claimed
+    from benchmark.planning.plan import make_plan
+    from benchmark.records.lease import leased
     from benchmark.records.store import ResultStore
 
     store = ResultStore(results)
@@ -39,7 +39,7 @@ def status(
     if watch:
         _watch(store)
         return
-    plan, running = make_plan(store.submitted(), store), claimed(store.folder)
+    plan, running = make_plan(store.submitted(), store), leased(store.folder)
     if json:
         typer.echo(jsonlib.dumps(as_json(plan, [], store.folder, running), indent=1))
         return
@@ -53,11 +53,11 @@ def _watch(store: ResultStore) -> None:
     from rich.live import Live
     from rich.text import Text
 
-    from benchmark.orchestrator.plan import make_plan
-    from benchmark.records.claims import claimed
+    from benchmark.planning.plan import make_plan
+    from benchmark.records.lease import leased
 
     def render() -> tuple[Group, bool]:
-        plan, running = make_plan(store.submitted(), store), claimed(store.folder)
+        plan, running = make_plan(store.submitted(), store), leased(store.folder)
         at_work = [entry for entry in plan.entries if entry.request.id in running]
         lines = [trial_line(entry, running) + _last(store, entry, running) for entry in at_work]
         counts = plan.counts()

@@ -1,4 +1,4 @@
-"""What a dataset is: facts, a reader of its layout, and where it can be generated a writer."""
+"""What a dataset is: info, a reader of its layout, and where it can be generated a writer."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from benchmark.data.clips import Clip, Manifest
-from benchmark.data.facts import DatasetFacts
+from benchmark.data.dataset_info import DatasetInfo
+from benchmark.data.manifest import Clip, Manifest
 from benchmark.data.parallel import Progress, in_order
 from benchmark.data.synthetic import Sound
 from benchmark.errors import BenchmarkError, MissingInputError
@@ -24,12 +24,12 @@ Tally = dict[str, dict[str, int]]
 class Dataset(ABC):
     """Reads one official layout."""
 
-    facts: DatasetFacts
+    info: DatasetInfo
 
     @property
     def recipe(self) -> str:
         """Name of the recipe file."""
-        return self.facts.name
+        return self.info.name
 
     def own_recipe(self, folder: Path) -> list[Layer]:
         """Recipe values that come from the data itself."""
@@ -53,8 +53,8 @@ class Dataset(ABC):
         place = self.find(data_root)
         clips = self.read(place)
         if not clips:
-            raise BenchmarkError(f"{place}: holds no clips of {self.facts.label}")
-        return Manifest(self.facts, place, tuple(clips), (place / SYNTHETIC_MARKER).is_file())
+            raise BenchmarkError(f"{place}: holds no clips of {self.info.label}")
+        return Manifest(self.info, place, tuple(clips), (place / SYNTHETIC_MARKER).is_file())
 
     def find(self, data_root: Path) -> Path:
         """The dataset's folder under a data root.
@@ -62,10 +62,10 @@ class Dataset(ABC):
         Raises:
             MissingInputError: it is not there.
         """
-        places = [data_root / folder for folder in self.facts.folders]
+        places = [data_root / folder for folder in self.info.folders]
         place = next((place for place in places if place.is_dir()), None)
         if place is None:
-            raise MissingInputError(f"{self.facts.label}: no folder {places[0]}; {self.facts.by_hand}")
+            raise MissingInputError(f"{self.info.label}: no folder {places[0]}; {self.info.by_hand}")
         return place
 
     def audio_files(self, manifest: Manifest) -> list[str]:
@@ -79,12 +79,12 @@ class Dataset(ABC):
 
 def tally(manifest: Manifest) -> Tally:
     """Clips by class and by fold or split; annotations that say present and absent, where only some were annotated."""
-    clips, classes = manifest.clips, manifest.facts.classes
+    clips, classes = manifest.clips, manifest.info.classes
     counts: dict[str, Counter[str]] = {"class": Counter(dict.fromkeys(classes, 0))}
     counts["class"].update(classes[label] for clip in clips for label in clip.labels)
-    unit, names = ("fold", manifest.facts.folds) if manifest.facts.folds else ("split", manifest.facts.splits)
+    unit, names = ("fold", manifest.info.folds) if manifest.info.folds else ("split", manifest.info.splits)
     counts[unit] = Counter({str(name): 0 for name in names})
-    counts[unit].update(str(clip.fold if manifest.facts.folds else clip.split) for clip in clips)
+    counts[unit].update(str(clip.fold if manifest.info.folds else clip.split) for clip in clips)
     for clip in clips:
         if clip.observed is not None:
             name = str(clip.split)
@@ -130,13 +130,13 @@ class Synthesizable(Dataset):
         Raises:
             BenchmarkError: something else stands at its place, or there are not so many classes.
         """
-        most = len(self.facts.classes)
+        most = len(self.info.classes)
         if classes is not None and not 2 <= classes <= most:
-            raise BenchmarkError(f"{self.facts.label} has {most} classes, {classes} were asked for")
+            raise BenchmarkError(f"{self.info.label} has {most} classes, {classes} were asked for")
         settings: dict[str, Any] = {"classes": classes or most, "clips_per_class": clips_per_class, "seed": seed}
         if seconds is not None:
             settings["seconds"] = seconds
-        place = data_root / self.facts.folders[0]
+        place = data_root / self.info.folders[0]
         if place.exists():
             marker = place / SYNTHETIC_MARKER
             if not marker.is_file() or marker.read_text() != json.dumps(settings):
@@ -146,7 +146,7 @@ class Synthesizable(Dataset):
         with tempfile.TemporaryDirectory(dir=data_root, prefix=".synthesize-") as temporary:
             draft = Path(temporary) / place.name
             draft.mkdir()
-            sounds = list(self.synthetic(draft, **{"seconds": float(self.facts.seconds), **settings}))
+            sounds = list(self.synthetic(draft, **{"seconds": float(self.info.seconds), **settings}))
             for number, _ in enumerate(in_order(lambda sound: sound.write(draft), sounds), start=1):
                 if progress:
                     progress("synthesizing", number, len(sounds))

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from benchmark.data.audio_store import AudioStore
 from benchmark.data.augmentation import UNMIXED, Draws, draw, noise, spans
-from benchmark.data.clips import Clip
 from benchmark.data.frontend import Augmentation, FrontEnd, Mixture, RawBatch
-from benchmark.data.recordings import Recordings
+from benchmark.data.manifest import Clip
 
 Item = tuple[list[int], Draws | None]  # positions of a batch's clips and what is drawn for them
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # features, targets, how far each target was observed
@@ -33,7 +33,7 @@ class Loaded(NamedTuple):
 class Clips(Dataset[Loaded]):
     """A list of clips, read batch by batch: clean filter banks, waveforms of the mixed clips, targets."""
 
-    def __init__(self, recordings: Recordings, clips: Sequence[Clip], classes: int, front_end: FrontEnd) -> None:
+    def __init__(self, recordings: AudioStore, clips: Sequence[Clip], classes: int, front_end: FrontEnd) -> None:
         self.recordings = recordings
         self.clips = clips
         self.classes = classes

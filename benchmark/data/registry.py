@@ -12,23 +12,24 @@ from pathlib import Path
 
 from benchmark.data import datasets as folder
 from benchmark.data.dataset import Dataset
-from benchmark.data.folder import PREFIX, Folder
+from benchmark.data.datasets.folder import PREFIX, Folder
 from benchmark.errors import BenchmarkError, closest
-from benchmark.spec.validation import load_installed
+from benchmark.spec.yaml import load_installed
 
 
 @functools.cache
 def datasets() -> dict[str, Dataset]:
     """Every dataset by name, sorted."""
     modules = (importlib.import_module(f"{folder.__name__}.{m.name}") for m in pkgutil.iter_modules(folder.__path__))
-    found: dict[str, Dataset] = {module.DATASET.facts.name: module.DATASET for module in modules}
+    stated: list[Dataset] = [module.DATASET for module in modules if hasattr(module, "DATASET")]
+    found = {dataset.info.name: dataset for dataset in stated}
 
     def accept(_: str, dataset: object) -> None:
         if not isinstance(dataset, Dataset):
             raise TypeError("it is no benchmark.data.dataset.Dataset")
-        if dataset.facts.name in found:
-            raise ValueError(f"there is a dataset '{dataset.facts.name}' already")
-        found[dataset.facts.name] = dataset
+        if dataset.info.name in found:
+            raise ValueError(f"there is a dataset '{dataset.info.name}' already")
+        found[dataset.info.name] = dataset
 
     load_installed("datasets", accept)
     return dict(sorted(found.items()))
@@ -53,5 +54,5 @@ def available(data_root: Path) -> list[str]:
     return [
         name
         for name, dataset in datasets().items()
-        if any((data_root / folder).is_dir() for folder in dataset.facts.folders)
+        if any((data_root / folder).is_dir() for folder in dataset.info.folders)
     ]

@@ -18,13 +18,13 @@ from rich.console import Console
 from benchmark.data.parallel import usable_cores
 from benchmark.methods.registry import externals
 from benchmark.numerics import NUMERICS_VERSION
-from benchmark.orchestrator.estimate import Estimate
-from benchmark.orchestrator.plan import MAX_ATTEMPTS
-from benchmark.orchestrator.resources import Node, Share, pack
-from benchmark.orchestrator.session import ray_session
-from benchmark.orchestrator.stopping import Stop, wait_while, watchdog
-from benchmark.records.claims import claimed
+from benchmark.orchestrator.interrupt import Stop, wait_while, watchdog
+from benchmark.orchestrator.ray_session import ray_session
+from benchmark.planning.estimate import Estimate
+from benchmark.planning.packing import Node, Share, pack
+from benchmark.planning.plan import MAX_ATTEMPTS
 from benchmark.records.environment import utc_now
+from benchmark.records.lease import leased
 from benchmark.records.schema import Attempt, Cost
 from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
@@ -33,8 +33,8 @@ from benchmark.trial.fingerprint import code_fingerprint
 if TYPE_CHECKING:
     from ray.tune import Callback
 
-    from benchmark.orchestrator.away import Address
-    from benchmark.orchestrator.search import Named
+    from benchmark.orchestrator.remote_results import Address
+    from benchmark.orchestrator.tune_queue import Named
 
 LOOK_EVERY_SECONDS = 2.0
 
@@ -119,9 +119,9 @@ def run_trials(
                 f"Ray is up after {time.monotonic() - began:.0f} s: {len(requests)} trials, {_describe(shares, nodes)}",
                 highlight=False,
             )
-            from benchmark.orchestrator.away import Gather, keeping
             from benchmark.orchestrator.loggers import make_loggers
             from benchmark.orchestrator.progress import Progress
+            from benchmark.orchestrator.remote_results import Gather, keeping
 
             # Tune keeps one trial pending by default, which leaves slots idle
             os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(at_once + 2)
@@ -175,7 +175,7 @@ def _others_work(requests: list[TrialRequest], store: ResultStore, stop: Stop, c
 
     def busy() -> bool:
         left = {request.id for request in unfinished()}
-        return bool(left) and left <= claimed(store.folder)
+        return bool(left) and left <= leased(store.folder)
 
     if requests and busy():
         console.print(f"waiting for {len(requests)} trials that another run is at work on", soft_wrap=True)
@@ -196,7 +196,7 @@ def scratch_folder(results: Path) -> Path:
 def tidy(scratch: Path) -> None:
     """Remove that folder, and of the results folder's own those that are empty: another run may be at work there."""
     shutil.rmtree(scratch, ignore_errors=True)
-    for name in (scratch.parent.name, "claims", "checkpoints"):
+    for name in (scratch.parent.name, "leases", "checkpoints"):
         with contextlib.suppress(OSError):
             (scratch.parent.parent / name).rmdir()
 
@@ -243,13 +243,13 @@ def _trial(request: TrialRequest, config: dict[str, Any], address: Address | Non
 def _fit(trials: list[Named], callbacks: Sequence[Callback], scratch: Path, stop: Stop, *, fresh: bool) -> None:
     from ray import tune
 
-    from benchmark.orchestrator.search import ExplicitList
     from benchmark.orchestrator.trainable import run_in_worker
+    from benchmark.orchestrator.tune_queue import TuneQueue
 
     tuner = tune.Tuner(
         tune.with_resources(run_in_worker, lambda config: tune.PlacementGroupFactory([config["bundle"]])),
         tune_config=tune.TuneConfig(
-            search_alg=ExplicitList(trials, lambda: stop.asked),
+            search_alg=TuneQueue(trials, lambda: stop.asked),
             reuse_actors=not fresh,
             trial_dirname_creator=lambda trial: trial.trial_id,
         ),

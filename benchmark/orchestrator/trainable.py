@@ -21,7 +21,7 @@ def run_in_worker(config: dict[str, Any]) -> None:
     import ray
     from ray import tune
 
-    from benchmark.orchestrator.away import Away
+    from benchmark.orchestrator.remote_results import Away
     from benchmark.records.store import ResultStore
     from benchmark.spec.request import TrialRequest
     from benchmark.trial.run import Setting, attempt_trial
@@ -65,7 +65,7 @@ def search_in_worker(config: dict[str, Any]) -> None:
     from benchmark.errors import BenchmarkError
     from benchmark.records.store import ResultStore
     from benchmark.spec.request import TrialRequest
-    from benchmark.trial.course import StoppedError
+    from benchmark.trial.fit import StoppedError
     from benchmark.trial.run import Setting, run_on_validation
 
     setting = Setting(device="cuda" if ray.get_gpu_ids() else "cpu", **config["setting"])

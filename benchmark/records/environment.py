@@ -18,7 +18,7 @@ import psutil
 PACKAGES = ("torch", "torchaudio", "timm", "ray", "numpy", "scikit-learn", "soundfile", "soxr")
 
 
-def capture(**facts: Any) -> tuple[dict[str, Any], str]:
+def capture(**info: Any) -> tuple[dict[str, Any], str]:
     """Versions and machine, with what the caller knows (device, threads), and a digest of it all."""
     environment = {
         "python": platform.python_version(),
@@ -27,7 +27,7 @@ def capture(**facts: Any) -> tuple[dict[str, Any], str]:
         "cpu": _cpu_name(),
         "cpu_count": os.cpu_count(),
         "memory_bytes": psutil.virtual_memory().total,
-        **facts,
+        **info,
     }
     digest = hashlib.sha256(json.dumps(environment, sort_keys=True).encode()).hexdigest()[:12]
     return environment, digest

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.errors import BenchmarkError
-from benchmark.records.claims import alive, claimed
+from benchmark.records.lease import alive, leased
 from benchmark.records.store import PREDICTIONS, WEIGHTS, ResultStore
 
 
@@ -38,7 +38,7 @@ def find_leftovers(store: ResultStore) -> list[Leftover]:
         BenchmarkError: trials are running here, whose files cannot be told from leftovers.
     """
     store.require()
-    if running := claimed(store.folder):
+    if running := leased(store.folder):
         raise BenchmarkError(f"{store.folder}: {len(running)} trials are running here; clean when they are done")
     return [Leftover(path, _size(path), reason) for path, reason in _candidates(store)]
 
@@ -58,9 +58,9 @@ def _candidates(store: ResultStore) -> Iterator[tuple[Path, str]]:
         for path in sorted((folder / "trials").rglob(f"*{suffix}")):
             if not path.with_suffix(".json").is_file():
                 yield path, f"{what} without a record"
-    for path in sorted((folder / "claims").glob("*.json")):
+    for path in sorted((folder / "leases").glob("*.json")):
         if not alive(path):
-            yield path, "claim of a dead run"
+            yield path, "lease of a dead run"
     for path in sorted((folder / ".tune").glob("*")):
         yield path, "scratch of a dead run"
     for path in [*sorted(folder.glob(".stop-*")), *sorted(folder.rglob(".*.tmp"))]:

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from benchmark.numerics import NUMERICS_VERSION
 from benchmark.records.environment import utc_now
 from benchmark.spec.request import TrialRequest
-from benchmark.spec.validation import Spec
+from benchmark.spec.yaml import Spec
 
 SCHEMA_VERSION = 4  # 2: cost; 3: plugins, source of a method; 4: numerics version
 

@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 
 from benchmark.errors import BenchmarkError, closest
-from benchmark.report.evidence import Evidence
-from benchmark.report.tables import RULES
+from benchmark.report.render import RULES
+from benchmark.report.results import Results
 
 SHOWN_TRIALS = [
     "fold",
@@ -25,14 +25,14 @@ SHOWN_TRIALS = [
 ]
 
 
-def find_cells(evidence: Evidence, names: list[str]) -> pd.DataFrame:
+def find_cells(results: Results, names: list[str]) -> pd.DataFrame:
     """The cells that all of these fit: a cell's or a trial's id, or backbone, dataset, method, protocol.
 
     Raises:
         BenchmarkError: none fits.
     """
-    cells = evidence.cells
-    by_trial = dict(zip(evidence.trials["id"], evidence.trials["cell"], strict=True))
+    cells = results.cells
+    by_trial = dict(zip(results.trials["id"], results.trials["cell"], strict=True))
     for name in names:
         bare = cells["backbone"].str.replace(r"\[.*", "", regex=True)
         fits = cells["cell"].eq(by_trial.get(name, name)) | bare.eq(name)
@@ -45,11 +45,11 @@ def find_cells(evidence: Evidence, names: list[str]) -> pd.DataFrame:
     return cells
 
 
-def explain(evidence: Evidence, cell: pd.Series) -> dict[str, Any]:
+def explain(results: Results, cell: pd.Series) -> dict[str, Any]:
     """Records, folds, seeds, epochs, selection rule, protocol switches and environments of one cell."""
-    trials = evidence.trials[evidence.trials["cell"] == cell["cell"]].sort_values(["seed", "fold"])
-    request, first = evidence.requests[cell["cell"]], evidence.firsts.get(cell["cell"])
-    missing = evidence.expected.get(cell["cell"], set()) - set(zip(trials["fold"], trials["seed"], strict=True))
+    trials = results.trials[results.trials["cell"] == cell["cell"]].sort_values(["seed", "fold"])
+    request, first = results.requests[cell["cell"]], results.firsts.get(cell["cell"])
+    missing = results.expected.get(cell["cell"], set()) - set(zip(trials["fold"], trials["seed"], strict=True))
     return {
         "cell": cell["cell"],
         "what": f"{cell['protocol']} {cell['backbone']} {cell['dataset']} {cell['method']}".strip(),
@@ -73,7 +73,7 @@ def explain(evidence: Evidence, cell: pd.Series) -> dict[str, Any]:
             {key: _maybe(value) for key, value in row.items()} for row in trials[SHOWN_TRIALS].to_dict("records")
         ],
         "missing": [f"fold {fold} seed {seed}" for fold, seed in sorted(missing)],
-        "environments": {name: evidence.environments[name] for name in trials["environment"].unique()},
+        "environments": {name: results.environments[name] for name in trials["environment"].unique()},
     }
 
 

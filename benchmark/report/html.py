@@ -18,51 +18,51 @@ from matplotlib.figure import Figure
 
 from benchmark.report.claims.judge import judge
 from benchmark.report.claims.ledger import VERDICTS, Judged, measured_text
-from benchmark.report.evidence import Evidence
 from benchmark.report.explain import explain
-from benchmark.report.tables import BARE, INDEX, STRONG, Table, marks, named
+from benchmark.report.render import BARE, INDEX, STRONG, Table, marks, named
+from benchmark.report.results import Results
 
 
 def to_html(
-    evidence: Evidence, tables: Iterable[Table], figures: Iterable[tuple[str, str, Figure]], paper: Path | None = None
+    results: Results, tables: Iterable[Table], figures: Iterable[tuple[str, str, Figure]], paper: Path | None = None
 ) -> str:
     """The page, which needs no network and opens from disk.
 
     Args:
-        evidence: what it is made of.
+        results: what it is made of.
         tables: in their order.
         figures: name, title and figure.
         paper: more of the paper's numbers, for the claims.
     """
-    cells = evidence.cells
+    cells = results.cells
     protocol = "reference" if cells.empty or "reference" in set(cells["protocol"]) else str(cells["protocol"].iloc[0])
-    judged = judge(evidence, protocol, paper)
+    judged = judge(results, protocol, paper)
     counts = Counter(each.verdict for each in judged)
-    behind = {str(cell["cell"]): _behind(evidence, cell) for _, cell in cells.iterrows()}
+    behind = {str(cell["cell"]): _behind(results, cell) for _, cell in cells.iterrows()}
     template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True).from_string(
         (files("benchmark.report") / "page.html.j2").read_text(encoding="utf-8")
     )
     return template.render(
-        name=evidence.store.folder.name,
+        name=results.store.folder.name,
         warnings=marks(cells),
-        done=len(evidence.trials),
-        expected=max(sum(map(len, evidence.expected.values())), len(evidence.trials)),
-        latest=max(evidence.trials["finished"].str[:10], default=""),
+        done=len(results.trials),
+        expected=max(sum(map(len, results.expected.values())), len(results.trials)),
+        latest=max(results.trials["finished"].str[:10], default=""),
         verdicts=", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict]),
-        tables=[_table(table, evidence) for table in tables],
+        tables=[_table(table, results) for table in tables],
         claims=[_claim(each) for each in judged],
         protocol=protocol,
         figures=[{"name": name, "title": title, "data": _svg(figure)} for name, title, figure in figures],
-        switches=_switches(evidence),
-        environments=_environments(evidence),
+        switches=_switches(results),
+        environments=_environments(results),
         # a tag's end inside a string would end the script
         provenance=Markup(json.dumps(behind, ensure_ascii=True).replace("<", "\\u003c")),
     )
 
 
-def _table(table: Table, evidence: Evidence) -> dict[str, Any]:
+def _table(table: Table, results: Results) -> dict[str, Any]:
     text = table.text.astype(str)
-    ids = _ids(evidence.cells) if list(text.columns[: len(INDEX)]) == INDEX and "cell" in table.data else {}
+    ids = _ids(results.cells) if list(text.columns[: len(INDEX)]) == INDEX and "cell" in table.data else {}
     rows = []
     for row in text.to_dict("records"):
         key = tuple(row[name] for name in INDEX) if ids else ()
@@ -94,14 +94,14 @@ def _claim(each: Judged) -> list[dict[str, Any]]:
     return [_cell(each.statement), verdict, *map(_cell, (each.paper, measured_text(each), each.why, each.source))]
 
 
-def _behind(evidence: Evidence, cell: pd.Series) -> dict[str, Any]:
+def _behind(results: Results, cell: pd.Series) -> dict[str, Any]:
     """Less than `explain` says: environments have a table of their own."""
-    found = explain(evidence, cell)
+    found = explain(results, cell)
     return {key: value for key, value in found.items() if key not in {"environments", "protocol_switches"}}
 
 
-def _switches(evidence: Evidence) -> list[list[dict[str, Any]]]:
-    protocols = {request.protocol.name: request.protocol for request in evidence.requests.values()}
+def _switches(results: Results) -> list[list[dict[str, Any]]]:
+    protocols = {request.protocol.name: request.protocol for request in results.requests.values()}
     return [
         [_cell(name), _cell(switch), _cell(str(value))]
         for name, protocol in protocols.items()
@@ -109,8 +109,8 @@ def _switches(evidence: Evidence) -> list[list[dict[str, Any]]]:
     ]
 
 
-def _environments(evidence: Evidence) -> list[list[dict[str, Any]]]:
-    found = evidence.environments | {profile.environment_hash: profile.environment for profile in evidence.profiles}
+def _environments(results: Results) -> list[list[dict[str, Any]]]:
+    found = results.environments | {profile.environment_hash: profile.environment for profile in results.profiles}
     rows = []
     for name, content in sorted(found.items()):
         packages = ", ".join(f"{key} {value}" for key, value in content.get("packages", {}).items())

@@ -14,7 +14,7 @@ from pydantic import Field, field_validator
 from benchmark.errors import BenchmarkError
 from benchmark.spec.grammar import canonical, parse_refs, path_name
 from benchmark.spec.names import Size
-from benchmark.spec.validation import Spec, find, read_yaml, validate
+from benchmark.spec.yaml import Spec, find, read_yaml, validate
 
 
 class Shape(Spec):

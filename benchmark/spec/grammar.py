@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmark.errors import BenchmarkError
-from benchmark.spec.validation import parse_scalar
+from benchmark.spec.yaml import parse_scalar
 
 _PART = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<options>[^\[\]]*)\])?")
 

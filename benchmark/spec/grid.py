@@ -13,7 +13,7 @@ from pydantic import Field
 from benchmark.errors import BenchmarkError
 from benchmark.spec.grammar import split_list
 from benchmark.spec.recipe import Condition, Layer
-from benchmark.spec.validation import Spec, find, parse_scalar, read_yaml, validate
+from benchmark.spec.yaml import Spec, find, parse_scalar, read_yaml, validate
 
 NameList = Annotated[list[str], Field(min_length=1)]
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from benchmark.spec.backbone import SHAPES, Shape
 from benchmark.spec.names import Objective, Size
-from benchmark.spec.validation import Spec
+from benchmark.spec.yaml import Spec
 
 Count = Annotated[int, Field(ge=1)]
 MELS = 128

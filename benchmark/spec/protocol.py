@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from benchmark.errors import BenchmarkError, closest
-from benchmark.spec.validation import Spec, declared, find, read_yaml, validate
+from benchmark.spec.yaml import Spec, declared, find, read_yaml, validate
 
 
 def _switch(defect: str, text: str) -> Any:

@@ -14,7 +14,7 @@ from benchmark.spec.backbone import BackboneChoice
 from benchmark.spec.grammar import path_name
 from benchmark.spec.protocol import Protocol
 from benchmark.spec.recipe import Recipe, Tuning, resolve_recipe
-from benchmark.spec.validation import Spec
+from benchmark.spec.yaml import Spec
 
 # what cannot change a result: a name of what other fields say, by the defaults of its day; how a batch is split
 NOT_IN_ID: dict[str, Any] = {"method": {"variant": True}, "recipe": {"micro_batch": True}}

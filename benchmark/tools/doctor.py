@@ -188,7 +188,7 @@ def _datasets(data_root: Path) -> Iterator[Finding]:
         except BenchmarkError as error:
             yield Finding(name, "fault", str(error), f"`data prepare {name}`")
             continue
-        text = f"{manifest.kind}, {len(manifest.clips)} of {manifest.facts.clips} clips in {manifest.folder}"
+        text = f"{manifest.kind}, {len(manifest.clips)} of {manifest.info.clips} clips in {manifest.folder}"
         if twice:
             yield Finding(name, "fault", f"{text}; {twice} clips are in two folds or splits", f"`data verify {name}`")
         else:

@@ -21,7 +21,7 @@ from pydantic import Field
 
 from benchmark.errors import BenchmarkError, MissingInputError
 from benchmark.files import write_atomic
-from benchmark.methods.plugins import load_place
+from benchmark.methods.external import load_place
 from benchmark.methods.registry import methods as known_methods
 from benchmark.models.checkpoint import Checkpoint, read_checkpoint
 from benchmark.models.transformer import AudioTransformer
@@ -30,8 +30,8 @@ from benchmark.records.schema import Record
 from benchmark.records.store import ResultStore
 from benchmark.spec.backbone import BackboneChoice, load_backbone
 from benchmark.spec.request import TrialRequest
-from benchmark.spec.validation import Spec
-from benchmark.trial.kept import Kept, Normalisation, rebuild, unpack
+from benchmark.spec.yaml import Spec
+from benchmark.trial.adapter_file import AdapterFile, Normalisation, rebuild, unpack
 
 ADAPTER, CARD, MERGED = "adapter.safetensors", "adapter.json", "model.onnx"
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
@@ -179,7 +179,7 @@ def _weights(store: ResultStore, record: Record) -> Path:
     )
 
 
-def _load(path: Path, checkpoints: Path | None, methods: Iterable[str]) -> tuple[Kept, AudioTransformer]:
+def _load(path: Path, checkpoints: Path | None, methods: Iterable[str]) -> tuple[AdapterFile, AudioTransformer]:
     kept, tensors = unpack(path)
     for place in methods:
         load_place(place)
@@ -202,7 +202,7 @@ def _backbone(wanted: BackboneChoice, folder: Path) -> Checkpoint | None:
 
 
 def _card(
-    record: Record, kept: Kept, model: AudioTransformer, size: int, merged: Merged | None, latency: list[Latency]
+    record: Record, kept: AdapterFile, model: AudioTransformer, size: int, merged: Merged | None, latency: list[Latency]
 ) -> Card:
     counts, choice, selection = record.parameters, record.request.backbone, record.selection
     frozen = counts.total - counts.method - counts.head
@@ -239,7 +239,7 @@ def _card(
     )
 
 
-def _merge(model: AudioTransformer, kept: Kept, path: Path) -> Merged:
+def _merge(model: AudioTransformer, kept: AdapterFile, path: Path) -> Merged:
     """Write the whole model as ONNX, any number of clips at once, and hold it against torch.
 
     Raises:

@@ -32,7 +32,7 @@ def parameter_rows(requests: Iterable[TrialRequest]) -> Iterator[dict[str, Any]]
         if key in seen:
             continue
         seen.add(key)
-        classes = len(get_dataset(request.dataset.name).facts.classes)
+        classes = len(get_dataset(request.dataset.name).info.classes)
         counts = count_parameters(request, classes)
         yield {
             "backbone": key[0],

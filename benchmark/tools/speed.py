@@ -18,11 +18,11 @@ import torchaudio
 from torchaudio.compliance import kaldi
 
 from benchmark.data.audio import RATE
+from benchmark.data.audio_store import AudioStore
 from benchmark.data.augmentation import MAX_GAIN, MAX_ROLL, MIXUP_BETA, draw
-from benchmark.data.clips import Clip
 from benchmark.data.frontend import FrontEnd
 from benchmark.data.loader import Clips
-from benchmark.data.recordings import Recordings
+from benchmark.data.manifest import Clip
 from benchmark.spec.recipe import Recipe, resolve_recipe
 
 LENGTHS = {1: "speech_commands_v2", 5: "esc50", 10: "openmic", 30: "gtzan"}  # seconds and the recipe of that length
@@ -71,7 +71,7 @@ def _measure(folder: Path, seconds: int, name: str, rounds: int) -> Speed:
     recipe = resolve_recipe(name, backbone="ast", method="aat_ms", tuning="peft", overrides=[]).recipe
     count = recipe.batch_size
     clips = _write(folder, seconds, count)
-    recordings = Recordings(folder, folder / "cache", recipe.mels)
+    recordings = AudioStore(folder, folder / "cache", recipe.mels)
     paths = {clip.path for clip in clips}
     recordings.fill(recordings.lacking(clips, paths), paths, stop=True)
     ours = Clips(recordings, clips, CLASSES, _front_end(recipe))

@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 from benchmark.records.schema import Cost
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.build import abstract_model
-from benchmark.trial.loop import loss_of
+from benchmark.trial.train_step import loss_of
 
 MOMENTS = 2  # tensors that AdamW keeps for each parameter
 

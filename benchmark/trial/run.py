@@ -16,26 +16,26 @@ from typing import Literal, NamedTuple
 
 import torch
 
-from benchmark.data.heldout import hold_out
 from benchmark.data.registry import get_dataset
+from benchmark.data.validation_split import hold_out
 from benchmark.errors import BenchmarkError
 from benchmark.methods.registry import externals, load_externals
 from benchmark.models.checkpoint import Checkpoint, read_checkpoint
 from benchmark.models.weights import digest
 from benchmark.numerics import NUMERICS_VERSION
-from benchmark.records.claims import Claim, SupersededError
 from benchmark.records.environment import capture, utc_now
+from benchmark.records.lease import Lease, LostLeaseError
 from benchmark.records.schema import Attempt, Cost, Parameters, Plugin, Profile, Record
 from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
+from benchmark.trial.adapter_file import pack
 from benchmark.trial.build import build_model
-from benchmark.trial.course import Predictions, Report, Runner, StoppedError
+from benchmark.trial.data import prepare
 from benchmark.trial.fingerprint import code_fingerprint
-from benchmark.trial.inputs import prepare
-from benchmark.trial.kept import pack
-from benchmark.trial.loop import Trainer, device_name
+from benchmark.trial.fit import Predictions, Report, Runner, StoppedError
+from benchmark.trial.resume import ResumeFiles
 from benchmark.trial.selection import choose, kept_epochs
-from benchmark.trial.snapshots import Snapshots
+from benchmark.trial.train_step import Trainer, device_name
 
 Status = Literal["completed", "diverged", "failed", "out_of_memory", "timeout", "stopped", "elsewhere"]
 CUDA_BYTES = 700 * 2**20  # of a GPU's memory, that every process takes besides its tensors; 685 MiB on an H100
@@ -111,26 +111,26 @@ def attempt_trial(request: TrialRequest, setting: Setting, report: Report) -> Ou
         return Outcome("stopped")
     if late := _timed_out(store, request, setting):
         return late
-    claim = Claim.take(store.folder, request.id)
-    if claim is None:
+    lease = Lease.take(store.folder, request.id)
+    if lease is None:
         return Outcome("elsewhere")
-    with claim:
+    with lease:
         if store.has_current(request):  # by another run, since this one was planned
             return Outcome("completed")
-        return _attempt(request, setting, report, store, claim)
+        return _attempt(request, setting, report, store, lease)
 
 
-def _attempt(request: TrialRequest, setting: Setting, report: Report, store: ResultStore, claim: Claim) -> Outcome:
-    snapshots = Snapshots(store.folder / "checkpoints" / request.id, claim.check)
+def _attempt(request: TrialRequest, setting: Setting, report: Report, store: ResultStore, lease: Lease) -> Outcome:
+    snapshots = ResumeFiles(store.folder / "checkpoints" / request.id, lease.check)
     try:
         with _deadline(request, setting, store):
             finished = run_trial(request, setting, report, snapshots)
-            claim.check()
+            lease.check()
             store.write(*finished)
             snapshots.remove()
     except StoppedError:
         return Outcome("stopped")
-    except SupersededError as error:
+    except LostLeaseError as error:
         return Outcome("elsewhere", str(error))
     except (Exception, SystemExit) as error:
         memory = isinstance(error, (MemoryError, torch.OutOfMemoryError))
@@ -179,7 +179,9 @@ def _timed_out(store: ResultStore, request: TrialRequest, setting: Setting) -> O
     return Outcome("timeout", late[-1].error) if late and setting.began else None
 
 
-def run_trial(request: TrialRequest, setting: Setting, report: Report, snapshots: Snapshots | None = None) -> Finished:
+def run_trial(
+    request: TrialRequest, setting: Setting, report: Report, snapshots: ResumeFiles | None = None
+) -> Finished:
     """Train and evaluate. The weights of a trial that diverged are not kept.
 
     Raises:
@@ -188,11 +190,11 @@ def run_trial(request: TrialRequest, setting: Setting, report: Report, snapshots
     """
     started = utc_now()
     runner, parameters = _assemble(request, setting, report, snapshots)
-    facts, inputs, trainer, device = runner.facts, runner.inputs, runner.trainer, runner.trainer.clock.device
-    course, resumed = runner.run()
-    diverged = course.diverged(facts.metric)
-    selection = choose(request, facts, course.curves, diverged=diverged)
-    course.prune(kept_epochs(selection, len(course.curves)))
+    info, inputs, trainer, device = runner.info, runner.inputs, runner.trainer, runner.trainer.clock.device
+    history, resumed = runner.run()
+    diverged = history.diverged(info.metric)
+    selection = choose(request, info, history.curves, diverged=diverged)
+    history.prune(kept_epochs(selection, len(history.curves)))
     environment, environment_hash = capture(
         device=device_name(device),
         cuda=torch.version.cuda if device.type == "cuda" else None,
@@ -205,10 +207,10 @@ def run_trial(request: TrialRequest, setting: Setting, report: Report, snapshots
         status="diverged" if diverged else "completed",
         data=inputs.data,
         selection=selection,
-        curves=course.curves,
+        curves=history.curves,
         parameters=parameters,
         cost=setting.cost or _cost(request, inputs.data.classes),
-        profile=_profile(setting, trainer, len(course.curves) * inputs.data.used["train"], resumed),
+        profile=_profile(setting, trainer, len(history.curves) * inputs.data.used["train"], resumed),
         environment=environment,
         environment_hash=environment_hash,
         numerics_version=NUMERICS_VERSION,
@@ -223,8 +225,8 @@ def run_trial(request: TrialRequest, setting: Setting, report: Report, snapshots
     weights = None
     if setting.keep_weights and not diverged:
         front_end = inputs.splits["test"].front_end
-        weights = pack(trainer.model, request, course.curves[-1], selection, facts.classes, front_end)
-    return Finished(record, course.predictions(request, inputs, facts.metric), weights)
+        weights = pack(trainer.model, request, history.curves[-1], selection, info.classes, front_end)
+    return Finished(record, history.predictions(request, inputs, info.metric), weights)
 
 
 def run_on_validation(request: TrialRequest, setting: Setting, report: Report) -> None:
@@ -245,7 +247,7 @@ def run_on_validation(request: TrialRequest, setting: Setting, report: Report) -
 
 
 def _assemble(
-    request: TrialRequest, setting: Setting, report: Report, snapshots: Snapshots | None, *, validate: bool = False
+    request: TrialRequest, setting: Setting, report: Report, snapshots: ResumeFiles | None, *, validate: bool = False
 ) -> tuple[Runner, Parameters]:
     """Everything that a trial needs to begin, and the counts of its model."""
     began = time.perf_counter()
@@ -273,7 +275,7 @@ def _assemble(
     trainer.clock.seconds["setup"] = time.perf_counter() - began
     runner = Runner(
         request=request,
-        facts=manifest.facts,
+        info=manifest.info,
         inputs=inputs,
         trainer=trainer,
         snapshots=snapshots,

@@ -4,31 +4,31 @@ from __future__ import annotations
 
 from typing import Literal
 
-from benchmark.data.facts import DatasetFacts
+from benchmark.data.dataset_info import DatasetInfo
 from benchmark.records.schema import Epoch, Selection, best_epoch
 from benchmark.spec.request import TrialRequest
 
 
-def choose(request: TrialRequest, facts: DatasetFacts, curves: list[Epoch], *, diverged: bool) -> Selection:
+def choose(request: TrialRequest, info: DatasetInfo, curves: list[Epoch], *, diverged: bool) -> Selection:
     """Apply the protocol's rule: by validation where the dataset has it, else on test or the last epoch.
 
     Where one epoch is chosen over all folds, the epoch stays open; so it does for a diverged trial.
     """
     rule: Literal["best_on_test", "best_on_validation", "last"]
-    rule = "best_on_validation" if "validation" in facts.splits else request.protocol.selection
-    over_folds = rule == "best_on_test" and len(facts.folds) > 1
+    rule = "best_on_validation" if "validation" in info.splits else request.protocol.selection
+    over_folds = rule == "best_on_test" and len(info.folds) > 1
     epoch: int | None = None
     if not over_folds and not diverged:
         split = "validation" if rule == "best_on_validation" else "test"
-        epoch = len(curves) if rule == "last" else best_epoch([point.splits[split][facts.metric] for point in curves])
-    nine = facts.name == "urbansound8k" and request.protocol.us8k_epoch_folds == "9"
+        epoch = len(curves) if rule == "last" else best_epoch([point.splits[split][info.metric] for point in curves])
+    nine = info.name == "urbansound8k" and request.protocol.us8k_epoch_folds == "9"
     return Selection(
         rule=rule,
         scope="folds" if over_folds else "trial",
         split="test",
-        metric=facts.metric,
+        metric=info.metric,
         epoch=epoch,
-        folds=facts.folds[:9] if over_folds and nine else None,
+        folds=info.folds[:9] if over_folds and nine else None,
     )
 
 

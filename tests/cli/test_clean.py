@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.errors import BenchmarkError
-from benchmark.records.claims import Claim
+from benchmark.records.lease import Lease
 from benchmark.records.leftovers import find_leftovers
 from benchmark.records.schema import Attempt
 from benchmark.records.store import ResultStore
@@ -61,5 +61,5 @@ def test_what_goes_and_what_stays(store: ResultStore, cli: Cli) -> None:
 
 
 def test_not_while_trials_run(store: ResultStore) -> None:
-    with Claim.take(store.folder, "0123456789ab"), pytest.raises(BenchmarkError, match="1 trials are running here"):
+    with Lease.take(store.folder, "0123456789ab"), pytest.raises(BenchmarkError, match="1 trials are running here"):
         find_leftovers(store)

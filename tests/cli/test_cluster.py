@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from benchmark.data.registry import get_dataset
-from benchmark.orchestrator.away import keeper_name
+from benchmark.orchestrator.remote_results import keeper_name
 from tests.chaos import GRID, differences, leftovers
 
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}

@@ -10,7 +10,7 @@ import pytest
 
 import benchmark
 from benchmark.models.weights import OWN_FOLDER, locate
-from benchmark.orchestrator.expand import expand
+from benchmark.planning.expand import expand
 from benchmark.spec.backbone import load_backbone, resolve_backbones
 from benchmark.spec.grid import load_grid
 from tests.conftest import Cli

@@ -19,7 +19,7 @@ from benchmark.models.transformer import AudioTransformer
 from benchmark.records.schema import Record
 from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
-from benchmark.trial.inputs import prepare
+from benchmark.trial.data import prepare
 from tests.conftest import AST, TINY_RECIPE, Cli
 
 GRID = {

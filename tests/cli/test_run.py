@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 import benchmark
-from benchmark.records.claims import Claim
+from benchmark.records.lease import Claim
 from tests.conftest import AST, SSAST, TINY_RECIPE, Cli
 
 GRID = {

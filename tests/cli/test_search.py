@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from benchmark.orchestrator.configurations import Configuration, winner
+from benchmark.search.history import Configuration, winner
 from tests.conftest import Cli
 
 pytest.importorskip("optuna")

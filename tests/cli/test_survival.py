@@ -51,7 +51,7 @@ def test_two_runs_share_a_folder(tmp_path: Path) -> None:
     assert records(out) == expected
     text = (tmp_path / "one.txt").read_text() + (tmp_path / "two.txt").read_text()
     assert "failed" not in text.replace("0 failed", "")
-    assert not [path for path in out.rglob("*") if path.name in {"claims", "checkpoints", ".tune"}]
+    assert not [path for path in out.rglob("*") if path.name in {"leases", "checkpoints", ".tune"}]
 
 
 def test_asked_once_a_run_stops_behind_its_epochs_and_is_continued(grid: Path, cli: Cli, tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from benchmark.data.datasets import esc50, gtzan, openmic, urbansound8k
+from benchmark.data.datasets.speech_commands import LISTS, which_set
 from benchmark.data.registry import get_dataset
-from benchmark.data.speech_commands import LISTS, which_set
 from benchmark.data.synthetic import write_table
 
 
@@ -54,14 +54,14 @@ def write_urbansound8k(root: Path) -> None:
 
 
 def write_speech_commands(root: Path, version: int) -> None:
-    facts = get_dataset(f"speech_commands_v{version}").facts
-    folder, left = root / facts.folders[0], dict(facts.published["split"])
+    info = get_dataset(f"speech_commands_v{version}").info
+    folder, left = root / info.folders[0], dict(info.published["split"])
     paths: list[str] = []
     listed: dict[str, list[str]] = {name: [] for name in LISTS}
     for speaker in itertools.count():
         name = f"{hashlib.md5(str(speaker).encode()).hexdigest()[:8]}_nohash_0.wav"
         split = which_set(name)
-        said = facts.classes[: left[split]]  # every speaker says all words, until there are enough
+        said = info.classes[: left[split]]  # every speaker says all words, until there are enough
         left[split] -= len(said)
         paths += [f"{word}/{name}" for word in said]
         if split in listed:
@@ -81,10 +81,10 @@ def write_gtzan(root: Path, name: str = "genres") -> None:
 
 def write_openmic(root: Path) -> None:
     """Annotations such that present and absent add up to the published numbers."""
-    facts, folder, rows, number = get_dataset("openmic").facts, root / "openmic-2018", [], 0
+    info, folder, rows, number = get_dataset("openmic").info, root / "openmic-2018", [], 0
     for split in openmic.PARTITIONS:
-        clips = facts.published["split"][split]
-        present, absent = (facts.published[kind][split] for kind in ("present", "absent"))
+        clips = info.published["split"][split]
+        present, absent = (info.published[kind][split] for kind in ("present", "absent"))
         keys = [f"{number + i:06d}_{i % 1000}" for i in range(clips)]
         number += clips
         heard = [1] * present + [0] * absent

@@ -75,14 +75,14 @@ TREES: dict[str, Callable[[Path], None]] = {
 
 @pytest.mark.parametrize("name", sorted(datasets()))
 def test_facts_are_stated(name: str) -> None:
-    facts = get_dataset(name).facts
-    assert len(set(facts.classes)) == len(facts.classes)
-    assert (len(facts.folds) > 1) != bool(facts.splits)
-    assert all((facts.licence, facts.homepage, facts.citation, facts.by_hand, facts.description))
+    info = get_dataset(name).info
+    assert len(set(info.classes)) == len(info.classes)
+    assert (len(info.folds) > 1) != bool(info.splits)
+    assert all((info.licence, info.homepage, info.citation, info.by_hand, info.description))
 
 
 def test_the_papers_six_datasets_have_their_classes_and_fold_units() -> None:
-    shape = {name: (len(d.facts.classes), len(d.facts.fold_units)) for name, d in datasets().items()}
+    shape = {name: (len(d.info.classes), len(d.info.fold_units)) for name, d in datasets().items()}
     assert shape == {
         "esc50": (50, 5),
         "urbansound8k": (10, 10),
@@ -91,16 +91,16 @@ def test_the_papers_six_datasets_have_their_classes_and_fold_units() -> None:
         "gtzan": (10, 1),
         "openmic": (20, 1),
     }
-    words = get_dataset("speech_commands_v2").facts.classes
+    words = get_dataset("speech_commands_v2").info.classes
     assert list(words) == sorted(words)
-    assert set(words) - set(get_dataset("speech_commands_v1").facts.classes) == {
+    assert set(words) - set(get_dataset("speech_commands_v1").info.classes) == {
         "backward", "follow", "forward", "learn", "visual",
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", TREES)
 def test_a_missing_folder_says_where_to_get_it(name: str, tmp_path: Path) -> None:
-    with pytest.raises(MissingInputError, match=f"{get_dataset(name).facts.label}: no folder .*get"):
+    with pytest.raises(MissingInputError, match=f"{get_dataset(name).info.label}: no folder .*get"):
         get_dataset(name).manifest(tmp_path)
 
 

@@ -17,8 +17,8 @@ from scipy import stats
 from torchaudio.compliance import kaldi
 
 from benchmark.data.audio import RATE
+from benchmark.data.audio_store import AudioStore
 from benchmark.data.augmentation import MAX_ROLL, UNMIXED, draw, noise, spans
-from benchmark.data.clips import Clip
 from benchmark.data.frontend import (
     LOG_FLOOR,
     Augmentation,
@@ -31,7 +31,7 @@ from benchmark.data.frontend import (
     mix,
 )
 from benchmark.data.loader import Clips
-from benchmark.data.recordings import Recordings
+from benchmark.data.manifest import Clip
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "golden.json").read_text())["frontend"]
 NEAR = {"atol": 1e-4, "rtol": 0}
@@ -192,13 +192,13 @@ def test_masks_and_padding_are_rolled_with_the_clip(tmp_path: Path, samples: int
     for name in "ab":
         soundfile.write(tmp_path / f"{name}.wav", rng.normal(0, 0.1, samples), RATE, subtype="FLOAT")
     clips = [Clip("a.wav", 0, (0,)), Clip("b.wav", 0, (1,))]
-    ready = Clips(Recordings(tmp_path, None, 128), clips, 2, replace(FRONT_END, noise=True))
+    ready = Clips(AudioStore(tmp_path, None, 128), clips, 2, replace(FRONT_END, noise=True))
     draws = replace(draw(np.random.default_rng(1), 2, 1.0), gain=np.zeros(2), partner=np.array([1, 0]))
     if not mixed:
         draws = replace(draws, partner=np.full(2, UNMIXED))
     draws = replace(draws, roll=np.array([roll, -roll]))
     rolled = ready.front_end(ready[[0, 1], draws].raw)
-    plain = Clips(Recordings(tmp_path, None, 128), clips, 2, FRONT_END)
+    plain = Clips(AudioStore(tmp_path, None, 128), clips, 2, FRONT_END)
     straight = plain.front_end(plain[[0, 1], draws].raw)
     torch.testing.assert_close(rolled[0], torch.roll(straight[0], roll, dims=0))
     torch.testing.assert_close(rolled[1], torch.roll(straight[1], -roll, dims=0))
@@ -273,7 +273,7 @@ def test_a_batch_of_mixed_and_clean_clips(tmp_path: Path) -> None:
     for name in "abc":
         soundfile.write(tmp_path / f"{name}.wav", rng.normal(0, 0.1, 9000 + 1000 * ord(name)), RATE, subtype="FLOAT")
     clips = [Clip(f"{name}.wav", 0, (label,)) for label, name in enumerate("abc")]
-    recordings = Recordings(tmp_path, None, 128)
+    recordings = AudioStore(tmp_path, None, 128)
     ready = Clips(recordings, clips, 3, replace(FRONT_END, freq_mask=0, time_mask=0))
     draws = draw(np.random.default_rng(0), 3, 0.0)
     draws = replace(draws, partner=np.array([UNMIXED, 0, UNMIXED]), weight=np.array([1.0, 0.25, 1.0]))

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from benchmark.data.dataset import tally
+from benchmark.data.datasets.speech_commands import which_set
 from benchmark.data.registry import get_dataset
-from benchmark.data.speech_commands import which_set
 from tests.data import official_trees as trees
 
 TREES: dict[str, Callable[[Path], None]] = {
@@ -35,20 +35,20 @@ US8K_FOLDS = (873, 888, 925, 990, 936, 823, 838, 806, 816, 837)
 def test_a_tree_of_full_size_is_complete(name: str, tmp_path: Path) -> None:
     TREES[name](tmp_path)
     manifest = get_dataset(name).manifest(tmp_path)
-    facts = manifest.facts
-    assert (manifest.kind, len(manifest.clips)) == ("complete", facts.clips)
-    assert len({clip.path for clip in manifest.clips}) == facts.clips
+    info = manifest.info
+    assert (manifest.kind, len(manifest.clips)) == ("complete", info.clips)
+    assert len({clip.path for clip in manifest.clips}) == info.clips
     counts = tally(manifest)
-    for kind, expected in facts.published.items():
+    for kind, expected in info.published.items():
         assert counts[kind] == expected
-    for number, fold in enumerate(facts.fold_units):
+    for number, fold in enumerate(info.fold_units):
         splits = manifest.splits(fold)
         test = US8K_FOLDS[number] if name == "urbansound8k" else SIZES[name]["test"]
         assert len(splits["test"]) == test
         if name in SIZES:
             assert {split: len(indices) for split, indices in splits.items()} == SIZES[name]
         indices = [index for each in splits.values() for index in each]
-        assert sorted(indices) == list(range(facts.clips))  # every clip in exactly one split
+        assert sorted(indices) == list(range(info.clips))  # every clip in exactly one split
 
 
 def test_gtzan_in_its_other_layout(tmp_path: Path) -> None:

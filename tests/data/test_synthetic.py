@@ -12,10 +12,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from benchmark.data.audio_store import AudioStore
 from benchmark.data.dataset import Synthesizable, tally
-from benchmark.data.recordings import Recordings
+from benchmark.data.datasets.speech_commands import which_set
 from benchmark.data.registry import datasets, get_dataset
-from benchmark.data.speech_commands import which_set
 from benchmark.errors import BenchmarkError
 
 CLASSES, CLIPS = 4, 3
@@ -39,16 +39,16 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("name", sorted(datasets()))
 def test_the_official_loader_reads_it(name: str, root: Path) -> None:
     manifest = get_dataset(name).manifest(root)
-    facts = manifest.facts
+    info = manifest.info
     assert manifest.kind == "synthetic"
     counts = tally(manifest)
-    units = [str(unit) for unit in facts.folds or facts.splits]
-    assert counts["fold" if facts.folds else "split"] == dict.fromkeys(units, CLASSES * CLIPS)
-    if facts.multi_label:
+    units = [str(unit) for unit in info.folds or info.splits]
+    assert counts["fold" if info.folds else "split"] == dict.fromkeys(units, CLASSES * CLIPS)
+    if info.multi_label:
         assert all(1 <= len(clip.labels) <= 3 for clip in manifest.clips)
         assert all(len(clip.observed or ()) > len(clip.labels) for clip in manifest.clips)
     else:
-        assert list(counts["class"].values()) == [CLIPS * len(units)] * CLASSES + [0] * (len(facts.classes) - CLASSES)
+        assert list(counts["class"].values()) == [CLIPS * len(units)] * CLASSES + [0] * (len(info.classes) - CLASSES)
 
 
 @pytest.mark.parametrize("name", sorted(datasets()))
@@ -103,12 +103,12 @@ def test_classes_can_be_learnt_but_not_by_chance(name: str, tmp_path: Path) -> N
     """A linear probe on means and deviations of filter banks, trained on some folds or splits, tested on another."""
     synthesizable(name).synthesize(tmp_path, classes=8, clips_per_class=2 if name == "urbansound8k" else 5, seed=0)
     manifest = get_dataset(name).manifest(tmp_path)
-    recordings = Recordings(manifest.folder, None, 64)
+    recordings = AudioStore(manifest.folder, None, 64)
     banks = [recordings.bank(clip) for clip in manifest.clips]
     features = np.array([np.concatenate([bank.mean(0), bank.std(0)]) for bank in banks])
     labels = np.array([clip.labels[0] for clip in manifest.clips])
     test = np.zeros(len(labels), bool)
-    test[manifest.splits(manifest.facts.fold_units[0])["test"]] = True
+    test[manifest.splits(manifest.info.fold_units[0])["test"]] = True
     probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500)).fit(features[~test], labels[~test])
     score = probe.score(features[test], labels[test])
     assert score > 0.3  # chance is 0.125

@@ -9,19 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark.orchestrator.expand import expand
+from benchmark.planning.expand import expand
 from benchmark.records.schema import Data, Record, Selection, StepProfile
 from benchmark.records.store import ResultStore
-from benchmark.report.build import read_evidence
 from benchmark.report.claims.judge import judge
 from benchmark.report.claims.ledger import Judged, load_ledger
 from benchmark.report.claims.scores import decide
-from benchmark.report.paper import paper_cells
+from benchmark.report.tables.paper import paper_cells
+from benchmark.report.write import read_results
 from benchmark.spec.grid import load_grid, narrow
 from benchmark.spec.request import TrialRequest
-from benchmark.tools.profile import How, profile_steps
+from benchmark.trial.profile import How, profile_steps
 from tests.conftest import Cli
-from tests.samples import make_evidence, make_record
+from tests.samples import make_record, make_results
 
 CLIPS = 400
 
@@ -43,7 +43,7 @@ def paper_records(shares: dict[str, float], **choice: list[str]) -> tuple[list[R
 
 def verdicts(folder: Path, shares: dict[str, float], **choice: list[str]) -> dict[str, Judged]:
     records, parts = paper_records(shares, **choice)
-    return {each.id: each for each in judge(make_evidence(folder, records, parts=parts), "reference")}
+    return {each.id: each for each in judge(make_results(folder, records, parts=parts), "reference")}
 
 
 def test_orders_are_judged_by_their_intervals(tmp_path: Path) -> None:
@@ -66,16 +66,16 @@ def test_orders_are_judged_by_their_intervals(tmp_path: Path) -> None:
 def test_a_missing_fold_is_not_run_and_marks_are_not_comparable(tmp_path: Path) -> None:
     records, parts = paper_records({"full": 0.9, "aat_ms": 0.9}, backbones=["ast"], seeds=["0"])
     requests = [record.request for record in records]
-    found = judge(make_evidence(tmp_path / "a", records[1:], requests, parts), "reference")
+    found = judge(make_results(tmp_path / "a", records[1:], requests, parts), "reference")
     one = next(each for each in found if each.id == "aat-ms-full-ast-esc50")
     assert one.verdict == "not run"
     assert "4 of 5 trials are finished" in one.why
     synthetic = Data.model_validate({**records[0].data.model_dump(), "kind": "synthetic"})
     marked = [record.model_copy(update={"data": synthetic}) for record in records]
-    found = judge(make_evidence(tmp_path / "b", marked, parts=parts), "reference")
+    found = judge(make_results(tmp_path / "b", marked, parts=parts), "reference")
     assert {each.verdict for each in found} <= {"not run", "not comparable"}
     assert "synthetic audio" in next(each for each in found if each.id == "aat-ms-full-ast-esc50").why
-    other = judge(read_evidence(ResultStore(tmp_path / "a")), "corrected")
+    other = judge(read_results(ResultStore(tmp_path / "a")), "corrected")
     assert {each.verdict for each in other} == {"not run"}
 
 
@@ -140,7 +140,7 @@ def test_time_and_memory_are_judged_on_a_gpu_only(tmp_path: Path) -> None:
             found = {"status": "measured", "steps": 5, "device": device, "step_seconds": seconds[name],
                      "gpu_allocated_bytes": None if device == "cpu" else int(1e9 * seconds[name])}  # fmt: skip
             store.write_profile(StepProfile.model_validate({**counted.model_dump(), **found, **changes}))
-        return {each.id: each for each in judge(read_evidence(store), "reference")}
+        return {each.id: each for each in judge(read_results(store), "reference")}
 
     on_cpu = measure("cpu")
     assert on_cpu["time-aat-m-esc50"].verdict == "not comparable"
@@ -176,7 +176,7 @@ def test_a_users_own_cells_of_the_paper_are_used(tmp_path: Path, cli: Cli) -> No
 
 def test_explain_tells_what_is_behind_a_cell(tmp_path: Path, cli: Cli) -> None:
     records, parts = paper_records({"full": 0.9}, backbones=["ast"], seeds=["0"])
-    make_evidence(tmp_path, records[1:], [record.request for record in records], parts)
+    make_results(tmp_path, records[1:], [record.request for record in records], parts)
     done = cli("explain", "ast", "esc50", "full", "--results", tmp_path)
     assert done.returncode == 0, done.stderr
     assert "not complete" in done.stdout

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from benchmark.report.build import build_report
+from benchmark.report.write import build_report
 from tests.report.test_claims import paper_records
-from tests.samples import make_evidence
+from tests.samples import make_results
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -32,8 +32,8 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("results")
     shares = {"full": 0.95, "linear": 0.8, "aat_m": 0.949, "aat_ms": 0.96}
     records, parts = paper_records(shares, backbones=["ast"], seeds=["0"])
-    evidence = make_evidence(folder, records[1:], [record.request for record in records], parts)
-    build_report(evidence.store, html=True)
+    results = make_results(folder, records[1:], [record.request for record in records], parts)
+    build_report(results.store, html=True)
     return folder / "report" / "report.html"
 
 

@@ -17,17 +17,17 @@ import pytest
 from benchmark.cli.report import print_report
 from benchmark.records.schema import Record
 from benchmark.records.store import ResultStore
-from benchmark.report.build import build_report
-from benchmark.report.cells import COLUMNS
+from benchmark.report.aggregate import COLUMNS
 from benchmark.report.explain import find_cells
 from benchmark.report.figures import FIGURES
 from benchmark.report.figures.scores import scatter
-from benchmark.report.tables import Caption, marks, plain, rules, to_latex
-from benchmark.report.tables import wide as wide_
-from benchmark.report.tuned import tuned, tuned_text
+from benchmark.report.render import Caption, marks, plain, rules, to_latex
+from benchmark.report.render import wide as wide_
+from benchmark.report.tables.tuned import tuned, tuned_text
+from benchmark.report.write import build_report
 from benchmark.spec.request import TrialRequest
 from tests.conftest import AST, SSAST, TINY_RECIPE
-from tests.samples import make_evidence, make_record
+from tests.samples import make_record, make_results
 
 Make = Callable[..., TrialRequest]
 
@@ -42,7 +42,7 @@ def folds(make: Make, scores: Iterable[float], **changes: object) -> list[Record
 
 def cells_of(records: list[Record], submitted: list[TrialRequest] | None = None) -> pd.DataFrame:
     with tempfile.TemporaryDirectory() as folder:
-        return make_evidence(Path(folder), records, submitted).cells
+        return make_results(Path(folder), records, submitted).cells
 
 
 def test_a_complete_cell_is_the_mean_over_folds(make_request: Make) -> None:
@@ -134,7 +134,7 @@ def tried(make: Make, lr: float, validation: list[float], test: list[float], **c
 
 
 def tuned_rows(tmp_path: Path, records: list[Record], submitted: list[TrialRequest] | None = None) -> pd.DataFrame:
-    return tuned(make_evidence(tmp_path, records, submitted))
+    return tuned(make_results(tmp_path, records, submitted))
 
 
 def test_of_several_settings_validation_chooses_never_test(make_request: Make, tmp_path: Path) -> None:
@@ -241,10 +241,10 @@ def test_a_command_that_is_shown_finds_its_cell(
     make_request: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     layers = [[{"source": "test", "values": {**TINY_RECIPE, "lr": lr}}] for lr in (0.1, 0.2)]
-    evidence = make_evidence(tmp_path, [make_record(make_request(overrides=layer), [0.5]) for layer in layers])
-    print_report(evidence.store, None)
+    results = make_results(tmp_path, [make_record(make_request(overrides=layer), [0.5]) for layer in layers])
+    print_report(results.store, None)
     shown = capsys.readouterr().out.partition("benchmark explain ")[2].partition(" --results")[0]
-    assert len(find_cells(evidence, shlex.split(shown))) == 2
+    assert len(find_cells(results, shlex.split(shown))) == 2
 
 
 def test_the_rank_diagram_does_not_depend_on_the_process(make_request: Make, tmp_path: Path) -> None:
@@ -254,13 +254,13 @@ def test_the_rank_diagram_does_not_depend_on_the_process(make_request: Make, tmp
         for backbone in (AST, SSAST)
         for protocol in ("reference", "corrected")
     ]
-    make_evidence(tmp_path / "out", records)
+    make_results(tmp_path / "out", records)
     script = (
         "import sys; from pathlib import Path\n"
         "from benchmark.records.store import ResultStore\n"
-        "from benchmark.report.build import read_evidence\n"
+        "from benchmark.report.write import read_results\n"
         "from benchmark.report.figures.scores import ranks\n"
-        "figure = ranks(read_evidence(ResultStore(Path(sys.argv[1]))), 'Ranks')\n"
+        "figure = ranks(read_results(ResultStore(Path(sys.argv[1]))), 'Ranks')\n"
         "print([line.get_xydata().tolist() for line in figure.axes[0].lines])\n"
         "print([text.get_text() for text in figure.axes[0].texts])\n"
     )
@@ -277,7 +277,7 @@ def test_the_rank_diagram_does_not_depend_on_the_process(make_request: Make, tmp
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_figure_with_nothing_to_show_says_why(make_request: Make, tmp_path: Path, name: str) -> None:
     requests = [record.request for record in folds(make_request, [0.5, 0.6])]
-    figure = FIGURES[name](make_evidence(tmp_path, [], requests), "Title")
+    figure = FIGURES[name](make_results(tmp_path, [], requests), "Title")
     text = figure.axes[0].texts[0].get_text()
     assert text.startswith("Title: ")
     assert len(text) > len("Title: ") + 20
@@ -286,7 +286,7 @@ def test_a_figure_with_nothing_to_show_says_why(make_request: Make, tmp_path: Pa
 def test_every_method_has_its_own_marker(make_request: Make, tmp_path: Path) -> None:
     methods = ["full", "linear", "aat_ms"]
     records = [record for method in methods for record in folds(make_request, [0.5], methods=[method])]
-    figure = scatter(make_evidence(tmp_path, records), "Scatter")
+    figure = scatter(make_results(tmp_path, records), "Scatter")
     handles = figure.legends[0].legend_handles
     assert [handle.get_label() for handle in handles] == methods
     assert len({handle.get_marker() for handle in handles}) == 3

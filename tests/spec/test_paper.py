@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.data.registry import datasets
-from benchmark.orchestrator.expand import expand
+from benchmark.planning.expand import expand
 from benchmark.spec.grid import load_grid
 from benchmark.spec.recipe import resolve_recipe
 
@@ -56,7 +56,7 @@ def test_the_papers_grid_has_all_912_trials(name: str, protocol: str, tmp_path: 
     assert {request.protocol.name for request in requests} == {protocol}
     assert {request.backbone.variant for request in requests} == {"ast", "ssast"}
     units = Counter(request.dataset.name for request in requests)
-    assert units == {n: 48 * len(d.facts.fold_units) for n, d in datasets().items()}
+    assert units == {n: 48 * len(d.info.fold_units) for n, d in datasets().items()}
     assert len(expansion.missing_inputs) == 8  # six datasets and two checkpoints, each with what to do
     assert all(":" in line and ("get" in line or "fetch" in line) for line in expansion.missing_inputs)
     assert expansion.runnable == []

@@ -18,7 +18,7 @@ import soundfile
 from rich.console import Console
 
 from benchmark.data.dataset import Dataset, Synthesizable
-from benchmark.data.facts import Archive, AudioDigest
+from benchmark.data.dataset_info import Archive, AudioDigest
 from benchmark.data.registry import get_dataset
 from benchmark.errors import BenchmarkError
 from benchmark.tools.data.measure import describe, level_statistics
@@ -46,11 +46,11 @@ def zipped(folder: Path, target: Path) -> Path:
 
 
 def archive_of(dataset: Dataset, **changes: object) -> Dataset:
-    """The dataset with other facts about its archive."""
+    """The dataset with other info about its archive."""
     other = type(dataset).__new__(type(dataset))
     other.__dict__.update(dataset.__dict__)
-    assert dataset.facts.archive
-    other.facts = replace(dataset.facts, archive=replace(dataset.facts.archive, **changes))
+    assert dataset.info.archive
+    other.info = replace(dataset.info, archive=replace(dataset.info.archive, **changes))
     return other
 
 
@@ -196,12 +196,12 @@ def test_a_hostile_archive_leaves_nothing(make: Callable[[Path], Path], message:
 # ---- verify
 
 
-def small(tmp_path: Path, synthetic: Path, **facts: object) -> Dataset:
+def small(tmp_path: Path, synthetic: Path, **info: object) -> Dataset:
     """ESC-50's layout under `tmp_path`, without the marker, as if the dataset had 10 clips."""
     shutil.copytree(synthetic / "ESC-50-master", tmp_path / "ESC-50-master")
     (tmp_path / "ESC-50-master" / "SYNTHETIC.json").unlink()
     dataset = archive_of(get_dataset("esc50"))
-    dataset.facts = replace(dataset.facts, **{"clips": 10, "published": {}, "audio": None, **facts})
+    dataset.info = replace(dataset.info, **{"clips": 10, "published": {}, "audio": None, **info})
     dataset.problems = lambda manifest: []  # type: ignore[method-assign]
     return dataset
 
@@ -215,14 +215,14 @@ def test_verify_tells_the_four_kinds_of_copies_apart(synthetic: Path, tmp_path: 
         for path in (tmp_path / "ESC-50-master" / "audio").iterdir()
     )
     assert digest == hashlib.sha256("\n".join(lines).encode()).hexdigest()
-    dataset.facts = replace(dataset.facts, audio=AudioDigest(10, "", digest))
+    dataset.info = replace(dataset.info, audio=AudioDigest(10, "", digest))
     assert verify(dataset, tmp_path).verdict == "official"
     clip = next((tmp_path / "ESC-50-master" / "audio").iterdir())
     soundfile.write(clip, *soundfile.read(clip), subtype="PCM_24")
     assert verify(dataset, tmp_path).verdict == "re-encoded"
-    dataset.facts = replace(dataset.facts, clips=11)
+    dataset.info = replace(dataset.info, clips=11)
     assert verify(dataset, tmp_path).verdict == "partial"
-    dataset.facts = replace(dataset.facts, clips=10, audio=None)
+    dataset.info = replace(dataset.info, clips=10, audio=None)
     assert verify(dataset, tmp_path).verdict == "complete"
 
 
@@ -323,7 +323,7 @@ def test_describe_counts_clips_lengths_and_formats(synthetic: Path, tmp_path: Pa
 
 def test_archives_are_stated_for_all() -> None:
     for name in ("esc50", "urbansound8k", "speech_commands_v1", "speech_commands_v2", "gtzan", "openmic"):
-        archive = get_dataset(name).facts.archive
+        archive = get_dataset(name).info.archive
         assert isinstance(archive, Archive)
         algorithm, digest = archive.hash.split(":")
         assert len(bytes.fromhex(digest)) == hashlib.new(algorithm).digest_size

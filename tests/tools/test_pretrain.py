@@ -77,7 +77,7 @@ def test_an_interrupted_run_ends_with_the_weights_of_a_whole_one(audio: Path, tm
     tensors = []
     for place, interrupted in ((tmp_path / "a.safetensors", False), (tmp_path / "b.safetensors", True)):
         found = read_audio(audio, objective, 64, None, lambda *_: None)  # type: ignore[arg-type]
-        run = describe(found, objective=objective, classes=len(found.manifest.facts.classes))
+        run = describe(found, objective=objective, classes=len(found.manifest.info.classes))
 
         def go(stop_after: int | None, run: Pretraining = run, found: Audio = found, place: Path = place) -> None:
             def told(values: dict[str, float]) -> None:

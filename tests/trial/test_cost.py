@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from benchmark.data.registry import get_dataset
-from benchmark.orchestrator.expand import expand
+from benchmark.planning.expand import expand
 from benchmark.spec.grid import load_grid, narrow
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.build import build_model
@@ -26,7 +26,7 @@ def paper(dataset: str, method: str) -> TrialRequest:
 
 
 def cost(dataset: str, method: str):
-    return count_cost(paper(dataset, method), len(get_dataset(dataset).facts.classes))
+    return count_cost(paper(dataset, method), len(get_dataset(dataset).info.classes))
 
 
 @pytest.mark.parametrize("dataset", FVCORE)

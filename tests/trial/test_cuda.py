@@ -16,7 +16,7 @@ from benchmark.records.schema import Record
 from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
 from benchmark.tools.export import export_trial
-from benchmark.tools.profile import How, profile_step
+from benchmark.trial.profile import How, profile_step
 from benchmark.trial.run import Setting, attempt_trial, run_trial
 from tests.chaos import content
 from tests.conftest import TINY_RECIPE

@@ -13,17 +13,17 @@ import torch
 from benchmark.data.frontend import LOG_FLOOR
 from benchmark.data.registry import get_dataset
 from benchmark.data.synthetic import Sound, texture
-from benchmark.orchestrator.expand import expand
+from benchmark.planning.expand import expand
 from benchmark.records.frame import to_frame
 from benchmark.spec.protocol import SWITCHES, Protocol, load_protocol
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.build import build_model
-from benchmark.trial.inputs import Inputs, prepare
+from benchmark.trial.data import TrialData, prepare
 from benchmark.trial.metrics import evaluate
 from benchmark.trial.schedule import Schedule
 from benchmark.trial.selection import choose
 from tests.conftest import AST, SSAST, tiny_grid
-from tests.samples import make_evidence, make_record
+from tests.samples import make_record, make_results
 
 Make = Callable[..., TrialRequest]
 SHOWN = {  # switch -> the test below that shows its two values differ
@@ -97,7 +97,7 @@ def openmic(root: Path) -> Path:
     return root
 
 
-def openmic_inputs(root: Path, **switches: str) -> Inputs:
+def openmic_inputs(root: Path, **switches: str) -> TrialData:
     values = {"epochs": 1, "frames": 64, "time_mask": 12, "stride": [16, 16], "mixup": 0, "noise": False}
     grid = tiny_grid(datasets=["openmic"], switches=switches, overrides=[{"source": "test", "values": values}])
     [request] = expand(grid, root, root).requests
@@ -124,15 +124,15 @@ def test_openmic_labels(tmp_path: Path) -> None:
 
 
 def test_us8k_epoch_folds(make_request: Make) -> None:
-    facts = get_dataset("urbansound8k").facts
+    info = get_dataset("urbansound8k").info
     chosen = []
     for request in both(make_request, "us8k_epoch_folds"):
         records = []
-        for fold in facts.folds:
+        for fold in info.folds:
             # nine folds like epoch 2 a little better, the tenth likes epoch 1 a lot better
             scores = [0.9, 0.91] if fold < 10 else [1.0, 0.5]
             record = make_record(request.model_copy(update={"fold": fold}), scores)
-            selection = choose(request, facts, record.curves, diverged=False)
+            selection = choose(request, info, record.curves, diverged=False)
             records.append(record.model_copy(update={"selection": selection}))
         chosen.append(set(to_frame(records)["epoch"]))
     assert chosen == [{2}, {1}]
@@ -145,12 +145,12 @@ def test_eval_logits() -> None:
 
 
 def test_selection(make_request: Make) -> None:
-    facts = get_dataset("esc50").facts
+    info = get_dataset("esc50").info
     curves = make_record(make_request(), [0.1, 0.9, 0.5]).curves
-    best, last = (choose(request, facts, curves, diverged=False) for request in both(make_request, "selection"))
+    best, last = (choose(request, info, curves, diverged=False) for request in both(make_request, "selection"))
     assert (best.scope, best.epoch) == ("folds", None)
     assert (last.scope, last.epoch) == ("trial", 3)
-    listed = get_dataset("speech_commands_v1").facts  # a validation list decides under both
+    listed = get_dataset("speech_commands_v1").info  # a validation list decides under both
     validation = [
         point.model_copy(update={"splits": {**point.splits, "validation": point.splits["test"]}}) for point in curves
     ]
@@ -191,10 +191,10 @@ def test_norm_stats(make_request: Make, data_root: Path) -> None:
 
 
 def test_count_unused_heads(make_request: Make, tmp_path: Path) -> None:
-    from benchmark.report.tables import wide
+    from benchmark.report.render import wide
 
     texts = []
     for request in both(make_request, "count_unused_heads", methods=["full"]):
-        cells = make_evidence(tmp_path / str(len(texts)), [make_record(request, [0.5])]).cells
+        cells = make_results(tmp_path / str(len(texts)), [make_record(request, [0.5])]).cells
         texts.append(wide(cells, "parameters")["esc50"][0])
     assert texts[0] != texts[1]

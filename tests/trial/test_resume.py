@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.records.claims import Claim, SupersededError
+from benchmark.records.lease import Lease, LostLeaseError
 from benchmark.records.schema import Record
 from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
-from benchmark.trial import course as course_module
-from benchmark.trial.course import WRITTEN_BY
+from benchmark.trial import history as fit_module
+from benchmark.trial.fit import WRITTEN_BY
+from benchmark.trial.resume import ResumeFiles, random_state, restore_random_state
 from benchmark.trial.run import Outcome, Setting, TransientError, attempt_trial
-from benchmark.trial.snapshots import Snapshots, random_state, restore_random_state
 from tests.chaos import content
 from tests.conftest import TINY_RECIPE
 
@@ -107,7 +107,7 @@ def test_a_torn_checkpoint_falls_back_to_the_one_before(
 def test_a_checkpoint_of_other_code_is_not_used(request_: TrialRequest, setting: Setting) -> None:
     with pytest.raises(Killed):
         attempt_trial(request_, setting, interrupt(3))
-    snapshots = Snapshots(setting.results / "checkpoints" / request_.id)
+    snapshots = ResumeFiles(setting.results / "checkpoints" / request_.id)
     assert snapshots.load(WRITTEN_BY) is not None
     assert snapshots.load("other") is None
 
@@ -116,7 +116,7 @@ def test_a_checkpoint_holds_only_what_trains(make_request: Make, setting: Settin
     request = make_request(methods=["linear"], overrides=[{"source": "test", "values": RECIPE}])
     with pytest.raises(Killed):
         attempt_trial(request, setting, interrupt(3))
-    state = Snapshots(setting.results / "checkpoints" / request.id).load(WRITTEN_BY)
+    state = ResumeFiles(setting.results / "checkpoints" / request.id).load(WRITTEN_BY)
     assert state is not None
     assert {name.partition(".")[0] for name in state["trainer"]["model"]} == {"mlp_head"}
 
@@ -143,9 +143,9 @@ def test_asked_to_stop_a_trial_ends_behind_its_epoch(request_: TrialRequest, set
 
 
 def test_a_trial_that_is_another_processs_is_left_alone(request_: TrialRequest, setting: Setting) -> None:
-    claim = Claim.take(setting.results, request_.id)
-    assert claim
-    with claim:
+    lease = Lease.take(setting.results, request_.id)
+    assert lease
+    with lease:
         assert attempt_trial(request_, setting, quiet) == Outcome("elsewhere")
     assert attempt_trial(request_, setting, quiet) == Outcome("completed")
     written = ResultStore(setting.results).record_path(request_).stat().st_mtime_ns
@@ -154,21 +154,21 @@ def test_a_trial_that_is_another_processs_is_left_alone(request_: TrialRequest, 
 
 
 def test_a_leftover_worker_never_overwrites_its_successor(request_: TrialRequest, setting: Setting) -> None:
-    """Its claim was taken over while it trained."""
+    """Its lease was taken over while it trained."""
 
     def take_over(progress: dict[str, Any]) -> None:
         if progress["epoch"] == 2:
-            (setting.results / "claims" / f"{request_.id}.json").write_text('{"token": "successor"}')
+            (setting.results / "leases" / f"{request_.id}.json").write_text('{"token": "successor"}')
 
     outcome = attempt_trial(request_, setting, take_over)
     assert outcome.status == "elsewhere"
     store = ResultStore(setting.results)
     assert not store.has_current(request_)
     assert not store.attempts()
-    snapshots = Snapshots(setting.results / "checkpoints" / request_.id, lambda: None)
+    snapshots = ResumeFiles(setting.results / "checkpoints" / request_.id, lambda: None)
     state = snapshots.load(WRITTEN_BY)
     assert state is not None
-    assert len(state["course"]["curves"]) == 2  # nothing written behind the takeover
+    assert len(state["history"]["curves"]) == 2  # nothing written behind the takeover
 
 
 def test_a_fault_that_may_pass_is_raised_for_another_try(
@@ -216,13 +216,13 @@ def test_a_checkpoint_keeps_no_more_than_the_choice_of_the_epoch_needs(
 ) -> None:
     """Where the trial itself chooses, only the chosen and the last epoch's logits are kept on the way."""
     sizes = []
-    original = course_module.Course.prune
+    original = fit_module.History.prune
 
-    def spy(self: course_module.Course, epochs: list[int]) -> None:
+    def spy(self: fit_module.History, epochs: list[int]) -> None:
         original(self, epochs)
         sizes.append(len(self.logits["test"]))
 
-    monkeypatch.setattr(course_module.Course, "prune", spy)
+    monkeypatch.setattr(fit_module.History, "prune", spy)
     for rule, most in (("last", 1), ("best_on_test", 4)):  # the latter: one epoch is chosen over all folds
         sizes.clear()
         recipe = [{"source": "test", "values": RECIPE}]
@@ -232,4 +232,4 @@ def test_a_checkpoint_keeps_no_more_than_the_choice_of_the_epoch_needs(
 
 
 def test_superseded_is_one_line() -> None:
-    assert "\n" not in str(SupersededError("x: another process has taken this trial over"))
+    assert "\n" not in str(LostLeaseError("x: another process has taken this trial over"))

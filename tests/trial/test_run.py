@@ -17,10 +17,10 @@ from benchmark.errors import BenchmarkError
 from benchmark.records.schema import Attempt, Record
 from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
-from benchmark.trial.inputs import prepare
-from benchmark.trial.loop import Trainer
+from benchmark.trial.data import prepare
 from benchmark.trial.run import CUDA_BYTES, Outcome, Setting, allocator_share, attempt_trial, run_trial
 from benchmark.trial.seeding import Seeds
+from benchmark.trial.train_step import Trainer
 
 Make = Callable[..., TrialRequest]
 TINY = {"epochs": 2, "batch_size": 8, "frames": 64, "time_mask": 12, "stride": [16, 16], "lr": 1e-3}
@@ -223,7 +223,7 @@ def test_another_numerics_version_than_at_submission_is_refused(make_request: Ma
 def test_scores_that_cannot_be_computed_count_as_diverged(
     make_request: Make, setting: Setting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("benchmark.trial.course.evaluate", lambda *_: {"accuracy": None, "map": None})
+    monkeypatch.setattr("benchmark.trial.fit.evaluate", lambda *_: {"accuracy": None, "map": None})
     assert attempt(make_request(), setting) == Outcome("diverged")
 
 

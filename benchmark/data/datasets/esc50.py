@@ -8,9 +8,9 @@ import itertools
 from collections.abc import Iterable
 from pathlib import Path
 
-from benchmark.data.clips import Clip, Manifest
 from benchmark.data.dataset import Synthesizable
-from benchmark.data.facts import Archive, AudioDigest, DatasetFacts
+from benchmark.data.dataset_info import Archive, AudioDigest, DatasetInfo
+from benchmark.data.manifest import Clip, Manifest
 from benchmark.data.synthetic import Sound, clip_seed, texture, write_table
 from benchmark.data.tables import one_of, read_rows
 from benchmark.errors import BenchmarkError
@@ -76,7 +76,7 @@ RATE = 44_100
 class Esc50(Synthesizable):
     """`ESC-50-master/{audio,meta/esc50.csv}`; any subset of the official rows is legal and counts as partial."""
 
-    facts = DatasetFacts(
+    info = DatasetInfo(
         name="esc50",
         label="ESC-50",
         description="2000 environmental recordings of 5 s in 50 classes, 5 predefined folds",

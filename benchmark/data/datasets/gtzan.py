@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple, cast
 
-from benchmark.data.clips import Clip, Manifest, Split
 from benchmark.data.dataset import Synthesizable
-from benchmark.data.facts import Archive, AudioDigest, DatasetFacts
+from benchmark.data.dataset_info import Archive, AudioDigest, DatasetInfo
+from benchmark.data.manifest import Clip, Manifest, Split
 from benchmark.data.synthetic import Sound, clip_seed, genre
 from benchmark.data.tables import file_names, read_rows
 
@@ -31,7 +31,7 @@ class Listed(NamedTuple):
 class Gtzan(Synthesizable):
     """`genres/GENRE/GENRE.NNNNN.wav`, or `genres_original`, or `Data/genres_original`; 70 faulty clips are not used."""
 
-    facts = DatasetFacts(
+    info = DatasetInfo(
         name="gtzan",
         label="GTZAN",
         description="930 music excerpts of 30 s in 10 genres, fault-filtered split 443 / 197 / 290",

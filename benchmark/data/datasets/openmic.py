@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.data.clips import Clip, Split
 from benchmark.data.dataset import Synthesizable
-from benchmark.data.facts import Archive, AudioDigest, DatasetFacts
+from benchmark.data.dataset_info import Archive, AudioDigest, DatasetInfo
+from benchmark.data.manifest import Clip, Split
 from benchmark.data.synthetic import Sound, clip_seed, instruments, write_table
 from benchmark.data.tables import read_rows
 from benchmark.errors import BenchmarkError
@@ -31,7 +31,7 @@ RATE = 44_100
 class OpenMic(Synthesizable):
     """`openmic-2018/` with audio by prefix, aggregated labels as CSV and the partition lists; the npz is not needed."""
 
-    facts = DatasetFacts(
+    info = DatasetInfo(
         name="openmic",
         label="OpenMIC-2018",
         description="20000 music excerpts of 10 s, 20 instruments, partly annotated; split01 14915 / 5085",
@@ -71,7 +71,7 @@ class OpenMic(Synthesizable):
         observed: dict[str, dict[int, bool]] = {}
         for place, row in read_rows(folder / LABELS, COLUMNS):
             if row["instrument"] not in CLASSES:
-                raise BenchmarkError(f"{place}: '{row['instrument']}' is no instrument of {self.facts.label}")
+                raise BenchmarkError(f"{place}: '{row['instrument']}' is no instrument of {self.info.label}")
             try:
                 present = float(row["relevance"]) >= PRESENT
             except ValueError:

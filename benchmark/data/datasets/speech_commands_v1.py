@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmark.data.speech_commands import WORDS_V1, SpeechCommands
+from benchmark.data.datasets.speech_commands import WORDS_V1, SpeechCommands
 
 DATASET = SpeechCommands(
     version=1,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmark.data.speech_commands import WORDS_V2, SpeechCommands
+from benchmark.data.datasets.speech_commands import WORDS_V2, SpeechCommands
 
 DATASET = SpeechCommands(
     version=2,

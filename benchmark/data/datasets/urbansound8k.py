@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.data.clips import Clip
 from benchmark.data.dataset import Synthesizable
-from benchmark.data.facts import Archive, AudioDigest, DatasetFacts
+from benchmark.data.dataset_info import Archive, AudioDigest, DatasetInfo
+from benchmark.data.manifest import Clip
 from benchmark.data.synthetic import Sound, clip_seed, event, write_table
 from benchmark.data.tables import one_of, read_rows
 from benchmark.errors import BenchmarkError
@@ -44,7 +44,7 @@ COLUMNS = ("slice_file_name", "fsID", "start", "end", "salience", "fold", "class
 class UrbanSound8K(Synthesizable):
     """`UrbanSound8K/{audio/fold1..fold10,metadata/UrbanSound8K.csv}`; the folds are never reshuffled."""
 
-    facts = DatasetFacts(
+    info = DatasetInfo(
         name="urbansound8k",
         label="UrbanSound8K",
         description="8732 street recordings of up to 4 s in 10 classes, 10 predefined folds",

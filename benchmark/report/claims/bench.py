@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmark.report.claims.ledger import Claim, Judged, Ledger, Verdict
-from benchmark.report.evidence import Evidence
+from benchmark.report.results import Results
 
 Needs = tuple[tuple[str, str, str], ...]
 
@@ -19,7 +19,7 @@ Needs = tuple[tuple[str, str, str], ...]
 class Bench:
     """What a claim is judged with."""
 
-    evidence: Evidence
+    results: Results
     ledger: Ledger
     protocol: str
     paper: Path | None = None
@@ -27,7 +27,7 @@ class Bench:
     @property
     def datasets(self) -> list[str]:
         """The paper's."""
-        return self.evidence.order["datasets"]
+        return self.results.order["datasets"]
 
     def cell(self, backbone: str, dataset: str, method: str) -> pd.Series | None:
         """The table cell, one that speaks for the paper where there are several."""
@@ -35,7 +35,7 @@ class Bench:
 
     @functools.cached_property
     def _cells(self) -> dict[tuple[str, str, str], pd.Series]:
-        cells = self.evidence.cells[self.evidence.cells["protocol"] == self.protocol]
+        cells = self.results.cells[self.results.cells["protocol"] == self.protocol]
         ranked = cells.assign(
             bare=cells["backbone"].str.replace(r"\[.*", "", regex=True),
             bad=cells["marks"] != "",

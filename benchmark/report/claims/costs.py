@@ -17,7 +17,7 @@ IDENTICAL = 1e-5  # float32 rounding through twelve blocks
 def ratio(claim: Claim, bench: Bench) -> Iterator[Judged]:
     """Time or memory of one method against another's on the same GPU, of whole trials or of profiled steps."""
     datasets = [claim.dataset] if claim.dataset else bench.datasets
-    table = bench.evidence.steps
+    table = bench.results.steps
     value = {"time": "step_seconds", "memory": "gpu_allocated_bytes"}[claim.value]
     for dataset in datasets:
         needs = tuple(("ast", dataset, method) for method in (claim.left, claim.right))
@@ -131,7 +131,7 @@ def identity(claim: Claim, bench: Bench) -> Iterator[Judged]:
     base = dataclasses.replace(base_of(claim, bench, ""), unit="largest change of a logit", paper="0")
     errors = [
         each.identity_error
-        for each in bench.evidence.profiles
+        for each in bench.results.profiles
         if each.request.method.variant == claim.method and each.identity_error is not None
     ]
     if not errors:
@@ -146,7 +146,7 @@ def identity(claim: Claim, bench: Bench) -> Iterator[Judged]:
 
 def _structure(bench: Bench, dataset: str, method: str) -> StepProfile | None:
     """A profile of the paper's model; sizes and counts need no weights and no data."""
-    for each in bench.evidence.profiles:
+    for each in bench.results.profiles:
         request = each.request
         if (request.dataset.name, request.method.variant, request.backbone.size) == (dataset, method, "base") and (
             not request.recipe_changes and request.protocol.name == bench.protocol

@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmark.report.claims import costs, scores
 from benchmark.report.claims.bench import Bench
 from benchmark.report.claims.ledger import Claim, Judged, load_ledger
-from benchmark.report.evidence import Evidence
+from benchmark.report.results import Results
 
 _KINDS: dict[str, Callable[[Claim, Bench], Iterator[Judged]]] = {
     "order": scores.order,
@@ -22,13 +22,13 @@ _KINDS: dict[str, Callable[[Claim, Bench], Iterator[Judged]]] = {
 }
 
 
-def judge(evidence: Evidence, protocol: str, paper: Path | None = None) -> list[Judged]:
+def judge(results: Results, protocol: str, paper: Path | None = None) -> list[Judged]:
     """Every claim of the ledger, in its order; claims about each dataset are several.
 
     Args:
-        evidence: the results.
+        results: the results.
         protocol: whose cells count.
         paper: more of the paper's numbers.
     """
-    bench = Bench(evidence, load_ledger(), protocol, paper)
+    bench = Bench(results, load_ledger(), protocol, paper)
     return [judged for claim in bench.ledger.claims for judged in _KINDS[claim.kind](claim, bench)]

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 import yaml
 from pydantic import Field
 
-from benchmark.spec.validation import Spec, validate
+from benchmark.spec.yaml import Spec, validate
 
 Verdict = Literal["reproduced", "differs", "underpowered", "not run", "not comparable"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)

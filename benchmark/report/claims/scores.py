@@ -10,8 +10,8 @@ import pandas as pd
 
 from benchmark.report.claims.bench import Bench, base_of, with_verdict
 from benchmark.report.claims.ledger import Claim, Judged, Relation, Verdict
-from benchmark.report.paper import measured, paper_cells
 from benchmark.report.statistics import COVERAGE, Interval, mean_of
+from benchmark.report.tables.paper import measured, paper_cells
 
 
 def order(claim: Claim, bench: Bench) -> Iterator[Judged]:
@@ -25,7 +25,7 @@ def order(claim: Claim, bench: Bench) -> Iterator[Judged]:
             yield with_verdict(base, *lacking)
             continue
         one, other = (bench.cell(*need) for need in needs)
-        gap = bench.evidence.difference(one, other) if one is not None and other is not None else None
+        gap = bench.results.difference(one, other) if one is not None and other is not None else None
         if gap is None:
             yield with_verdict(base, "not comparable", "no predictions of shared seeds to compare")
             continue
@@ -87,7 +87,7 @@ def relative(claim: Claim, bench: Bench) -> Iterator[Judged]:
             found = []
             for method in (claim.left, claim.right):
                 cell = bench.cell(backbone, name, method)
-                paired = bench.evidence.paired(cell) if cell is not None else None
+                paired = bench.results.paired(cell) if cell is not None else None
                 if cell is None or paired is None:
                     yield with_verdict(base, "not comparable", "no predictions to compare")
                     return
@@ -122,7 +122,7 @@ def score(claim: Claim, bench: Bench) -> Iterator[Judged]:
             yield with_verdict(base, *lacking)
             continue
         cell = bench.cell(*needs[0])
-        value = measured(bench.evidence, cell, known) if cell is not None else None
+        value = measured(bench.results, cell, known) if cell is not None else None
         if cell is None or value is None:
             yield with_verdict(base, "not run", f"no {known.split} score at the {known.epoch} epoch")
             continue

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from matplotlib.figure import Figure
 
-from benchmark.report.evidence import Evidence
 from benchmark.report.figures import costs, scores
 from benchmark.report.figures.style import save
+from benchmark.report.results import Results
 
-FIGURES: dict[str, Callable[[Evidence, str], Figure]] = {
+FIGURES: dict[str, Callable[[Results, str], Figure]] = {
     "scatter": scores.scatter,
     "curves": scores.curves,
     "time": costs.time,

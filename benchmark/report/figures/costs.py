@@ -7,9 +7,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmark.report.evidence import Evidence
 from benchmark.report.figures.style import Look, empty, finish, grid, shown_looks, with_columns
-from benchmark.report.tables import marks
+from benchmark.report.render import marks
+from benchmark.report.results import Results
 
 LABELS = 104  # letters that fit side by side below an axis
 BY_COUNT = {
@@ -22,11 +22,11 @@ COSTS = {"trainable": "trainable parameters (M)", "train_flops": "GFLOPs a clip"
 SCALE = {"trainable": 1e-6, "train_flops": 1e-9, "saved_bytes": 1e-6}
 
 
-def time(evidence: Evidence, title: str) -> Figure:
+def time(results: Results, title: str) -> Figure:
     """Bars of the time against full fine-tuning's: of epochs in trials, of steps in profiles."""
-    cells = with_columns(evidence.cells)
+    cells = with_columns(results.cells)
     cells = cells.assign(panel=cells["column"].str.replace("\n", " ") + ", epochs", ratio=cells["time_ratio"])
-    profiled = evidence.steps
+    profiled = results.steps
     profiled = profiled.assign(
         name=profiled["method"], ratio=profiled["time_ratio"],
         panel="steps of size " + profiled["size"] + " on " + profiled["device"],
@@ -35,7 +35,7 @@ def time(evidence: Evidence, title: str) -> Figure:
     shown = shown[shown["ratio"].notna() & (shown["name"] != "full")]
     if shown.empty:
         return empty(title, "full fine-tuning and another method were not both timed on one device")
-    known = shown_looks(shown["name"], evidence.order["methods"])
+    known = shown_looks(shown["name"], results.order["methods"])
     panels = list(dict.fromkeys(shown["panel"]))
     figure, axes = grid(len(panels), 1)
     figure.set_figwidth(8)
@@ -43,12 +43,12 @@ def time(evidence: Evidence, title: str) -> Figure:
         _bars(axis, shown[shown["panel"] == panel], known, "dataset", "ratio")
         axis.set_title(panel, fontsize=9)
         axis.set_ylabel("time / full's")
-    return finish(figure, title, marks(evidence.cells), known, bars=True)
+    return finish(figure, title, marks(results.cells), known, bars=True)
 
 
-def memory(evidence: Evidence, title: str) -> Figure:
+def memory(results: Results, title: str) -> Figure:
     """Bars against full fine-tuning by count, mean over datasets, and of GPU memory where it was measured."""
-    cells, profiled = with_columns(evidence.cells), evidence.steps
+    cells, profiled = with_columns(results.cells), results.steps
     values = [*BY_COUNT, "gpu_allocated_bytes"]
     trials = cells[cells["train_flops"].notna()].assign(kind=cells["column"])[["kind", "dataset", "name", *values]]
     shapes = profiled.assign(kind="size " + profiled["size"], name=profiled["method"])
@@ -69,17 +69,17 @@ def memory(evidence: Evidence, title: str) -> Figure:
     ratios = pd.DataFrame(rows)
     means = ratios.groupby(["name", "what"], sort=False)["ratio"].mean().reset_index()
     means = means[means["name"] != "full"]
-    known = shown_looks(means["name"], evidence.order["methods"])
+    known = shown_looks(means["name"], results.order["methods"])
     figure, axes = grid(1, 1)
     figure.set_figwidth(8.5)
     _bars(axes[0][0], means, known, "what", "ratio")
     axes[0][0].set_ylabel("ratio to full's, mean over datasets")
-    return finish(figure, title, marks(evidence.cells), known, bars=True)
+    return finish(figure, title, marks(results.cells), known, bars=True)
 
 
-def pareto(evidence: Evidence, title: str) -> Figure:
+def pareto(results: Results, title: str) -> Figure:
     """Mean score over datasets against three costs; the line joins what nothing beats in both."""
-    cells = with_columns(evidence.cells)
+    cells = with_columns(results.cells)
     complete = cells[cells["score"].notna()]
     columns = list(dict.fromkeys(complete["column"]))
     tables = {}
@@ -93,7 +93,7 @@ def pareto(evidence: Evidence, title: str) -> Figure:
             tables[column] = (means, wanted)
     if not tables:
         return empty(title, "no two methods are complete on the same datasets yet")
-    known = shown_looks(complete["name"], evidence.order["methods"])
+    known = shown_looks(complete["name"], results.order["methods"])
     figure, axes = grid(len(tables), len(COSTS), sharey=True)
     for row, (column, (means, datasets)) in zip(axes, tables.items(), strict=True):
         for panel, (cost, label) in zip(row, COSTS.items(), strict=True):
@@ -101,7 +101,7 @@ def pareto(evidence: Evidence, title: str) -> Figure:
             panel.set_xlabel(label)
             panel.set_title(column, fontsize=9)
         row[0].set_ylabel(f"mean score over {datasets} datasets (%)" if datasets > 1 else "score (%)")
-    return finish(figure, title, marks(evidence.cells), known)
+    return finish(figure, title, marks(results.cells), known)
 
 
 def _front(panel: Axes, means: pd.DataFrame, cost: str, known: dict[str, Look]) -> None:

@@ -14,25 +14,25 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from scipy.stats import friedmanchisquare
 
 from benchmark.records.frame import Curve
-from benchmark.report.evidence import Evidence
 from benchmark.report.figures.style import PANEL_INCHES, Look, empty, finish, grid, shown_looks, with_columns
+from benchmark.report.render import marks
+from benchmark.report.results import Results
 from benchmark.report.statistics import ALPHA
-from benchmark.report.tables import marks
 
 MIN_SPAN = 5.0  # per cent: smaller differences are not blown up to the height of a panel
 FEW_DECADES = 200  # ratio on the axis up to which 1, 2 and 5 are labelled
 NOTHING = "no method has all its trials finished yet"
 
 
-def scatter(evidence: Evidence, title: str) -> Figure:
+def scatter(results: Results, title: str) -> Figure:
     """Score against trainable parameters: a row per dataset, a column per protocol and backbone, a marker per method.
 
     The bars are 95 % intervals. Incomplete cells are left out; with nothing left the figure says so.
     """
-    shown = _complete(evidence)
+    shown = _complete(results)
     if shown.empty:
         return empty(title, NOTHING)
-    known = shown_looks(shown["name"], evidence.order["methods"])
+    known = shown_looks(shown["name"], results.order["methods"])
     columns, rows = list(dict.fromkeys(shown["column"])), list(dict.fromkeys(shown["dataset"]))
     figure, axes = grid(len(rows), len(columns), sharey=True)
     for i, dataset in enumerate(rows):
@@ -42,7 +42,7 @@ def scatter(evidence: Evidence, title: str) -> Figure:
             axes[i][j].set_title(f"{column}, {dataset}", fontsize=9)
         _widen(axes[i][0])
         axes[i][0].set_ylabel(shown.loc[shown["dataset"] == dataset, "measure"].iloc[0])
-    return finish(figure, title, marks(evidence.cells), known)
+    return finish(figure, title, marks(results.cells), known)
 
 
 def _points(axes: Axes, cells: pd.DataFrame, known: dict[str, Look]) -> None:
@@ -68,23 +68,23 @@ def _points(axes: Axes, cells: pd.DataFrame, known: dict[str, Look]) -> None:
     axes.grid(visible=True, alpha=0.3)
 
 
-def curves(evidence: Evidence, title: str) -> Figure:
+def curves(results: Results, title: str) -> Figure:
     """Score on the reported split by epoch, mean over the folds and seeds that are finished."""
     found: dict[tuple[str, str], dict[str, list[Curve]]] = defaultdict(lambda: defaultdict(list))
     measure = {}
-    cells = with_columns(evidence.cells).set_index("cell")
+    cells = with_columns(results.cells).set_index("cell")
     by_cell = cells[["dataset", "column", "name", "measure"]].to_dict("index")
-    trials = evidence.trials
+    trials = results.trials
     for cell, trial in zip(trials["cell"], trials["id"], strict=True):
         at = by_cell[cell]
-        found[at["dataset"], at["column"]][at["name"]].append(100 * evidence.curves[trial])
+        found[at["dataset"], at["column"]][at["name"]].append(100 * results.curves[trial])
         measure[at["dataset"]] = at["measure"]
     if not found:
         return empty(title, "there is no record yet")
     names = cells[cells.index.isin(set(trials["cell"]))]["name"]
-    known = shown_looks(names, evidence.order["methods"])
+    known = shown_looks(names, results.order["methods"])
     rows, columns = (list(dict.fromkeys(key[axis] for key in found)) for axis in (0, 1))
-    rows.sort(key=lambda name: (evidence.order["datasets"] + [name]).index(name))
+    rows.sort(key=lambda name: (results.order["datasets"] + [name]).index(name))
     figure, axes = grid(len(rows), len(columns), sharey=True)
     for i, dataset in enumerate(rows):
         for j, column in enumerate(columns):
@@ -103,19 +103,19 @@ def curves(evidence: Evidence, title: str) -> Figure:
             axes[i][j].xaxis.set_major_locator(MaxNLocator(integer=True))
         _widen(axes[i][0])
         axes[i][0].set_ylabel(measure[dataset])
-    return finish(figure, title, marks(evidence.cells), known)
+    return finish(figure, title, marks(results.cells), known)
 
 
-def slopes(evidence: Evidence, title: str) -> Figure:
+def slopes(results: Results, title: str) -> Figure:
     """A panel per dataset: each method's score on AST at the left, on SSAST at the right."""
-    shown = _complete(evidence)
+    shown = _complete(results)
     shown["kind"] = shown["backbone"].str.extract(r"^(ssast|ast)\b", expand=False)
     shown = shown[shown["kind"].notna()]
     both = shown.groupby(["protocol", "dataset", "name"])["kind"].nunique()
     pairs = {key for key, number in both.items() if number == 2}
     if not pairs:
         return empty(title, "no method is complete on both AST and SSAST yet")
-    known = shown_looks(shown["name"], evidence.order["methods"])
+    known = shown_looks(shown["name"], results.order["methods"])
     panels = list(dict.fromkeys(zip(shown["protocol_line"], shown["dataset"], strict=True)))
     across = min(3, len(panels))
     figure, axes = grid(-(-len(panels) // across), across)
@@ -136,12 +136,12 @@ def slopes(evidence: Evidence, title: str) -> Figure:
         _widen(panel)
     for panel in flat[len(panels) :]:
         panel.axis("off")
-    return finish(figure, title, marks(evidence.cells), known)
+    return finish(figure, title, marks(results.cells), known)
 
 
-def heatmap(evidence: Evidence, title: str) -> Figure:
+def heatmap(results: Results, title: str) -> Figure:
     """Points above or below full fine-tuning, a panel per protocol and backbone."""
-    shown = _complete(evidence)
+    shown = _complete(results)
     panels = {}
     for column, cells in shown.groupby("column", sort=False):
         table = 100 * cells.pivot_table(index="name", columns="dataset", values="score", sort=False)
@@ -164,12 +164,12 @@ def heatmap(evidence: Evidence, title: str) -> Figure:
         panel.tick_params(axis="y", rotation=0, labelsize=8)
         for label in panel.get_xticklabels():
             label.set_horizontalalignment("right")
-    return finish(figure, title, marks(evidence.cells), {})
+    return finish(figure, title, marks(results.cells), {})
 
 
-def ranks(evidence: Evidence, title: str) -> Figure:
+def ranks(results: Results, title: str) -> Figure:
     """Average rank over datasets and backbones, methods that Nemenyi's test cannot tell apart joined by a bar."""
-    shown = _complete(evidence)
+    shown = _complete(results)
     blocks = shown.assign(block=shown["column"] + shown["dataset"]).pivot_table(
         index="block", columns="name", values="score", sort=False
     )
@@ -197,11 +197,11 @@ def ranks(evidence: Evidence, title: str) -> Figure:
         f"{len(blocks)} datasets x backbones, Friedman p = {overall:.2g}; joined: not told apart at 5 % (Nemenyi)",
         fontsize=8, pad=16,
     )  # fmt: skip
-    return finish(figure, title, marks(evidence.cells), {})
+    return finish(figure, title, marks(results.cells), {})
 
 
-def _complete(evidence: Evidence) -> pd.DataFrame:
-    return with_columns(evidence.cells[evidence.cells["score"].notna()])
+def _complete(results: Results) -> pd.DataFrame:
+    return with_columns(results.cells[results.cells["score"].notna()])
 
 
 def _widen(axes: Axes) -> None:

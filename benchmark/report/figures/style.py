@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from benchmark.report.tables import named
+from benchmark.report.render import named
 
 mpl.rcParams["svg.hashsalt"] = "aat-benchmark"  # equal data gives equal files
 MARKERS = "os^DvPX*<>hp"

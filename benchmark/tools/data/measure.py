@@ -13,11 +13,11 @@ import soundfile
 import yaml
 
 from benchmark.data.audio import BadAudioError
-from benchmark.data.clips import Clip, Manifest
+from benchmark.data.audio_store import AudioStore, Level
 from benchmark.data.dataset import Dataset, tally
-from benchmark.data.folder import RECIPE
+from benchmark.data.datasets.folder import RECIPE
+from benchmark.data.manifest import Clip, Manifest
 from benchmark.data.parallel import Progress, in_order
-from benchmark.data.recordings import Level, Recordings
 from benchmark.errors import BenchmarkError, MissingInputError
 from benchmark.files import write_atomic
 from benchmark.spec.recipe import Recipe, resolve_recipe
@@ -45,12 +45,12 @@ def level_statistics(
     Raises:
         BenchmarkError: a bad file, or a fold that is not there.
     """
-    if unknown := [fold for fold in folds if fold not in manifest.facts.fold_units]:
-        raise BenchmarkError(f"{manifest.facts.name}: has no fold {unknown[0]}")
+    if unknown := [fold for fold in folds if fold not in manifest.info.fold_units]:
+        raise BenchmarkError(f"{manifest.info.name}: has no fold {unknown[0]}")
     recipe = own_or_declared_recipe(dataset, manifest)
-    training = {fold: manifest.splits(fold)["train"] for fold in folds or manifest.facts.fold_units}
+    training = {fold: manifest.splits(fold)["train"] for fold in folds or manifest.info.fold_units}
     used = sorted({index for indices in training.values() for index in indices})
-    recordings = Recordings(manifest.folder, cache, recipe.mels)
+    recordings = AudioStore(manifest.folder, cache, recipe.mels)
     levels, bad = _levels(recordings, {index: manifest.clips[index] for index in used}, recipe.frames, progress)
     measured = {}
     for fold, indices in training.items():
@@ -59,7 +59,7 @@ def level_statistics(
         measured[str(fold)] = {"mean": level.mean, "std": level.std, "clips": len(known)}
     return {
         "left out": bad,
-        "dataset": manifest.facts.name,
+        "dataset": manifest.info.name,
         "kind": manifest.kind,
         "frames": recipe.frames,
         "recipe": {"mean": recipe.mean, "std": recipe.std},
@@ -68,11 +68,11 @@ def level_statistics(
 
 
 def describe(dataset: Dataset, data_root: Path, progress: Progress | None = None) -> dict[str, Any]:
-    """The facts, and of a folder that is there clips by class and split, lengths and formats, by the files' headers."""
+    """The info, and of a folder that is there clips by class and split, lengths and formats, by the files' headers."""
     try:
         manifest = dataset.manifest(data_root)
     except MissingInputError as error:
-        return {**dataclasses.asdict(dataset.facts), "here": str(error)}
+        return {**dataclasses.asdict(dataset.info), "here": str(error)}
     lengths: list[float] = []
     formats: Counter[str] = Counter()
     found = in_order(lambda clip: _header(manifest.folder, clip), manifest.clips)
@@ -95,7 +95,7 @@ def describe(dataset: Dataset, data_root: Path, progress: Progress | None = None
         "hours": round(sum(lengths) / 3600, 2),
         "format": dict(formats.most_common()),
     }
-    return {**dataclasses.asdict(manifest.facts), "here": here}
+    return {**dataclasses.asdict(manifest.info), "here": here}
 
 
 def write_folder_recipe(
@@ -115,7 +115,7 @@ def write_folder_recipe(
     path = manifest.folder / RECIPE
     if path.exists():
         raise BenchmarkError(f"{path}: is there already; remove it to measure anew")
-    facts = manifest.facts
+    info = manifest.info
     training = [clip for clip in manifest.clips if clip.split in {None, "train"}]
     headers = in_order(lambda clip: _header(manifest.folder, clip), training)
     lengths = [header.duration for header in headers if header is not None]
@@ -123,7 +123,7 @@ def write_folder_recipe(
         raise BenchmarkError(f"{manifest.folder}: no file can be decoded")
     steps = math.ceil(np.quantile(lengths, COVERED) * FRAMES_A_SECOND / FRAMES_STEP)
     frames = min(max(FEWEST_FRAMES, steps * FRAMES_STEP), MOST_FRAMES)
-    recordings = Recordings(manifest.folder, cache, MELS)
+    recordings = AudioStore(manifest.folder, cache, MELS)
     levels, bad = _levels(recordings, dict(enumerate(training)), frames, progress)
     level = sum(levels.values(), start=Level())
     if not level.cells or level.std < FAINTEST:
@@ -133,9 +133,9 @@ def write_folder_recipe(
         "mean": round(level.mean, 7),
         "std": round(level.std, 7),
         "time_mask": round(TIME_MASK * frames),
-        "loss": "bce" if facts.multi_label else "cross_entropy",
+        "loss": "bce" if info.multi_label else "cross_entropy",
     }
-    source = f"measured on {len(levels)} {'' if facts.folds else 'training '}clips of {facts.name}"
+    source = f"measured on {len(levels)} {'' if info.folds else 'training '}clips of {info.name}"
     write_atomic(path, yaml.safe_dump({"source": source, "values": values}, sort_keys=False).encode())
     cut = sum(length > frames / FRAMES_A_SECOND + 0.05 for length in lengths)
     remarks = [f"left out: {line}" for line in bad]
@@ -145,7 +145,7 @@ def write_folder_recipe(
 
 
 def _levels(
-    recordings: Recordings, clips: dict[int, Clip], frames: int, progress: Progress | None
+    recordings: AudioStore, clips: dict[int, Clip], frames: int, progress: Progress | None
 ) -> tuple[dict[int, Level], list[str]]:
     """Levels by index, and what is wrong with the other clips' files."""
     levels: dict[int, Level] = {}

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from benchmark.console import counting
 from benchmark.data.dataset import Dataset
-from benchmark.data.facts import Archive, DatasetFacts
+from benchmark.data.dataset_info import Archive, DatasetInfo
 from benchmark.errors import BenchmarkError
 from benchmark.tools.download import DownloadFailedError, fetch
 
@@ -39,20 +39,20 @@ def prepare(dataset: Dataset, data_root: Path, source: str | None, console: Cons
     Raises:
         BenchmarkError: it is there already, cannot be had, is another file, or does not unpack to the dataset.
     """
-    facts, archive = dataset.facts, dataset.facts.archive
-    for folder in facts.folders:
+    info, archive = dataset.info, dataset.info.archive
+    for folder in info.folders:
         if (data_root / folder).exists():
             raise BenchmarkError(
-                f"{data_root / folder}: is there already; `data verify {facts.name}` checks it, or remove it first"
+                f"{data_root / folder}: is there already; `data verify {info.name}` checks it, or remove it first"
             )
     if archive is None or not (source or archive.urls):
-        raise BenchmarkError(f"{facts.label} cannot be downloaded: {facts.by_hand}, or give --from FILE")
+        raise BenchmarkError(f"{info.label} cannot be downloaded: {info.by_hand}, or give --from FILE")
     data_root.mkdir(parents=True, exist_ok=True)
     _check_room(data_root, archive)
     given = Path(source).expanduser() if source and "://" not in source else None
     if given is not None and not given.is_file():
         raise BenchmarkError(f"{given}: no such file")
-    path = given or _download(facts, archive, data_root, source, console)
+    path = given or _download(info, archive, data_root, source, console)
     if given or not archive.certain:
         _compare(path, archive, console, must=given is not None and archive.certain)
     try:
@@ -62,13 +62,13 @@ def prepare(dataset: Dataset, data_root: Path, source: str | None, console: Cons
             path.unlink()  # what did not unpack must be downloaded again
 
 
-def _download(facts: DatasetFacts, archive: Archive, data_root: Path, mirror: str | None, console: Console) -> Path:
+def _download(info: DatasetInfo, archive: Archive, data_root: Path, mirror: str | None, console: Console) -> Path:
     target = data_root / DOWNLOADS / archive.file
     try:
         known = archive.hash.removeprefix("sha256:") if archive.certain else None
         return fetch([mirror] if mirror else list(archive.urls), target, known, console)
     except DownloadFailedError as error:
-        raise BenchmarkError(f"{error}; by hand: {facts.by_hand}, or give --from FILE") from None
+        raise BenchmarkError(f"{error}; by hand: {info.by_hand}, or give --from FILE") from None
 
 
 def _check_room(data_root: Path, archive: Archive) -> None:
@@ -94,7 +94,7 @@ def _compare(path: Path, archive: Archive, console: Console, *, must: bool) -> N
 
 
 def _unpack(dataset: Dataset, path: Path, data_root: Path, console: Console) -> Path:
-    facts, archive = dataset.facts, dataset.facts.archive
+    info, archive = dataset.info, dataset.info.archive
     with tempfile.TemporaryDirectory(dir=data_root, prefix=".prepare-") as temporary:
         draft = Path(temporary)
         try:
@@ -109,14 +109,14 @@ def _unpack(dataset: Dataset, path: Path, data_root: Path, console: Console) -> 
             raise _broken(path, error) from None
         except Exception as error:  # each compression has exceptions of its own for what is damaged or encrypted
             raise _broken(path, error) from None
-        found = next((draft / name for name in facts.folders if (draft / name).is_dir()), None)
+        found = next((draft / name for name in info.folders if (draft / name).is_dir()), None)
         if found is None and archive is not None and not archive.top:
             found = draft
         if found is None:
-            raise BenchmarkError(f"{path}: holds no folder {facts.folders[0]}; is it the archive of {facts.label}?")
+            raise BenchmarkError(f"{path}: holds no folder {info.folders[0]}; is it the archive of {info.label}?")
         if not dataset.read(found):
-            raise BenchmarkError(f"{path}: holds no clips of {facts.label}")
-        place = data_root / (facts.folders[0] if found == draft else found.relative_to(draft).name)
+            raise BenchmarkError(f"{path}: holds no clips of {info.label}")
+        place = data_root / (info.folders[0] if found == draft else found.relative_to(draft).name)
         found.rename(place)
         if found == draft:
             draft.mkdir()  # for the clean-up

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from benchmark.data.audio import BadAudioError, decode
-from benchmark.data.clips import Manifest
 from benchmark.data.dataset import Dataset, Tally, tally
+from benchmark.data.manifest import Manifest
 from benchmark.data.parallel import Progress, in_order
 
 Verdict = Literal["official", "complete", "re-encoded", "partial", "synthetic"]
@@ -56,7 +56,7 @@ def verify(dataset: Dataset, data_root: Path, progress: Progress | None = None) 
         BenchmarkError: the folder is not there, or does not follow its layout.
     """
     manifest = dataset.manifest(data_root)
-    facts = manifest.facts
+    info = manifest.info
     used = {clip.path for clip in manifest.clips}
     paths = sorted(used | set(dataset.audio_files(manifest)))
     checked: list[Checked] = []
@@ -64,18 +64,18 @@ def verify(dataset: Dataset, data_root: Path, progress: Progress | None = None) 
         checked.append(each)
         if progress:
             progress("reading and decoding", len(checked), len(paths))
-    digest = audio_digest(checked, facts.audio.prefix if facts.audio else "")
+    digest = audio_digest(checked, info.audio.prefix if info.audio else "")
     counts = tally(manifest)
     bad = {each.path: each.bad for each in checked if each.bad}
     verdict = _verdict(manifest, len(checked), digest)
     problems, remarks = [f"{path}: {reason}" for path, reason in bad.items()], []
     if manifest.kind == "complete":
-        problems += [*_count_gaps(facts.published, counts), *dataset.problems(manifest)]
-    if verdict == "re-encoded" and facts.audio and len(checked) != facts.audio.files:
-        remarks.append(f"the published digest is over {facts.audio.files} files, here are {len(checked)}")
+        problems += [*_count_gaps(info.published, counts), *dataset.problems(manifest)]
+    if verdict == "re-encoded" and info.audio and len(checked) != info.audio.files:
+        remarks.append(f"the published digest is over {info.audio.files} files, here are {len(checked)}")
     remarks += _shared(manifest, checked)
     return Verification(
-        manifest.folder, verdict, len(manifest.clips), facts.clips, len(checked), digest, counts, bad, problems, remarks
+        manifest.folder, verdict, len(manifest.clips), info.clips, len(checked), digest, counts, bad, problems, remarks
     )
 
 
@@ -102,7 +102,7 @@ def _check(folder: Path, used: Collection[str], path: str) -> Checked:
 def _verdict(manifest: Manifest, files: int, digest: str) -> Verdict:
     if manifest.kind != "complete":
         return manifest.kind
-    published = manifest.facts.audio
+    published = manifest.info.audio
     if published is None:
         return "complete"
     return "official" if (files, digest) == (published.files, published.sha256) else "re-encoded"
@@ -127,5 +127,5 @@ def _shared(manifest: Manifest, checked: list[Checked]) -> list[str]:
     across = [paths for paths in equal.values() if len({places[path] for path in paths}) > 1]
     if not across:
         return []
-    unit = "folds" if manifest.facts.folds else "splits"
+    unit = "folds" if manifest.info.folds else "splits"
     return [f"{len(across)} recordings are in more than one of the {unit}, for example {' = '.join(across[0][:2])}"]

@@ -12,7 +12,7 @@ from benchmark.models.build import unused_head_parameters
 from benchmark.models.transformer import AudioTransformer
 from benchmark.tools.parity.build import build_case, inputs
 from benchmark.tools.parity.case import Content, Outcome, beyond, gap
-from benchmark.trial.loop import loss_of
+from benchmark.trial.train_step import loss_of
 
 LOSSES: dict[str, Literal["cross_entropy", "bce"]] = {"CE": "cross_entropy", "BCE": "bce"}
 UNUSED_HEADS = ("v.head.weight", "v.head.bias", "v.head_dist.weight", "v.head_dist.bias")

@@ -7,10 +7,10 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.data.clips import Clip, Manifest
-from benchmark.data.folder import SUFFIXES, Folder
+from benchmark.data.audio_store import AudioStore, Level
+from benchmark.data.datasets.folder import SUFFIXES, Folder
+from benchmark.data.manifest import Clip, Manifest
 from benchmark.data.parallel import Progress
-from benchmark.data.recordings import Level, Recordings
 from benchmark.errors import BenchmarkError
 from benchmark.spec.names import Objective
 from benchmark.spec.pretraining import MELS
@@ -23,7 +23,7 @@ class Audio:
     """Readable clips, how they are read, the level of those that train, and what was left out and why."""
 
     manifest: Manifest
-    recordings: Recordings
+    recordings: AudioStore
     level: Level
     left_out: list[str]
 
@@ -41,7 +41,7 @@ def read_audio(folder: Path, objective: Objective, frames: int, cache: Path | No
         BenchmarkError: as `find_audio`, or too few files can be read.
     """
     manifest = find_audio(folder, objective)
-    recordings = Recordings(manifest.folder, cache, MELS)
+    recordings = AudioStore(manifest.folder, cache, MELS)
     doubtful = recordings.lacking(manifest.clips, set(), tell) if cache else list(manifest.clips)
     bad = recordings.fill(doubtful, set(), stop=False, progress=tell, processes=True)
     broken = {error.path for error in bad}
@@ -66,9 +66,9 @@ def find_audio(folder: Path, objective: Objective) -> Manifest:
         raise BenchmarkError(f"{folder}: no such folder of audio")
     if objective == "supervised":
         manifest = Folder(folder.name).manifest(folder.parent)
-        if not manifest.facts.folds:
+        if not manifest.info.folds:
             return manifest
-        test = manifest.facts.folds[0]
+        test = manifest.info.folds[0]
         clips = [dataclasses.replace(c, fold=None, split="test" if c.fold == test else "train") for c in manifest.clips]
         return dataclasses.replace(manifest, clips=tuple(clips))
     names = sorted(
@@ -84,4 +84,4 @@ def find_audio(folder: Path, objective: Objective) -> Manifest:
         raise BenchmarkError(
             f"{folder}: {len(clips)} audio files ({', '.join(SUFFIXES)}) below it; at least {HELD_OUT} are needed"
         )
-    return Manifest(Folder("audio").facts, folder, tuple(clips), synthetic=False)
+    return Manifest(Folder("audio").info, folder, tuple(clips), synthetic=False)

@@ -26,9 +26,9 @@ from benchmark.records.environment import capture, utc_now
 from benchmark.spec.pretraining import MELS, Pretraining
 from benchmark.tools.pretrain.audio import Audio
 from benchmark.tools.pretrain.objectives import Masked, Task, make_task
-from benchmark.trial.loop import device_name
+from benchmark.trial.resume import ResumeFiles, random_state, restore_random_state
 from benchmark.trial.seeding import seed_everything, stream
-from benchmark.trial.snapshots import Snapshots, random_state, restore_random_state
+from benchmark.trial.train_step import device_name
 
 WARMUP_SHARE = 0.05  # of the steps
 BETAS = (0.95, 0.999)  # of AST and SSAST alike
@@ -99,7 +99,7 @@ def pretrain(
     task = make_task(run, multi_label=multi_label).to(device)
     optimizer = torch.optim.Adam(task.parameters(), lr=run.lr, weight_decay=run.weight_decay, betas=BETAS)
     key = hashlib.sha256(run.model_dump_json().encode()).hexdigest()
-    snapshots = Snapshots(out.with_name(f"{out.name}.state"))
+    snapshots = ResumeFiles(out.with_name(f"{out.name}.state"))
     history: list[dict[str, float]] = []
     if state := snapshots.load(key):
         task.load_state_dict(state["task"])

@@ -1,0 +1,150 @@
+"""What both versions of Speech Commands share: word folders and two lists of files."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from benchmark.data.dataset import Synthesizable
+from benchmark.data.dataset_info import Archive, DatasetInfo
+from benchmark.data.manifest import Clip, Manifest, Split
+from benchmark.data.synthetic import Sound, Wave, texture, word
+from benchmark.data.tables import file_names, folder_names, read_lines
+from benchmark.errors import BenchmarkError
+
+NOISE_FOLDER = "_background_noise_"
+LISTS: dict[Split, str] = {"validation": "validation_list.txt", "test": "testing_list.txt"}
+RATE = 16_000
+MOST_PER_CLASS = 2**27 - 1  # of the publisher's rule
+VALIDATION_PERCENT, TEST_PERCENT = 10, 10
+
+WORDS_V1 = (
+    "bed bird cat dog down eight five four go happy house left marvin nine no off on one right seven sheila six stop "
+    "three tree two up wow yes zero"
+).split()
+WORDS_V2 = sorted([*WORDS_V1, "backward", "follow", "forward", "learn", "visual"])
+
+
+def which_set(file: str) -> Split:
+    """The publisher's rule: the split of a recording by the SHA-1 of its speaker, so that speakers do not mix.
+
+    Source: P. Warden, arXiv:1804.03209, section 7; the README of the archives.
+    """
+    speaker = file.rpartition("/")[2].partition("_nohash_")[0]
+    number = int(hashlib.sha1(speaker.encode()).hexdigest(), 16) % (MOST_PER_CLASS + 1)
+    percent = number * (100 / MOST_PER_CLASS)
+    if percent < VALIDATION_PERCENT:
+        return "validation"
+    return "test" if percent < VALIDATION_PERCENT + TEST_PERCENT else "train"
+
+
+def list_digest(paths: Iterable[str]) -> str:
+    """sha256 of a list of files, whatever its order."""
+    return hashlib.sha256("\n".join(sorted(paths)).encode()).hexdigest()
+
+
+class SpeechCommands(Synthesizable):
+    """Word folders with `validation_list.txt` and `testing_list.txt`; what neither lists is for training.
+
+    All words as a closed set; not the 12-way task that other benchmarks make of it.
+    """
+
+    def __init__(
+        self,
+        *,
+        version: int,
+        words: Sequence[str],
+        splits: Mapping[str, int],
+        archive: tuple[int, str],
+        lists: Mapping[Split, str] | None = None,
+    ) -> None:
+        clips = sum(splits.values())
+        size, digest = archive
+        self.lists = lists or {}
+        folder = f"speech_commands_v0.0{version}"
+        self.info = DatasetInfo(
+            name=f"speech_commands_v{version}",
+            label=f"Speech Commands V{version}",
+            description=f"{clips} recordings of {len(words)} words, up to 1 s, official validation and test lists",
+            folders=(folder,),
+            classes=tuple(words),
+            clips=clips,
+            seconds=1,
+            metric="accuracy",
+            licence="CC BY 4.0",
+            homepage="https://www.tensorflow.org/datasets/catalog/speech_commands",
+            citation="P. Warden, Speech Commands: A Dataset for Limited-Vocabulary Speech Recognition, 2018",
+            by_hand=(
+                f"get http://download.tensorflow.org/data/{folder}.tar.gz, make that folder and unpack the archive, "
+                "which has no top folder, inside it"
+            ),
+            splits=("train", "validation", "test"),
+            archive=Archive(
+                file=f"{folder}.tar.gz",
+                urls=(f"http://download.tensorflow.org/data/{folder}.tar.gz",),
+                hash=f"sha256:{digest}",
+                certain=True,
+                top="",
+                bytes=size,
+            ),
+            published={"split": splits},
+            notes=("not comparable with the 12-way task that other benchmarks make of it",),
+        )
+
+    def read(self, folder: Path) -> list[Clip]:
+        """One clip a WAV file of the word folders; see `Dataset.read`."""
+        listed: dict[str, Split] = {}
+        for split, name in LISTS.items():
+            for path in read_lines(folder / name):
+                if path in listed:
+                    raise BenchmarkError(f"{folder / name}: {path} is listed before, here or in the other list")
+                listed[path] = split
+        words = folder_names(folder)
+        if unknown := sorted(set(words) - set(self.info.classes)):
+            raise BenchmarkError(f"{folder}: folder '{unknown[0]}' is no word of {self.info.label}")
+        clips = []
+        for label, said in enumerate(self.info.classes):
+            for name in file_names(folder / said, (".wav",)) if said in words else ():
+                path = f"{said}/{name}"
+                split = listed.get(path, "train")
+                clips.append(Clip.at(folder, path, (label,), split=split, place=str(folder)))
+        return clips
+
+    def problems(self, manifest: Manifest) -> list[str]:
+        """The lists must be the publisher's, and agree with its rule."""
+        found = []
+        for split, expected in self.lists.items():
+            digest = list_digest(clip.path for clip in manifest.clips if clip.split == split)
+            if digest != expected:
+                found.append(f"{LISTS[split]} has sorted sha256 {digest} instead of {expected}")
+        if wrong := [clip.path for clip in manifest.clips if which_set(clip.path) != clip.split]:
+            found.append(f"{wrong[0]} and {len(wrong) - 1} more are in another split than the publisher's rule gives")
+        return found
+
+    def synthetic(
+        self, folder: Path, *, classes: int, clips_per_class: int, seed: int, seconds: float
+    ) -> Iterable[Sound]:
+        """16 kHz mono words of up to 1 s, split by the publisher's rule; see `Synthesizable.synthetic`."""
+        listed: dict[Split, list[str]] = {split: [] for split in LISTS}
+        for label in range(classes):
+            missing = dict.fromkeys(self.info.splits, clips_per_class)
+            speakers = itertools.count()
+            while any(missing.values()):
+                speaker = next(speakers)
+                name = f"{hashlib.sha1(str(speaker).encode()).hexdigest()[:8]}_nohash_0.wav"
+                path, split = f"{self.info.classes[label]}/{name}", which_set(name)
+                if missing[split]:
+                    missing[split] -= 1
+                    if split in listed:
+                        listed[split].append(path)
+                    yield Sound(path, functools.partial(word, label, speaker, seed, RATE, seconds), RATE)
+        for split, name in LISTS.items():
+            (folder / name).write_text("".join(f"{path}\n" for path in sorted(listed[split])))
+        yield Sound(f"{NOISE_FOLDER}/pink_noise.wav", functools.partial(_noise, seed), RATE)
+
+
+def _noise(seed: int) -> Wave:
+    return texture(0, seed, 10, RATE)

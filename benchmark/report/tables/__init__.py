@@ -1,0 +1,1 @@
+"""One file per table: its rows and its text."""

@@ -1,0 +1,269 @@
+"""Whether a method keeps the contract: each check trains small models with random weights, without data, on the CPU.
+
+A package tests its method with the same checks::
+
+    from benchmark.testing import MethodConformance
+
+    class TestMine(MethodConformance):
+        method = "mine"  # as on the command line
+"""
+
+from __future__ import annotations
+
+import copy
+import io
+import pickle
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from benchmark.data.loader import Batch
+from benchmark.data.registry import datasets
+from benchmark.errors import BenchmarkError
+from benchmark.methods.contract import Composed
+from benchmark.methods.registry import build_method, resolve_methods
+from benchmark.spec.backbone import resolve_backbones
+from benchmark.spec.protocol import load_protocol
+from benchmark.spec.recipe import Layer, resolve_recipe
+from benchmark.spec.request import DatasetChoice, MethodChoice, TrialRequest
+from benchmark.trial.build import build_model
+from benchmark.trial.train_step import Trainer
+
+BACKBONES = ("ast[size=tiny;weights=random:0]", "ssast[size=tiny;weights=random:0]")
+CLIPS = 8
+STEPS = 3  # within which a gradient must arrive: what starts at zero needs a second one
+FIT_STEPS = 40
+QUICK = {
+    "frames": 64, "stride": (16, 16), "freq_mask": 0, "time_mask": 0, "mixup": 0, "noise": False, "batch_size": CLIPS,
+    "loss": "cross_entropy", "warmup_steps": 0, "lr": 3e-3, "epochs": 1, "precision": "float32",
+}  # fmt: skip
+CPU = torch.device("cpu")
+TOLERANCE = 1e-5  # on logits
+
+
+class Fault(Exception):  # noqa: N818 - what a check found, not an error of the suite
+    """What a method does wrong."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The outcome of a check; `fault` is None where it passed."""
+
+    check: str
+    about: str
+    fault: str | None
+    seconds: float
+
+
+def conform(method: Composed) -> Iterator[Finding]:
+    """Run every check; yields each outcome as it is known.
+
+    One thread computes from here on: these models gain nothing from more, and lose much where cores are shared.
+    """
+    torch.set_num_threads(1)
+    for name, check in CHECKS.items():
+        began = time.perf_counter()
+        fault = run_check(name, method)
+        about = (check.__doc__ or "").partition("\n")[0].rstrip(".")
+        yield Finding(name, about, fault, time.perf_counter() - began)
+
+
+def run_check(name: str, method: Composed) -> str | None:
+    """What one check finds, in a line; None where the method passes."""
+    try:
+        CHECKS[name](method)
+    except Fault as fault:
+        return str(fault)
+    except BenchmarkError as error:
+        return str(error)
+    except Exception as error:  # whatever the method does
+        return f"{type(error).__name__}: {error}".splitlines()[0]
+    return None
+
+
+def _request(choice: MethodChoice, backbone: str, dataset: str = "esc50", *, quick: bool = True) -> TrialRequest:
+    [chosen] = resolve_backbones(backbone, "check")
+    layers = [Layer(source="check", values=QUICK)] if quick else []
+    recipe = resolve_recipe(
+        dataset, backbone=chosen.family, method=choice.name, tuning=choice.tuning, overrides=layers
+    ).recipe
+    return TrialRequest(
+        backbone=chosen, dataset=DatasetChoice(name=dataset, manifest=None), method=choice, fold=0, seed=0,
+        recipe=recipe, protocol=load_protocol("corrected"),
+    )  # fmt: skip
+
+
+def _trainer(choice: MethodChoice, backbone: str) -> Trainer:
+    request = _request(choice, backbone)
+    built = build_model(request, CLIPS)
+    return Trainer(built.model, request, CPU, built.groups)
+
+
+def _batch() -> Batch:
+    """So many random clips, each of a class of its own."""
+    random = torch.Generator().manual_seed(0)
+    return torch.randn(CLIPS, 64, 128, generator=random), torch.eye(CLIPS), torch.ones(CLIPS, CLIPS)
+
+
+def _train(trainer: Trainer, steps: int = STEPS) -> list[float]:
+    torch.manual_seed(0)
+    return [trainer.train([_batch()]) for _ in range(steps)]
+
+
+def _logits(trainer: Trainer) -> torch.Tensor:
+    return trainer.predict([_batch()])[0]
+
+
+def shapes(method: Composed) -> None:
+    """Logits of the right shape, all finite, at every dataset's length."""
+    for backbone in BACKBONES:
+        seen = set()
+        for dataset in datasets():
+            request = _request(method.choice(), backbone, dataset, quick=False)
+            frames = request.recipe.frames
+            if (frames, request.recipe.stride) in seen:
+                continue
+            seen.add((frames, request.recipe.stride))
+            model = build_model(request, 3).model.eval()
+            with torch.inference_mode():
+                logits = model(torch.randn(1, frames, request.recipe.mels))
+            where = f"{request.backbone.name} at {frames} frames ({dataset})"
+            if logits.shape != (1, 3):
+                raise Fault(f"{where}: logits have shape {tuple(logits.shape)} instead of (1, 3)")
+            if not logits.isfinite().all():
+                raise Fault(f"{where}: logits are not finite")
+
+
+def frozen(method: Composed) -> None:
+    """Exactly the declared parameters train, the others stay bit for bit."""
+    for backbone in BACKBONES:
+        trainer = _trainer(method.choice(), backbone)
+        before = copy.deepcopy(trainer.model.state_dict())
+        trainable = {name for name, parameter in trainer.model.named_parameters() if parameter.requires_grad}
+        parameters = {name for name, _ in trainer.model.named_parameters()}
+        _train(trainer)
+        after = trainer.model.state_dict()
+        for name in sorted(parameters - trainable):
+            if not torch.equal(before[name], after[name]):
+                raise Fault(f"{name} changed in training, though adapt() does not name it")
+        now = {name for name, parameter in trainer.model.named_parameters() if parameter.requires_grad}
+        if changed := sorted(now ^ trainable):
+            raise Fault(f"{changed[0]}: requires_grad changed in training")
+
+
+def gradients(method: Composed) -> None:
+    """Every trainable parameter gets a gradient within three steps."""
+    for backbone in BACKBONES:
+        trainer = _trainer(method.choice(), backbone)
+        missing = {name: tensor for name, tensor in trainer.model.named_parameters() if tensor.requires_grad}
+        for _ in range(STEPS):
+            _train(trainer, 1)
+            for name in [name for name, tensor in missing.items() if tensor.grad is not None and tensor.grad.any()]:
+                del missing[name]
+        if missing:
+            raise Fault(f"{min(missing)} is to train and never gets a gradient ({len(missing)} such)")
+
+
+def instances(method: Composed) -> None:
+    """Two models with the method do not touch each other."""
+    first, second = (_trainer(method.choice(), BACKBONES[0]) for _ in range(2))
+    shared = {tensor.data_ptr() for tensor in first.model.state_dict().values() if tensor.numel()}
+    for name, tensor in second.model.state_dict().items():
+        if tensor.numel() and tensor.data_ptr() in shared:
+            raise Fault(f"{name} is one tensor in two models")
+    before = _logits(second)
+    _train(first)
+    if not torch.equal(before, _logits(second)):
+        raise Fault("training one model changes what another one computes")
+
+
+def identity(method: Composed) -> None:
+    """The model computes what it computed before, where the method says so."""
+    if not all(part.identity_at_start for part in method.parts):
+        return
+    [bare] = resolve_methods("linear", "check")
+    for backbone in BACKBONES:
+        plain, adapted = (_logits(_trainer(each.choice(), backbone)) for each in (bare, method))
+        off = float((plain - adapted).abs().max())
+        if not off <= TOLERANCE:
+            raise Fault(f"identity_at_start is True, but logits differ by {off:.2g} from the bare backbone's")
+
+
+def configuration(method: Composed) -> None:
+    """Hyper-parameters survive JSON, pickling and being written on the command line."""
+    choice = method.choice()
+    for part in method.parts:
+        if pickle.loads(pickle.dumps(part)) != part:
+            raise Fault(f"{part.name}: pickling changes it")
+    again = MethodChoice.model_validate_json(choice.model_dump_json())
+    for part, rebuilt in zip(method.parts, build_method(again).parts, strict=True):
+        if part != rebuilt:
+            raise Fault(f"{part.name}: {rebuilt.options()} came back from JSON instead of {part.options()}")
+    [read] = resolve_methods(choice.variant, "check")
+    if read.choice() != choice:
+        raise Fault(f"'{choice.variant}' read again is {read.choice().variant}")
+
+
+def save_load(method: Composed) -> None:
+    """Saving what was trained and loading it onto the backbone gives equal logits."""
+    for backbone in BACKBONES:
+        trainer = _trainer(method.choice(), backbone)
+        _train(trainer)
+        file = io.BytesIO()
+        torch.save(trainer.state()["model"], file)
+        fresh = _trainer(method.choice(), backbone)
+        fresh.model.load_state_dict(torch.load(io.BytesIO(file.getvalue())), strict=False)
+        if not torch.equal(_logits(trainer), _logits(fresh)):
+            raise Fault("a loaded model computes something else: state outside parameters and buffers is lost")
+
+
+def repeats(method: Composed) -> None:
+    """The same seed gives the same losses."""
+    first, second = (_train(_trainer(method.choice(), BACKBONES[0])) for _ in range(2))
+    if first != second:
+        raise Fault(f"losses {_written(first)} and then {_written(second)}: draw only from torch's global generator")
+
+
+def overfits(method: Composed) -> None:
+    """Eight clips of eight classes are learnt by heart."""
+    trainer = _trainer(method.choice(), BACKBONES[0])
+    losses = _train(trainer, FIT_STEPS)
+    right = int((_logits(trainer).argmax(1) == torch.arange(CLIPS)).sum())
+    if right < CLIPS:
+        raise Fault(f"{right} of {CLIPS} clips after {FIT_STEPS} steps, loss {losses[0]:.3g} to {losses[-1]:.3g}")
+
+
+def _written(losses: list[float]) -> str:
+    return ", ".join(f"{loss:.6g}" for loss in losses)
+
+
+CHECKS: dict[str, Callable[[Composed], None]] = {
+    check.__name__: check
+    for check in (shapes, frozen, gradients, instances, identity, configuration, save_load, repeats, overfits)
+}
+
+
+class MethodConformance:
+    """The checks as pytest tests; derive a class and set `method`, which may be written as on the command line."""
+
+    method: ClassVar[str]
+
+    def _passes(self, check: str) -> None:
+        for method in resolve_methods(self.method, type(self).__name__):
+            fault = run_check(check, method)
+            assert fault is None, f"{self.method}: {check}: {fault}"
+
+
+def _as_test(name: str) -> Callable[[MethodConformance], None]:
+    def test(self: MethodConformance) -> None:
+        self._passes(name)
+
+    test.__doc__ = CHECKS[name].__doc__
+    return test
+
+
+for _name in CHECKS:
+    setattr(MethodConformance, f"test_{_name}", _as_test(_name))

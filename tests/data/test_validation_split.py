@@ -1,0 +1,67 @@
+"""Validation clips of a search come from the training clips, and test clips are gone."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from benchmark.data.manifest import Clip, Manifest
+from benchmark.data.registry import get_dataset
+from benchmark.data.validation_split import SHARE, hold_out
+from benchmark.errors import BenchmarkError
+
+
+def manifest(name: str, clips: list[Clip]) -> Manifest:
+    return Manifest(get_dataset(name).info, Path("nowhere"), tuple(clips), synthetic=True)
+
+
+def parts(held: Manifest) -> tuple[set[str], set[str]]:
+    assert {clip.split for clip in held.clips} == {"train", "validation"}
+    splits = held.splits(0)
+    assert set(splits) == {"train", "validation"}
+    train, validation = ({held.clips[i].path for i in splits[name]} for name in ("train", "validation"))
+    return train, validation
+
+
+@pytest.mark.parametrize(("fold", "following"), [(1, 2), (4, 5), (5, 1)])
+def test_of_folds_the_following_one_is_held_out(fold: int, following: int) -> None:
+    clips = [Clip(f"{number}-{i}", 1, (i,), fold=number) for number in range(1, 6) for i in range(3)]
+    held, rule = hold_out(manifest("esc50", clips), fold)
+    train, validation = parts(held)
+    assert validation == {clip.path for clip in clips if clip.fold == following}
+    assert train == {clip.path for clip in clips if clip.fold not in {fold, following}}
+    assert rule == f"fold {following}, held out from the training folds of test fold {fold}"
+
+
+def test_a_listed_validation_split_is_kept() -> None:
+    clips = [Clip(f"{split}-{i}", 1, (i,), split=split) for split in ("train", "validation", "test") for i in range(3)]
+    held, rule = hold_out(manifest("gtzan", clips), 0)
+    assert parts(held) == tuple({f"{split}-{i}" for i in range(3)} for split in ("train", "validation"))
+    assert rule == "the dataset's validation list"
+
+
+def test_else_a_share_of_every_class_is_held_out_the_same_each_time() -> None:
+    clips = [Clip(f"{i}", 1, (i % 4, 4) if i % 2 else (i % 4,), split="train") for i in range(200)]
+    clips.append(Clip("rare", 1, (5,), split="train"))  # one clip of a class is left to train on
+    tests = [Clip(f"test-{i}", 1, (i % 4,), split="test") for i in range(50)]
+    held, _ = hold_out(manifest("openmic", [*clips, *tests]), 0)
+    train, validation = parts(held)
+    assert train | validation == {clip.path for clip in clips}
+    assert "rare" in train
+    by_class = Counter(label for clip in clips if clip.path in validation for label in clip.labels if label < 4)
+    assert by_class == dict.fromkeys(range(4), SHARE * 50)
+    again, _ = hold_out(manifest("openmic", clips), 0)
+    assert again.digest == held.digest  # test clips do not matter
+
+
+def test_too_few_clips_are_a_mistake() -> None:
+    clips = [Clip("a", 1, (0,), split="train"), Clip("b", 1, (0,), split="test")]
+    with pytest.raises(BenchmarkError, match="too few training clips"):
+        hold_out(manifest("openmic", clips), 0)
+    two = dataclasses.replace(get_dataset("esc50").info, folds=(1, 2))
+    both = tuple(Clip(f"{fold}", 1, (0,), fold=fold) for fold in (1, 2))
+    with pytest.raises(BenchmarkError, match="too few training clips"):
+        hold_out(Manifest(two, Path("nowhere"), both, synthetic=True), 1)

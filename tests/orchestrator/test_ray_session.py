@@ -1,0 +1,44 @@
+"""Ray's faults and addresses."""
+
+from __future__ import annotations
+
+import pytest
+from ray.air.execution._internal.actor_manager import RayActorManager
+from ray.exceptions import OutOfMemoryError, RayActorError
+
+from benchmark.errors import BenchmarkError
+from benchmark.orchestrator.loggers import make_loggers
+from benchmark.orchestrator.ray_session import _outlive_errors, _require_listener
+
+
+def test_the_kill_by_a_memory_monitor_is_taken_as_a_dead_actor(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Exception] = []
+
+    def original(self: object, tracked_actor_task: object, exception: Exception) -> None:
+        seen.append(exception)
+
+    monkeypatch.setattr(RayActorManager, "_actor_task_failed", original)
+    _outlive_errors()
+    _outlive_errors()  # once is enough
+    RayActorManager._actor_task_failed(None, tracked_actor_task=None, exception=OutOfMemoryError("killed"))
+    RayActorManager._actor_task_failed(None, tracked_actor_task=None, exception=ValueError("ours"))
+    assert [type(each) for each in seen] == [RayActorError, ValueError]
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("ray://head:10001", "ray job submit"),
+        ("nonsense", "expected auto or host:port"),
+        ("127.0.0.1:1", "nobody answers there"),
+    ],
+)
+def test_addresses_that_cannot_work(address: str, told: str) -> None:
+    with pytest.raises(BenchmarkError, match=told):
+        _require_listener(address)
+
+
+def test_mlflow_missing_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "mlflow", None)
+    with pytest.raises(BenchmarkError, match="pip install"):
+        make_loggers(["mlflow"], tmp_path, {})

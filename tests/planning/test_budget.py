@@ -1,0 +1,58 @@
+"""Choosing trials by the claims that they decide."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from benchmark.cli.options import duration
+from benchmark.errors import BenchmarkError
+from benchmark.planning.budget import choose
+from benchmark.planning.estimate import Estimate
+from benchmark.spec.request import TrialRequest
+
+SECONDS = {"full": 30.0, "linear": 10.0, "aat_ms": 20.0}
+
+
+@pytest.fixture
+def requests_(make_request: Callable[..., TrialRequest]) -> list[TrialRequest]:
+    return [make_request(methods=[name]) for name in SECONDS]
+
+
+def names(chosen: list[TrialRequest]) -> set[str]:
+    return {each.method.name for each in chosen}
+
+
+def test_the_cheapest_claims_come_first_and_shared_cells_are_paid_once(requests_: list[TrialRequest]) -> None:
+    estimates = {each.id: Estimate(None, SECONDS[each.method.name], "operations", 0.0, 0, 0, 0) for each in requests_}
+
+    def cells(*methods: str) -> list[tuple[str, str, str]]:
+        return [("ast", "esc50", method) for method in methods]
+
+    claims = {
+        "a": cells("linear", "aat_ms"),
+        "b": cells("full", "aat_ms"),
+        "c": cells("linear", "full"),
+        "elsewhere": [("ssast", "esc50", "full")],
+    }
+    few = choose(requests_, estimates, claims, [], 45)
+    assert (names(few.requests), few.decided, few.seconds) == ({"linear", "aat_ms"}, ["a"], 30)
+    assert few.open == ["b", "c", "elsewhere"]
+    every = choose(requests_, estimates, claims, [], 60)
+    assert every.decided == ["a", "b", "c"]
+    assert every.seconds == 60
+    assert choose(requests_, estimates, claims, [], 5).requests == []
+    done = choose(requests_[1:], estimates, claims, cells("full"), 30)
+    assert done.decided == ["c", "a", "b"]  # full is there already
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("8h", 28800), ("30min", 1800), ("1.5d", 129600), ("90s", 90)])
+def test_durations(text: str, seconds: float) -> None:
+    assert duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["8", "h", "0h", "-1h", "8 hours", "nan h"])
+def test_what_is_no_duration(text: str) -> None:
+    with pytest.raises(BenchmarkError, match="expected a time"):
+        duration(text)

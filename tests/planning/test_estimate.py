@@ -1,0 +1,124 @@
+"""Estimates: counted operations, then measured steps, then records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from benchmark.data.dataset import Synthesizable
+from benchmark.data.registry import get_dataset
+from benchmark.planning.estimate import Estimator, Machine, duration, machine_here, split_sizes, total
+from benchmark.planning.expand import Expansion, expand
+from benchmark.planning.flops import count_costs
+from benchmark.planning.packing import Node, Share, pack
+from benchmark.records.schema import Record
+from benchmark.spec.grid import Synthesis, load_grid, narrow
+from benchmark.spec.request import TrialRequest
+from benchmark.trial.profile import How, profile_step
+from tests.conftest import tiny_grid
+from tests.samples import make_record
+
+HERE = Machine("cpu", 1)
+
+
+@pytest.fixture
+def expansion(data_root: Path) -> Expansion:
+    return expand(tiny_grid(methods=["linear", "aat_ms"]), data_root, Path("no-checkpoints"))
+
+
+def test_records_before_profiles_before_operations(
+    expansion: Expansion, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    costs = count_costs(expansion.requests, expansion.info, Console(quiet=True))
+    linear, aat = expansion.requests
+    info, manifest = expansion.info["esc50"], expansion.manifests["esc50"]
+    guessed = Estimator(costs, HERE)
+    for request in (linear, aat):
+        found = guessed.of(request, info, manifest)
+        assert found.source == "operations"
+        assert found.seconds > 0
+    profile = profile_step(aat, 50, How("cpu", 1, steps=2, seconds=60))
+    measured = Estimator(costs, HERE, profiles=[profile])
+    assert measured.of(aat, info, manifest).source == "profile"
+    assert measured.speed() == pytest.approx(costs[aat.step_key].train_flops * 8 / profile.step_seconds)
+    assert Estimator(costs, Machine("cpu", 2), profiles=[profile]).of(aat, info, manifest).source == "operations"
+    record = make_record(aat, [0.5, 0.6])
+    record = Record.model_validate({**record.model_dump(), "environment": {"threads": 1}})
+    known = Estimator(costs, HERE, [record], [profile])
+    found = known.of(aat, info, manifest)
+    assert found.source == "records"
+    seconds, epochs = record.profile.seconds, len(record.curves)
+    train, held_out = record.data.used["train"], record.data.used["test"]
+    sizes = split_sizes(aat, info, manifest)
+    expected = seconds["setup"] + aat.recipe.epochs * (
+        sizes["train"] * (seconds["train"] + seconds["data"]) / (epochs * train)
+        + sizes["test"] * seconds["eval"] / (epochs * held_out)
+    )
+    assert found.seconds == pytest.approx(expected)
+    assert {path.parent.name for path in tmp_path.rglob("*.json")} == {"costs"}  # counted once
+
+
+@pytest.mark.parametrize(
+    ("dataset", "fold", "expected"),
+    [
+        ("esc50", "1", {"train": 1600, "test": 400}),
+        ("gtzan", "0", {"train": 443, "validation": 197, "test": 290}),
+        ("openmic", "0", {"train": 14_915, "test": 14_915}),  # tested on its training list (defect D4)
+    ],
+)
+def test_without_data_the_official_numbers_count(dataset: str, fold: str, expected: dict[str, int]) -> None:
+    grid = narrow(load_grid("paper"), datasets=[dataset], methods=["linear"], backbones=["ast"], seeds=["0"])
+    found = expand(grid, Path("no-data"), Path("no-checkpoints"))
+    assert split_sizes(found.requests[0], found.info[dataset], None) == expected
+
+
+@pytest.mark.parametrize("dataset", ["esc50", "urbansound8k", "speech_commands_v1", "gtzan", "openmic"])
+def test_audio_that_is_to_be_generated_counts_as_it_will_be(dataset: str, tmp_path: Path) -> None:
+    grid = narrow(load_grid("smoke"), datasets=[dataset], methods=["linear"])
+    grid = grid.model_copy(update={"synthesize": {dataset: Synthesis(classes=2, clips_per_class=1)}, "folds": "all"})
+    before, wanted = expand(grid, tmp_path, tmp_path), grid.synthesis(dataset)
+    maker = get_dataset(dataset)
+    assert isinstance(maker, Synthesizable)
+    assert wanted is not None
+    maker.synthesize(tmp_path, **wanted.model_dump())
+    after = expand(grid, tmp_path, tmp_path)
+    for early, late in zip(before.requests, after.requests, strict=True):
+        expected = split_sizes(late, after.info[dataset], after.manifests[dataset])
+        assert split_sizes(early, before.info[dataset], None) == expected
+
+
+GIB = 2**30
+
+
+def test_light_trials_share_a_gpu_and_heavy_ones_do_not() -> None:
+    nodes = [Node(16, 1, 80 * GIB)]
+    shares = pack(nodes, {"a": 2 * GIB, "b": 25 * GIB, "c": 100 * GIB}, None, None, exclusive=False)
+    assert shares == {"a": Share(2, 0.125), "b": Share(5, 0.3333), "c": Share(16, 1.0)}
+    assert [shares[name].slots(nodes) for name in "abc"] == [8, 3, 1]
+    assert set(pack(nodes, {"a": 2 * GIB}, None, None, exclusive=True).values()) == {Share(16, 1.0)}
+    assert set(pack(nodes, {"a": 2 * GIB}, 4, 0.5, exclusive=False).values()) == {Share(4, 0.5)}
+    few = [Node(3, 1, 80 * GIB)]
+    assert pack(few, {"a": 2 * GIB}, None, None, exclusive=False)["a"].slots(few) == 3  # a core for each
+
+
+def test_totals(make_request: Callable[..., TrialRequest], expansion: Expansion) -> None:
+    estimates = {
+        request.id: Estimator({}, HERE).of(request, expansion.info["esc50"], expansion.manifests["esc50"])
+        for request in expansion.requests
+    }
+    node = Node(2, 0)
+    found = total(estimates, dict.fromkeys(estimates, Share(1, 0)), node)
+    assert (found.seconds, found.at_once) == (None, 2)  # nothing is known of their steps
+    assert "?" in found.text()
+
+
+def test_this_machine() -> None:
+    assert machine_here(3).threads == 3
+
+
+def test_durations() -> None:
+    assert [duration(each) for each in (None, 40, 600, 9000, 2e6)] == ["?", "40 s", "10 min", "2.5 h", "23.1 d"]

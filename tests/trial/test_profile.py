@@ -1,0 +1,72 @@
+"""`profile` and `plan --calibrate`, from outside."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmark.records.store import ResultStore
+from benchmark.spec.request import TrialRequest
+from benchmark.trial import profile as room
+from benchmark.trial.profile import How, profile_step, shapes
+from tests.conftest import Cli
+
+
+def test_profiles_need_no_data_and_feed_the_plan(cli: Cli, tmp_path: Path) -> None:
+    chosen = ["--grid", "smoke", "--method", "linear", "--results", tmp_path]
+    done = cli("profile", *chosen, "--steps", "2", "--threads", "1", "--json")
+    assert done.returncode == 0, done.stderr
+    [found] = json.loads(done.stdout)  # AST and SSAST take the same steps
+    assert (found["status"], found["steps"], found["clips"]) == ("measured", 2, 8)
+    assert found["host_rss_bytes"] > found["cost"]["peak_bytes"]
+    [profile] = ResultStore(tmp_path).profiles()
+    assert profile.model_dump(mode="json") == found
+    for command in ("report", "claims"):  # profiles alone are results too
+        shown = cli(command, "--results", tmp_path, *(["--output", tmp_path / "shown"] if command == "report" else []))
+        assert shown.returncode == 0, shown.stderr
+    assert "linear" in (tmp_path / "shown" / "steps.csv").read_text()
+    plan = cli("plan", *chosen, "--method", "full", "--cpus-per-trial", "1", "--calibrate", "--json")
+    assert plan.returncode == 0, plan.stderr
+    trials = json.loads(plan.stdout)["trials"]
+    assert {(trial["trial"].split()[3], trial["by"]) for trial in trials} == {
+        ("full", "profile"),
+        ("linear", "profile"),
+    }
+    assert "[1/1]" in plan.stderr  # only what was not known
+
+
+def test_without_a_gpu_cuda_is_refused(cli: Cli, tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    done = cli("profile", "--grid", "smoke", "--results", tmp_path, "--device", "cuda")
+    assert done.returncode == 2
+    assert "--device cuda: torch finds no GPU here" in done.stderr
+
+
+def test_out_of_memory_and_faults_are_told(
+    make_request: Callable[..., TrialRequest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(error: Exception) -> Callable[..., object]:
+        def raise_it(*_: object) -> object:
+            raise error
+
+        return raise_it
+
+    for error, status in ((MemoryError("no room"), "out_of_memory"), (RuntimeError("bad\nmore"), "failed")):
+        monkeypatch.setattr(room, "_measure", broken(error))
+        found = profile_step(make_request(), 50, How("cpu", 1, steps=1, seconds=1))
+        assert (found.status, found.error) == (status, str(error).splitlines()[0])
+        assert found.step_seconds is None
+
+
+def test_one_request_a_shape(make_request: Callable[..., TrialRequest]) -> None:
+    one, other = make_request(), make_request(methods=["aat_m"])
+    assert shapes([one, make_request(seeds=[1]), other]) == [one, other]
+
+
+def test_a_slow_step_is_timed_once(make_request: Callable[..., TrialRequest]) -> None:
+    assert profile_step(make_request(), 50, How("cpu", 1, steps=50, seconds=0)).steps == 1
