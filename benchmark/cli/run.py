@@ -103,9 +103,10 @@ def run(
     from rich.console import Console
 
     from benchmark.orchestrator.cache_warmup import prepare_audio
-    from benchmark.orchestrator.run import Options, run_trials
+    from benchmark.orchestrator.run import run_trials
     from benchmark.planning.estimate import estimate_trials, machine_here
     from benchmark.planning.plan import make_plan
+    from benchmark.spec.options import RunOptions
 
     chosen = options.select(
         grid, data_root, checkpoints, results, method, dataset, backbone, fold, seed, settings, protocol,
@@ -142,7 +143,7 @@ def run(
             print_report(store, None)
         typer.echo(f"nothing to do: {_summary(plan, store.folder)}")
         raise typer.Exit(_exit_code(plan))
-    how = Options(
+    how = RunOptions(
         chosen.data_root, chosen.cache, expansion.checkpoints, address, cpus, cpus_per_trial, gpus_per_trial, exclusive,
         timeout, deterministic, tuple(log), keep_weights,
     )  # fmt: skip

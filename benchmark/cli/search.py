@@ -80,11 +80,11 @@ def search(
     from rich.console import Console
 
     from benchmark.orchestrator.cache_warmup import prepare_audio
-    from benchmark.orchestrator.run import Options
     from benchmark.search.history import Ledger, spent, winner
     from benchmark.search.run import alone, run_search
     from benchmark.search.space import Limits, candidates, default_methods, make_space, settings_of
     from benchmark.spec.grammar import path_name
+    from benchmark.spec.options import RunOptions
 
     limits = Limits(_number(max_params), _bytes(max_memory))
     known = {each.name: each for each in candidates(method or default_methods())}
@@ -110,7 +110,7 @@ def search(
         ledger.load()
         if spent(ledger.configurations) < budget:
             prepare_audio([space.first], {manifest.info.name: manifest}, chosen.cache, console)
-            how = Options(
+            how = RunOptions(
                 chosen.data_root, chosen.cache, expansion.checkpoints, None, cpus, cpus_per_trial, gpus_per_trial
             )
             interrupted = run_search(space, limits, ledger, budget, seed, how, console)

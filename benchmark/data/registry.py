@@ -14,7 +14,7 @@ from benchmark.data import datasets as folder
 from benchmark.data.dataset import Dataset
 from benchmark.data.datasets.folder import PREFIX, Folder
 from benchmark.errors import BenchmarkError, closest
-from benchmark.spec.yaml import load_installed
+from benchmark.plugins import load_installed
 
 
 @functools.cache

@@ -21,10 +21,10 @@ from benchmark.errors import BenchmarkError, closest
 from benchmark.methods import huggingface
 from benchmark.methods.contract import Composed, External, Method
 from benchmark.methods.external import FILE_MODULE, describe, is_place, load_place
+from benchmark.plugins import installed, warn_left_out
 from benchmark.spec.grammar import Ref, parse_refs
 from benchmark.spec.recipe import Tuning
 from benchmark.spec.request import MethodChoice
-from benchmark.spec.yaml import installed, warn_left_out
 
 M = TypeVar("M", bound=type[Method])
 OWN = ("baselines", "benchmark")  # packages of the suite

@@ -27,6 +27,7 @@ from benchmark.records.environment import utc_now
 from benchmark.records.lease import leased
 from benchmark.records.schema import Attempt, Cost
 from benchmark.records.store import ResultStore
+from benchmark.spec.options import RunOptions
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.fingerprint import code_fingerprint
 
@@ -37,24 +38,6 @@ if TYPE_CHECKING:
     from benchmark.orchestrator.tune_queue import Named
 
 LOOK_EVERY_SECONDS = 2.0
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to run; nothing here changes a result beyond rounding. `timeout` is in seconds, of one trial."""
-
-    data_root: Path
-    cache: Path | None
-    checkpoints: dict[str, Path]
-    address: str | None = None
-    cpus: int | None = None
-    cpus_per_trial: int | None = None
-    gpus_per_trial: float | None = None
-    exclusive: bool = False
-    timeout: float | None = None
-    deterministic: bool = False
-    loggers: tuple[str, ...] = ()
-    keep_weights: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,7 +52,7 @@ def run_trials(
     requests: Sequence[TrialRequest],
     estimates: Mapping[str, Estimate],
     store: ResultStore,
-    options: Options,
+    options: RunOptions,
     *,
     before: int,
     console: Console,
@@ -207,7 +190,7 @@ def _keep_attempt(store: ResultStore, request: TrialRequest, reason: str) -> Non
     )
 
 
-def common_setting(options: Options, store: ResultStore) -> dict[str, Any]:
+def common_setting(options: RunOptions, store: ResultStore) -> dict[str, Any]:
     """What all trials of a run are told."""
     return {
         "results": store.folder,

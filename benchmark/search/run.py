@@ -18,13 +18,14 @@ from benchmark.errors import BenchmarkError
 from benchmark.methods.registry import externals
 from benchmark.orchestrator.interrupt import Stop, watchdog
 from benchmark.orchestrator.ray_session import ray_session
-from benchmark.orchestrator.run import Options, common_setting, scratch_folder, tidy, worker_config
+from benchmark.orchestrator.run import common_setting, scratch_folder, tidy, worker_config
 from benchmark.planning.estimate import machine_here, needed_bytes
 from benchmark.planning.packing import Share, pack
 from benchmark.records.lease import Lease
 from benchmark.records.store import ResultStore
 from benchmark.search.history import Ledger, spent
 from benchmark.search.space import Limits, Space, Verdict
+from benchmark.spec.options import RunOptions
 from benchmark.spec.request import TrialRequest
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 def run_search(
-    space: Space, limits: Limits, ledger: Ledger, budget: int, seed: int, options: Options, console: Console
+    space: Space, limits: Limits, ledger: Ledger, budget: int, seed: int, options: RunOptions, console: Console
 ) -> bool:
     """Try configurations until the budget is spent; what is in the ledger counts. Returns whether the user stopped it.
 
