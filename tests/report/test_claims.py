@@ -15,7 +15,7 @@ from benchmark.records.store import ResultStore
 from benchmark.report.claims.judge import judge
 from benchmark.report.claims.ledger import Judged, load_ledger
 from benchmark.report.claims.scores import decide
-from benchmark.report.tables.paper import paper_cells
+from benchmark.report.paper_scores import load_paper_scores
 from benchmark.report.write import read_results
 from benchmark.spec.grid import load_grid, narrow
 from benchmark.spec.request import TrialRequest
@@ -102,7 +102,7 @@ def test_the_ledger_is_sound() -> None:
     assert len({claim.id for claim in ledger.claims}) == len(ledger.claims)
     assert all(claim.source in ledger.sources for claim in ledger.claims)
     assert all({claim.left, claim.right, claim.method} <= methods for claim in ledger.claims)
-    cells, sources = paper_cells()
+    cells, sources = load_paper_scores()
     assert {cell.source for cell in cells} <= set(sources)
     assert len(cells) == 14
 
@@ -163,7 +163,7 @@ def test_a_users_own_cells_of_the_paper_are_used(tmp_path: Path, cli: Cli) -> No
         "  - {source: T, backbone: ssast, dataset: gtzan, method: full, score: 71.2}\n"
         "  - {source: T, backbone: ast, dataset: esc50, method: full, score: 95.4, epoch: last}\n"
     )
-    cells, sources = paper_cells(own)
+    cells, sources = load_paper_scores(own)
     assert len(cells) == 15
     assert sources["T"] == "table 1"
     assert {cell.score for cell in cells if cell.key == ("ast", "esc50", "full", "test", "last")} == {95.4}
