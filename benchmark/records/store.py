@@ -123,7 +123,7 @@ class ResultStore:
             version = int(data["schema_version"])
             if version > SCHEMA_VERSION:
                 raise BenchmarkError(
-                    f"{path}: schema version {version} is newer than this program's {SCHEMA_VERSION}; update the program"
+                    f"{path}: schema version {version} is newer than this program's ({SCHEMA_VERSION}); update it"
                 )
             return Record.model_validate(data)
         except (OSError, ValueError, KeyError, TypeError) as error:
