@@ -1,4 +1,4 @@
-"""Tables and figures: nothing incomplete averaged, everything marked, equal input gives equal files."""
+"""Tables and figures: no mean of incomplete trials, marks on every table, equal files from equal records."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_without_the_submitted_grid_all_folds_are_expected(make_request: Make) -
 def test_a_cell_without_any_record_is_there_too(make_request: Make) -> None:
     cells = cells_of([], [make_request(folds=[fold]) for fold in (1, 2)])
     assert wide(cells)["esc50"].tolist() == ["0/2"]
-    assert marks(cells)[0] == "random weights"  # told by the request alone
+    assert marks(cells)[0] == "random weights"  # known from the request alone
 
 
 def test_spread_over_seeds_and_over_folds_are_kept_apart(make_request: Make) -> None:
@@ -109,13 +109,13 @@ def test_the_right_folds_count_not_their_number(make_request: Make) -> None:
     assert wide(cells_of(records, [make_request(folds=[2])]))["esc50"].tolist() == ["0/1"]
 
 
-def test_a_diverged_trial_takes_the_cell(make_request: Make) -> None:
+def test_a_diverged_trial_replaces_the_score_of_its_cell(make_request: Make) -> None:
     records = folds(make_request, [0.5, 0.7])
     records[1] = make_record(records[1].request, [None], status="diverged")
     assert wide(cells_of(records))["esc50"].tolist() == ["diverged (1 of 2)"]
 
 
-def test_other_settings_are_another_row_that_says_which(make_request: Make) -> None:
+def test_different_settings_are_separate_rows_that_name_them(make_request: Make) -> None:
     other = [{"source": "test", "values": make_request().recipe.model_dump() | {"lr": 0.5}}]
     records = [*folds(make_request, [0.5]), *folds(make_request, [0.9], overrides=other)]
     table = wide(cells_of(records))
@@ -142,7 +142,7 @@ def tuned_of(tmp_path: Path, records: list[Record], submitted: list[TrialRequest
     return tuned_rows(make_results(tmp_path, records, submitted))
 
 
-def test_of_several_settings_validation_chooses_never_test(make_request: Make, tmp_path: Path) -> None:
+def test_the_setting_is_chosen_by_validation_never_by_test(make_request: Make, tmp_path: Path) -> None:
     records = [
         tried(make_request, 1e-4, [0.5, 0.6], [0.9, 0.8]),  # best on test
         tried(make_request, 1e-3, [0.8, 0.7], [0.75, 0.7]),  # best on validation, at its first epoch
@@ -171,14 +171,14 @@ def test_without_validation_or_a_choice_there_is_no_tuned_row(make_request: Make
     assert tuned_of(tmp_path / "one", [tried(make_request, 1e-3, [0.5], [0.9])]).empty
 
 
-def test_a_mark_of_some_rows_names_them(make_request: Make) -> None:
+def test_a_mark_of_some_rows_has_their_number(make_request: Make) -> None:
     records = folds(make_request, [0.5])
     partial = records[0].data.model_copy(update={"kind": "partial", "clips": 400})
     records += [record.model_copy(update={"data": partial}) for record in folds(make_request, [0.5], methods=["full"])]
     assert "partial data (400 of 2000 clips, 50 of 50 classes) [1 of 2 rows]" in marks(cells_of(records))
 
 
-def test_many_ways_of_one_mark_are_counted_not_listed(make_request: Make) -> None:
+def test_many_variants_of_one_mark_are_counted_not_listed(make_request: Make) -> None:
     def records(ways: int) -> list[Record]:
         layers = [[{"source": "test", "values": {**TINY_RECIPE, "lr": 10.0**-way}}] for way in range(1, ways + 1)]
         return [make_record(make_request(overrides=layer), [0.5]) for layer in layers]
@@ -188,7 +188,7 @@ def test_many_ways_of_one_mark_are_counted_not_listed(make_request: Make) -> Non
     assert [mark for mark in four if "recipe" in mark] == ["4 different recipe changes (see column `marks`)"]
 
 
-def test_rows_stand_in_the_layouts_order(make_request: Make) -> None:
+def test_rows_are_in_the_order_of_the_layout(make_request: Make) -> None:
     methods = ["aat_ms", "prompt", "full", "aat_m+prompt", "aat_ms[bottleneck=8]"]
     records = [record for method in methods for record in folds(make_request, [0.5], methods=[method])]
     order = wide(cells_of(records))["method"].tolist()
@@ -252,14 +252,14 @@ def test_equal_records_give_equal_files(make_request: Make, tmp_path: Path) -> N
     assert b"random weights" in first["results.md"]
 
 
-def test_the_report_of_a_folder_without_records_is_no_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_without_records_has_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = ResultStore(tmp_path)
     (store.folder / "trials").mkdir()
     print_report(store, None)
     assert f"report: {tmp_path / 'report'}" in capsys.readouterr().out.replace("\n", "")
 
 
-def test_a_command_that_is_shown_finds_its_cell(
+def test_the_printed_explain_command_finds_its_cell(
     make_request: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     layers = [[{"source": "test", "values": {**TINY_RECIPE, "lr": lr}}] for lr in (0.1, 0.2)]
