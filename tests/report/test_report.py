@@ -216,8 +216,9 @@ def test_the_caption_says_how_epochs_were_chosen(make_request: Make) -> None:
     assert "the best on the test clips (esc50)" in rules(cells_of(folds(make_request, [0.5])))
 
 
-def test_every_table_module_is_in_the_layout() -> None:
+def test_every_table_module_and_figure_is_in_the_layout() -> None:
     assert sorted(entry.name for entry in load_layout().tables) == table_names()
+    assert {entry.name for entry in load_layout().figures} == set(FIGURES)
 
 
 def test_a_table_without_a_module_is_an_error_with_a_hint(make_request: Make, tmp_path: Path) -> None:
