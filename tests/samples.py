@@ -20,7 +20,13 @@ from benchmark.trial.data import prepare
 
 
 def make_record(request: TrialRequest, scores: Sequence[float | None], **changes: object) -> Record:
-    """A record of `request` with those scores, one an epoch; other fields by keyword."""
+    """Return a record of `request`.
+
+    Args:
+        request: the trial.
+        scores: score of each epoch.
+        changes: other fields of the record.
+    """
     over_folds = request.protocol.selection == "best_on_test"
     fields: dict[str, object] = {
         "id": request.id,
@@ -87,28 +93,35 @@ def make_results(
     submitted: Iterable[TrialRequest] | None = None,
     parts: Mapping[str, np.ndarray] | None = None,
 ) -> Results:
-    """What a report is made of, from a results folder with these records.
+    """Write a results folder and read it.
 
     Args:
-        folder: to write.
+        folder: the results folder.
         records: finished trials.
-        submitted: what was asked for, by default the records' requests.
-        parts: what the metric averages, by trial id; (clips,) for every epoch.
+        submitted: submitted trials; by default those of the records.
+        parts: (clips,) values that the metric averages, by trial id; the same at every epoch.
     """
     store, records = ResultStore(folder), list(records)
     (store.folder / "trials").mkdir(parents=True, exist_ok=True)
     store.submit([record.request for record in records] if submitted is None else submitted)
     for record in records:
         epochs = np.arange(1, len(record.curves) + 1)
-        own = {} if parts is None else {"parts_test": np.stack([parts[record.id]] * len(epochs))}
-        store.write(record, {"epochs": epochs, **own})
+        stacked = {} if parts is None else {"parts_test": np.stack([parts[record.id]] * len(epochs))}
+        store.write(record, {"epochs": epochs, **stacked})
     return read_results(store)
 
 
 def logits_of_test(
     model: torch.nn.Module, request: TrialRequest, store: ResultStore, data_root: Path
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Logits of the test clips, (clips, classes): the model's on the CPU, and those stored for the last epoch."""
+    """Return (clips, classes) logits of the test clips: those of the model on the CPU, and the stored ones.
+
+    Args:
+        model: the model.
+        request: the trial.
+        store: results folder with the predictions of the last epoch.
+        data_root: folder of the datasets.
+    """
     clips = prepare(request, get_dataset("esc50").manifest(data_root), None).splits["test"]
     batches = evaluation_batches(clips, request.recipe.batch_size, 0, torch.device("cpu"))
     with torch.inference_mode(), np.load(store.record_path(request).with_suffix(".npz")) as stored:

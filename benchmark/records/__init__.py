@@ -1,1 +1,1 @@
-"""What trials leave behind: schema, atomic store, environment, the pandas view."""
+"""Records of trials: schema, store of a results folder, leases, environment, and the pandas view."""

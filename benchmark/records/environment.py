@@ -1,4 +1,4 @@
-"""Where and with what a trial ran, and which code ran it."""
+"""The environment of a trial: machine, package versions, time, and the digest of the code."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ PACKAGES = ("torch", "torchaudio", "timm", "ray", "numpy", "scikit-learn", "soun
 
 
 def capture(**info: Any) -> tuple[dict[str, Any], str]:
-    """Versions and machine, with what the caller knows (device, threads), and a digest of it all."""
+    """Return package versions and machine as a mapping, and its digest.
+
+    Args:
+        info: entries to add, such as device and threads.
+    """
     environment = {
         "python": platform.python_version(),
         "platform": f"{sys.platform} {platform.machine()}",
@@ -34,12 +38,16 @@ def capture(**info: Any) -> tuple[dict[str, Any], str]:
 
 
 def utc_now() -> str:
-    """The time as records keep it: UTC, ISO 8601, seconds."""
+    """Return the current time in the format of records: UTC, ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def fingerprint(method_files: Iterable[Path]) -> str:
-    """Digests of the code that can change a result: `HARNESS-METHOD`, the latter over the files of the method used."""
+    """Return digests of the code that can change a result, as `HARNESS-METHOD`.
+
+    Args:
+        method_files: files of the method, for the second digest.
+    """
     package = Path(__file__).parent.parent
     rooms = [package / room for room in ("spec", "methods", "models", "data", "trial")]
     files = [path for room in rooms for path in sorted(room.rglob("*.py"))]

@@ -12,58 +12,58 @@ import numpy.typing as npt
 import pandas as pd
 
 from benchmark.records.schema import Record, best_epoch
-from benchmark.records.store import ResultStore
+from benchmark.records.store import TRIALS, ResultStore
 
 COLUMNS = {
-    "id": "the trial's id",
-    "cell": "trials of one table cell share it: the request without fold and seed",
+    "id": "id of the trial",
+    "cell": "digest of the request without fold and seed; trials of one table cell share it",
     "status": "completed or diverged",
-    "protocol": "protocol name, with switches that were set alone",
-    "backbone": "backbone with what differs from its declared entry",
+    "protocol": "protocol name, with switches that were set one by one",
+    "backbone": "backbone, with the options that differ from its declared entry",
     "pretraining": "supervised or self-supervised",
     "dataset": "dataset name",
-    "method": "method with the hyper-parameters that differ from their defaults",
-    "fold": "fold, 0 where the dataset has none",
-    "seed": "seed",
+    "method": "method, with the hyper-parameters that differ from their defaults",
+    "fold": "fold; 0 if the dataset has no folds",
+    "seed": "seed of all random streams",
     "lr": "learning rate of the recipe",
     "batch_size": "batch size of the recipe",
-    "recipe_changes": "values that differ from the dataset's own recipe, as JSON",
-    "metric": "accuracy, or map (class mean of average precision)",
-    "rule": "how the epoch was chosen",
-    "epoch": "the chosen epoch",
-    "epochs": "epochs trained",
-    "score": "the metric on the reported split at the chosen epoch, in [0, 1]",
-    "score_last": "the same at the last epoch",
-    "validation": "the metric on the validation split at the chosen epoch, where there is one",
-    "validation_last": "the metric on the validation split at the last epoch, where there is one",
+    "recipe_changes": "values that differ from the dataset's recipe, as JSON",
+    "metric": "accuracy, or map (mean average precision over classes)",
+    "rule": "how the reported epoch is chosen",
+    "epoch": "the chosen epoch, from 1",
+    "epochs": "number of trained epochs",
+    "score": "metric of the reported split at the chosen epoch, in [0, 1]",
+    "score_last": "metric of the reported split at the last epoch, in [0, 1]",
+    "validation": "metric of the validation split at the chosen epoch, in [0, 1]; empty without a validation split",
+    "validation_last": "metric of the validation split at the last epoch, in [0, 1]; empty without a validation split",
     "train_loss": "training loss at the last epoch",
-    "trainable": "parameters that train",
-    "total": "parameters of the adapted model",
-    "method_parameters": "parameters that the method added",
-    "trainable_reference": "parameters that train, counted as the reference does (two unused heads)",
-    "total_reference": "parameters of the adapted model, counted as the reference does",
-    "seconds_per_epoch": "training and the wait for its data, median over the epochs after the first",
-    "data_seconds_per_epoch": "the wait for training data alone, likewise",
+    "trainable": "number of trainable parameters",
+    "total": "number of parameters of the adapted model",
+    "method_parameters": "number of parameters that the method added",
+    "trainable_reference": "trainable parameters as the reference counts them (with two unused heads)",
+    "total_reference": "parameters of the adapted model as the reference counts them (with two unused heads)",
+    "seconds_per_epoch": "seconds of training, with waiting for data; median over the epochs after the first",
+    "data_seconds_per_epoch": "seconds of waiting for training data; median over the epochs after the first",
     "clips_per_second": "training throughput",
-    "gpu_allocated_bytes": "peak GPU memory allocated",
-    "gpu_reserved_bytes": "peak GPU memory reserved",
+    "gpu_allocated_bytes": "peak allocated GPU memory",
+    "gpu_reserved_bytes": "peak reserved GPU memory",
     "host_rss_bytes": "peak resident memory of the process",
-    "train_flops": "operations of a forward and backward pass, per clip (multiply-adds count as two)",
-    "forward_flops": "operations of a forward pass, per clip",
+    "train_flops": "operations of a forward and backward pass per clip (a multiply-add counts as two)",
+    "forward_flops": "operations of a forward pass per clip",
     "saved_bytes": "activations kept for the backward pass of a batch",
-    "optimizer_bytes": "what the optimiser keeps",
-    "stored_bytes": "what must be stored per task",
-    "step_key": "trials that share it take the same training steps",
+    "optimizer_bytes": "size of the optimizer state",
+    "stored_bytes": "size of what must be stored per task",
+    "step_key": "digest of the training step; trials that share it have the same cost per step",
     "device": "device name",
-    "precision": "what the arithmetic was done in",
-    "exclusive": "no other trial of the run used the device",
+    "precision": "precision of the arithmetic",
+    "exclusive": "whether no other trial of the run used the device",
     "data": "complete, partial or synthetic",
-    "official_folds": "fold units of the dataset",
-    "marks": "why the row does not speak for the paper; empty when it does",
-    "finished": "when, UTC",
-    "record": "the record's path in the results folder",
+    "official_folds": "number of folds of the dataset",
+    "marks": "reasons why the row is not comparable with the paper; empty if it is comparable",
+    "finished": "end of the trial, UTC",
+    "record": "path of the record in the results folder",
     "environment": "digest of the environment",
-    "numerics_version": "version of the numbers that the code computes",
+    "numerics_version": "version of the numbers that the code computes; results of different versions can differ",
     "fingerprint": "digest of the code's files",
 }
 
@@ -72,10 +72,13 @@ COUNTED = ("train_flops", "forward_flops", "saved_bytes", "optimizer_bytes", "st
 
 
 def load_results(results: str | Path) -> pd.DataFrame:
-    """One row per finished trial, columns as in `COLUMNS`; see `benchmark.load_results`.
+    """Return one row per finished trial, with the columns `COLUMNS`; see `benchmark.load_results`.
 
-    Where the protocol chooses one epoch over all folds, it is chosen here, over the folds that are there, for each
-    seed: the first epoch with the highest mean score.
+    Some protocols choose one epoch over all folds. It is chosen here, for each seed, over the finished folds: the first
+    epoch with the highest mean score.
+
+    Raises:
+        BenchmarkError: not a results folder, or a record of a newer schema.
     """
     store = ResultStore(Path(results))
     store.require()
@@ -83,28 +86,29 @@ def load_results(results: str | Path) -> pd.DataFrame:
 
 
 def to_frame(records: Iterable[Record]) -> pd.DataFrame:
-    """Records as rows; see `load_results`."""
+    """Return one row per record; see `load_results`."""
     return tabulate(records)[0]
 
 
 def tabulate(records: Iterable[Record]) -> tuple[pd.DataFrame, dict[str, Curve]]:
-    """Records as rows, and by trial (epochs,) the metric on the reported split, in [0, 1], nan where it is unknown.
+    """Return one row per record, and the (epochs,) scores of each trial by its id, in [0, 1], nan where unknown.
 
-    No record is kept: thousands fill the memory.
+    Scores are the metric of the reported split. Records are read one by one and not kept, as there may be thousands.
     """
     rows: list[dict[str, Any]] = []
     curves: dict[str, Curve] = {}
-    choosing: dict[tuple[str, int], list[tuple[dict[str, Any], Curve, bool]]] = {}
+    # Trials whose epoch is chosen over folds, by cell and seed: the row, and whether the fold takes part in the choice.
+    open_trials: dict[tuple[str, int], list[tuple[dict[str, Any], bool]]] = {}
     for record in records:
-        row, scores, chosen = _row(record), _curve(record), record.selection
+        row, selection = _row(record), record.selection
         rows.append(row)
-        curves[record.id] = scores
-        if chosen.scope == "folds" and record.status == "completed":
-            chooses = chosen.folds is None or record.request.fold in chosen.folds
-            choosing.setdefault((row["cell"], row["seed"]), []).append((row, scores, chooses))
-    for trials in choosing.values():
-        epoch = _best_mean([scores for _, scores, chooses in trials if chooses])
-        for row, _, _ in trials:
+        curves[record.id] = _curve(record)
+        if selection.scope == "folds" and record.status == "completed":
+            takes_part = selection.folds is None or record.request.fold in selection.folds
+            open_trials.setdefault((row["cell"], row["seed"]), []).append((row, takes_part))
+    for trials in open_trials.values():
+        epoch = _best_mean([curves[row["id"]] for row, takes_part in trials if takes_part])
+        for row, _ in trials:
             row["epoch"] = epoch
     for row in rows:
         row["score"] = _known(curves[row["id"]][row["epoch"] - 1]) if row["epoch"] else None
@@ -113,11 +117,12 @@ def tabulate(records: Iterable[Record]) -> tuple[pd.DataFrame, dict[str, Curve]]
 
 
 def _curve(record: Record) -> Curve:
-    chosen = record.selection
-    return np.array([point.splits[chosen.split][chosen.metric] for point in record.curves], dtype=float)
+    selection = record.selection
+    return np.array([point.splits[selection.split][selection.metric] for point in record.curves], dtype=float)
 
 
 def _best_mean(curves: list[Curve]) -> int | None:
+    """Return the first epoch with the highest mean score; None without a score."""
     return best_epoch([_known(mean) for mean in np.mean(np.array(curves), axis=0)]) if curves else None
 
 
@@ -126,19 +131,19 @@ def _known(value: float) -> float | None:
 
 
 def _per_epoch(record: Record, *purposes: str) -> float:
-    """Median seconds; the first epoch pays for caches and does not count where there are others."""
+    """Return the median seconds per epoch; the first epoch fills caches and counts only if it is the only one."""
     epochs = [sum(point.seconds[purpose] for purpose in purposes) for point in record.curves]
     return float(np.median(epochs[1:] or epochs))
 
 
 def _validation(record: Record) -> float | None:
-    """At the trial's own chosen epoch; a dataset with a validation list chooses no epoch over folds."""
+    """Return the validation score at the chosen epoch; datasets with a validation split choose no epoch over folds."""
     epoch = record.selection.epoch
     return record.curves[epoch - 1].splits.get("validation", {}).get(record.selection.metric) if epoch else None
 
 
 def _row(record: Record) -> dict[str, Any]:
-    """All but the score, and the epoch where all folds choose it."""
+    """Return a row without the score, and without the epoch if it is chosen over folds."""
     request, profile, selection = record.request, record.profile, record.selection
     return {
         "id": record.id,
@@ -182,7 +187,7 @@ def _row(record: Record) -> dict[str, Any]:
         "official_folds": record.data.official_folds,
         "marks": "; ".join(record.marks),
         "finished": record.finished,
-        "record": f"trials/{request.path_stem}.json",
+        "record": f"{TRIALS}/{request.path_stem}.json",
         "environment": record.environment_hash,
         "numerics_version": record.numerics_version,
         "fingerprint": record.fingerprint,

@@ -1,14 +1,15 @@
-"""Who works on a trial: a lease in the results folder, alive while its holder is.
+"""Leases on trials, kept alive by a heartbeat.
 
-Two runs may share a results folder, on one machine or on several with one file system. A trial belongs to whoever holds
-its lease; a lease whose holder is dead is taken over. A holder that was taken over by mistake (it slept) finds another
-token in its lease and writes nothing more.
+Two runs may share a results folder, on one machine or on several machines with a common file system. Only the holder of
+a trial's lease trains the trial. A lease whose holder is dead is taken over. A holder that lost its lease by mistake
+(because its machine slept) finds another token in the lease file and writes nothing more.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import socket
 import threading
@@ -21,17 +22,26 @@ import psutil
 
 from benchmark.errors import BenchmarkError
 from benchmark.files import write_atomic
+from benchmark.records.store import LEASES
+
+logger = logging.getLogger(__name__)
 
 BEAT_SECONDS = 10.0
-DEAD_AFTER_SECONDS = 60.0  # without a beat, where the holder's process cannot be looked at
+DEAD_AFTER_SECONDS = 60.0  # without a heartbeat; used if the process of the holder is on another machine
+CREATION_TOLERANCE_SECONDS = 2.0  # a process with the same number but another start time is another process
 
 
 class LostLeaseError(BenchmarkError):
-    """Another process has taken this trial over."""
+    """Another process has taken over this trial."""
 
 
 class Lease:
-    """A lease that is held; `with` ends it."""
+    """A held lease; leaving its `with` block ends it.
+
+    Attributes:
+        path: the lease file.
+        token: random text in the file, which shows who holds the lease.
+    """
 
     def __init__(self, path: Path, token: str) -> None:
         self.path = path
@@ -41,29 +51,37 @@ class Lease:
 
     @classmethod
     def take(cls, folder: Path, trial_id: str) -> Lease | None:
-        """Lease a trial of a results folder; None while somebody who is alive holds it."""
-        path, token = folder / "leases" / f"{trial_id}.json", uuid.uuid4().hex
+        """Take the lease of a trial; return None while a living process holds it.
+
+        Args:
+            folder: the results folder.
+            trial_id: the trial.
+        """
+        path, token = folder / LEASES / f"{trial_id}.json", uuid.uuid4().hex
         path.parent.mkdir(parents=True, exist_ok=True)
-        content = json.dumps({"token": token, **_self()}).encode()
+        content = json.dumps({"token": token, **_this_process()}).encode()
         try:
             descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
         except FileExistsError:
             if alive(path):
+                logger.debug("%s: leased by another process", trial_id)
                 return None
+            logger.info("%s: taking over the lease of a dead process", trial_id)
             write_atomic(path, content)
         else:
             with os.fdopen(descriptor, "wb") as handle:
                 handle.write(content)
+        # Two processes may take over the same lease: the token in the file decides who holds it.
         return cls(path, token) if _read(path).get("token") == token else None
 
     def check(self) -> None:
-        """Make sure that the trial is still ours; called before everything that is written.
+        """Check that this process still holds the lease; call it before every write.
 
         Raises:
-            LostLeaseError: it is not.
+            LostLeaseError: another process has taken over the trial.
         """
         if _read(self.path).get("token") != self.token:
-            raise LostLeaseError(f"{self.path.stem}: another process has taken this trial over")
+            raise LostLeaseError(f"{self.path.stem}: another process has taken over this trial")
 
     def __enter__(self) -> Lease:
         return self
@@ -75,37 +93,39 @@ class Lease:
             self.path.unlink()
 
     def _beat(self) -> None:
+        """Renew the time of the lease file until the lease ends."""
         while not self._ended.wait(BEAT_SECONDS):
             with contextlib.suppress(OSError):
                 os.utime(self.path)
 
 
 def alive(path: Path) -> bool:
-    """Whether the holder of a lease is at work: by its process on this machine, by its beat elsewhere."""
+    """Return whether the holder of a lease file is running: its process on this machine, its heartbeat elsewhere."""
     holder = _read(path)
     if holder.get("host") == socket.gethostname():
         with contextlib.suppress(psutil.Error, TypeError, ValueError):
             process = psutil.Process(int(holder["pid"]))
-            return process.status() != psutil.STATUS_ZOMBIE and abs(process.create_time() - holder["born"]) < 2
+            age_difference = abs(process.create_time() - holder["born"])
+            return process.status() != psutil.STATUS_ZOMBIE and age_difference < CREATION_TOLERANCE_SECONDS
         return False
     try:
-        return _now(path.parent) - path.stat().st_mtime < DEAD_AFTER_SECONDS
+        return _file_system_time(path.parent) - path.stat().st_mtime < DEAD_AFTER_SECONDS
     except OSError:
         return False
 
 
 def leased(folder: Path) -> set[str]:
-    """Ids of the trials that somebody is at work on."""
-    return {path.stem for path in (folder / "leases").glob("*.json") if alive(path)}
+    """Return the ids of the trials of a results folder that are being trained."""
+    return {path.stem for path in (folder / LEASES).glob("*.json") if alive(path)}
 
 
-def _self() -> dict[str, Any]:
+def _this_process() -> dict[str, Any]:
     process = psutil.Process()
     return {"host": socket.gethostname(), "pid": process.pid, "born": process.create_time()}
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Empty where it is gone or is being written."""
+    """Return the content of a lease file; empty if the file is missing or only partly written."""
     try:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError):
@@ -113,8 +133,8 @@ def _read(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _now(folder: Path) -> float:
-    """The file system's clock, which is the one that beats are in."""
+def _file_system_time(folder: Path) -> float:
+    """Return the time of the file system's clock, which heartbeats are in."""
     probe = folder / f".clock-{uuid.uuid4().hex}"
     try:
         probe.touch()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,15 +13,26 @@ from typing import Any
 from benchmark.errors import BenchmarkError
 from benchmark.files import write_atomic
 from benchmark.records.schema import Record
-from benchmark.records.store import BESIDE, WEIGHTS, ResultStore
+from benchmark.records.store import BESIDE, CONFLICTS, WEIGHTS, ResultStore
 
+logger = logging.getLogger(__name__)
+
+# Fields of a record that may differ between equal results.
 TIMES = {"profile", "started", "finished", "environment", "environment_hash"}
 CODE = {"fingerprint", "numerics_version", "schema_version", "cost"}
 
 
 @dataclass
 class Merged:
-    """What was joined; `gaps` are trials that two folders have with different results."""
+    """What was joined.
+
+    Attributes:
+        records: number of records that were added, with those under `conflicts/`.
+        equal: number of records that were already there with equal results.
+        attempts: number of failed attempts that were added.
+        profiles: number of step profiles that were copied.
+        gaps: one line for each trial with different results in two folders.
+    """
 
     records: int = 0
     equal: int = 0
@@ -30,52 +42,69 @@ class Merged:
 
 
 def merge(sources: Sequence[Path], target: Path) -> Merged:
-    """Copy records with what lies beside them, failed tries and profiles, and join the lists of submitted trials.
+    """Copy records with the files beside them, failed attempts and profiles, and join the lists of submitted trials.
 
-    Of a trial with different results the one that is there first stays; the other goes to `conflicts/`.
+    If two folders have different results of a trial, the first record is kept and the other is put into `conflicts/`.
+
+    Args:
+        sources: results folders to join.
+        target: results folder to join them into.
 
     Raises:
-        BenchmarkError: a source is no results folder, or holds the target.
+        BenchmarkError: a source is not a results folder, or is the target.
     """
-    into, found = ResultStore(target), Merged()
+    into, merged = ResultStore(target), Merged()
     stores = [ResultStore(source) for source in sources]
     for store in stores:
         store.require()
         if store.folder == into.folder:
-            raise BenchmarkError(f"{store.folder}: is the target itself")
+            raise BenchmarkError(f"{store.folder}: is the target itself; name other folders as sources")
     with into.lock():
         for store in stores:
-            into.submit([*store.submitted()])
+            logger.info("merging %s into %s", store.folder, into.folder)
+            into.submit(store.submitted())
             for record in store.records():
-                _record(store, into, record, found)
-            for path in store.attempts():
-                attempt = store.read_attempt(path)
-                known = [into.read_attempt(other) for other in into.attempts(path.stem.rpartition("-")[0])]
-                if attempt and attempt not in known:
-                    into.write_attempt(attempt)
-                    found.attempts += 1
+                _merge_record(store, into, record, merged)
+            _merge_attempts(store, into, merged)
             for profile in store.profiles():
                 into.write_profile(profile)
-                found.profiles += 1
-    return found
+                merged.profiles += 1
+    return merged
 
 
-def _record(store: ResultStore, into: ResultStore, record: Record, found: Merged) -> None:
+def _merge_record(store: ResultStore, into: ResultStore, record: Record, merged: Merged) -> None:
+    """Copy a record, put it into `conflicts/`, or skip it if an equal one is already there.
+
+    Args:
+        store: the source.
+        into: the target.
+        record: a record of the source.
+        merged: counts to update.
+    """
     source, place = store.record_path(record.request), into.record_path(record.request)
     if place.is_file():
-        mine, theirs = _result(json.loads(place.read_bytes())), _result(json.loads(source.read_bytes()))
-        if mine == theirs:
-            found.equal += 1
-            if not place.with_suffix(WEIGHTS).is_file():  # equal results are of equal weights
+        here, there = json.loads(place.read_bytes()), json.loads(source.read_bytes())
+        if _result(here) == _result(there):
+            logger.debug("%s: already there with equal results", record.id)
+            merged.equal += 1
+            if not place.with_suffix(WEIGHTS).is_file():  # equal results come from equal weights
                 _copy(source.with_suffix(WEIGHTS), place.with_suffix(WEIGHTS))
             return
-        scores = [_score(content) for content in (mine, theirs)]
-        found.gaps.append(f"{record.request.label}: {scores[0]} here, {scores[1]} in {store.folder}")
+        merged.gaps.append(f"{record.request.label}: {_score(here)} here, {_score(there)} in {store.folder}")
         digest = hashlib.sha256(source.read_bytes()).hexdigest()[:8]
-        place = into.folder / "conflicts" / f"{record.request.path_stem}-{digest}.json"
-    for suffix in (*BESIDE, place.suffix):  # the record last: it says that all is there
+        place = into.folder / CONFLICTS / f"{record.request.path_stem}-{digest}.json"
+    for suffix in (*BESIDE, place.suffix):  # the record last: a trial with a record is complete
         _copy(source.with_suffix(suffix), place.with_suffix(suffix))
-    found.records += 1
+    merged.records += 1
+
+
+def _merge_attempts(store: ResultStore, into: ResultStore, merged: Merged) -> None:
+    for path in store.attempts():
+        attempt = store.read_attempt(path)
+        known = [into.read_attempt(other) for other in into.attempts(path.stem.rpartition("-")[0])]
+        if attempt and attempt not in known:
+            into.write_attempt(attempt)
+            merged.attempts += 1
 
 
 def _copy(source: Path, place: Path) -> None:
@@ -84,7 +113,7 @@ def _copy(source: Path, place: Path) -> None:
 
 
 def _result(content: dict[str, Any]) -> dict[str, Any]:
-    """What has to be equal on all machines: times, environment and the code's version aside."""
+    """Return what must be equal on all machines: everything but times, environment and the version of the code."""
     kept = {key: value for key, value in content.items() if key not in TIMES | CODE}
     kept["curves"] = [{key: value for key, value in point.items() if key != "seconds"} for point in content["curves"]]
     return kept

@@ -1,4 +1,4 @@
-"""The record of a finished trial and of a failed attempt. Unknown is null, never a sentinel."""
+"""The form of records, failed attempts and step profiles. An unknown value is null, never a special number."""
 
 from __future__ import annotations
 
@@ -16,106 +16,106 @@ SCHEMA_VERSION = 4  # 2: cost; 3: plugins, source of a method; 4: numerics versi
 
 
 class Data(Spec):
-    """What the trial was trained and evaluated on."""
+    """The data of a trial."""
 
-    kind: Literal["complete", "partial", "synthetic"]
+    kind: Literal["complete", "partial", "synthetic"] = Field(description="how the clips compare with the dataset's")
     clips: int = Field(description="clips in the data folder")
-    official_clips: int
-    official_folds: int = Field(description="fold units of the dataset; 1 where there are none")
+    official_clips: int = Field(description="clips of the dataset")
+    official_folds: int = Field(description="number of folds of the dataset; 1 if it has none")
     used: dict[str, int] = Field(description="clips per split that the trial used")
-    classes: int = Field(description="outputs of the head")
-    classes_present: int = Field(description="classes that have a clip")
-    skipped: dict[str, str] = Field(default={}, description="files that could not be used and were left out, and why")
+    classes: int = Field(description="number of outputs of the head")
+    classes_present: int = Field(description="number of classes with at least one clip")
+    skipped: dict[str, str] = Field(default={}, description="skipped files and the reason of each")
 
 
 class Epoch(Spec):
-    """One point of the curves."""
+    """Results of one epoch."""
 
-    epoch: int = Field(description="from 1")
+    epoch: int = Field(description="number of the epoch, from 1")
     lr: float = Field(description="learning rate at the epoch's last step")
-    train_loss: float | None = Field(description="mean over batches; null when it is not finite")
-    splits: dict[str, dict[str, float | None]] = Field(description="metrics of every evaluation split")
-    seconds: dict[str, float] = Field(description="data, train and eval")
+    train_loss: float | None = Field(description="mean over batches; null if it is not finite")
+    splits: dict[str, dict[str, float | None]] = Field(description="metrics by evaluation split")
+    seconds: dict[str, float] = Field(description="seconds by purpose: data, train and eval")
 
 
 class Selection(Spec):
-    """How the reported epoch is chosen; `epoch` is null where all folds are needed to choose it."""
+    """How the reported epoch is chosen."""
 
-    rule: Literal["best_on_test", "best_on_validation", "last"]
-    scope: Literal["trial", "folds"]
-    split: str = Field(description="the split that is reported")
-    metric: str
-    epoch: int | None
-    folds: tuple[int, ...] | None = Field(default=None, description="folds that choose the epoch; null for all")
+    rule: Literal["best_on_test", "best_on_validation", "last"] = Field(description="which epoch is chosen")
+    scope: Literal["trial", "folds"] = Field(description="whether each trial chooses its epoch, or all folds together")
+    split: str = Field(description="the reported split")
+    metric: str = Field(description="the reported metric")
+    epoch: int | None = Field(description="the chosen epoch; null if all folds are needed to choose it")
+    folds: tuple[int, ...] | None = Field(default=None, description="folds that take part in the choice; null for all")
 
 
 class Parameters(Spec):
-    """Parameter counts of the model as it is here, and as the reference counts it (two unused heads more)."""
+    """Numbers of parameters, in this suite's count and in that of the reference (with two unused heads)."""
 
-    total: int
-    trainable: int
-    head: int
+    total: int = Field(description="parameters of the adapted model")
+    trainable: int = Field(description="trainable parameters")
+    head: int = Field(description="parameters of the head")
     method: int = Field(description="parameters that the method added")
-    total_reference: int
-    trainable_reference: int
+    total_reference: int = Field(description="parameters of the adapted model, as the reference counts")
+    trainable_reference: int = Field(description="trainable parameters, as the reference counts")
 
 
 class Cost(Spec):
-    """What a training step costs by count, whatever the machine. Sizes in bytes; activations of one (micro-)batch."""
+    """Counted costs of a training step, which do not depend on the machine; sizes are in bytes."""
 
     clips: int = Field(description="clips of the step")
     forward_flops: int = Field(description="floating-point operations of a forward pass, per clip")
-    train_flops: int = Field(description="of a forward and a backward pass, per clip")
-    saved_bytes: int = Field(description="activations kept for the backward pass")
-    weight_bytes: int = Field(description="the adapted model")
-    optimizer_bytes: int = Field(description="what the optimiser keeps")
-    stored_bytes: int = Field(description="what must be stored per task: all that was trained")
-    peak_bytes: int = Field(description="most that the step's tensors hold at once, weights and optimiser included")
+    train_flops: int = Field(description="floating-point operations of a forward and a backward pass, per clip")
+    saved_bytes: int = Field(description="activations of a (micro-)batch kept for the backward pass")
+    weight_bytes: int = Field(description="weights of the adapted model")
+    optimizer_bytes: int = Field(description="optimizer state")
+    stored_bytes: int = Field(description="what must be stored per task: all trained parameters")
+    peak_bytes: int = Field(description="peak size of all tensors of the step, with weights and optimizer state")
 
 
 class Profile(Spec):
-    """Time and memory. Seconds are sums over the trial."""
+    """Measured time and memory of a trial."""
 
-    device: str
-    precision: str = Field(description="what the arithmetic was done in")
-    exclusive: bool = Field(description="True when no other trial of the run used the device")
-    resumed_epochs: int = Field(default=0, description="epochs done by earlier processes, whose seconds are counted in")
-    seconds: dict[str, float] = Field(description="setup, data, train, eval, total")
-    train_clips_per_second: float | None
+    device: str = Field(description="device name")
+    precision: str = Field(description="precision of the arithmetic")
+    exclusive: bool = Field(description="whether no other trial of the run used the device")
+    resumed_epochs: int = Field(default=0, description="epochs of earlier processes; their seconds are included")
+    seconds: dict[str, float] = Field(description="seconds of the trial by purpose: setup, data, train, eval, total")
+    train_clips_per_second: float | None = Field(description="training throughput")
     gpu_allocated_bytes: int | None = Field(description="peak allocated by tensors")
     gpu_reserved_bytes: int | None = Field(description="peak reserved by the allocator")
     host_rss_bytes: int | None = Field(description="peak resident memory; null in a process used for several trials")
 
 
 class Plugin(Spec):
-    """Which installed package a method from outside the suite is of; the digest of its file stands in the request."""
+    """The installed package of a method from outside the suite; the request has the digest of its file."""
 
-    distribution: str | None
-    version: str | None
+    distribution: str | None = Field(description="name of the package; null if it is not from a package")
+    version: str | None = Field(description="version of the package")
 
 
 class Record(Spec):
     """One finished trial."""
 
     schema_version: int = SCHEMA_VERSION
-    id: str
-    request: TrialRequest
-    status: Literal["completed", "diverged"]
-    data: Data
-    selection: Selection
-    curves: list[Epoch] = Field(min_length=1)
-    parameters: Parameters
-    cost: Cost | None = Field(default=None, description="of a step; null in records of schema version 1")
-    profile: Profile
-    environment: dict[str, Any]
-    environment_hash: str
+    id: str = Field(description="id of the trial")
+    request: TrialRequest = Field(description="the complete description of the trial")
+    status: Literal["completed", "diverged"] = Field(description="diverged: the loss was not finite")
+    data: Data = Field(description="the data of the trial")
+    selection: Selection = Field(description="how the reported epoch is chosen")
+    curves: list[Epoch] = Field(min_length=1, description="results of every epoch")
+    parameters: Parameters = Field(description="numbers of parameters")
+    cost: Cost | None = Field(default=None, description="counted costs of a step; null in records of schema version 1")
+    profile: Profile = Field(description="measured time and memory")
+    environment: dict[str, Any] = Field(description="machine and package versions")
+    environment_hash: str = Field(description="digest of the environment")
     numerics_version: int = Field(
         default=1, description="version of the numbers that the code computes; 1 in records before schema version 4"
     )
     fingerprint: str = Field(description="digest of the code's files, for information")
     plugins: dict[str, Plugin] = Field(default={}, description="methods from outside the suite")
-    started: str = Field(description="UTC, ISO 8601")
-    finished: str
+    started: str = Field(description="start of the trial, UTC, ISO 8601")
+    finished: str = Field(description="end of the trial, UTC, ISO 8601")
 
     @model_validator(mode="after")
     def _selection_fits(self) -> Record:
@@ -128,41 +128,41 @@ class Record(Spec):
 
     @property
     def is_current(self) -> bool:
-        """True when this code computes the same numbers."""
+        """Whether this code computes the same numbers."""
         return self.numerics_version == NUMERICS_VERSION
 
     @property
     def marks(self) -> list[str]:
-        """Why this record does not speak for the paper; empty when it does."""
+        """Reasons why this record is not comparable with the paper; empty if it is comparable."""
         marks = self.request.marks
         if self.data.kind == "synthetic":
             marks.append("synthetic audio")
         elif self.data.kind == "partial":
             clips = f"{self.data.clips} of {self.data.official_clips} clips"
             marks.append(f"partial data ({clips}, {self.data.classes_present} of {self.data.classes} classes)")
-        if number := len(self.data.skipped):
-            left = f", {self.data.clips - number} of {self.data.clips} left"
-            marks.append(f"{number} unreadable clips skipped{'' if self.request.recipe.limit_clips else left}")
+        if skipped := len(self.data.skipped):
+            left = f", {self.data.clips - skipped} of {self.data.clips} left"
+            marks.append(f"{skipped} unreadable clips skipped{'' if self.request.recipe.limit_clips else left}")
         return marks
 
 
 def best_epoch(values: Sequence[float | None]) -> int | None:
-    """The first epoch (from 1) with the highest value; None when there is no value."""
+    """Return the first epoch (from 1) with the highest value; None if there is no value."""
     known = [value for value in values if value is not None]
     return values.index(max(known)) + 1 if known else None
 
 
 class Attempt(Spec):
-    """One try that left no record."""
+    """One failed attempt of a trial."""
 
     schema_version: int = SCHEMA_VERSION
-    id: str
-    request: TrialRequest
-    status: Literal["failed", "out_of_memory", "timeout"]
-    error: str = Field(description="one line")
-    traceback: str
-    fingerprint: str
-    finished: str
+    id: str = Field(description="id of the trial")
+    request: TrialRequest = Field(description="the complete description of the trial")
+    status: Literal["failed", "out_of_memory", "timeout"] = Field(description="kind of failure")
+    error: str = Field(description="the error in one line")
+    traceback: str = Field(description="the whole traceback")
+    fingerprint: str = Field(description="digest of the code's files")
+    finished: str = Field(description="end of the attempt, UTC, ISO 8601")
 
     @classmethod
     def now(
@@ -173,7 +173,15 @@ class Attempt(Spec):
         traceback: str,
         fingerprint: str,
     ) -> Attempt:
-        """A try of `request` that ended just now."""
+        """Return an attempt of `request` that ended now.
+
+        Args:
+            request: the trial.
+            status: kind of failure.
+            error: the error in one line.
+            traceback: the whole traceback.
+            fingerprint: digest of the code's files.
+        """
         return cls(
             id=request.id,
             request=request,
@@ -186,29 +194,29 @@ class Attempt(Spec):
 
 
 class StepProfile(Spec):
-    """Time and memory of one shape of training step, with random weights and random input; no data."""
+    """Time and memory of one kind of training step, with random weights and random input."""
 
     schema_version: int = SCHEMA_VERSION
-    request: TrialRequest = Field(description="a trial of this shape")
-    status: Literal["measured", "counted", "out_of_memory", "failed"] = Field(description="counted: nothing was timed")
-    error: str | None = None
-    cost: Cost
-    parameters: Parameters
-    device: str
-    threads: int
-    precision: str
-    steps: int = Field(description="steps that were timed")
-    clips: int = Field(description="clips of such a step")
-    step_seconds: float | None = Field(default=None, description="median of a training step")
+    request: TrialRequest = Field(description="a trial with this step")
+    status: Literal["measured", "counted", "out_of_memory", "failed"] = Field(description="counted: not timed")
+    error: str | None = Field(default=None, description="the error in one line")
+    cost: Cost = Field(description="counted costs")
+    parameters: Parameters = Field(description="numbers of parameters")
+    device: str = Field(description="device name")
+    threads: int = Field(description="CPU threads")
+    precision: str = Field(description="precision of the arithmetic")
+    steps: int = Field(description="number of timed steps")
+    clips: int = Field(description="clips of a step")
+    step_seconds: float | None = Field(default=None, description="seconds of a training step, median")
     step_seconds_spread: tuple[float, float] | None = Field(default=None, description="lower and upper quartile")
-    eval_seconds: float | None = Field(default=None, description="median of an evaluation batch")
+    eval_seconds: float | None = Field(default=None, description="seconds of an evaluation batch, median")
     gpu_allocated_bytes: int | None = Field(default=None, description="peak allocated by tensors")
     gpu_reserved_bytes: int | None = Field(default=None, description="peak reserved by the allocator")
     host_rss_bytes: int | None = Field(default=None, description="peak resident memory of the process")
     identity_error: float | None = Field(
-        default=None, description="largest change of a logit by the method at initialisation; null where not computed"
+        default=None, description="largest change of a logit by the method at initialization; null if not computed"
     )
-    environment: dict[str, Any]
-    environment_hash: str
-    fingerprint: str
-    finished: str
+    environment: dict[str, Any] = Field(description="machine and package versions")
+    environment_hash: str = Field(description="digest of the environment")
+    fingerprint: str = Field(description="digest of the code's files")
+    finished: str = Field(description="end of the measurement, UTC, ISO 8601")

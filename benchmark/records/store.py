@@ -1,4 +1,4 @@
-"""A results folder: records under `trials/`, failed tries under `attempts/`, the submitted trials in `grid.json`."""
+"""A results folder: records, failed attempts, step profiles and the list of submitted trials."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import io
 import json
+import logging
 import re
 import warnings
 from collections.abc import Iterable, Iterator
@@ -22,17 +23,30 @@ from benchmark.files import write_atomic
 from benchmark.records.schema import SCHEMA_VERSION, Attempt, Record, StepProfile
 from benchmark.spec.request import TrialRequest
 
-PREDICTIONS, WEIGHTS = ".npz", ".safetensors"  # beside a record, under its name
+logger = logging.getLogger(__name__)
+
+# Folders of a results folder.
+TRIALS = "trials"  # records, with predictions and weights beside them
+ATTEMPTS = "attempts"  # failed attempts
+PROFILES = "profiles"  # profiles of training steps
+LOGS = "logs"  # one log per trial
+RESUME = "resume"  # states from which interrupted trials continue
+LEASES = "leases"  # which process trains a trial now
+CONFLICTS = "conflicts"  # records with other results, from `merge`
+SCRATCH = ".tune"  # temporary files of Ray Tune
+GRID_FILE = "grid.json"  # submitted trials
+
+PREDICTIONS, WEIGHTS = ".npz", ".safetensors"  # suffixes of the files beside a record
 BESIDE = (PREDICTIONS, WEIGHTS)
-SHOWN = 4
+MAX_IDS_SHOWN = 4  # in an error message
 
 
 class DamagedRecordError(BenchmarkError):
-    """A record that is torn or does not follow the schema."""
+    """A record that is incomplete or does not follow the schema."""
 
 
 class ResultStore:
-    """Reads and writes one results folder. Nothing is kept in memory: the files are the truth."""
+    """Reads and writes one results folder. Nothing is kept in memory: every call reads the files."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.absolute()
@@ -41,35 +55,46 @@ class ResultStore:
         """Check that this is a results folder.
 
         Raises:
-            BenchmarkError: it is not.
+            BenchmarkError: it is not one.
         """
-        folders = (self.folder / "trials", self.folder / "profiles")
+        folders = (self.folder / TRIALS, self.folder / PROFILES)
         if not any(path.is_dir() for path in folders) and not self._grid.is_file():
-            raise BenchmarkError(f"{self.folder}: no results here; make some with `run --results {self.folder}`")
+            raise BenchmarkError(f"{self.folder}: no results here; create some with `run --results {self.folder}`")
 
     def record_path(self, request: TrialRequest) -> Path:
-        """Where the record of a request is or will be."""
-        return self.folder / "trials" / f"{request.path_stem}.json"
+        """Return the path of a request's record, whether it exists or not."""
+        return self.folder / TRIALS / f"{request.path_stem}.json"
 
     def log_path(self, trial_id: str) -> Path:
-        """Where a trial tells how it goes."""
-        return self.folder / "logs" / "trials" / f"{trial_id}.log"
+        """Return the path of a trial's log."""
+        return self.folder / LOGS / "trials" / f"{trial_id}.log"
 
     def weights_path(self, request: TrialRequest) -> Path:
-        """Where what a trial trained is, if it was kept."""
+        """Return the path of a trial's trained weights, which exist only if they were kept."""
         return self.record_path(request).with_suffix(WEIGHTS)
 
     def write(self, record: Record, predictions: dict[str, npt.NDArray[Any]], weights: bytes | None = None) -> None:
-        """Write predictions and weights beside the record, then the record, which makes the trial finished."""
+        """Write predictions and weights, then the record: a trial with a record is finished.
+
+        Args:
+            record: the record.
+            predictions: arrays of the predictions file, by name.
+            weights: content of the weights file; None removes an earlier one.
+        """
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **predictions)  # type: ignore[arg-type]  # numpy's stub takes no mapping
         self.put(_dump(record), buffer.getvalue(), weights)
 
     def put(self, content: bytes, predictions: bytes, weights: bytes | None = None) -> None:
-        """Write the files of a finished trial, as they are to stand, at their place; those of an earlier record go.
+        """Write the files of a finished trial and remove those of an earlier record of the same trial.
+
+        Args:
+            content: the record as JSON.
+            predictions: content of the predictions file.
+            weights: content of the weights file; None removes an earlier one.
 
         Raises:
-            ValidationError: what could not be read again must not count as finished.
+            ValidationError: the record does not follow the schema; nothing was written.
         """
         record = Record.model_validate_json(content)
         path = self.record_path(record.request)
@@ -79,24 +104,26 @@ class ResultStore:
         else:
             write_atomic(path.with_suffix(WEIGHTS), weights)
         write_atomic(path, content)
-        for other in self._record_paths(record.id):  # under another name, from other defaults of a method
-            if other != path:
-                other.unlink()
+        # The file name has the method's changed hyper-parameters: it differs if the defaults were others at that time.
+        for earlier in self._record_paths(record.id):
+            if earlier != path:
+                earlier.unlink()
                 for suffix in BESIDE:
-                    other.with_suffix(suffix).unlink(missing_ok=True)
+                    earlier.with_suffix(suffix).unlink(missing_ok=True)
 
     def read(self, path: Path) -> Record:
-        """One record.
+        """Read one record.
 
         Raises:
-            BenchmarkError: damaged, or of a newer schema.
+            DamagedRecordError: it cannot be read or does not follow the schema.
+            BenchmarkError: it is of a newer schema.
         """
         try:
             data = json.loads(path.read_bytes())
             version = int(data["schema_version"])
             if version > SCHEMA_VERSION:
                 raise BenchmarkError(
-                    f"{path}: schema version {version} is newer than this program's {SCHEMA_VERSION}; update it"
+                    f"{path}: schema version {version} is newer than this program's ({SCHEMA_VERSION}); update it"
                 )
             return Record.model_validate(data)
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -104,7 +131,7 @@ class ResultStore:
             raise DamagedRecordError(f"{path}: damaged record ({reason}); run the trial again") from None
 
     def records(self) -> Iterator[Record]:
-        """Every record, in the order of the paths; one that cannot be read is left out with a warning.
+        """Yield every record, in the order of the paths; a damaged one is skipped with a warning.
 
         Raises:
             BenchmarkError: a record is of a newer schema.
@@ -113,13 +140,13 @@ class ResultStore:
             try:
                 yield self.read(path)
             except DamagedRecordError as error:
-                warnings.warn(f"{error}; it is left out", stacklevel=2)
+                warnings.warn(f"{error}; it is skipped", stacklevel=2)
 
     def find(self, prefix: str) -> Record:
-        """The record of a trial whose id begins so.
+        """Read the record of the trial whose id begins with `prefix`.
 
         Raises:
-            BenchmarkError: no results here, no such record, several, or a damaged one.
+            BenchmarkError: no results here, no such record, several of them, or a damaged one.
         """
         self.require()
         paths = self._record_paths(f"{prefix}*") if re.fullmatch(r"[0-9a-f]{1,12}", prefix) else []
@@ -129,61 +156,70 @@ class ResultStore:
                 f"{self.folder}: no finished trial '{prefix}'; `status --results {self.folder}` lists the ids"
             )
         if len(paths) > 1:
-            more = f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
-            raise BenchmarkError(f"'{prefix}' begins the ids of {len(ids)} trials: {', '.join(ids[:SHOWN])}{more}")
+            more = f" and {len(ids) - MAX_IDS_SHOWN} more" if len(ids) > MAX_IDS_SHOWN else ""
+            raise BenchmarkError(
+                f"'{prefix}' begins the ids of {len(ids)} trials: {', '.join(ids[:MAX_IDS_SHOWN])}{more}"
+            )
         return self.read(paths[0])
 
     def finished(self) -> dict[str, bool]:
-        """Whether the record of every finished trial is current, by id; a damaged record does not count as finished."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return {record.id: record.is_current for record in self.records()}
+        """Return for each finished trial, by id, whether its record is current; damaged records do not count."""
+        current = {}
+        for path in self._record_paths():
+            try:
+                record = self.read(path)
+            except DamagedRecordError as error:
+                logger.info("%s: the trial counts as not finished", error)
+            else:
+                current[record.id] = record.is_current
+        return current
 
     def _record_paths(self, trial_id: str = "*") -> list[Path]:
-        return sorted((self.folder / "trials").rglob(f"f*-s*-{trial_id}.json"))
+        return sorted((self.folder / TRIALS).rglob(f"f*-s*-{trial_id}.json"))
 
     def write_attempt(self, attempt: Attempt) -> Path:
-        """Keep a failed try beside the earlier ones of the same trial."""
+        """Write a failed attempt, beside earlier ones of the same trial, and return its path."""
         number = max((_attempt_number(path) for path in self.attempts(attempt.id)), default=0) + 1
-        path = self.folder / "attempts" / f"{attempt.id}-{number}.json"
+        path = self.folder / ATTEMPTS / f"{attempt.id}-{number}.json"
         write_atomic(path, _dump(attempt))
         return path
 
     def has_current(self, request: TrialRequest) -> bool:
-        """Whether a trial has a record, and this code computes the same numbers."""
+        """Return whether a trial has a record and this code computes the same numbers."""
         try:
             return self.read(self.record_path(request)).is_current
         except BenchmarkError:
             return False
 
     def read_attempt(self, path: Path) -> Attempt | None:
-        """A failed try; None where it cannot be read."""
+        """Read a failed attempt; return None if it cannot be read."""
         try:
             return Attempt.model_validate_json(path.read_bytes())
         except (OSError, ValueError):
+            logger.info("%s: damaged failed attempt, skipped", path)
             return None
 
     def attempts(self, trial_id: str = "*") -> list[Path]:
-        """Files of failed tries, oldest first."""
-        return sorted((self.folder / "attempts").glob(f"{trial_id}-*.json"), key=_attempt_number)
+        """Return the files of failed attempts, oldest first."""
+        return sorted((self.folder / ATTEMPTS).glob(f"{trial_id}-*.json"), key=_attempt_number)
 
     def write_profile(self, profile: StepProfile) -> Path:
-        """Keep the profile of a step shape on a device in place of an earlier one."""
+        """Write the profile of a step on a device, in place of an earlier one, and return its path."""
         device = re.sub(r"[^A-Za-z0-9]+", "-", profile.device).strip("-")
-        path = self.folder / "profiles" / f"{device}-{profile.threads}" / f"{profile.request.step_key}.json"
+        path = self.folder / PROFILES / f"{device}-{profile.threads}" / f"{profile.request.step_key}.json"
         write_atomic(path, _dump(profile))
         return path
 
     def profiles(self) -> Iterator[StepProfile]:
-        """Every profile that can be read, in the order of the paths."""
-        for path in sorted((self.folder / "profiles").glob("*/*.json")):
+        """Yield every step profile, in the order of the paths; a damaged one is skipped with a warning."""
+        for path in sorted((self.folder / PROFILES).glob("*/*.json")):
             try:
                 yield StepProfile.model_validate_json(path.read_bytes())
             except (OSError, ValueError):
-                warnings.warn(f"{path}: damaged profile; it is left out, `profile` makes it again", stacklevel=2)
+                warnings.warn(f"{path}: damaged profile; it is skipped, `profile` measures it again", stacklevel=2)
 
     def submit(self, requests: Iterable[TrialRequest]) -> None:
-        """Add trials to the folder's submitted ones, so that `status` knows what is missing."""
+        """Add trials to the list of submitted trials, from which `status` knows what is missing."""
         known = {request.id: request for request in self.submitted()}
         new = {request.id: request for request in requests}
         if not set(new) <= set(known):
@@ -191,7 +227,7 @@ class ResultStore:
             write_atomic(self._grid, json.dumps({"schema_version": SCHEMA_VERSION, **merged}).encode())
 
     def submitted(self) -> list[TrialRequest]:
-        """Every trial that was ever submitted to this folder, in order.
+        """Return every trial that was submitted to this folder, in order.
 
         Raises:
             BenchmarkError: the list is damaged.
@@ -201,11 +237,11 @@ class ResultStore:
         try:
             return [TrialRequest.model_validate(trial) for trial in json.loads(self._grid.read_bytes())["trials"]]
         except (OSError, ValueError, KeyError, TypeError):
-            raise BenchmarkError(f"{self._grid}: damaged; remove it and give the same `run` again") from None
+            raise BenchmarkError(f"{self._grid}: damaged; remove it and repeat the same `run`") from None
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the folder while its list of trials or its synthetic audio is written; other runs of this machine wait.
+        """Lock the folder while its list of trials or its synthetic audio is written; other runs of this machine wait.
 
         Raises:
             BenchmarkError: the folder cannot be written.
@@ -216,13 +252,13 @@ class ResultStore:
         except OSError as error:
             raise BenchmarkError(f"{self.folder}: cannot be written: {error.strerror}") from None
         with handle:
-            with contextlib.suppress(OSError):  # a file system without locks
+            with contextlib.suppress(OSError):  # some file systems have no locks
                 fcntl.flock(handle, fcntl.LOCK_EX)
             yield
 
     @property
     def _grid(self) -> Path:
-        return self.folder / "grid.json"
+        return self.folder / GRID_FILE
 
 
 def _attempt_number(path: Path) -> int:

@@ -1,1 +1,1 @@
-"""Tables and figures from records alone; no torch, no data."""
+"""Tables, figures, claims and the page, from the records alone: without torch and without data."""

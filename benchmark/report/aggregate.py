@@ -1,94 +1,125 @@
-"""Trials to table cells: one row per protocol, backbone, dataset and method, nothing incomplete averaged."""
+"""Trials to table cells: one row per protocol, backbone, dataset, method and settings; no mean of incomplete trials."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from benchmark.records.frame import COUNTED
+from benchmark.report.layout import Order
+from benchmark.report.settings import distinguishing_settings
 from benchmark.spec.request import TrialRequest
 
-DIGITS = 12  # beyond them a spread of equal numbers is rounding
-MIXED = {"numerics versions": "numerics_version", "precision": "precision", "devices": "device", "data": "data"}
+Submitted = set[tuple[int, int]]  # fold and seed of each submitted trial of a cell
 KEYS = ["protocol", "backbone", "dataset", "method"]
 COLUMNS = {
-    "cell": "digest of the request without fold and seed; `explain` takes it",
-    **dict.fromkeys(KEYS, ""),
-    "settings": "what sets this row apart from others of the same protocol, backbone, dataset and method",
-    "metric": "accuracy or map",
-    "rule": "how the epoch was chosen",
+    "cell": "digest of the request without fold and seed; the argument of `explain`",
+    "protocol": "protocol name, with switches that were set one by one",
+    "backbone": "backbone, with the options that differ from its declared entry",
+    "dataset": "dataset name",
+    "method": "method, with the hyper-parameters that differ from their defaults",
+    "settings": "settings that differ between rows of the same protocol, backbone, dataset and method",
+    "metric": "accuracy or map (mean average precision)",
+    "rule": "how the reported epoch is chosen",
     "score": "mean over folds and seeds, in [0, 1]; empty while trials are missing",
-    "validation": "the same on the validation clips, where there are some",
+    "validation": "mean validation score over folds and seeds, in [0, 1]; empty without a validation split",
     "low": "lower end of the 95 % bootstrap interval of the score, over clips (map: classes) and seeds",
-    "high": "its upper end",
-    "best": "the best of its dataset under this protocol and backbone, or not to be told from it (5 %, Holm)",
+    "high": "upper end of the same interval",
+    "best": "best of its dataset, protocol and backbone, or not significantly different from it (5 %, Holm)",
     "seed_sd": "standard deviation over seeds of the mean over folds",
     "fold_sd": "standard deviation over folds of the mean over seeds",
-    "seeds": "seeds that were submitted",
-    "folds": "folds that were submitted",
-    "official_folds": "folds of the dataset",
-    "done": "trials that are finished",
-    "expected": "trials that were submitted",
-    "diverged": "trials whose loss was not finite",
-    "epochs_chosen": "the chosen epoch of every seed",
-    "trainable": "parameters that train",
-    "total": "parameters of the adapted model",
-    "trainable_reference": "counted as the reference does",
-    "total_reference": "counted as the reference does",
-    "unused_heads": "whether the protocol counts the reference's two unused heads",
-    "seconds_per_epoch": "training and the wait for its data, median over trials",
-    "data_seconds_per_epoch": "the wait for data alone",
-    "time_ratio": "seconds per epoch against full fine-tuning's on the same device",
-    "clips_per_second": "training throughput, median over trials",
-    "gpu_allocated_bytes": "peak GPU memory allocated, median over trials that had the device to themselves",
-    "gpu_reserved_bytes": "peak GPU memory reserved, likewise",
-    "memory_ratio": "allocated GPU memory against full fine-tuning's on the same device",
-    "train_flops": "operations of a forward and backward pass, per clip (multiply-adds count as two)",
-    "forward_flops": "operations of a forward pass, per clip",
+    "seeds": "submitted seeds",
+    "folds": "submitted folds",
+    "official_folds": "number of folds of the dataset",
+    "done": "number of submitted trials that are finished",
+    "expected": "number of submitted trials",
+    "diverged": "number of trials whose loss was not finite",
+    "epochs_chosen": "the chosen epoch of each seed",
+    "trainable": "number of trainable parameters",
+    "total": "number of parameters of the adapted model",
+    "trainable_reference": "trainable parameters as the reference counts them (with two unused heads)",
+    "total_reference": "parameters of the adapted model as the reference counts them (with two unused heads)",
+    "unused_heads": "whether the protocol counts the two unused heads of the reference: yes or no",
+    "seconds_per_epoch": "seconds of training per epoch, with waiting for data; median over trials",
+    "data_seconds_per_epoch": "seconds of waiting for data per epoch; median over trials",
+    "time_ratio": "seconds per epoch divided by those of full fine-tuning on the same device",
+    "clips_per_second": "training throughput; median over trials",
+    "gpu_allocated_bytes": "peak allocated GPU memory; median over trials that did not share the device",
+    "gpu_reserved_bytes": "peak reserved GPU memory; median over trials that did not share the device",
+    "memory_ratio": "allocated GPU memory divided by that of full fine-tuning on the same device",
+    "train_flops": "operations of a forward and backward pass per clip (a multiply-add counts as two)",
+    "forward_flops": "operations of a forward pass per clip",
     "saved_bytes": "activations kept for the backward pass of a batch",
-    "optimizer_bytes": "what the optimiser keeps",
-    "stored_bytes": "what must be stored per task",
-    "shared": "the time was measured while other trials of the run used the machine",
+    "optimizer_bytes": "size of the optimizer state",
+    "stored_bytes": "size of what must be stored per task",
+    "shared": "whether other trials of the run used the machine while the time was measured",
     "device": "device names",
     "numerics": "numerics versions of the records",
-    "marks": "why the row does not speak for the paper; empty when it does",
+    "marks": "reasons why the row is not comparable with the paper; empty if it is comparable",
 }
+MEMORY = ("gpu_allocated_bytes", "gpu_reserved_bytes")
+PARAMETERS = ("trainable", "total", "trainable_reference", "total_reference")
+TIMES = ("seconds_per_epoch", "data_seconds_per_epoch", "clips_per_second")
+MUST_AGREE = {"numerics versions": "numerics_version", "precision": "precision", "devices": "device", "data": "data"}
+DIGITS = 12  # the spread of equal numbers is not exactly zero: digits beyond these are rounding
 
 
-def summarise(
-    frame: pd.DataFrame,
+@dataclass(frozen=True)
+class Coverage:
+    """Which trials of a cell were submitted, and which of them are finished.
+
+    Attributes:
+        seeds: submitted seeds, or those of the records if nothing was submitted.
+        folds: submitted folds, or those of the records if nothing was submitted.
+        official_folds: number of folds of the dataset; None while there is no record.
+        done: number of submitted trials that are finished.
+        expected: number of trials of the complete cell.
+        diverged: number of trials whose loss was not finite.
+        is_complete: every expected trial is finished and has a score.
+    """
+
+    seeds: list[int]
+    folds: list[int]
+    official_folds: int | None
+    done: int
+    expected: int
+    diverged: int
+    is_complete: bool
+
+
+def aggregate(
+    trials: pd.DataFrame,
     requests: Mapping[str, TrialRequest],
-    expected: Mapping[str, set[tuple[int, int]]],
-    order: Mapping[str, list[str]],
+    submitted: Mapping[str, Submitted],
+    order: Order,
 ) -> pd.DataFrame:
-    """One row per cell, columns as in `COLUMNS`; intervals and tie groups are left open.
+    """Return one row per table cell, with the columns `COLUMNS`; `low`, `high` and `best` are left empty.
 
     Args:
-        frame: finished trials.
-        requests: a request of every cell.
-        expected: by cell, folds and seeds that were asked for; where it says nothing of a cell, all folds of the
-            dataset are expected.
-        order: names of datasets and methods in the order they are to stand in; others follow by name.
+        trials: finished trials, as in `benchmark.records.frame`.
+        requests: one request of each cell.
+        submitted: fold and seed of the submitted trials, by cell. All folds of the dataset are expected of a cell that
+            is not in it.
+        order: order of the rows.
     """
-    trials = dict(list(frame.groupby("cell", sort=False)))
-    settings = _settings(requests)
+    by_cell = dict(list(trials.groupby("cell", sort=False)))
+    settings = distinguishing_settings(requests)
+    no_trials = trials.iloc[:0]
     rows = [
-        {"cell": cell, **_summary(request, trials.get(cell, frame.iloc[:0]), expected.get(cell), settings[cell])}
+        {"cell": cell, "settings": settings[cell], **_row(request, by_cell.get(cell, no_trials), submitted.get(cell))}
         for cell, request in requests.items()
     ]
-    keys = [*KEYS, "settings"]
-    return add_ratios(
-        pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(
-            keys, key=lambda column: _ranks(column, order), ignore_index=True
-        )
+    cells = pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(
+        [*KEYS, "settings"], key=lambda column: _sort_keys(column, order), ignore_index=True
     )
+    return add_ratios(cells)
 
 
 def add_ratios(cells: pd.DataFrame) -> pd.DataFrame:
-    """Time and memory against full fine-tuning's, where both were measured on one and the same device."""
+    """Add time and memory relative to full fine-tuning, where both were measured on the same device."""
     for ratio, value in (("time_ratio", "seconds_per_epoch"), ("memory_ratio", "gpu_allocated_bytes")):
         cells[ratio] = pd.Series(index=cells.index, dtype=float)
         for _, rows in cells.groupby(["protocol", "backbone", "dataset", "device"], sort=False):
@@ -98,100 +129,99 @@ def add_ratios(cells: pd.DataFrame) -> pd.DataFrame:
     return cells
 
 
-def _summary(
-    request: TrialRequest, trials: pd.DataFrame, expected: set[tuple[int, int]] | None, settings: str
-) -> dict[str, Any]:
-    head = trials.iloc[0] if len(trials) else None
-    official = int(head["official_folds"]) if head is not None else None
-    have = set(zip(trials["fold"], trials["seed"], strict=True))
-    seeds = sorted({seed for _, seed in expected or have})
-    folds = sorted({fold for fold, _ in expected or have})
-    # every seed has to have every fold, or the mean over seeds would be one over folds as well
-    wanted = len(folds if expected else range(official or 0)) * len(seeds)
-    done = len(have & expected if expected else have)
-    diverged = int((trials["status"] == "diverged").sum())
-    by_seed = trials.groupby("seed")["score"].mean()
-    by_fold = trials.groupby("fold")["score"].mean()
-    complete = done == wanted == len(trials) and not diverged and trials["score"].notna().all()
-    validated = complete and trials["validation"].notna().all()
-    marks = list(dict.fromkeys([*request.marks, *filter(None, "; ".join(trials["marks"]).split("; "))]))
-    marks += [f"records of different {name}" for name, column in MIXED.items() if trials[column].nunique() > 1]
-    if official and len(folds) < official:
-        marks.append(f"folds {', '.join(map(str, folds))} of {official}")
+def _row(request: TrialRequest, trials: pd.DataFrame, submitted: Submitted | None) -> dict[str, Any]:
+    coverage = _coverage(trials, submitted)
     return {
         "protocol": request.protocol.name,
         "backbone": request.backbone.variant,
         "dataset": request.dataset.name,
         "method": request.method.variant,
-        "settings": settings,
-        "metric": head["metric"] if head is not None else None,
-        "rule": head["rule"] if head is not None else None,
-        "score": by_seed.mean() if complete else None,
-        "validation": trials.groupby("seed")["validation"].mean().mean() if validated else None,
-        "seed_sd": round(by_seed.std(), DIGITS) if complete and len(by_seed) > 1 else None,
-        "fold_sd": round(by_fold.std(), DIGITS) if complete and len(by_fold) > 1 else None,
-        "seeds": " ".join(map(str, seeds)),
-        "folds": " ".join(map(str, folds)),
-        "official_folds": official,
-        "done": done,
-        "expected": wanted,
-        "diverged": diverged,
-        "epochs_chosen": " ".join(str(int(epoch)) for epoch in trials.groupby("seed")["epoch"].first().dropna()),
-        **{key: int(head[key]) if head is not None else None for key in _COUNTS},
         "unused_heads": request.protocol.count_unused_heads,
-        "seconds_per_epoch": trials["seconds_per_epoch"].median() if len(trials) else None,
-        "data_seconds_per_epoch": trials["data_seconds_per_epoch"].median() if len(trials) else None,
-        "clips_per_second": trials["clips_per_second"].median() if len(trials) else None,
-        **{key: trials.loc[trials["exclusive"].astype(bool), key].median() for key in _MEMORY},
-        **{key: head[key] if head is not None else None for key in COUNTED},
-        "shared": not trials["exclusive"].all() if len(trials) else None,
+        **_count_columns(coverage),
+        **_score_columns(trials, is_complete=coverage.is_complete),
+        **_cost_columns(trials),
         "device": "; ".join(sorted(set(trials["device"]))),
         "numerics": " ".join(map(str, sorted(set(trials["numerics_version"])))),
-        "marks": "; ".join(marks),
+        "marks": "; ".join(_marks(request, trials, coverage)),
     }
 
 
-_MEMORY = ("gpu_allocated_bytes", "gpu_reserved_bytes")
-_COUNTS = ("trainable", "total", "trainable_reference", "total_reference")
+def _coverage(trials: pd.DataFrame, submitted: Submitted | None) -> Coverage:
+    finished = set(zip(trials["fold"], trials["seed"], strict=True))
+    seeds = sorted({seed for _, seed in submitted or finished})
+    folds = sorted({fold for fold, _ in submitted or finished})
+    official_folds = int(trials["official_folds"].iloc[0]) if len(trials) else None
+    # Each seed needs each fold: otherwise the spread over seeds would also be a spread over folds.
+    expected = len(seeds) * (len(folds) if submitted else official_folds or 0)
+    done = len(finished & submitted if submitted else finished)
+    diverged = int((trials["status"] == "diverged").sum())
+    all_scored = done == expected == len(trials) and bool(trials["score"].notna().all())
+    return Coverage(seeds, folds, official_folds, done, expected, diverged, all_scored and not diverged)
 
 
-def _ranks(column: pd.Series, order: Mapping[str, list[str]]) -> pd.Series:
-    """Sort keys: the place in the given order by bare name, then the text."""
-    names = order.get(f"{column.name}s", [])
+def _count_columns(coverage: Coverage) -> dict[str, Any]:
+    return {
+        "seeds": " ".join(map(str, coverage.seeds)),
+        "folds": " ".join(map(str, coverage.folds)),
+        "official_folds": coverage.official_folds,
+        "done": coverage.done,
+        "expected": coverage.expected,
+        "diverged": coverage.diverged,
+    }
+
+
+def _score_columns(trials: pd.DataFrame, *, is_complete: bool) -> dict[str, Any]:
+    """Return metric, rule, chosen epochs, and the means and their spread if the cell is complete."""
+    seeds = trials.groupby("seed")
+    columns: dict[str, Any] = {
+        **_first(trials, ("metric", "rule")),
+        "epochs_chosen": " ".join(str(int(epoch)) for epoch in seeds["epoch"].first().dropna()),
+    }
+    if not is_complete:
+        return columns
+    by_seed, by_fold = seeds["score"].mean(), trials.groupby("fold")["score"].mean()
+    columns["score"] = by_seed.mean()
+    if trials["validation"].notna().all():
+        columns["validation"] = seeds["validation"].mean().mean()
+    if len(by_seed) > 1:
+        columns["seed_sd"] = round(by_seed.std(), DIGITS)
+    if len(by_fold) > 1:
+        columns["fold_sd"] = round(by_fold.std(), DIGITS)
+    return columns
+
+
+def _cost_columns(trials: pd.DataFrame) -> dict[str, Any]:
+    """Return parameters, time, memory and counted costs; memory from trials alone that did not share the device."""
+    if trials.empty:
+        return {}
+    exclusive = trials["exclusive"].astype(bool)
+    return {
+        **{name: int(trials[name].iloc[0]) for name in PARAMETERS},
+        **{name: trials[name].median() for name in TIMES},
+        **{name: trials.loc[exclusive, name].median() for name in MEMORY},
+        **_first(trials, COUNTED),
+        "shared": not exclusive.all(),
+    }
+
+
+def _first(trials: pd.DataFrame, columns: tuple[str, ...]) -> dict[str, Any]:
+    """Return values that all trials of a cell share, from the first of them."""
+    return {name: trials[name].iloc[0] for name in columns} if len(trials) else {}
+
+
+def _marks(request: TrialRequest, trials: pd.DataFrame, coverage: Coverage) -> list[str]:
+    """Return the reasons why a cell is not comparable with the paper."""
+    of_records = [mark for text in trials["marks"] for mark in text.split("; ") if mark]
+    marks = list(dict.fromkeys([*request.marks, *of_records]))
+    marks += [f"records of different {name}" for name, column in MUST_AGREE.items() if trials[column].nunique() > 1]
+    if coverage.official_folds and len(coverage.folds) < coverage.official_folds:
+        marks.append(f"folds {', '.join(map(str, coverage.folds))} of {coverage.official_folds}")
+    return marks
+
+
+def _sort_keys(column: pd.Series, order: Order) -> pd.Series:
+    """Return sort keys: first the place of the bare name in the given order, then the text itself."""
+    names = {"dataset": order.datasets, "method": order.methods}.get(str(column.name), [])
     bare = column.str.replace(r"\[[^\]]*\]", "", regex=True)
     places = bare.map(lambda name: names.index(name) if name in names else len(names))
     return places.map("{:04d}".format) + column
-
-
-def _settings(requests: Mapping[str, TrialRequest]) -> dict[str, str]:
-    """For cells that differ in more than their key, the values that tell them apart: `epochs=2`."""
-    groups: dict[tuple[str, ...], list[str]] = {}
-    for cell, request in requests.items():
-        key = (request.protocol.name, request.backbone.variant, request.dataset.name, request.method.variant)
-        groups.setdefault(key, []).append(cell)
-    notes = {}
-    for cells in groups.values():
-        flat = {cell: _flat(requests[cell].model_dump(mode="json", exclude={"fold", "seed"})) for cell in cells}
-        keys = {key for values in flat.values() for key in values}
-        differing = sorted(key for key in keys if len({str(values.get(key)) for values in flat.values()}) > 1)
-        for cell, values in flat.items():
-            notes[cell] = ", ".join(f"{key.rpartition('.')[2]}={_short(values.get(key))}" for key in differing)
-    return notes
-
-
-def _short(value: object) -> str:
-    """A value as text; of a digest the beginning."""
-    text = str(value)
-    return text[:8] if re.fullmatch("[0-9a-f]{64}", text) else text
-
-
-def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat = {}
-    for key, value in content.items():
-        if isinstance(value, list) and value and isinstance(value[0], dict):
-            value = {str(number): entry for number, entry in enumerate(value)}  # noqa: PLW2901
-        if isinstance(value, dict):
-            flat.update(_flat(value, f"{prefix}{key}."))
-        else:
-            flat[prefix + key] = value
-    return flat

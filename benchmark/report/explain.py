@@ -1,4 +1,4 @@
-"""What stands behind a cell of a table."""
+"""Provenance of a table cell."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from benchmark.errors import BenchmarkError, closest
 from benchmark.report.render import RULES
 from benchmark.report.results import Results
 
-SHOWN_TRIALS = [
+TRIAL_COLUMNS = [
     "fold",
     "seed",
     "status",
@@ -26,38 +26,42 @@ SHOWN_TRIALS = [
 
 
 def find_cells(results: Results, names: list[str]) -> pd.DataFrame:
-    """The cells that all of these fit: a cell's or a trial's id, or backbone, dataset, method, protocol.
+    """Return the cells that match every name.
+
+    Args:
+        results: the results folder.
+        names: ids of cells or trials, or names of backbones, datasets, methods or protocols.
 
     Raises:
-        BenchmarkError: none fits.
+        BenchmarkError: no cell matches.
     """
     cells = results.cells
     by_trial = dict(zip(results.trials["id"], results.trials["cell"], strict=True))
     for name in names:
         bare = cells["backbone"].str.replace(r"\[.*", "", regex=True)
-        fits = cells["cell"].eq(by_trial.get(name, name)) | bare.eq(name)
+        matches = cells["cell"].eq(by_trial.get(name, name)) | bare.eq(name)
         for key in ("protocol", "backbone", "dataset", "method"):
-            fits |= cells[key].eq(name)
-        if not fits.any():
+            matches |= cells[key].eq(name)
+        if not matches.any():
             known = {*bare, *cells["dataset"], *cells["method"], *cells["protocol"]}
-            raise BenchmarkError(f"no cell has '{name}'{closest(name, known)}")
-        cells = cells[fits]
+            raise BenchmarkError(f"no cell matches '{name}'{closest(name, known)}")
+        cells = cells[matches]
     return cells
 
 
 def explain(results: Results, cell: pd.Series) -> dict[str, Any]:
-    """Records, folds, seeds, epochs, selection rule, protocol switches and environments of one cell."""
+    """Return records, folds, seeds, epochs, selection rule, protocol switches and environments of one cell."""
     trials = results.trials[results.trials["cell"] == cell["cell"]].sort_values(["seed", "fold"])
-    request, first = results.requests[cell["cell"]], results.firsts.get(cell["cell"])
-    missing = results.expected.get(cell["cell"], set()) - set(zip(trials["fold"], trials["seed"], strict=True))
+    request, first = results.requests[cell["cell"]], results.first_records.get(cell["cell"])
+    missing = results.submitted.get(cell["cell"], set()) - set(zip(trials["fold"], trials["seed"], strict=True))
     return {
         "cell": cell["cell"],
         "what": f"{cell['protocol']} {cell['backbone']} {cell['dataset']} {cell['method']}".strip(),
         "settings": cell["settings"],
-        "score": _maybe(cell["score"]),
-        "interval": [_maybe(cell["low"]), _maybe(cell["high"])],
-        "seed_sd": _maybe(cell["seed_sd"]),
-        "fold_sd": _maybe(cell["fold_sd"]),
+        "score": _to_json(cell["score"]),
+        "interval": [_to_json(cell["low"]), _to_json(cell["high"])],
+        "seed_sd": _to_json(cell["seed_sd"]),
+        "fold_sd": _to_json(cell["fold_sd"]),
         "marks": cell["marks"],
         "reported_epoch": RULES.get(cell["rule"], "not known yet"),
         "protocol_switches": request.protocol.model_dump(mode="json"),
@@ -70,15 +74,15 @@ def explain(results: Results, cell: pd.Series) -> dict[str, Any]:
             **(first.data.model_dump(mode="json", exclude={"skipped"}) if first else {}),
         },
         "trials": [
-            {key: _maybe(value) for key, value in row.items()} for row in trials[SHOWN_TRIALS].to_dict("records")
+            {name: _to_json(value) for name, value in row.items()} for row in trials[TRIAL_COLUMNS].to_dict("records")
         ],
         "missing": [f"fold {fold} seed {seed}" for fold, seed in sorted(missing)],
         "environments": {name: results.environments[name] for name in trials["environment"].unique()},
     }
 
 
-def _maybe(value: Any) -> Any:
-    """Unknown is null; numbers as Python's."""
+def _to_json(value: Any) -> Any:
+    """Return a value of a table for JSON: None if it is unknown, numbers as Python's own types."""
     if pd.isna(value):
         return None
     return value.item() if hasattr(value, "item") else value

@@ -1,4 +1,4 @@
-"""One self-contained page: summary, tables, figures, claims, and what stands behind every number."""
+"""The report as one self-contained page: summary, tables, figures, claims, and the provenance of every number."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import base64
 import io
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -19,26 +19,27 @@ from matplotlib.figure import Figure
 from benchmark.report.claims.judge import judge
 from benchmark.report.claims.ledger import VERDICTS, Judged, measured_text
 from benchmark.report.explain import explain
-from benchmark.report.render import BARE, INDEX, STRONG, Table, marks, named
+from benchmark.report.figures import NamedFigure
+from benchmark.report.render import INDEX, STRONG, WITHOUT_STRONG, Table, marks, row_names
 from benchmark.report.results import Results
 
 
 def to_html(
-    results: Results, tables: Iterable[Table], figures: Iterable[tuple[str, str, Figure]], paper: Path | None = None
+    results: Results, tables: Sequence[Table], figures: Iterable[NamedFigure], paper: Path | None = None
 ) -> str:
-    """The page, which needs no network and opens from disk.
+    """Return the page; it needs no network.
 
     Args:
-        results: what it is made of.
-        tables: in their order.
-        figures: name, title and figure.
-        paper: more of the paper's numbers, for the claims.
+        results: the results folder.
+        tables: tables in the order of the page; the first is the main one.
+        figures: figures in the order of the page.
+        paper: file with more of the paper's scores, for the claims.
     """
     cells = results.cells
     protocol = "reference" if cells.empty or "reference" in set(cells["protocol"]) else str(cells["protocol"].iloc[0])
     judged = judge(results, protocol, paper)
-    counts = Counter(each.verdict for each in judged)
-    behind = {str(cell["cell"]): _behind(results, cell) for _, cell in cells.iterrows()}
+    counts = Counter(claim.verdict for claim in judged)
+    provenance = {str(cell["cell"]): _provenance(results, cell) for _, cell in cells.iterrows()}
     template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True).from_string(
         (files("benchmark.report") / "page.html.j2").read_text(encoding="utf-8")
     )
@@ -46,21 +47,22 @@ def to_html(
         name=results.store.folder.name,
         warnings=marks(cells),
         done=len(results.trials),
-        expected=max(sum(map(len, results.expected.values())), len(results.trials)),
+        expected=max(sum(map(len, results.submitted.values())), len(results.trials)),
         latest=max(results.trials["finished"].str[:10], default=""),
         verdicts=", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict]),
         tables=[_table(table, results) for table in tables],
-        claims=[_claim(each) for each in judged],
+        claims=[_claim(claim) for claim in judged],
         protocol=protocol,
-        figures=[{"name": name, "title": title, "data": _svg(figure)} for name, title, figure in figures],
+        figures=[{"name": figure.name, "title": figure.title, "data": _svg(figure.figure)} for figure in figures],
         switches=_switches(results),
         environments=_environments(results),
-        # a tag's end inside a string would end the script
-        provenance=Markup(json.dumps(behind, ensure_ascii=True).replace("<", "\\u003c")),
+        # `</script>` inside a string would end the script
+        provenance=Markup(json.dumps(provenance, ensure_ascii=True).replace("<", "\\u003c")),
     )
 
 
 def _table(table: Table, results: Results) -> dict[str, Any]:
+    """Return a table for the template; values of a table by dataset open their provenance."""
     text = table.text.astype(str)
     ids = _ids(results.cells) if list(text.columns[: len(INDEX)]) == INDEX and "cell" in table.data else {}
     rows = []
@@ -77,27 +79,32 @@ def _table(table: Table, results: Results) -> dict[str, Any]:
 
 
 def _ids(cells: pd.DataFrame) -> dict[tuple[Any, ...], str]:
-    """Cells behind each place of a wide table."""
-    found: dict[tuple[Any, ...], str] = {}
-    for method, (_, cell) in zip(named(cells), cells.iterrows(), strict=True):
+    """Return the ids of the cells of each place (protocol, backbone, method, dataset) of a wide table."""
+    ids: dict[tuple[Any, ...], str] = {}
+    for method, (_, cell) in zip(row_names(cells), cells.iterrows(), strict=True):
         key = (cell["protocol"], cell["backbone"], method, cell["dataset"])
-        found[key] = f"{found[key]} {cell['cell']}" if key in found else str(cell["cell"])
-    return found
+        ids[key] = f"{ids[key]} {cell['cell']}" if key in ids else str(cell["cell"])
+    return ids
 
 
 def _cell(text: str, cells: str = "", css: str = "") -> dict[str, Any]:
-    return {"text": text.translate(BARE), "strong": STRONG[0] in text, "cells": cells if text else "", "css": css}
+    return {
+        "text": text.translate(WITHOUT_STRONG),
+        "strong": STRONG[0] in text,
+        "cells": cells if text else "",
+        "css": css,
+    }
 
 
-def _claim(each: Judged) -> list[dict[str, Any]]:
-    verdict = _cell(each.verdict, css=each.verdict)
-    return [_cell(each.statement), verdict, *map(_cell, (each.paper, measured_text(each), each.why, each.source))]
+def _claim(claim: Judged) -> list[dict[str, Any]]:
+    verdict = _cell(claim.verdict, css=claim.verdict)
+    return [_cell(claim.statement), verdict, *map(_cell, (claim.paper, measured_text(claim), claim.why, claim.source))]
 
 
-def _behind(results: Results, cell: pd.Series) -> dict[str, Any]:
-    """Less than `explain` says: environments have a table of their own."""
-    found = explain(results, cell)
-    return {key: value for key, value in found.items() if key not in {"environments", "protocol_switches"}}
+def _provenance(results: Results, cell: pd.Series) -> dict[str, Any]:
+    """Return the provenance of a cell without environments and switches, which have their own tables on the page."""
+    provenance = explain(results, cell)
+    return {key: value for key, value in provenance.items() if key not in {"environments", "protocol_switches"}}
 
 
 def _switches(results: Results) -> list[list[dict[str, Any]]]:
@@ -110,9 +117,9 @@ def _switches(results: Results) -> list[list[dict[str, Any]]]:
 
 
 def _environments(results: Results) -> list[list[dict[str, Any]]]:
-    found = results.environments | {profile.environment_hash: profile.environment for profile in results.profiles}
+    of_profiles = {profile.environment_hash: profile.environment for profile in results.profiles}
     rows = []
-    for name, content in sorted(found.items()):
+    for name, content in sorted((results.environments | of_profiles).items()):
         packages = ", ".join(f"{key} {value}" for key, value in content.get("packages", {}).items())
         machine = ", ".join(f"{key} {value}" for key, value in content.items() if key not in {"packages", "device"})
         rows.append([_cell(name), _cell(str(content.get("device", ""))), _cell(packages), _cell(machine)])

@@ -1,4 +1,4 @@
-"""Tables for people: a row per protocol, backbone and method, a column per dataset; Markdown and LaTeX."""
+"""Tables as text, Markdown and LaTeX; captions with the reasons why numbers are not comparable with the paper."""
 
 from __future__ import annotations
 
@@ -8,121 +8,26 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-INDEX = ["protocol", "backbone", "method"]
-MOST_WAYS = 3
-STRONG = ("\ue000", "\ue001")  # around bold text, until a format says how it looks
-BARE = str.maketrans("", "", "".join(STRONG))
-
-
-def score_text(cell: pd.Series) -> str:
-    """`95.6`, `95.6 ± 0.3` with several seeds, `4/5` while trials are missing; the best are strong."""
-    if cell["diverged"]:
-        return f"diverged ({cell['diverged']} of {cell['expected']})"
-    if cell["done"] < cell["expected"] or pd.isna(cell["score"]):
-        return f"{cell['done']}/{cell['expected']}"
-    spread = f" ± {100 * cell['seed_sd']:.1f}" if pd.notna(cell["seed_sd"]) else ""
-    text = f"{100 * cell['score']:.1f}{spread}"
-    return text.join(STRONG) if cell["best"] else text
-
-
-def parameters_text(cell: pd.Series) -> str:
-    """`3.590 (4.0)`: millions, and the share of the adapted model in per cent."""
-    if pd.isna(cell["trainable"]):
-        return ""
-    kind = "_reference" if cell["unused_heads"] == "yes" else ""
-    trainable, total = cell[f"trainable{kind}"], cell[f"total{kind}"]
-    return f"{trainable / 1e6:.3f} ({100 * trainable / total:.1f})"
-
-
-def seconds_text(cell: pd.Series) -> str:
-    """`1.80 (0.62)`, with a star when other trials shared the machine."""
-    if pd.isna(cell["seconds_per_epoch"]):
-        return ""
-    return f"{cell['seconds_per_epoch']:.2f}{'*' if cell['shared'] else ''}{_ratio(cell['time_ratio'])}"
-
-
-def memory_text(cell: pd.Series) -> str:
-    """`5120 (0.55)`: MB, and the ratio to full fine-tuning."""
-    if pd.isna(cell["gpu_allocated_bytes"]):
-        return ""
-    return f"{cell['gpu_allocated_bytes'] / 1e6:.0f}{_ratio(cell['memory_ratio'])}"
-
-
-def compute_text(cell: pd.Series) -> str:
-    """`245.60 (5802)`: GFLOPs a clip, and MB kept for the backward pass."""
-    if pd.isna(cell["train_flops"]):
-        return ""
-    return f"{cell['train_flops'] / 1e9:.2f} ({cell['saved_bytes'] / 1e6:.0f})"
-
-
-def _ratio(value: float) -> str:
-    return f" ({value:.2f})" if pd.notna(value) else ""
-
-
+INDEX = ["protocol", "backbone", "method"]  # leading columns of tables with one column per dataset
+MAX_VARIANTS = 3  # more variants of one mark are counted, not listed
+STRONG = ("\ue000", "\ue001")  # around bold text in a `Table.text`; each format replaces them
+WITHOUT_STRONG = str.maketrans("", "", "".join(STRONG))
 RULES = {
     "best_on_test": "the best on the test clips",
     "best_on_validation": "the best on the validation clips",
     "last": "the last",
 }
-TEXTS: dict[str, Callable[[pd.Series], str]] = {
-    "score": score_text,
-    "parameters": parameters_text,
-    "seconds_per_epoch": seconds_text,
-    "gpu_allocated_bytes": memory_text,
-    "train_flops": compute_text,
-}
-
-
-def named(cells: pd.DataFrame) -> pd.Series:
-    """The method of each cell, with what sets it apart from others of the same name."""
-    return cells["method"] + cells["settings"].map(lambda text: f" ({text})" if text else "")
-
-
-def wide(cells: pd.DataFrame, value: str) -> pd.DataFrame:
-    """Cells as text, one column per dataset; columns of the index that say one thing only are kept, for copying."""
-    rows = cells.assign(method=named(cells), text=[TEXTS[value](cell) for _, cell in cells.iterrows()])
-    table = rows.pivot_table(index=INDEX, columns="dataset", values="text", aggfunc=" / ".join, sort=False)
-    return table.fillna("").reset_index().rename_axis(columns=None)
-
-
-def plain(table: pd.DataFrame) -> pd.DataFrame:
-    """A table without marks for strong text."""
-    return table.map(lambda text: text.translate(BARE) if isinstance(text, str) else text)
-
-
-def marks(cells: pd.DataFrame) -> list[str]:
-    """Why the numbers do not speak for the paper: each mark, with how many rows it concerns unless it is all.
-
-    Marks that differ in their values alone are one where there are more than a reader can use.
-    """
-    every = [mark for text in cells["marks"] for mark in text.split("; ") if mark]
-    ways = Counter(mark.partition(" (")[0] for mark in set(every))
-    found: Counter[str] = Counter()
-    for mark in every:
-        name = mark.partition(" (")[0]
-        found[f"{name} in {ways[name]} ways, told in each row's marks" if ways[name] > MOST_WAYS else mark] += 1
-    marks = [mark if rows == len(cells) else f"{mark} [{rows} of {len(cells)} rows]" for mark, rows in found.items()]
-    versions = {version for text in cells["numerics"] for version in text.split()}
-    return (
-        [*marks, f"records of numerics versions {', '.join(sorted(versions, key=int))}"] if len(versions) > 1 else marks
-    )
-
-
-def rules(cells: pd.DataFrame) -> str:
-    """How the reported epochs were chosen, for the caption."""
-    found = sorted(
-        {
-            f"{RULES[rule]} ({dataset})"
-            for rule, dataset in zip(cells["rule"], cells["dataset"], strict=True)
-            if isinstance(rule, str)
-        }
-    )
-    return f"Reported epoch: {'; '.join(found)}." if found else ""
 
 
 @dataclass(frozen=True)
 class Caption:
-    """What stands around a table."""
+    """The text around a table.
+
+    Attributes:
+        title: heading.
+        note: explanation below the table.
+        warnings: reasons why the numbers are not comparable with the paper.
+    """
 
     title: str
     note: str
@@ -131,7 +36,14 @@ class Caption:
 
 @dataclass(frozen=True)
 class Table:
-    """One table: all values (`data`), as people read it (`text`), what stands around it."""
+    """One table of the report.
+
+    Attributes:
+        name: name of its files.
+        data: all values, for CSV and JSON.
+        text: the table as people read it.
+        caption: title, note and warnings.
+    """
 
     name: str
     data: pd.DataFrame
@@ -139,8 +51,74 @@ class Table:
     caption: Caption
 
 
+def row_names(cells: pd.DataFrame) -> pd.Series:
+    """Return the method of each cell, with the settings that distinguish it from cells of the same name."""
+    return cells["method"] + cells["settings"].map(lambda text: f" ({text})" if text else "")
+
+
+def wide(cells: pd.DataFrame, text_of: Callable[[pd.Series], str]) -> pd.DataFrame:
+    """Return a text table with one row per protocol, backbone and method, and one column per dataset.
+
+    Args:
+        cells: table cells, as in `benchmark.report.aggregate`.
+        text_of: the text of one cell.
+    """
+    rows = cells.assign(method=row_names(cells), text=[text_of(cell) for _, cell in cells.iterrows()])
+    table = rows.pivot_table(index=INDEX, columns="dataset", values="text", aggfunc=" / ".join, sort=False)
+    return table.fillna("").reset_index().rename_axis(columns=None)
+
+
+def ratio_text(ratio: float) -> str:
+    """Return ` (0.62)`, or nothing if the ratio is unknown."""
+    return f" ({ratio:.2f})" if pd.notna(ratio) else ""
+
+
+def plain(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a text table without the signs of bold text."""
+    return table.map(lambda text: text.translate(WITHOUT_STRONG) if isinstance(text, str) else text)
+
+
+def marks(cells: pd.DataFrame) -> list[str]:
+    """Return the reasons why the numbers of some cells are not comparable with the paper.
+
+    A mark of some rows is followed by their number. If more than `MAX_VARIANTS` marks differ only in the values in
+    brackets, they are counted in one line.
+    """
+    of_rows = [mark for text in cells["marks"] for mark in text.split("; ") if mark]
+    variants = Counter(_kind(mark) for mark in set(of_rows))
+    counts: Counter[str] = Counter()
+    for mark in of_rows:
+        number = variants[_kind(mark)]
+        counts[
+            f"{number} different {_plural(_kind(mark))} (see column `marks`)" if number > MAX_VARIANTS else mark
+        ] += 1
+    lines = [mark if rows == len(cells) else f"{mark} [{rows} of {len(cells)} rows]" for mark, rows in counts.items()]
+    versions = sorted({version for text in cells["numerics"] for version in text.split()}, key=int)
+    if len(versions) > 1:
+        lines.append(f"records of numerics versions {', '.join(versions)}")
+    return lines
+
+
+def _kind(mark: str) -> str:
+    return mark.partition(" (")[0]
+
+
+def _plural(kind: str) -> str:
+    return "recipe changes" if kind == "recipe changed" else f"marks of the kind '{kind}'"
+
+
+def rules(cells: pd.DataFrame) -> str:
+    """Return a sentence that says how the reported epochs were chosen; empty without a record."""
+    by_dataset = {
+        f"{RULES[rule]} ({dataset})"
+        for rule, dataset in zip(cells["rule"], cells["dataset"], strict=True)
+        if isinstance(rule, str)
+    }
+    return f"Reported epoch: {'; '.join(sorted(by_dataset))}." if by_dataset else ""
+
+
 def to_markdown(table: pd.DataFrame, caption: Caption) -> str:
-    """Title, warnings, table, note."""
+    """Return title, warnings, table and note as Markdown."""
     warning = [f"**Not comparable with the paper:** {'; '.join(caption.warnings)}.", ""] if caption.warnings else []
     body = str(table.to_markdown(index=False, disable_numparse=True))
     for sign in STRONG:
@@ -149,7 +127,7 @@ def to_markdown(table: pd.DataFrame, caption: Caption) -> str:
 
 
 def to_latex(table: pd.DataFrame, caption: Caption) -> str:
-    """A `table` environment (package booktabs) whose caption carries the warnings."""
+    """Return a LaTeX `table` environment (package booktabs) whose caption has title, warnings and note."""
     warning = f" Not comparable with the paper: {'; '.join(caption.warnings)}." if caption.warnings else ""
     latex = table.astype(str).map(_escape).rename(columns=_escape).style.hide(axis="index")
     text = _escape(f"{caption.title}.{warning} {caption.note.strip()}")

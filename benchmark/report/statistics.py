@@ -1,6 +1,6 @@
-"""Paired comparisons of methods: bootstrap intervals, tests, tie groups.
+"""Paired comparisons of methods: bootstrap intervals, significance tests, and ties with the best method.
 
-What a metric is the mean of (hits by clip, average precision by class) is resampled together with the seeds; all
+A metric is a mean over parts: hits over clips, or average precision over classes. Parts and seeds are resampled. All
 methods of a dataset share the draws, so that their differences are paired.
 """
 
@@ -25,7 +25,16 @@ ALPHA = 0.05
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean and its 95 % bootstrap interval; `draws` are the resampled means."""
+    """A mean with its 95 % bootstrap interval.
+
+    Attributes:
+        mean: the mean.
+        low: lower end of the interval.
+        high: upper end of the interval.
+        parts: number of clips or classes.
+        seeds: number of seeds.
+        draws: (draws,) resampled means.
+    """
 
     mean: float
     low: float
@@ -37,21 +46,26 @@ class Interval:
 
 @dataclass(frozen=True)
 class Difference(Interval):
-    """Of two methods, first less second; `p` is of Wilcoxon's signed-rank test over the parts, seeds averaged."""
+    """The score of one method minus that of another.
+
+    Attributes:
+        p: p value of Wilcoxon's signed-rank test over the parts, after averaging over seeds.
+    """
 
     p: float
 
 
 class Paired:
-    """Methods on one dataset under one protocol and backbone.
+    """Comparison of methods on one dataset with one protocol and backbone.
 
     Args:
-        parts: by method and seed, (parts,) values in the same order everywhere; their mean is the score.
+        parts: (parts,) values by method and seed, in the same order for all; their mean is the score. Parts that are
+            not finite in one of them are left out of all.
     """
 
     def __init__(self, parts: Mapping[str, Mapping[int, Array]]) -> None:
-        every = [values for by_seed in parts.values() for values in by_seed.values()]
-        known = np.all([np.isfinite(values) for values in every], axis=0)
+        all_values = [values for by_seed in parts.values() for values in by_seed.values()]
+        known = np.all([np.isfinite(values) for values in all_values], axis=0)
         self._parts = {
             name: {seed: values[known] for seed, values in by_seed.items()} for name, by_seed in parts.items()
         }
@@ -63,49 +77,55 @@ class Paired:
             self._means[name][seed] = column
 
     def interval(self, name: str) -> Interval:
-        """The score of a method."""
+        """Return the score of a method with its interval."""
         values, means = self._parts[name], self._means[name]
         return Interval(**_summary([values[seed] for seed in values], [means[seed] for seed in values]))
 
     def difference(self, name: str, other: str) -> Difference | None:
-        """`name` less `other` over the seeds that both have; None where they share none."""
+        """Return the score of `name` minus that of `other` over the seeds of both; None if they share no seed."""
         seeds = sorted(self._parts[name].keys() & self._parts[other].keys())
         if not seeds:
             return None
-        gaps = [self._parts[name][seed] - self._parts[other][seed] for seed in seeds]
+        values = [self._parts[name][seed] - self._parts[other][seed] for seed in seeds]
         means = [self._means[name][seed] - self._means[other][seed] for seed in seeds]
-        over_seeds = np.mean(gaps, axis=0)
+        over_seeds = np.mean(values, axis=0)
         p = float(wilcoxon(over_seeds, method="asymptotic").pvalue) if np.any(over_seeds) else 1.0
-        return Difference(**_summary(gaps, means), p=p)
+        return Difference(**_summary(values, means), p=p)
 
 
 def holm(values: Sequence[float]) -> list[float]:
-    """p values corrected for their number by Holm's method."""
+    """Return p values corrected for multiple tests by Holm's method."""
     return [float(value) for value in multipletests(values, method="holm")[1]] if values else []
 
 
 def ties(paired: Paired, scores: Mapping[str, float]) -> set[str]:
-    """The best method and those that cannot be told from it at 5 %, corrected by Holm's method."""
+    """Return the best method and those not significantly different from it (5 %, corrected by Holm's method)."""
     best = max(scores, key=lambda name: scores[name])
     others = [name for name in scores if name != best]
-    gaps = [paired.difference(best, name) for name in others]
-    corrected = holm([1.0 if gap is None else gap.p for gap in gaps])
+    differences = [paired.difference(best, name) for name in others]
+    corrected = holm([1.0 if difference is None else difference.p for difference in differences])
     return {best, *(name for name, p in zip(others, corrected, strict=True) if p >= ALPHA)}
 
 
 def mean_of(differences: Sequence[Interval]) -> Interval:
-    """The mean over datasets, whose draws are independent."""
-    draws = np.mean([each.draws for each in differences], axis=0)
+    """Return the mean over datasets; their draws are independent."""
+    draws = np.mean([difference.draws for difference in differences], axis=0)
     return Interval(
-        mean=float(np.mean([each.mean for each in differences])),
+        mean=float(np.mean([difference.mean for difference in differences])),
         **_bounds(draws),
-        parts=sum(each.parts for each in differences),
-        seeds=min(each.seeds for each in differences),
+        parts=sum(difference.parts for difference in differences),
+        seeds=min(difference.seeds for difference in differences),
         draws=draws,
     )
 
 
 def _summary(values: Sequence[Array], means: Sequence[Array]) -> dict[str, Any]:
+    """Return the fields of an `Interval`.
+
+    Args:
+        values: (parts,) of each seed.
+        means: (draws,) resampled means of each seed.
+    """
     draws = np.einsum("sd,ds->d", np.array(means), _weights(len(means), salt=1))
     return {
         "mean": float(np.mean(values)),
@@ -123,7 +143,12 @@ def _bounds(draws: Array) -> dict[str, float]:
 
 @functools.lru_cache(maxsize=4)
 def _weights(count: int, salt: int = 0) -> Array:
-    """(draws, count) shares of each part in a resampled mean; the same in every process."""
+    """Return (draws, count) weights of the parts in resampled means; the same in every process.
+
+    Args:
+        count: number of parts.
+        salt: number that makes other draws for the same count.
+    """
     rng = np.random.default_rng([count, salt])
     shares: Array = (rng.multinomial(count, np.full(count, 1 / count), size=DRAWS) / count).astype(np.float32)
     return shares

@@ -1,4 +1,4 @@
-"""The pandas view: one row a trial, epochs chosen as the protocol says."""
+"""The pandas view: one row per trial, epochs chosen by the rule of the protocol."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_one_epoch_is_chosen_over_all_folds(make_request: Make) -> None:
     assert frame["score_last"].tolist() == [0.1, 0.9]
 
 
-def test_seeds_choose_on_their_own(make_request: Make) -> None:
+def test_each_seed_chooses_its_own_epoch(make_request: Make) -> None:
     records = [
         make_record(make_request(seeds=[0]), [0.2, 0.6]),
         make_record(make_request(seeds=[1]), [0.7, 0.6]),
@@ -38,7 +38,7 @@ def test_the_first_of_equal_epochs_is_chosen(make_request: Make) -> None:
     assert to_frame([make_record(make_request(), [0.5, 0.75, 0.75])])["epoch"].tolist() == [2]
 
 
-def test_a_record_that_chose_is_believed(make_request: Make) -> None:
+def test_an_epoch_chosen_by_the_trial_is_kept(make_request: Make) -> None:
     frame = to_frame([make_record(make_request(protocol="corrected"), [0.9, 0.4])])
     assert (frame["epoch"][0], frame["score"][0]) == (2, 0.4)
 
@@ -59,6 +59,6 @@ def test_load_results_has_the_documented_columns(make_request: Make, tmp_path: P
     assert frame["marks"][0].startswith("random weights; demo backbone; recipe changed (")
 
 
-def test_load_results_of_nothing_is_an_error(tmp_path: Path) -> None:
+def test_load_results_of_a_missing_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(benchmark.errors.BenchmarkError, match="no results here"):
         benchmark.load_results(tmp_path / "missing")

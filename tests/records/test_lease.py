@@ -1,4 +1,4 @@
-"""Claims on trials: one holder at a time, the dead are succeeded, who was taken over writes nothing."""
+"""Leases on trials: one holder at a time, dead holders are replaced, a holder that lost its lease writes nothing."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_a_trial_has_one_holder(tmp_path: Path) -> None:
     second.check()
 
 
-def test_a_dead_holder_of_this_machine_is_succeeded_at_once(tmp_path: Path) -> None:
+def test_a_dead_holder_of_this_machine_is_replaced_at_once(tmp_path: Path) -> None:
     code = (
         "import sys, os; from pathlib import Path; from benchmark.records.lease import Lease\n"
         "assert Lease.take(Path(sys.argv[1]), 'abc'); os._exit(0)"
@@ -40,7 +40,7 @@ def test_a_dead_holder_of_this_machine_is_succeeded_at_once(tmp_path: Path) -> N
     lease.check()
 
 
-def test_a_process_number_that_was_given_again_is_another_process(tmp_path: Path) -> None:
+def test_a_reused_process_number_is_another_process(tmp_path: Path) -> None:
     assert Lease.take(tmp_path, "abc")
     path = tmp_path / "leases" / "abc.json"
     content = json.loads(path.read_text())
@@ -49,7 +49,7 @@ def test_a_process_number_that_was_given_again_is_another_process(tmp_path: Path
 
 
 @pytest.mark.parametrize(("age", "holds"), [(5, True), (300, False)])
-def test_a_holder_elsewhere_lives_by_its_beat(tmp_path: Path, age: float, holds: bool) -> None:
+def test_a_holder_on_another_machine_is_alive_by_its_heartbeat(tmp_path: Path, age: float, holds: bool) -> None:
     path = tmp_path / "leases" / "abc.json"
     path.parent.mkdir()
     path.write_text(json.dumps({"token": "x", "host": "another-machine", "pid": 1, "born": 0}))
@@ -58,7 +58,7 @@ def test_a_holder_elsewhere_lives_by_its_beat(tmp_path: Path, age: float, holds:
     assert (Lease.take(tmp_path, "abc") is None) is holds
 
 
-def test_a_claim_beats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lease_has_a_heartbeat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease_module, "BEAT_SECONDS", 0.05)
     lease = Lease.take(tmp_path, "abc")
     assert lease is not None
@@ -67,12 +67,12 @@ def test_a_claim_beats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert lease.path.stat().st_mtime > 1000
 
 
-def test_who_was_taken_over_is_told_and_leaves_the_claim_alone(tmp_path: Path) -> None:
+def test_a_lost_lease_is_an_error_and_is_not_removed(tmp_path: Path) -> None:
     lease = Lease.take(tmp_path, "abc")
     assert lease is not None
     other = json.dumps({"token": "other", "host": "another-machine", "pid": 1, "born": 0})
     lease.path.write_text(other)
-    with pytest.raises(LostLeaseError, match="abc: another process has taken this trial over"):
+    with pytest.raises(LostLeaseError, match="abc: another process has taken over this trial"):
         lease.check()
     with lease:
         pass
@@ -80,7 +80,7 @@ def test_who_was_taken_over_is_told_and_leaves_the_claim_alone(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null"])
-def test_a_claim_that_is_being_written_or_torn_is_judged_by_its_age(tmp_path: Path, content: str) -> None:
+def test_an_incomplete_lease_file_is_judged_by_its_age(tmp_path: Path, content: str) -> None:
     path = tmp_path / "leases" / "abc.json"
     path.parent.mkdir()
     path.write_text(content)

@@ -20,16 +20,16 @@ def folders(make_request: Callable[..., TrialRequest], tmp_path: Path) -> list[P
     """Two folders that share a trial with equal, and one with different results."""
     stores = [ResultStore(tmp_path / name) for name in "ab"]
     for number, store in enumerate(stores):
-        shared, other, own = (make_request(seeds=[seed]) for seed in (0, 1, 2 + number))
-        store.submit([shared, other, own])
+        shared, different, single = (make_request(seeds=[seed]) for seed in (0, 1, 2 + number))
+        store.submit([shared, different, single])
         store.write(make_record(shared, [0.5], started=f"2026-01-0{number + 1}"), {"x": np.ones(1)})
-        store.write(make_record(other, [0.5 + 0.1 * number]), {})
-        store.write(make_record(own, [0.5]), {})
-        store.write_attempt(Attempt.now(own, "failed", "no", "no", "code"))
+        store.write(make_record(different, [0.5 + 0.1 * number]), {})
+        store.write(make_record(single, [0.5]), {})
+        store.write_attempt(Attempt.now(single, "failed", "no", "no", "code"))
     return [store.folder for store in stores]
 
 
-def test_both_are_kept_and_the_gap_is_told(folders: list[Path], tmp_path: Path, cli: Cli) -> None:
+def test_different_results_are_both_kept_and_reported(folders: list[Path], tmp_path: Path, cli: Cli) -> None:
     target = tmp_path / "all"
     done = cli("merge", *folders, "--results", target)
     assert done.returncode == 3, done.stderr
@@ -47,7 +47,7 @@ def test_both_are_kept_and_the_gap_is_told(folders: list[Path], tmp_path: Path, 
     assert len(store.attempts()) == 2
 
 
-def test_kept_weights_come_along(folders: list[Path], tmp_path: Path, cli: Cli) -> None:
+def test_kept_weights_are_merged_too(folders: list[Path], tmp_path: Path, cli: Cli) -> None:
     for number, folder in enumerate(folders):
         for record in ResultStore(folder).records():
             if number or record.request.seed:  # the first folder's trial with equal results kept none
@@ -60,14 +60,14 @@ def test_kept_weights_come_along(folders: list[Path], tmp_path: Path, cli: Cli) 
     assert conflict.read_bytes() == b"1"
 
 
-def test_what_is_no_results_folder_is_refused(tmp_path: Path, cli: Cli) -> None:
+def test_a_source_without_results_is_an_error(tmp_path: Path, cli: Cli) -> None:
     done = cli("merge", tmp_path, "--results", tmp_path / "all")
     assert done.returncode == 2
     assert "no results here" in done.stderr
 
 
 def test_records_of_every_older_schema_version_still_load() -> None:
-    """One sample of each version, as the suite of its day wrote it; never changed afterwards."""
+    """Load one sample of each version, as the suite of that time wrote it; samples are never changed."""
     samples = sorted((Path(__file__).parent / "old").glob("v*.json"))
     assert [path.stem for path in samples] == [f"v{version}" for version in range(1, SCHEMA_VERSION)]
     for path in samples:

@@ -1,4 +1,4 @@
-"""The results folder: atomic, checked, never half written."""
+"""The results folder: atomic writes, validated records."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_record_reads_back(make_request: Make, tmp_path: Path) -> None:
         lambda text: text.replace('"split": "test"', '"split": "exam"'),
     ],
 )
-def test_a_damaged_record_is_left_out_with_a_warning_and_not_finished(
+def test_a_damaged_record_is_skipped_with_a_warning_and_not_finished(
     make_request: Make, tmp_path: Path, damage: Callable[[str], str]
 ) -> None:
     store, record = ResultStore(tmp_path), make_record(make_request(), [0.5])
@@ -73,18 +73,18 @@ def test_a_damaged_record_is_left_out_with_a_warning_and_not_finished(
     with pytest.warns(UserWarning, match="damaged record") as caught:
         assert list(store.records()) == []
     assert "\n" not in str(caught[0].message)
-    store.write(record, {})  # running the trial again mends it
+    store.write(record, {})  # running the trial again repairs it
     assert list(store.records()) == [record]
 
 
-def test_what_could_not_be_read_again_is_not_written(make_request: Make, tmp_path: Path) -> None:
+def test_an_invalid_record_is_not_written(make_request: Make, tmp_path: Path) -> None:
     store, record = ResultStore(tmp_path), make_record(make_request(), [0.5])
     with pytest.raises(ValueError, match="curves"):
         store.write(record.model_copy(update={"curves": []}), {})
     assert list(store.records()) == []
 
 
-def test_one_trial_has_one_record_whatever_its_methods_defaults(make_request: Make, tmp_path: Path) -> None:
+def test_one_trial_has_one_record_under_any_defaults_of_its_method(make_request: Make, tmp_path: Path) -> None:
     store, record = ResultStore(tmp_path), make_record(make_request(methods=["aat_m"]), [0.5])
     store.write(record, {})
     method = record.request.method.model_copy(update={"variant": "aat_m[bottleneck=0.25]"})
@@ -112,7 +112,7 @@ def test_submitted_trials_add_up_over_runs(make_request: Make, tmp_path: Path) -
     assert store.submitted() == [first, second]
 
 
-def test_who_writes_the_list_of_trials_is_waited_for(tmp_path: Path) -> None:
+def test_the_lock_makes_other_writers_wait(tmp_path: Path) -> None:
     entered = threading.Event()
 
     def second() -> None:
@@ -127,7 +127,7 @@ def test_who_writes_the_list_of_trials_is_waited_for(tmp_path: Path) -> None:
     other.join()
 
 
-def test_a_folder_without_results_says_so(tmp_path: Path) -> None:
+def test_a_folder_without_results_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match="no results here"):
         ResultStore(tmp_path).require()
 
@@ -140,13 +140,13 @@ def test_weights_stay_with_their_record(make_request: Make, tmp_path: Path) -> N
     assert not store.weights_path(record.request).exists()
 
 
-def test_a_record_is_found_by_how_its_id_begins(make_request: Make, tmp_path: Path) -> None:
+def test_a_record_is_found_by_the_beginning_of_its_id(make_request: Make, tmp_path: Path) -> None:
     store = ResultStore(tmp_path)
     records = [make_record(make_request(seeds=[seed]), [0.5]) for seed in range(17)]  # two begin with the same digit
     for record in records:
         store.write(record, {})
     assert store.find(records[0].id) == records[0]
-    twice = next(digit for digit in "0123456789abcdef" if sum(each.id[0] == digit for each in records) > 1)
+    twice = next(digit for digit in "0123456789abcdef" if sum(record.id[0] == digit for record in records) > 1)
     with pytest.raises(BenchmarkError, match=f"'{twice}' begins the ids of "):
         store.find(twice)
     for unknown in ("*", "", "0" * 12, "linear"):

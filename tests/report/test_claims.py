@@ -1,4 +1,4 @@
-"""Verdicts on records with known answers."""
+"""Verdicts on records with known results."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmark.records.store import ResultStore
 from benchmark.report.claims.judge import judge
 from benchmark.report.claims.ledger import Judged, load_ledger
 from benchmark.report.claims.scores import decide
-from benchmark.report.tables.paper import paper_cells
+from benchmark.report.paper_scores import load_paper_scores
 from benchmark.report.write import read_results
 from benchmark.spec.grid import load_grid, narrow
 from benchmark.spec.request import TrialRequest
@@ -27,7 +27,7 @@ CLIPS = 400
 
 
 def paper_records(shares: dict[str, float], **choice: list[str]) -> tuple[list[Record], dict[str, np.ndarray]]:
-    """Unmarked records of the paper's grid on ESC-50, each method with that share of hits."""
+    """Return records without marks of the paper's grid on ESC-50; `shares` is the share of correct clips by method."""
     grid = narrow(load_grid("paper"), datasets=["esc50"], methods=list(shares), **choice)
     records, parts = [], {}
     for request in expand(grid, Path("no-data"), Path("no-checkpoints")).requests:
@@ -43,7 +43,7 @@ def paper_records(shares: dict[str, float], **choice: list[str]) -> tuple[list[R
 
 def verdicts(folder: Path, shares: dict[str, float], **choice: list[str]) -> dict[str, Judged]:
     records, parts = paper_records(shares, **choice)
-    return {each.id: each for each in judge(make_results(folder, records, parts=parts), "reference")}
+    return {claim.id: claim for claim in judge(make_results(folder, records, parts=parts), "reference")}
 
 
 def test_orders_are_judged_by_their_intervals(tmp_path: Path) -> None:
@@ -96,13 +96,13 @@ def test_decide(low: float, high: float, relation: str, margin: float, verdict: 
     assert decide(low, high, relation, margin)[0] == verdict  # type: ignore[arg-type]
 
 
-def test_the_ledger_is_sound() -> None:
+def test_the_ledger_is_consistent() -> None:
     ledger = load_ledger()
     methods = {"full", "linear", "partial", "prompt", "aat_m", "aat_ms", "aat_m+prompt", "aat_ms+prompt", ""}
     assert len({claim.id for claim in ledger.claims}) == len(ledger.claims)
     assert all(claim.source in ledger.sources for claim in ledger.claims)
     assert all({claim.left, claim.right, claim.method} <= methods for claim in ledger.claims)
-    cells, sources = paper_cells()
+    cells, sources = load_paper_scores()
     assert {cell.source for cell in cells} <= set(sources)
     assert len(cells) == 14
 
@@ -156,14 +156,14 @@ def test_time_and_memory_are_judged_on_a_gpu_only(tmp_path: Path) -> None:
     assert "H100" in on_gpu["memory-aat-m-esc50"].why
 
 
-def test_a_users_own_cells_of_the_paper_are_used(tmp_path: Path, cli: Cli) -> None:
+def test_scores_from_a_file_of_the_user_are_used(tmp_path: Path, cli: Cli) -> None:
     own = tmp_path / "own.yaml"
     own.write_text(
         "sources: {T: 'table 1'}\ncells:\n"
         "  - {source: T, backbone: ssast, dataset: gtzan, method: full, score: 71.2}\n"
         "  - {source: T, backbone: ast, dataset: esc50, method: full, score: 95.4, epoch: last}\n"
     )
-    cells, sources = paper_cells(own)
+    cells, sources = load_paper_scores(own)
     assert len(cells) == 15
     assert sources["T"] == "table 1"
     assert {cell.score for cell in cells if cell.key == ("ast", "esc50", "full", "test", "last")} == {95.4}
@@ -174,7 +174,7 @@ def test_a_users_own_cells_of_the_paper_are_used(tmp_path: Path, cli: Cli) -> No
     assert done.stderr.count("\n") == 1
 
 
-def test_explain_tells_what_is_behind_a_cell(tmp_path: Path, cli: Cli) -> None:
+def test_explain_shows_the_provenance_of_a_cell(tmp_path: Path, cli: Cli) -> None:
     records, parts = paper_records({"full": 0.9}, backbones=["ast"], seeds=["0"])
     make_results(tmp_path, records[1:], [record.request for record in records], parts)
     done = cli("explain", "ast", "esc50", "full", "--results", tmp_path)

@@ -40,7 +40,7 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     if CHROMIUM is None:
-        pytest.skip("no Chromium here")
+        pytest.skip("Chromium is not installed")
     with sync_api.sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield started
@@ -49,7 +49,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def page(browser: Any, page_file: Path) -> Iterator[Any]:
-    """The page, which must neither complain nor ask for anything."""
+    """The page; its console must be empty and it must not load anything."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     opened, complaints = context.new_page(), []
     opened.on("console", lambda message: complaints.append(message.text))
@@ -81,7 +81,7 @@ def test_sorting_and_filtering(page: Any) -> None:
     assert set(verdicts) == {"not run"}
 
 
-def test_a_number_opens_what_stands_behind_it_by_keyboard_too(page: Any) -> None:
+def test_a_number_opens_its_provenance_by_keyboard_too(page: Any) -> None:
     number = page.locator("#results-table button", has_text="96.0")
     number.focus()
     page.keyboard.press("Enter")

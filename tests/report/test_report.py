@@ -1,4 +1,4 @@
-"""Tables and figures: nothing incomplete averaged, everything marked, equal input gives equal files."""
+"""Tables and figures: no mean of incomplete trials, marks on every table, equal files from equal records."""
 
 from __future__ import annotations
 
@@ -15,16 +15,21 @@ import pandas as pd
 import pytest
 
 from benchmark.cli.report import print_report
+from benchmark.errors import BenchmarkError
 from benchmark.records.schema import Record
 from benchmark.records.store import ResultStore
 from benchmark.report.aggregate import COLUMNS
 from benchmark.report.explain import find_cells
 from benchmark.report.figures import FIGURES
 from benchmark.report.figures.scores import scatter
+from benchmark.report.layout import TableEntry, load_layout
 from benchmark.report.render import Caption, marks, plain, rules, to_latex
-from benchmark.report.render import wide as wide_
-from benchmark.report.tables.tuned import tuned, tuned_text
-from benchmark.report.write import build_report
+from benchmark.report.render import wide as with_bold
+from benchmark.report.tables import TableSource, build_table, table_names
+from benchmark.report.tables.parameters import parameters_text
+from benchmark.report.tables.results import score_text
+from benchmark.report.tables.tuned import tuned_rows, tuned_text
+from benchmark.report.write import build_report, build_tables
 from benchmark.spec.request import TrialRequest
 from tests.conftest import AST, SSAST, TINY_RECIPE
 from tests.samples import make_record, make_results
@@ -32,8 +37,8 @@ from tests.samples import make_record, make_results
 Make = Callable[..., TrialRequest]
 
 
-def wide(cells: pd.DataFrame, value: str) -> pd.DataFrame:
-    return plain(wide_(cells, value))
+def wide(cells: pd.DataFrame, text_of: Callable[[pd.Series], str] = score_text) -> pd.DataFrame:
+    return plain(with_bold(cells, text_of))
 
 
 def folds(make: Make, scores: Iterable[float], **changes: object) -> list[Record]:
@@ -51,24 +56,24 @@ def test_a_complete_cell_is_the_mean_over_folds(make_request: Make) -> None:
     assert cells["score"][0] == pytest.approx(0.94)
     assert cells["fold_sd"][0] == pytest.approx(np.std([0.90, 0.92, 0.94, 0.96, 0.98], ddof=1))
     assert pd.isna(cells["seed_sd"][0])
-    assert wide(cells, "score")["esc50"].tolist() == ["94.0"]
+    assert wide(cells)["esc50"].tolist() == ["94.0"]
 
 
 def test_a_missing_fold_is_shown_and_never_averaged(make_request: Make) -> None:
     records = folds(make_request, [0.9] * 5)
     cells = cells_of(records[:4], [record.request for record in records])
     assert pd.isna(cells["score"][0])
-    assert wide(cells, "score")["esc50"].tolist() == ["4/5"]
+    assert wide(cells)["esc50"].tolist() == ["4/5"]
 
 
 def test_without_the_submitted_grid_all_folds_are_expected(make_request: Make) -> None:
-    assert wide(cells_of(folds(make_request, [0.9] * 4), []), "score")["esc50"].tolist() == ["4/5"]
+    assert wide(cells_of(folds(make_request, [0.9] * 4), []))["esc50"].tolist() == ["4/5"]
 
 
 def test_a_cell_without_any_record_is_there_too(make_request: Make) -> None:
     cells = cells_of([], [make_request(folds=[fold]) for fold in (1, 2)])
-    assert wide(cells, "score")["esc50"].tolist() == ["0/2"]
-    assert marks(cells)[0] == "random weights"  # told by the request alone
+    assert wide(cells)["esc50"].tolist() == ["0/2"]
+    assert marks(cells)[0] == "random weights"  # known from the request alone
 
 
 def test_spread_over_seeds_and_over_folds_are_kept_apart(make_request: Make) -> None:
@@ -80,12 +85,12 @@ def test_spread_over_seeds_and_over_folds_are_kept_apart(make_request: Make) -> 
     cells = cells_of(records)
     assert cells["seed_sd"][0] == pytest.approx(0.01)
     assert cells["fold_sd"][0] == pytest.approx(0.1 / np.sqrt(2))
-    assert wide(cells, "score")["esc50"].tolist() == ["66.0 ± 1.0"]
+    assert wide(cells)["esc50"].tolist() == ["66.0 ± 1.0"]
 
 
 def test_some_folds_only_are_averaged_when_asked_for_and_marked(make_request: Make) -> None:
     cells = cells_of(folds(make_request, [0.5, 0.7]))
-    assert wide(cells, "score")["esc50"].tolist() == ["60.0"]
+    assert wide(cells)["esc50"].tolist() == ["60.0"]
     assert marks(cells)[-1] == "folds 1, 2 of 5"
 
 
@@ -96,24 +101,24 @@ def test_a_trial_without_a_score_is_never_averaged_away(make_request: Make) -> N
 
 def test_seeds_with_other_folds_are_not_averaged(make_request: Make) -> None:
     records = [make_record(make_request(folds=[fold], seeds=[seed]), [0.5]) for fold, seed in ((1, 0), (2, 1))]
-    assert wide(cells_of(records), "score")["esc50"].tolist() == ["2/4"]
+    assert wide(cells_of(records))["esc50"].tolist() == ["2/4"]
 
 
 def test_the_right_folds_count_not_their_number(make_request: Make) -> None:
     records = folds(make_request, [0.5])
-    assert wide(cells_of(records, [make_request(folds=[2])]), "score")["esc50"].tolist() == ["0/1"]
+    assert wide(cells_of(records, [make_request(folds=[2])]))["esc50"].tolist() == ["0/1"]
 
 
-def test_a_diverged_trial_takes_the_cell(make_request: Make) -> None:
+def test_a_diverged_trial_replaces_the_score_of_its_cell(make_request: Make) -> None:
     records = folds(make_request, [0.5, 0.7])
     records[1] = make_record(records[1].request, [None], status="diverged")
-    assert wide(cells_of(records), "score")["esc50"].tolist() == ["diverged (1 of 2)"]
+    assert wide(cells_of(records))["esc50"].tolist() == ["diverged (1 of 2)"]
 
 
-def test_other_settings_are_another_row_that_says_which(make_request: Make) -> None:
+def test_different_settings_are_separate_rows_that_name_them(make_request: Make) -> None:
     other = [{"source": "test", "values": make_request().recipe.model_dump() | {"lr": 0.5}}]
     records = [*folds(make_request, [0.5]), *folds(make_request, [0.9], overrides=other)]
-    table = wide(cells_of(records), "score")
+    table = wide(cells_of(records))
     assert table["method"].tolist() == ["linear (lr=0.001)", "linear (lr=0.5)"]
     assert table["esc50"].tolist() == ["50.0", "90.0"]
 
@@ -133,17 +138,17 @@ def tried(make: Make, lr: float, validation: list[float], test: list[float], **c
     return record.model_copy(update={"curves": curves, "selection": selection, "data": data, **changes})
 
 
-def tuned_rows(tmp_path: Path, records: list[Record], submitted: list[TrialRequest] | None = None) -> pd.DataFrame:
-    return tuned(make_results(tmp_path, records, submitted))
+def tuned_of(tmp_path: Path, records: list[Record], submitted: list[TrialRequest] | None = None) -> pd.DataFrame:
+    return tuned_rows(make_results(tmp_path, records, submitted))
 
 
-def test_of_several_settings_validation_chooses_never_test(make_request: Make, tmp_path: Path) -> None:
+def test_the_setting_is_chosen_by_validation_never_by_test(make_request: Make, tmp_path: Path) -> None:
     records = [
         tried(make_request, 1e-4, [0.5, 0.6], [0.9, 0.8]),  # best on test
         tried(make_request, 1e-3, [0.8, 0.7], [0.75, 0.7]),  # best on validation, at its first epoch
         tried(make_request, 1e-2, [0.9, 0.9], [0.1, 0.1], status="diverged"),
     ]
-    [row] = tuned_rows(tmp_path, records).to_dict("records")
+    [row] = tuned_of(tmp_path, records).to_dict("records")
     assert (row["settings"], row["tried"], row["finished"]) == ("lr=0.001", 3, 3)
     assert (row["validation"], row["score"]) == pytest.approx((0.8, 0.75))
     store = ResultStore(tmp_path)
@@ -153,7 +158,7 @@ def test_of_several_settings_validation_chooses_never_test(make_request: Make, t
 
 def test_nothing_is_chosen_before_every_setting_is_finished(make_request: Make, tmp_path: Path) -> None:
     records = [tried(make_request, lr, [0.5], [0.9]) for lr in (1e-4, 1e-3, 1e-2)]
-    rows = tuned_rows(tmp_path, records[:2], [record.request for record in records])
+    rows = tuned_of(tmp_path, records[:2], [record.request for record in records])
     assert tuned_text(rows)["esc50"].tolist() == ["2/3 settings"]
     assert pd.isna(rows["score"][0])
     build_report(ResultStore(tmp_path), html=True)
@@ -162,31 +167,31 @@ def test_nothing_is_chosen_before_every_setting_is_finished(make_request: Make, 
 def test_without_validation_or_a_choice_there_is_no_tuned_row(make_request: Make, tmp_path: Path) -> None:
     other = [{"source": "test", "values": {**TINY_RECIPE, "lr": 0.5}}]
     plain = [*folds(make_request, [0.5] * 5), *folds(make_request, [0.9] * 5, overrides=other)]
-    assert tuned_rows(tmp_path / "plain", plain).empty
-    assert tuned_rows(tmp_path / "one", [tried(make_request, 1e-3, [0.5], [0.9])]).empty
+    assert tuned_of(tmp_path / "plain", plain).empty
+    assert tuned_of(tmp_path / "one", [tried(make_request, 1e-3, [0.5], [0.9])]).empty
 
 
-def test_a_mark_of_some_rows_names_them(make_request: Make) -> None:
+def test_a_mark_of_some_rows_has_their_number(make_request: Make) -> None:
     records = folds(make_request, [0.5])
     partial = records[0].data.model_copy(update={"kind": "partial", "clips": 400})
     records += [record.model_copy(update={"data": partial}) for record in folds(make_request, [0.5], methods=["full"])]
     assert "partial data (400 of 2000 clips, 50 of 50 classes) [1 of 2 rows]" in marks(cells_of(records))
 
 
-def test_many_ways_of_one_mark_are_counted_not_listed(make_request: Make) -> None:
+def test_many_variants_of_one_mark_are_counted_not_listed(make_request: Make) -> None:
     def records(ways: int) -> list[Record]:
         layers = [[{"source": "test", "values": {**TINY_RECIPE, "lr": 10.0**-way}}] for way in range(1, ways + 1)]
         return [make_record(make_request(overrides=layer), [0.5]) for layer in layers]
 
     three, four = (marks(cells_of(records(ways))) for ways in (3, 4))
     assert sum(mark.startswith("recipe changed (") for mark in three) == 3
-    assert [mark for mark in four if "recipe" in mark] == ["recipe changed in 4 ways, told in each row's marks"]
+    assert [mark for mark in four if "recipe" in mark] == ["4 different recipe changes (see column `marks`)"]
 
 
-def test_rows_stand_in_the_layouts_order(make_request: Make) -> None:
+def test_rows_are_in_the_order_of_the_layout(make_request: Make) -> None:
     methods = ["aat_ms", "prompt", "full", "aat_m+prompt", "aat_ms[bottleneck=8]"]
     records = [record for method in methods for record in folds(make_request, [0.5], methods=[method])]
-    order = wide(cells_of(records), "score")["method"].tolist()
+    order = wide(cells_of(records))["method"].tolist()
     assert order == ["full", "prompt", "aat_ms", "aat_ms[bottleneck=8]", "aat_m+prompt"]
 
 
@@ -201,7 +206,7 @@ def test_records_of_different_numerics_versions_are_marked(make_request: Make) -
 
 def test_the_protocol_decides_whether_unused_heads_are_counted(make_request: Make) -> None:
     texts = [
-        wide(cells_of(folds(make_request, [0.5], protocol=name)), "parameters")["esc50"][0]
+        wide(cells_of(folds(make_request, [0.5], protocol=name)), parameters_text)["esc50"][0]
         for name in ("reference", "corrected")
     ]
     assert texts == ["0.000 (8.3)", "0.000 (10.0)"]
@@ -209,6 +214,24 @@ def test_the_protocol_decides_whether_unused_heads_are_counted(make_request: Mak
 
 def test_the_caption_says_how_epochs_were_chosen(make_request: Make) -> None:
     assert "the best on the test clips (esc50)" in rules(cells_of(folds(make_request, [0.5])))
+
+
+def test_every_table_module_and_figure_is_in_the_layout() -> None:
+    assert sorted(entry.name for entry in load_layout().tables) == table_names()
+    assert {entry.name for entry in load_layout().figures} == set(FIGURES)
+
+
+def test_a_table_without_a_module_is_an_error_with_a_hint(make_request: Make, tmp_path: Path) -> None:
+    entry = TableEntry(name="tunes", title="", note="")
+    source = TableSource(make_results(tmp_path, folds(make_request, [0.5])), entry, warnings=[])
+    with pytest.raises(BenchmarkError, match=r"no table 'tunes' .did you mean 'tuned'"):
+        build_table(source)
+
+
+def test_only_the_main_table_is_built_without_a_value(make_request: Make, tmp_path: Path) -> None:
+    tables = build_tables(make_results(tmp_path, [], [make_request()]))
+    assert [table.name for table in tables] == ["results", "paper"]
+    assert tables[0].text["esc50"].tolist() == ["0/1"]
 
 
 def test_latex_is_escaped() -> None:
@@ -230,14 +253,14 @@ def test_equal_records_give_equal_files(make_request: Make, tmp_path: Path) -> N
     assert b"random weights" in first["results.md"]
 
 
-def test_the_report_of_a_folder_without_records_is_no_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_without_records_has_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = ResultStore(tmp_path)
     (store.folder / "trials").mkdir()
     print_report(store, None)
     assert f"report: {tmp_path / 'report'}" in capsys.readouterr().out.replace("\n", "")
 
 
-def test_a_command_that_is_shown_finds_its_cell(
+def test_the_printed_explain_command_finds_its_cell(
     make_request: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     layers = [[{"source": "test", "values": {**TINY_RECIPE, "lr": lr}}] for lr in (0.1, 0.2)]

@@ -1,4 +1,4 @@
-"""Paired comparisons on cases with known answers."""
+"""Paired comparisons on cases with known results."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def hits(share: float, clips: int = 2000) -> np.ndarray:
     return (np.arange(clips) < share * clips).astype(float)[np.random.default_rng(1).permutation(clips)]
 
 
-def test_an_interval_is_about_that_of_the_normal_approximation() -> None:
+def test_an_interval_is_close_to_the_normal_approximation() -> None:
     found = Paired({"a": {0: hits(0.8)}}).interval("a")
     half = norm.ppf(0.975) * np.sqrt(0.8 * 0.2 / 2000)
     assert found.mean == pytest.approx(0.8)

@@ -1,1 +1,1 @@
-"""The paper's claims and what records say of them."""
+"""The claims of the paper, and whether the records support them."""

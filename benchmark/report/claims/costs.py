@@ -1,4 +1,4 @@
-"""Claims about time, memory, counts of parameters and operations, and the start of the adapters."""
+"""Claims about time, memory, counted parameters and operations, and the model before training."""
 
 from __future__ import annotations
 
@@ -8,148 +8,177 @@ from collections.abc import Callable, Iterator
 import pandas as pd
 
 from benchmark.records.schema import Parameters, StepProfile
-from benchmark.report.claims.bench import Bench, base_of, with_verdict
+from benchmark.report.claims.evidence import Evidence, unjudged, with_verdict
 from benchmark.report.claims.ledger import Claim, Judged, Verdict
 
-IDENTICAL = 1e-5  # float32 rounding through twelve blocks
+ROUNDING = 1e-5  # error of float32 over twelve blocks: smaller changes count as none
+NOT_COUNTED = "not counted yet; `claims --structural` does it"
 
 
-def ratio(claim: Claim, bench: Bench) -> Iterator[Judged]:
-    """Time or memory of one method against another's on the same GPU, of whole trials or of profiled steps."""
-    datasets = [claim.dataset] if claim.dataset else bench.datasets
-    table = bench.results.steps
-    value = {"time": "step_seconds", "memory": "gpu_allocated_bytes"}[claim.value]
+@dataclasses.dataclass(frozen=True)
+class Ratio:
+    """Time or memory of one method divided by that of another on the same device.
+
+    Attributes:
+        value: the ratio.
+        where: how and on which device it was measured.
+        on_gpu: whether the device is a GPU.
+    """
+
+    value: float
+    where: str
+    on_gpu: bool
+
+
+def ratio(claim: Claim, evidence: Evidence) -> Iterator[Judged]:
+    """Judge time or memory of one method against another on the same GPU, of trials or of profiled steps."""
+    datasets = [claim.dataset] if claim.dataset else evidence.datasets
     for dataset in datasets:
         needs = tuple(("ast", dataset, method) for method in (claim.left, claim.right))
-        base = base_of(claim, bench, dataset if len(datasets) > 1 else "", needs)
-        found = _exclusive(claim, bench, dataset) or _profiled(table, claim, dataset, value)
-        if found is None:
-            yield with_verdict(
-                base, "not run", "neither trials run with --exclusive nor `profile` measured both on a GPU"
-            )
-            continue
-        ratio, where, on_gpu = found
-        why = f"measured {where}"
-        if not on_gpu:
-            yield dataclasses.replace(
-                base, verdict="not comparable", why=f"{why}, no GPU", measured=ratio, unit="ratio to full"
-            )
-            continue
-        if claim.paper is None:
-            verdict: Verdict = "reproduced" if ratio < 1 else "differs"
-        else:
-            verdict = "reproduced" if abs(ratio - claim.paper) <= claim.tolerance else "differs"
-        yield dataclasses.replace(
-            base, verdict=verdict, why=why, unit="ratio to full", measured=ratio,
-            paper="below 1" if claim.paper is None else f"{claim.paper}",
-            difference=ratio - (1 if claim.paper is None else claim.paper),
-        )  # fmt: skip
+        base = unjudged(claim, evidence, dataset if len(datasets) > 1 else "", needs)
+        measured = _of_trials(claim, evidence, dataset) or _of_profiles(claim, evidence, dataset)
+        yield _with_ratio(base, claim, measured)
 
 
-def _exclusive(claim: Claim, bench: Bench, dataset: str) -> tuple[float, str, bool] | None:
-    one, other = (bench.cell("ast", dataset, method) for method in (claim.left, claim.right))
+def _with_ratio(base: Judged, claim: Claim, measured: Ratio | None) -> Judged:
+    if measured is None:
+        reason = "not measured for both methods on one GPU, neither by trials with --exclusive nor by `profile`"
+        return with_verdict(base, "not run", reason)
+    why = f"measured {measured.where}"
+    base = dataclasses.replace(base, unit="ratio to full", measured=measured.value)
+    if not measured.on_gpu:
+        return with_verdict(base, "not comparable", f"{why}, not on a GPU")
+    if claim.paper is None:
+        is_as_claimed, paper, difference = measured.value < 1, "below 1", measured.value - 1
+    else:
+        difference = measured.value - claim.paper
+        is_as_claimed, paper = abs(difference) <= claim.tolerance, f"{claim.paper}"
+    verdict: Verdict = "reproduced" if is_as_claimed else "differs"
+    return dataclasses.replace(base, verdict=verdict, why=why, paper=paper, difference=difference)
+
+
+def _of_trials(claim: Claim, evidence: Evidence, dataset: str) -> Ratio | None:
+    """Return the ratio of trials that did not share the device; None if there are none on the same device."""
+    left, right = (evidence.cell("ast", dataset, method) for method in (claim.left, claim.right))
     column = {"time": "seconds_per_epoch", "memory": "gpu_allocated_bytes"}[claim.value]
-    if one is None or other is None or one["device"] != other["device"] or one["shared"] or other["shared"]:
+    if left is None or right is None or left["device"] != right["device"] or left["shared"] or right["shared"]:
         return None
-    if one["marks"] or other["marks"] or pd.isna(one[column]) or pd.isna(other[column]):
+    if left["marks"] or right["marks"] or pd.isna(left[column]) or pd.isna(right[column]):
         return None
-    return float(one[column] / other[column]), f"in trials on {one['device']}", one["device"] != "cpu"
+    device = left["device"]
+    return Ratio(float(left[column] / right[column]), f"in trials on {device}", device != "cpu")
 
 
-def _profiled(table: pd.DataFrame, claim: Claim, dataset: str, value: str) -> tuple[float, str, bool] | None:
-    rows = table[
-        (table["dataset"] == dataset)
-        & (table["size"] == "base")
-        & table[value].notna()
-        & ~table["changed"].astype(bool)
-    ]
-    if value != "step_seconds":
-        rows = rows[rows["whole_batch"].astype(bool)]  # memory does not scale with the clips
-    for (device, _), group in sorted(rows.groupby(["device", "threads"]), key=lambda item: item[0][0] == "cpu"):
+def _of_profiles(claim: Claim, evidence: Evidence, dataset: str) -> Ratio | None:
+    """Return the ratio of profiled steps of the paper's model, preferably on a GPU; None if there are none."""
+    steps = evidence.results.steps
+    column = {"time": "step_seconds", "memory": "gpu_allocated_bytes"}[claim.value]
+    is_unchanged = ~steps["changed"].astype(bool)
+    rows = steps[(steps["dataset"] == dataset) & (steps["size"] == "base") & steps[column].notna() & is_unchanged]
+    if claim.value == "memory":
+        rows = rows[rows["whole_batch"].astype(bool)]  # time is compared per clip; memory does not scale with clips
+    devices = sorted(rows.groupby(["device", "threads"]), key=lambda item: item[0][0] == "cpu")
+    for (device, _), group in devices:
         by_method = group.drop_duplicates("method").set_index("method")
         if {claim.left, claim.right} <= set(by_method.index):
-            clips = by_method["clips"] if value == "step_seconds" else 1
-            values = by_method[value] / clips
-            ratio = float(values[claim.left] / values[claim.right])
-            return ratio, f"by `profile` on {device}", device != "cpu"
+            values = by_method[column] / (by_method["clips"] if claim.value == "time" else 1)
+            value = float(values[claim.left] / values[claim.right])
+            return Ratio(value, f"by `profile` on {device}", device != "cpu")
     return None
 
 
-def counted(claim: Claim, bench: Bench) -> Iterator[Judged]:
-    """What a step costs by count, on each dataset."""
-    for dataset in bench.datasets:
-        base = dataclasses.replace(base_of(claim, bench, dataset), unit=claim.value.replace("_", " "))
-        found = {}
-        for method in (claim.left, claim.right):
-            profile = _structure(bench, dataset, method)
-            if profile is not None:
-                cost = profile.cost
-                values = {**cost.model_dump(), "saved_bytes_per_clip": cost.saved_bytes / cost.clips}
-                found[method] = float(values[claim.value])
-        if len(found) < 2:
-            yield with_verdict(base, "not run", "`claims --structural` counts it")
+def counted(claim: Claim, evidence: Evidence) -> Iterator[Judged]:
+    """Judge a counted cost of a training step of one method against another, on each dataset."""
+    for dataset in evidence.datasets:
+        base = dataclasses.replace(unjudged(claim, evidence, dataset), unit=claim.value.replace("_", " "))
+        left, right = (_cost(claim, evidence, dataset, method) for method in (claim.left, claim.right))
+        if left is None or right is None:
+            yield with_verdict(base, "not run", NOT_COUNTED)
             continue
-        one, other = found[claim.left], found[claim.right]
         yield dataclasses.replace(
-            base, verdict="reproduced" if one < other else "differs", paper=f"below {other:.4g}", measured=one,
-            difference=one - other, why=f"{one / other:.3f} of it, by count",
+            base, verdict="reproduced" if left < right else "differs", paper=f"below {right:.4g}", measured=left,
+            difference=left - right, why=f"{left / right:.3f} times that of {claim.right}, counted",
         )  # fmt: skip
 
 
-def count(claim: Claim, bench: Bench) -> Iterator[Judged]:
-    """Parameters that train, in millions, as the reference counts."""
-    yield _number(claim, bench, claim.millions, "million parameters", lambda counts: counts.trainable_reference / 1e6)
+def _cost(claim: Claim, evidence: Evidence, dataset: str, method: str) -> float | None:
+    profile = _profile_of_paper(evidence, dataset, method)
+    if profile is None:
+        return None
+    cost = profile.cost
+    values = {**cost.model_dump(), "saved_bytes_per_clip": cost.saved_bytes / cost.clips}
+    return float(values[claim.value])
 
 
-def share(claim: Claim, bench: Bench) -> Iterator[Judged]:
-    """Parameters that train in per cent of the adapted model's, as the reference counts."""
-    yield _number(
-        claim, bench, claim.percent, "per cent", lambda c: 100 * c.trainable_reference / c.total_reference
-    )  # fmt: skip
+def count(claim: Claim, evidence: Evidence) -> Iterator[Judged]:
+    """Judge a number of trainable parameters in millions, counted as the reference does."""
+
+    def millions(counts: Parameters) -> float:
+        return counts.trainable_reference / 1e6
+
+    yield _number(claim, evidence, claim.millions, "million parameters", millions)
+
+
+def share(claim: Claim, evidence: Evidence) -> Iterator[Judged]:
+    """Judge a share of trainable parameters in per cent, counted as the reference does."""
+
+    def percent(counts: Parameters) -> float:
+        return 100 * counts.trainable_reference / counts.total_reference
+
+    yield _number(claim, evidence, claim.percent, "per cent", percent)
 
 
 def _number(
-    claim: Claim, bench: Bench, stated: float | None, unit: str, value_of: Callable[[Parameters], float]
+    claim: Claim, evidence: Evidence, paper: float | None, unit: str, value_of: Callable[[Parameters], float]
 ) -> Judged:
-    base = dataclasses.replace(base_of(claim, bench, ""), unit=unit, paper=f"{stated}")
-    profile = _structure(bench, claim.dataset or "", claim.method)
-    if profile is None or stated is None:
-        return with_verdict(base, "not run", "`claims --structural` counts it")
+    """Judge a counted number, rounded to the digits of the paper.
+
+    Args:
+        claim: the claim.
+        evidence: what it is judged with.
+        paper: the number of the paper.
+        unit: its unit.
+        value_of: the number from the parameter counts of the model.
+    """
+    base = dataclasses.replace(unjudged(claim, evidence, ""), unit=unit, paper=f"{paper}")
+    profile = _profile_of_paper(evidence, claim.dataset or "", claim.method)
+    if profile is None or paper is None:
+        return with_verdict(base, "not run", NOT_COUNTED)
     counts = profile.parameters
     value = value_of(counts)
     return dataclasses.replace(
         base,
-        verdict="reproduced" if round(value, claim.digits) == stated else "differs",
+        verdict="reproduced" if round(value, claim.digits) == paper else "differs",
         measured=value,
-        difference=value - stated,
+        difference=value - paper,
         why=claim.note or f"{counts.trainable_reference:,} of {counts.total_reference:,} parameters",
     )
 
 
-def identity(claim: Claim, bench: Bench) -> Iterator[Judged]:
-    """How far a method changes the model's output before any training."""
-    base = dataclasses.replace(base_of(claim, bench, ""), unit="largest change of a logit", paper="0")
-    errors = [
-        each.identity_error
-        for each in bench.results.profiles
-        if each.request.method.variant == claim.method and each.identity_error is not None
+def identity(claim: Claim, evidence: Evidence) -> Iterator[Judged]:
+    """Judge whether a method leaves the model's output unchanged before training."""
+    base = dataclasses.replace(unjudged(claim, evidence, ""), unit="largest change of a logit", paper="0")
+    changes = [
+        profile.identity_error
+        for profile in evidence.results.profiles
+        if profile.request.method.variant == claim.method and profile.identity_error is not None
     ]
-    if not errors:
-        yield with_verdict(base, "not run", "`claims --structural` computes it")
+    if not changes:
+        yield with_verdict(base, "not run", "not computed yet; `claims --structural` does it")
         return
-    verdict: Verdict = "reproduced" if max(errors) <= IDENTICAL else "differs"
+    largest = max(changes)
+    verdict: Verdict = "reproduced" if largest <= ROUNDING else "differs"
     yield dataclasses.replace(
-        base, verdict=verdict, measured=max(errors), difference=max(errors), n=f"{len(errors)} models",
-        why="random backbone and input, adapted and not",
+        base, verdict=verdict, measured=largest, difference=largest, n=f"{len(changes)} models",
+        why="the adapted model compared with the original one, random weights and input",
     )  # fmt: skip
 
 
-def _structure(bench: Bench, dataset: str, method: str) -> StepProfile | None:
-    """A profile of the paper's model; sizes and counts need no weights and no data."""
-    for each in bench.results.profiles:
-        request = each.request
-        if (request.dataset.name, request.method.variant, request.backbone.size) == (dataset, method, "base") and (
-            not request.recipe_changes and request.protocol.name == bench.protocol
-        ):
-            return each
+def _profile_of_paper(evidence: Evidence, dataset: str, method: str) -> StepProfile | None:
+    """Return a profile of the paper's model and recipe; its counts need neither weights nor data."""
+    for profile in evidence.results.profiles:
+        request = profile.request
+        is_model = (request.dataset.name, request.method.variant, request.backbone.size) == (dataset, method, "base")
+        if is_model and not request.recipe_changes and request.protocol.name == evidence.protocol:
+            return profile
     return None

@@ -1,4 +1,4 @@
-"""The claims ledger, and what a judged claim is."""
+"""The claims ledger, and the form of a judged claim."""
 
 from __future__ import annotations
 
@@ -17,42 +17,58 @@ Relation = Literal["at_least", "above", "below"]
 
 
 class Claim(Spec):
-    """One entry of `paper_tables/claims.yaml`, which says what the kinds mean."""
+    """One claim of the paper, an entry of `paper_tables/claims.yaml`, which explains the kinds."""
 
-    id: str
-    kind: Literal["order", "relative", "score", "ratio", "counted", "count", "share", "identity"]
-    statement: str
-    source: str
-    expect: Verdict | Literal["none"] = "reproduced"
-    note: str = ""
-    backbone: str = "ast"
-    dataset: str | None = None
-    datasets: list[str] | None = None
-    method: str = ""
-    left: str = ""
-    right: str = ""
-    relation: Relation = "below"
-    margin: float = Field(default=0.0, description="points that still count as a match")
-    value: str = ""
-    paper: float | None = None
-    tolerance: float = 0.0
-    percent: float | None = None
-    millions: float | None = None
-    digits: int = 3
+    id: str = Field(description="unique name")
+    kind: Literal["order", "relative", "score", "ratio", "counted", "count", "share", "identity"] = Field(
+        description="how it is judged"
+    )
+    statement: str = Field(description="the claim as a sentence")
+    source: str = Field(description="key of the source in `sources`")
+    expect: Verdict | Literal["none"] = Field(default="reproduced", description="the expected verdict")
+    note: str = Field(default="", description="explanation of the expected verdict")
+    backbone: str = Field(default="ast", description="backbone of both sides")
+    dataset: str | None = Field(default=None, description="the only dataset of the claim")
+    datasets: list[str] | None = Field(default=None, description="its datasets; null for all of the paper")
+    method: str = Field(default="", description="the method of a claim about one method")
+    left: str = Field(default="", description="the first method of a comparison")
+    right: str = Field(default="", description="the second method of a comparison")
+    relation: Relation = Field(default="below", description="how the first method compares with the second")
+    margin: float = Field(default=0.0, description="difference in points that still counts as equal")
+    value: str = Field(default="", description="the compared cost")
+    paper: float | None = Field(default=None, description="the paper's ratio; null if it says only `below 1`")
+    tolerance: float = Field(default=0.0, description="largest deviation from the paper's ratio")
+    percent: float | None = Field(default=None, description="the paper's share of trainable parameters in per cent")
+    millions: float | None = Field(default=None, description="the paper's number of trainable parameters in millions")
+    digits: int = Field(default=3, description="decimal places of the paper's number")
 
 
 class Ledger(Spec):
     """The content of the file."""
 
-    sources: dict[str, str]
-    claims: list[Claim]
+    sources: dict[str, str] = Field(description="description of each source by its key")
+    claims: list[Claim] = Field(description="the claims")
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A claim and what the results say. `paper`, `measured`, `low`, `high` and `difference` are in `unit`.
+    """A claim with its verdict.
 
-    `n` is what the interval is over; `needs` are the (backbone, dataset, method) cells that decide.
+    Attributes:
+        id: unique name.
+        statement: the claim as a sentence.
+        source: where the paper says it.
+        verdict: the result.
+        expect: the verdict that the ledger expects, or `none`.
+        why: the reason of the verdict.
+        unit: unit of `paper`, `measured`, `low`, `high` and `difference`.
+        paper: the paper's value or relation.
+        measured: the measured value.
+        low: lower end of its 95 % interval.
+        high: upper end of its 95 % interval.
+        difference: measured minus the paper's value, or first minus second method.
+        n: what the interval is over.
+        needs: (backbone, dataset, method) of the cells that decide.
     """
 
     id: str
@@ -72,12 +88,12 @@ class Judged:
 
     @property
     def as_expected(self) -> bool:
-        """False where a claim was judged and came out otherwise."""
+        """False if the claim was judged and has another verdict than the ledger expects."""
         return self.verdict not in {"reproduced", "differs"} or self.expect in {"none", self.verdict}
 
 
 def measured_text(judged: Judged) -> str:
-    """`+0.8 [+0.1, +1.5] points`."""
+    """Return the measured value with its interval: `0.8 [0.1, 1.5] points`."""
     if judged.measured is None:
         return ""
     interval = "" if judged.low is None else f" [{judged.low:.4g}, {judged.high:.4g}]"
@@ -85,10 +101,10 @@ def measured_text(judged: Judged) -> str:
 
 
 def load_ledger() -> Ledger:
-    """The ledger that ships.
+    """Read the ledger that ships with the suite.
 
     Raises:
-        BenchmarkError: a mistake in it.
+        BenchmarkError: the file does not follow the form.
     """
     content: Any = yaml.safe_load((files("paper_tables") / "claims.yaml").read_text(encoding="utf-8"))
     return validate(Ledger, content, "paper_tables/claims.yaml")

@@ -1,4 +1,4 @@
-"""Claims about scores: orders, shares, numbers of the paper."""
+"""Claims about scores: which of two methods is better, relative scores, and numbers of the paper."""
 
 from __future__ import annotations
 
@@ -8,93 +8,93 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from benchmark.report.claims.bench import Bench, base_of, with_verdict
+from benchmark.report.claims.evidence import Evidence, unjudged, with_verdict
 from benchmark.report.claims.ledger import Claim, Judged, Relation, Verdict
-from benchmark.report.statistics import COVERAGE, Interval, mean_of
-from benchmark.report.tables.paper import measured, paper_cells
+from benchmark.report.paper_scores import PaperScore, load_paper_scores, measured_score
+from benchmark.report.statistics import COVERAGE, Array, Interval, mean_of
+
+BACKBONES = ("ast", "ssast")
 
 
-def order(claim: Claim, bench: Bench) -> Iterator[Judged]:
-    """One method against another, on each dataset and on their average."""
-    datasets = claim.datasets or bench.datasets
-    gaps = {}
+def order(claim: Claim, evidence: Evidence) -> Iterator[Judged]:
+    """Judge which of two methods is better, on each dataset and on the average of all datasets."""
+    datasets = claim.datasets or evidence.datasets
+    differences = {}
     for dataset in datasets:
         needs = ((claim.backbone, dataset, claim.left), (claim.backbone, dataset, claim.right))
-        base = base_of(claim, bench, dataset if len(datasets) > 1 else "", needs)
-        if lacking := bench.lacking(needs):
-            yield with_verdict(base, *lacking)
+        base = unjudged(claim, evidence, dataset if len(datasets) > 1 else "", needs)
+        if obstacle := evidence.obstacle(needs):
+            yield with_verdict(base, *obstacle)
             continue
-        one, other = (bench.cell(*need) for need in needs)
-        gap = bench.results.difference(one, other) if one is not None and other is not None else None
-        if gap is None:
+        left, right = (evidence.cell(*need) for need in needs)
+        difference = evidence.results.difference(left, right) if left is not None and right is not None else None
+        if difference is None:
             yield with_verdict(base, "not comparable", "no predictions of shared seeds to compare")
             continue
-        gaps[dataset] = gap
-        yield _compared(base, gap, claim)
+        differences[dataset] = difference
+        yield _with_difference(base, difference, claim)
     if len(datasets) > 1:
-        every = tuple((claim.backbone, name, method) for name in datasets for method in (claim.left, claim.right))
-        base = base_of(claim, bench, "average", every)
-        if len(gaps) == len(datasets):
-            yield _compared(base, mean_of(list(gaps.values())), claim)
+        all_needs = tuple((claim.backbone, name, method) for name in datasets for method in (claim.left, claim.right))
+        base = unjudged(claim, evidence, "average", all_needs)
+        if len(differences) == len(datasets):
+            yield _with_difference(base, mean_of(list(differences.values())), claim)
         else:
-            yield with_verdict(base, *(bench.lacking(every) or ("not run", "not every dataset can be compared")))
+            obstacle = evidence.obstacle(all_needs) or ("not run", "not every dataset can be compared")
+            yield with_verdict(base, *obstacle)
 
 
-def _compared(base: Judged, gap: Interval, claim: Claim) -> Judged:
-    low, high = 100 * gap.low, 100 * gap.high
+def _with_difference(base: Judged, difference: Interval, claim: Claim) -> Judged:
+    low, high = 100 * difference.low, 100 * difference.high
     verdict, why = decide(low, high, claim.relation, claim.margin)
     return dataclasses.replace(
-        base, verdict=verdict, why=why, unit="points", measured=100 * gap.mean, low=low, high=high,
-        difference=100 * gap.mean, n=f"{gap.parts} clips or classes x {gap.seeds} seeds",
+        base, verdict=verdict, why=why, unit="points", measured=100 * difference.mean, low=low, high=high,
+        difference=100 * difference.mean, n=f"{difference.parts} clips or classes x {difference.seeds} seeds",
     )  # fmt: skip
 
 
 def decide(low: float, high: float, relation: Relation, margin: float = 0.0) -> tuple[Verdict, str]:
-    """Whether a difference with this 95 % interval is as stated.
+    """Return the verdict and reason for a difference with this 95 % interval.
 
     Args:
-        low: end of the interval.
-        high: its other end.
-        relation: `above` zero, `below` zero, or `at_least` zero but for the margin.
-        margin: how far below zero still counts as equal.
+        low: lower end of the interval.
+        high: upper end of the interval.
+        relation: the claim: `above` zero, `below` zero, or `at_least` zero minus the margin.
+        margin: difference below zero that still counts as equal.
     """
     if relation == "below":
         low, high = -high, -low
     bound = -margin if relation == "at_least" else 0.0
     if low > bound:
-        return "reproduced", "the whole interval is on the stated side"
+        return "reproduced", "the whole interval is on the claimed side"
     if high < bound:
         return "differs", "the whole interval is on the other side"
-    return "underpowered", "the interval has both sides: more seeds or folds would tell"
+    limit = "zero" if bound == 0 else f"the margin ({bound:g})"
+    return "underpowered", f"the interval includes {limit}; more seeds or folds are needed"
 
 
-def relative(claim: Claim, bench: Bench) -> Iterator[Judged]:
-    """The share of full fine-tuning's score that a method has, on AST less on SSAST, mean over datasets."""
+def relative(claim: Claim, evidence: Evidence) -> Iterator[Judged]:
+    """Judge whether a method reaches a larger share of full fine-tuning's score on AST than on SSAST.
+
+    The difference of the shares is averaged over the datasets.
+    """
     needs = tuple(
         (backbone, name, method)
-        for name in bench.datasets
-        for backbone in ("ast", "ssast")
+        for name in evidence.datasets
+        for backbone in BACKBONES
         for method in (claim.left, claim.right)
     )
-    base = base_of(claim, bench, "", needs)
-    if lacking := bench.lacking(needs):
-        yield with_verdict(base, *lacking)
+    base = unjudged(claim, evidence, "", needs)
+    if obstacle := evidence.obstacle(needs):
+        yield with_verdict(base, *obstacle)
         return
-    draws, means = [], []
-    for name in bench.datasets:
-        shares = []
-        for backbone in ("ast", "ssast"):
-            found = []
-            for method in (claim.left, claim.right):
-                cell = bench.cell(backbone, name, method)
-                paired = bench.results.paired(cell) if cell is not None else None
-                if cell is None or paired is None:
-                    yield with_verdict(base, "not comparable", "no predictions to compare")
-                    return
-                found.append(paired.interval(cell["cell"]))
-            shares.append((found[0].mean / found[1].mean, found[0].draws / found[1].draws))
-        means.append(shares[0][0] - shares[1][0])
-        draws.append(shares[0][1] - shares[1][1])
+    means, draws = [], []
+    for dataset in evidence.datasets:
+        on_ast, on_ssast = (_share(claim, evidence, backbone, dataset) for backbone in BACKBONES)
+        if on_ast is None or on_ssast is None:
+            yield with_verdict(base, "not comparable", "no predictions to compare")
+            return
+        means.append(on_ast[0] - on_ssast[0])
+        draws.append(on_ast[1] - on_ssast[1])
     low, high = np.percentile(np.mean(draws, axis=0), COVERAGE)
     verdict, why = decide(float(low), float(high), "above")
     mean = float(np.mean(means))
@@ -104,33 +104,49 @@ def relative(claim: Claim, bench: Bench) -> Iterator[Judged]:
     )  # fmt: skip
 
 
-def score(claim: Claim, bench: Bench) -> Iterator[Judged]:
-    """Every number of the paper, within its own tolerance and half the measured interval."""
-    cells, sources = paper_cells(bench.paper)
-    for known in cells:
-        needs = ((known.backbone, known.dataset, known.method),)
+def _share(claim: Claim, evidence: Evidence, backbone: str, dataset: str) -> tuple[float, Array] | None:
+    """Return the score of one method divided by that of the other, and its (draws,) resampled values."""
+    intervals = []
+    for method in (claim.left, claim.right):
+        cell = evidence.cell(backbone, dataset, method)
+        paired = evidence.results.paired(cell) if cell is not None else None
+        if cell is None or paired is None:
+            return None
+        intervals.append(paired.interval(cell["cell"]))
+    left, right = intervals
+    return left.mean / right.mean, left.draws / right.draws
+
+
+def score(claim: Claim, evidence: Evidence) -> Iterator[Judged]:
+    """Judge every score of the paper: it must be within its tolerance and half the measured interval."""
+    scores, sources = load_paper_scores(evidence.paper)
+    for paper in scores:
+        needs = ((paper.backbone, paper.dataset, paper.method),)
         base = dataclasses.replace(
-            base_of(claim, bench, "", needs),
-            id=f"score-{known.backbone}-{known.dataset}-{known.method}-{known.split}",
-            statement=f"{known.method} on {known.dataset} ({known.backbone}): {known.score} % on {known.split}, "
-            f"{known.epoch} epoch",
-            source=f"{known.source}: {sources.get(known.source, 'the user')}",
+            unjudged(claim, evidence, "", needs),
+            id=f"score-{paper.backbone}-{paper.dataset}-{paper.method}-{paper.split}",
+            statement=f"{paper.method} on {paper.dataset} ({paper.backbone}): {paper.score} % on {paper.split}, "
+            f"{paper.epoch} epoch",
+            source=f"{paper.source}: {sources.get(paper.source, 'file of the user')}",
             unit="per cent",
-            paper=f"{known.score}",
+            paper=f"{paper.score}",
         )
-        if lacking := bench.lacking(needs):
-            yield with_verdict(base, *lacking)
-            continue
-        cell = bench.cell(*needs[0])
-        value = measured(bench.results, cell, known) if cell is not None else None
-        if cell is None or value is None:
-            yield with_verdict(base, "not run", f"no {known.split} score at the {known.epoch} epoch")
-            continue
-        half = (cell["high"] - cell["low"]) / 2 if pd.notna(cell["low"]) else 0.0
-        low, high = 100 * (value - half), 100 * (value + half)
-        inside = low - known.tolerance <= known.score <= high + known.tolerance
-        yield dataclasses.replace(
-            base, verdict="reproduced" if inside else "differs", measured=100 * value, low=low, high=high,
-            difference=100 * value - known.score, n=f"{cell['done']} trials",
-            why="the paper's number is " + ("within" if inside else "outside") + " the interval and its own tolerance",
-        )  # fmt: skip
+        obstacle, cell = evidence.obstacle(needs), evidence.cell(*needs[0])
+        if obstacle:
+            yield with_verdict(base, *obstacle)
+        elif cell is not None:
+            yield _with_score(base, evidence, cell, paper)
+
+
+def _with_score(base: Judged, evidence: Evidence, cell: pd.Series, paper: PaperScore) -> Judged:
+    value = measured_score(evidence.results, cell, paper.split, paper.epoch)
+    if value is None:
+        return with_verdict(base, "not run", f"no {paper.split} score at the {paper.epoch} epoch")
+    half = (cell["high"] - cell["low"]) / 2 if pd.notna(cell["low"]) else 0.0
+    low, high = 100 * (value - half), 100 * (value + half)
+    is_inside = low - paper.tolerance <= paper.score <= high + paper.tolerance
+    return dataclasses.replace(
+        base, verdict="reproduced" if is_inside else "differs", measured=100 * value, low=low, high=high,
+        difference=100 * value - paper.score, n=f"{cell['done']} trials",
+        why=f"the paper's number is {'within' if is_inside else 'outside'} the interval plus its tolerance",
+    )  # fmt: skip

@@ -1,13 +1,18 @@
-"""Figures (matplotlib, seaborn palettes); PNG, PDF and SVG."""
+"""Figures (matplotlib, seaborn palettes), written as PNG, PDF and SVG.
+
+A figure is a function here that takes results and a title, and an entry in `FIGURES` and in `paper_tables/layout.yaml`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
 from benchmark.report.figures import costs, scores
 from benchmark.report.figures.style import save
+from benchmark.report.layout import load_layout
 from benchmark.report.results import Results
 
 FIGURES: dict[str, Callable[[Results, str], Figure]] = {
@@ -21,4 +26,30 @@ FIGURES: dict[str, Callable[[Results, str], Figure]] = {
     "ranks": scores.ranks,
 }
 
-__all__ = ["FIGURES", "save"]
+
+@dataclass(frozen=True)
+class NamedFigure:
+    """One figure of the report.
+
+    Attributes:
+        name: name of its files.
+        title: its title in the layout.
+        figure: the drawing.
+    """
+
+    name: str
+    title: str
+    figure: Figure
+
+
+def build_figures(results: Results) -> list[NamedFigure]:
+    """Draw the figures of the layout; the title names the protocol if there is only one."""
+    protocols = results.cells["protocol"].unique()
+    protocol = f", protocol {protocols[0]}" if len(protocols) == 1 else ""
+    return [
+        NamedFigure(entry.name, entry.title, FIGURES[entry.name](results, entry.title + protocol))
+        for entry in load_layout().figures
+    ]
+
+
+__all__ = ["FIGURES", "NamedFigure", "build_figures", "save"]

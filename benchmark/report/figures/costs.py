@@ -1,4 +1,4 @@
-"""Costs against full fine-tuning, and what is not beaten at once in score and cost."""
+"""Figures of costs: ratios to full fine-tuning, and Pareto fronts of score against cost."""
 
 from __future__ import annotations
 
@@ -7,24 +7,28 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmark.report.figures.style import Look, empty, finish, grid, shown_looks, with_columns
+from benchmark.report.figures.style import Look, empty, finish, grid, shown_looks, with_labels
 from benchmark.report.render import marks
 from benchmark.report.results import Results
 
-LABELS = 104  # letters that fit side by side below an axis
-BY_COUNT = {
-    "train_flops": "operations of a step",
+LABEL_CHARACTERS = 104  # that fit below an axis without rotation
+COUNTED_COSTS = {
+    "train_flops": "operations per step",
     "saved_bytes": "kept for the backward pass",
-    "optimizer_bytes": "optimiser state",
+    "optimizer_bytes": "optimizer state",
     "stored_bytes": "stored per task",
 }
-COSTS = {"trainable": "trainable parameters (M)", "train_flops": "GFLOPs a clip", "saved_bytes": "MB kept for backward"}
+COSTS = {
+    "trainable": "trainable parameters (M)",
+    "train_flops": "GFLOPs per clip",
+    "saved_bytes": "MB kept for backward",
+}
 SCALE = {"trainable": 1e-6, "train_flops": 1e-9, "saved_bytes": 1e-6}
 
 
 def time(results: Results, title: str) -> Figure:
-    """Bars of the time against full fine-tuning's: of epochs in trials, of steps in profiles."""
-    cells = with_columns(results.cells)
+    """Draw time relative to full fine-tuning: of epochs in trials, and of steps in profiles."""
+    cells = with_labels(results.cells)
     cells = cells.assign(panel=cells["column"].str.replace("\n", " ") + ", epochs", ratio=cells["time_ratio"])
     profiled = results.steps
     profiled = profiled.assign(
@@ -34,25 +38,40 @@ def time(results: Results, title: str) -> Figure:
     shown = pd.concat([cells[["panel", "dataset", "name", "ratio"]], profiled[["panel", "dataset", "name", "ratio"]]])
     shown = shown[shown["ratio"].notna() & (shown["name"] != "full")]
     if shown.empty:
-        return empty(title, "full fine-tuning and another method were not both timed on one device")
-    known = shown_looks(shown["name"], results.order["methods"])
+        return empty(title, "full fine-tuning and another method were not both timed on the same device")
+    known = shown_looks(shown["name"], results.order.methods)
     panels = list(dict.fromkeys(shown["panel"]))
     figure, axes = grid(len(panels), 1)
     figure.set_figwidth(8)
     for panel, axis in zip(panels, (row[0] for row in axes), strict=True):
-        _bars(axis, shown[shown["panel"] == panel], known, "dataset", "ratio")
+        _bars(axis, shown[shown["panel"] == panel], known, "dataset")
         axis.set_title(panel, fontsize=9)
-        axis.set_ylabel("time / full's")
+        axis.set_ylabel("time / time of full")
     return finish(figure, title, marks(results.cells), known, bars=True)
 
 
 def memory(results: Results, title: str) -> Figure:
-    """Bars against full fine-tuning by count, mean over datasets, and of GPU memory where it was measured."""
-    cells, profiled = with_columns(results.cells), results.steps
-    values = [*BY_COUNT, "gpu_allocated_bytes"]
+    """Draw counted costs and measured GPU memory relative to full fine-tuning, mean over datasets."""
+    cells, profiled = with_labels(results.cells), results.steps
+    values = [*COUNTED_COSTS, "gpu_allocated_bytes"]
     trials = cells[cells["train_flops"].notna()].assign(kind=cells["column"])[["kind", "dataset", "name", *values]]
     shapes = profiled.assign(kind="size " + profiled["size"], name=profiled["method"])
     shown = pd.concat([trials, shapes[["kind", "dataset", "name", *values]]])
+    ratios = _ratios_to_full(shown, values)
+    if ratios.empty:
+        return empty(title, "there are no records or profiles of both full fine-tuning and another method")
+    means = ratios.groupby(["name", "cost"], sort=False)["ratio"].mean().reset_index()
+    means = means[means["name"] != "full"]
+    known = shown_looks(means["name"], results.order.methods)
+    figure, axes = grid(1, 1)
+    figure.set_figwidth(8.5)
+    _bars(axes[0][0], means, known, "cost")
+    axes[0][0].set_ylabel("ratio to full, mean over datasets")
+    return finish(figure, title, marks(results.cells), known, bars=True)
+
+
+def _ratios_to_full(shown: pd.DataFrame, values: list[str]) -> pd.DataFrame:
+    """Return `name`, `cost` and `ratio` for every cost that a method and full fine-tuning both have."""
     rows = []
     for _, group in shown.groupby(["kind", "dataset"], sort=False):
         full = group[group["name"] == "full"]
@@ -60,40 +79,30 @@ def memory(results: Results, title: str) -> Figure:
             continue
         for _, row in group.iterrows():
             for value in values:
-                mine, theirs = row[value], full[value].iloc[0]
-                if pd.notna(mine) and pd.notna(theirs) and theirs:
-                    what = BY_COUNT.get(value, "peak GPU memory, measured")
-                    rows.append({"name": row["name"], "what": what, "ratio": float(mine) / float(theirs)})
-    if not rows:
-        return empty(title, "full fine-tuning and another method are not both there")
-    ratios = pd.DataFrame(rows)
-    means = ratios.groupby(["name", "what"], sort=False)["ratio"].mean().reset_index()
-    means = means[means["name"] != "full"]
-    known = shown_looks(means["name"], results.order["methods"])
-    figure, axes = grid(1, 1)
-    figure.set_figwidth(8.5)
-    _bars(axes[0][0], means, known, "what", "ratio")
-    axes[0][0].set_ylabel("ratio to full's, mean over datasets")
-    return finish(figure, title, marks(results.cells), known, bars=True)
+                of_method, of_full = row[value], full[value].iloc[0]
+                if pd.notna(of_method) and pd.notna(of_full) and of_full:
+                    cost = COUNTED_COSTS.get(value, "peak GPU memory, measured")
+                    rows.append({"name": row["name"], "cost": cost, "ratio": float(of_method) / float(of_full)})
+    return pd.DataFrame(rows, columns=["name", "cost", "ratio"])
 
 
 def pareto(results: Results, title: str) -> Figure:
-    """Mean score over datasets against three costs; the line joins what nothing beats in both."""
-    cells = with_columns(results.cells)
+    """Draw the mean score over datasets against three costs, with the Pareto front as a line."""
+    cells = with_labels(results.cells)
     complete = cells[cells["score"].notna()]
     columns = list(dict.fromkeys(complete["column"]))
     tables = {}
     for column in columns:
-        here = complete[complete["column"] == column]
-        wanted = here["dataset"].nunique()
-        every = here.groupby("name", sort=False)
-        means = every[["score", *COSTS]].mean(numeric_only=False).astype(float)
-        means = means[every["dataset"].nunique() == wanted]
+        of_column = complete[complete["column"] == column]
+        datasets = of_column["dataset"].nunique()
+        by_name = of_column.groupby("name", sort=False)
+        means = by_name[["score", *COSTS]].mean(numeric_only=False).astype(float)
+        means = means[by_name["dataset"].nunique() == datasets]  # a mean over fewer datasets is not comparable
         if len(means) > 1:
-            tables[column] = (means, wanted)
+            tables[column] = (means, datasets)
     if not tables:
         return empty(title, "no two methods are complete on the same datasets yet")
-    known = shown_looks(complete["name"], results.order["methods"])
+    known = shown_looks(complete["name"], results.order.methods)
     figure, axes = grid(len(tables), len(COSTS), sharey=True)
     for row, (column, (means, datasets)) in zip(axes, tables.items(), strict=True):
         for panel, (cost, label) in zip(row, COSTS.items(), strict=True):
@@ -113,7 +122,13 @@ def _front(panel: Axes, means: pd.DataFrame, cost: str, known: dict[str, Look]) 
 
 
 def draw_front(panel: Axes, costs: pd.Series, scores: pd.Series) -> None:
-    """The line that joins what nothing beats in both; costs of several magnitudes get a logarithmic axis."""
+    """Draw the Pareto front as a line.
+
+    Args:
+        panel: where to draw; its cost axis becomes logarithmic if all costs are positive.
+        costs: cost of each point.
+        scores: score of each point.
+    """
     points = pd.DataFrame({"cost": costs, "score": scores}).sort_values(["cost", "score"], ascending=[True, False])
     front = points[points["score"] > points["score"].cummax().shift(fill_value=-np.inf)]
     panel.plot(front["cost"], front["score"], color="0.4", linewidth=1, zorder=0, drawstyle="steps-post")
@@ -122,17 +137,25 @@ def draw_front(panel: Axes, costs: pd.Series, scores: pd.Series) -> None:
     panel.grid(visible=True, alpha=0.3)
 
 
-def _bars(axes: Axes, rows: pd.DataFrame, known: dict[str, Look], across: str, value: str) -> None:
-    groups, names = list(dict.fromkeys(rows[across])), [name for name in known if name in set(rows["name"])]
+def _bars(axes: Axes, rows: pd.DataFrame, known: dict[str, Look], group_by: str) -> None:
+    """Draw bars of `ratio`, one per method, in groups.
+
+    Args:
+        axes: where to draw.
+        rows: table with `name`, `ratio` and the column of the groups.
+        known: looks of the methods, in the order of the bars.
+        group_by: column of the groups.
+    """
+    groups, names = list(dict.fromkeys(rows[group_by])), [name for name in known if name in set(rows["name"])]
     width = 0.8 / len(names)
     for number, name in enumerate(names):
-        mine = rows[rows["name"] == name].groupby(across)[value].mean()
-        places = [groups.index(group) + (number - (len(names) - 1) / 2) * width for group in mine.index]
+        heights = rows[rows["name"] == name].groupby(group_by)["ratio"].mean()
+        places = [groups.index(group) + (number - (len(names) - 1) / 2) * width for group in heights.index]
         look = known[name]
-        axes.bar(places, mine, width, color=look.colour, hatch=look.hatch, edgecolor="white", linewidth=0.5)
+        axes.bar(places, heights, width, color=look.colour, hatch=look.hatch, edgecolor="white", linewidth=0.5)
     axes.axhline(1, color="0.3", linewidth=1)
-    rotation, side = (20, "right") if len(groups) * max(map(len, groups)) > LABELS else (0, "center")
+    rotation, side = (20, "right") if len(groups) * max(map(len, groups)) > LABEL_CHARACTERS else (0, "center")
     axes.set_xticks(range(len(groups)), groups, fontsize=8, rotation=rotation, ha=side)
-    if rows[value].min() > 0 and rows[value].min() < 0.05:
+    if rows["ratio"].min() > 0 and rows["ratio"].min() < 0.05:
         axes.set_yscale("log")
     axes.grid(visible=True, axis="y", alpha=0.3)

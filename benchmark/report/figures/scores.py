@@ -1,4 +1,4 @@
-"""Scores: against parameters, over epochs, between backbones, against full fine-tuning, by rank."""
+"""Figures of scores: against parameters, by epoch, between backbones, against full fine-tuning, and ranks."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from scipy.stats import friedmanchisquare
 
 from benchmark.records.frame import Curve
-from benchmark.report.figures.style import PANEL_INCHES, Look, empty, finish, grid, shown_looks, with_columns
+from benchmark.report.figures.style import PANEL_INCHES, Look, empty, finish, grid, shown_looks, with_labels
 from benchmark.report.render import marks
 from benchmark.report.results import Results
 from benchmark.report.statistics import ALPHA
 
-MIN_SPAN = 5.0  # per cent: smaller differences are not blown up to the height of a panel
-FEW_DECADES = 200  # ratio on the axis up to which 1, 2 and 5 are labelled
+MIN_SPAN = 5.0  # per cent: the smallest range of a vertical axis, so that small differences look small
+FEW_DECADES = 200  # up to this ratio of the axis limits, 1, 2 and 5 of each decade are labelled
 NOTHING = "no method has all its trials finished yet"
 
 
 def scatter(results: Results, title: str) -> Figure:
-    """Score against trainable parameters: a row per dataset, a column per protocol and backbone, a marker per method.
+    """Draw score against trainable parameters: a row per dataset, a column per protocol and backbone.
 
-    The bars are 95 % intervals. Incomplete cells are left out; with nothing left the figure says so.
+    The bars are 95 % intervals. Incomplete cells are left out.
     """
     shown = _complete(results)
     if shown.empty:
         return empty(title, NOTHING)
-    known = shown_looks(shown["name"], results.order["methods"])
-    columns, rows = list(dict.fromkeys(shown["column"])), list(dict.fromkeys(shown["dataset"]))
-    figure, axes = grid(len(rows), len(columns), sharey=True)
-    for i, dataset in enumerate(rows):
-        for j, column in enumerate(columns):
-            panel = shown[(shown["dataset"] == dataset) & (shown["column"] == column)]
-            _points(axes[i][j], panel, known)
-            axes[i][j].set_title(f"{column}, {dataset}", fontsize=9)
-        _widen(axes[i][0])
-        axes[i][0].set_ylabel(shown.loc[shown["dataset"] == dataset, "measure"].iloc[0])
+    known = shown_looks(shown["name"], results.order.methods)
+    columns, datasets = list(dict.fromkeys(shown["column"])), list(dict.fromkeys(shown["dataset"]))
+    figure, axes = grid(len(datasets), len(columns), sharey=True)
+    for row, dataset in zip(axes, datasets, strict=True):
+        for panel, column in zip(row, columns, strict=True):
+            _points(panel, shown[(shown["dataset"] == dataset) & (shown["column"] == column)], known)
+            panel.set_title(f"{column}, {dataset}", fontsize=9)
+        _widen(row[0])
+        row[0].set_ylabel(shown.loc[shown["dataset"] == dataset, "measure"].iloc[0])
     return finish(figure, title, marks(results.cells), known)
 
 
 def _points(axes: Axes, cells: pd.DataFrame, known: dict[str, Look]) -> None:
+    """Draw a point with its interval for each cell, on a logarithmic axis of parameters."""
     for _, cell in cells.iterrows():
         look, score = known[cell["name"]], 100 * cell["score"]
         if pd.notna(cell["low"]):
@@ -69,45 +69,51 @@ def _points(axes: Axes, cells: pd.DataFrame, known: dict[str, Look]) -> None:
 
 
 def curves(results: Results, title: str) -> Figure:
-    """Score on the reported split by epoch, mean over the folds and seeds that are finished."""
-    found: dict[tuple[str, str], dict[str, list[Curve]]] = defaultdict(lambda: defaultdict(list))
-    measure = {}
-    cells = with_columns(results.cells).set_index("cell")
-    by_cell = cells[["dataset", "column", "name", "measure"]].to_dict("index")
+    """Draw the score of the reported split by epoch, mean over the finished folds and seeds."""
+    cells = with_labels(results.cells).set_index("cell")
+    labels = cells[["dataset", "column", "name", "measure"]].to_dict("index")
+    panels: dict[tuple[str, str], dict[str, list[Curve]]] = defaultdict(lambda: defaultdict(list))
+    measures = {}
     trials = results.trials
     for cell, trial in zip(trials["cell"], trials["id"], strict=True):
-        at = by_cell[cell]
-        found[at["dataset"], at["column"]][at["name"]].append(100 * results.curves[trial])
-        measure[at["dataset"]] = at["measure"]
-    if not found:
+        label = labels[cell]
+        panels[label["dataset"], label["column"]][label["name"]].append(100 * results.curves[trial])
+        measures[label["dataset"]] = label["measure"]
+    if not panels:
         return empty(title, "there is no record yet")
     names = cells[cells.index.isin(set(trials["cell"]))]["name"]
-    known = shown_looks(names, results.order["methods"])
-    rows, columns = (list(dict.fromkeys(key[axis] for key in found)) for axis in (0, 1))
-    rows.sort(key=lambda name: (results.order["datasets"] + [name]).index(name))
-    figure, axes = grid(len(rows), len(columns), sharey=True)
-    for i, dataset in enumerate(rows):
-        for j, column in enumerate(columns):
-            for name, every in found[dataset, column].items():
-                length = max(map(len, every))
-                padded = [np.pad(values, (0, length - len(values)), constant_values=np.nan) for values in every]
-                mean = np.nanmean(np.array(padded), axis=0) if not np.isnan(padded).all() else padded[0]
-                look = known[name]
-                axes[i][j].plot(
-                    range(1, length + 1), mean, color=look.colour, linestyle=look.dash, marker=look.marker,
-                    markevery=max(1, length // 6), markersize=4, linewidth=1.2,
-                )  # fmt: skip
-            axes[i][j].set_title(f"{column}, {dataset}", fontsize=9)
-            axes[i][j].set_xlabel("epoch")
-            axes[i][j].grid(visible=True, alpha=0.3)
-            axes[i][j].xaxis.set_major_locator(MaxNLocator(integer=True))
-        _widen(axes[i][0])
-        axes[i][0].set_ylabel(measure[dataset])
+    known = shown_looks(names, results.order.methods)
+    datasets = list(dict.fromkeys(dataset for dataset, _ in panels))
+    datasets.sort(key=lambda name: [*results.order.datasets, name].index(name))
+    columns = list(dict.fromkeys(column for _, column in panels))
+    figure, axes = grid(len(datasets), len(columns), sharey=True)
+    for row, dataset in zip(axes, datasets, strict=True):
+        for panel, column in zip(row, columns, strict=True):
+            _curves_of(panel, panels[dataset, column], known)
+            panel.set_title(f"{column}, {dataset}", fontsize=9)
+        _widen(row[0])
+        row[0].set_ylabel(measures[dataset])
     return finish(figure, title, marks(results.cells), known)
 
 
+def _curves_of(axes: Axes, curves_by_name: dict[str, list[Curve]], known: dict[str, Look]) -> None:
+    """Draw the mean curve of each method; trials may have different numbers of epochs."""
+    for name, trials in curves_by_name.items():
+        length = max(map(len, trials))
+        padded = [np.pad(values, (0, length - len(values)), constant_values=np.nan) for values in trials]
+        mean = np.nanmean(np.array(padded), axis=0) if not np.isnan(padded).all() else padded[0]
+        look = known[name]
+        axes.plot(
+            range(1, length + 1), mean, color=look.colour, linestyle=look.dash, marker=look.marker,
+            markevery=max(1, length // 6), markersize=4, linewidth=1.2,
+        )  # fmt: skip
+    axes.set_xlabel("epoch")
+    axes.grid(visible=True, alpha=0.3)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
 def slopes(results: Results, title: str) -> Figure:
-    """A panel per dataset: each method's score on AST at the left, on SSAST at the right."""
+    """Draw the score of each method on AST at the left and on SSAST at the right, a panel per dataset."""
     shown = _complete(results)
     shown["kind"] = shown["backbone"].str.extract(r"^(ssast|ast)\b", expand=False)
     shown = shown[shown["kind"].notna()]
@@ -115,10 +121,10 @@ def slopes(results: Results, title: str) -> Figure:
     pairs = {key for key, number in both.items() if number == 2}
     if not pairs:
         return empty(title, "no method is complete on both AST and SSAST yet")
-    known = shown_looks(shown["name"], results.order["methods"])
+    known = shown_looks(shown["name"], results.order.methods)
     panels = list(dict.fromkeys(zip(shown["protocol_line"], shown["dataset"], strict=True)))
-    across = min(3, len(panels))
-    figure, axes = grid(-(-len(panels) // across), across)
+    columns = min(3, len(panels))
+    figure, axes = grid(-(-len(panels) // columns), columns)
     flat = [panel for row in axes for panel in row]
     for panel, (line, dataset) in zip(flat, panels, strict=False):
         here = shown[(shown["protocol_line"] == line) & (shown["dataset"] == dataset)]
@@ -140,7 +146,7 @@ def slopes(results: Results, title: str) -> Figure:
 
 
 def heatmap(results: Results, title: str) -> Figure:
-    """Points above or below full fine-tuning, a panel per protocol and backbone."""
+    """Draw the difference to full fine-tuning in points, a panel per protocol and backbone."""
     shown = _complete(results)
     panels = {}
     for column, cells in shown.groupby("column", sort=False):
@@ -152,10 +158,10 @@ def heatmap(results: Results, title: str) -> Figure:
     rows = max(len(table) for table in panels.values())
     figure, axes = grid(1, len(panels))
     figure.set_size_inches(PANEL_INCHES[0] * 1.7 * len(panels) + 0.5, 0.45 * rows + 2.6)
-    most = max(1.0, *(float(np.nanmax(np.abs(table.to_numpy()))) for table in panels.values()))
+    limit = max(1.0, *(float(np.nanmax(np.abs(table.to_numpy()))) for table in panels.values()))
     for panel, (column, table) in zip(axes[0], panels.items(), strict=True):
         sns.heatmap(
-            table, ax=panel, annot=True, fmt="+.1f", center=0, vmin=-most, vmax=most, cmap="PuOr_r", linewidths=0.5,
+            table, ax=panel, annot=True, fmt="+.1f", center=0, vmin=-limit, vmax=limit, cmap="PuOr_r", linewidths=0.5,
             cbar=False, annot_kws={"fontsize": 8},
         )  # fmt: skip
         panel.set_title(f"{column}\npoints", fontsize=9)
@@ -168,7 +174,7 @@ def heatmap(results: Results, title: str) -> Figure:
 
 
 def ranks(results: Results, title: str) -> Figure:
-    """Average rank over datasets and backbones, methods that Nemenyi's test cannot tell apart joined by a bar."""
+    """Draw average ranks over datasets and backbones; bars join methods without a significant difference (Nemenyi)."""
     shown = _complete(results)
     blocks = shown.assign(block=shown["column"] + shown["dataset"]).pivot_table(
         index="block", columns="name", values="score", sort=False
@@ -176,7 +182,7 @@ def ranks(results: Results, title: str) -> Figure:
     blocks = blocks.dropna()
     if len(blocks) < 3 or blocks.shape[1] < 3:
         return empty(title, "needs at least three methods that are complete on the same three datasets or backbones")
-    import scikit_posthocs  # two seconds
+    import scikit_posthocs  # takes two seconds to import
 
     with python_warnings.catch_warnings():
         python_warnings.simplefilter("ignore")
@@ -186,25 +192,25 @@ def ranks(results: Results, title: str) -> Figure:
     names = list(average.index)
     figure, axes = grid(1, 1)
     figure.set_size_inches(8, 1.8 + 0.25 * len(average))
-    drawn = scikit_posthocs.critical_difference_diagram(  # by number: its sets of names have no fixed order
+    drawn = scikit_posthocs.critical_difference_diagram(  # by number: the order of names would differ between processes
         average.reset_index(drop=True), pairs, ax=axes[0][0], alpha=ALPHA, label_fmt_left="{label}",
         label_fmt_right="{label}", text_h_margin=0.06, color_palette=["0.15"] * len(names), label_props={"fontsize": 8},
     )  # fmt: skip
     for label in drawn["labels"]:
         name = names[int(label.get_text())]
         label.set_text(f"{name} ({average[name]:.2f})")
-    axes[0][0].set_title(
-        f"{len(blocks)} datasets x backbones, Friedman p = {overall:.2g}; joined: not told apart at 5 % (Nemenyi)",
-        fontsize=8, pad=16,
-    )  # fmt: skip
+    blocks_text = f"{len(blocks)} datasets x backbones, Friedman p = {overall:.2g}"
+    axes[0][0].set_title(f"{blocks_text}; joined: not significantly different at 5 % (Nemenyi)", fontsize=8, pad=16)
     return finish(figure, title, marks(results.cells), {})
 
 
 def _complete(results: Results) -> pd.DataFrame:
-    return with_columns(results.cells[results.cells["score"].notna()])
+    """Return the complete cells, with labels."""
+    return with_labels(results.cells[results.cells["score"].notna()])
 
 
 def _widen(axes: Axes) -> None:
+    """Give the vertical axis a range of at least `MIN_SPAN`."""
     low, high = axes.get_ylim()
     missing = max(0.0, MIN_SPAN - (high - low)) / 2
     axes.set_ylim(low - missing, high + missing)

@@ -1,4 +1,4 @@
-"""What the figures share: looks of methods, captions, files."""
+"""What the figures share: the look of each method, captions, and writing files."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import matplotlib as mpl
 import pandas as pd
 
 mpl.use("Agg")
-import matplotlib.pyplot as plt  # the backend is set first
+import matplotlib.pyplot as plt  # after the backend is set
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from benchmark.report.render import named
+from benchmark.report.render import row_names
 
 mpl.rcParams["svg.hashsalt"] = "aat-benchmark"  # equal data gives equal files
 MARKERS = "os^DvPX*<>hp"
@@ -30,12 +30,21 @@ HATCHES = ["", "//", "xx", "..", "\\\\", "++", "oo", "--"]
 PANEL_INCHES = (3.4, 2.8)
 CAPTION_INCHES = 1.1
 LEGEND_INCHES = 2.2
+CAPTION_CHARACTERS_PER_INCH = 13
+# Metadata without a date: equal data gives equal files.
 FORMATS: dict[str, dict[str, str | None]] = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
 
 
 @dataclass(frozen=True)
 class Look:
-    """How one method looks everywhere: told apart by colour, and in grey by shape, dash or hatch."""
+    """How a method is drawn in every figure; shape, dash and hatch distinguish it without colour.
+
+    Attributes:
+        colour: red, green and blue, each in [0, 1].
+        marker: shape of points.
+        dash: style of lines.
+        hatch: pattern of bars.
+    """
 
     colour: tuple[float, float, float]
     marker: str
@@ -44,38 +53,50 @@ class Look:
 
 
 def looks(names: Iterable[str], order: list[str]) -> dict[str, Look]:
-    """A look for each name: those of the order have theirs for good, others follow."""
-    every = [*order, *(name for name in dict.fromkeys(names) if name not in order)]
+    """Return a look for each name.
+
+    Args:
+        names: names to draw.
+        order: names that always have the same look; other names get the next looks.
+    """
+    all_names = [*order, *(name for name in dict.fromkeys(names) if name not in order)]
     colours = itertools.cycle(sns.color_palette("colorblind", 10))
-    rest = zip(colours, itertools.cycle(MARKERS), itertools.cycle(DASHES), itertools.cycle(HATCHES), strict=False)
-    return {name: Look(*look) for name, look in zip(every, rest, strict=False)}
+    styles = zip(colours, itertools.cycle(MARKERS), itertools.cycle(DASHES), itertools.cycle(HATCHES), strict=False)
+    return {name: Look(*style) for name, style in zip(all_names, styles, strict=False)}
 
 
 def shown_looks(shown: Iterable[str], order: list[str]) -> dict[str, Look]:
-    """The looks of the names that are shown, in the order."""
-    present = list(shown)
-    return {name: look for name, look in looks(present, order).items() if name in set(present)}
+    """Return the looks of the shown names only, as `looks` does, in the given order."""
+    names = list(shown)
+    return {name: look for name, look in looks(names, order).items() if name in set(names)}
 
 
 def measure(metric: str) -> str:
-    """A metric as it is written on an axis."""
+    """Return the label of a metric on an axis."""
     return f"{'mAP' if metric == 'map' else metric} (%)"
 
 
-def with_columns(cells: pd.DataFrame) -> pd.DataFrame:
-    """Cells with what heads a panel and what the method with its settings is called.
+def with_labels(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return table cells with labels for figures.
 
-    `column` is protocol and backbone, `protocol_line` the former alone. A protocol that all cells share is left out, it
-    stands above the figure. `measure` is the metric as it is written on an axis.
+    `name` is the method with its distinguishing settings, `column` the protocol and backbone, `protocol_line` the
+    protocol alone, `measure` the label of the metric. A protocol that all cells share is left out of `column` and
+    `protocol_line`, because the title of the figure names it.
     """
-    shared = cells["protocol"].nunique() < 2
-    line = "" if shared else cells["protocol"] + "\n"
+    has_one_protocol = cells["protocol"].nunique() < 2
+    line = "" if has_one_protocol else cells["protocol"] + "\n"
     measures = cells["metric"].map(measure)
-    return cells.assign(protocol_line=line, column=line + cells["backbone"], measure=measures, name=named(cells))
+    return cells.assign(protocol_line=line, column=line + cells["backbone"], measure=measures, name=row_names(cells))
 
 
 def grid(rows: int, columns: int, *, sharey: bool = False) -> tuple[Figure, list[list[Axes]]]:
-    """Panels of one size with room for a legend at the right."""
+    """Return a figure with panels of equal size and room for a legend at the right.
+
+    Args:
+        rows: number of rows.
+        columns: number of columns.
+        sharey: whether the panels of a row share their vertical axis.
+    """
     size = (PANEL_INCHES[0] * columns + LEGEND_INCHES, PANEL_INCHES[1] * rows + CAPTION_INCHES)
     figure, axes = plt.subplots(
         rows, columns, figsize=size, squeeze=False, sharey="row" if sharey else "none", layout="constrained"
@@ -84,7 +105,15 @@ def grid(rows: int, columns: int, *, sharey: bool = False) -> tuple[Figure, list
 
 
 def finish(figure: Figure, title: str, warnings: list[str], known: dict[str, Look], *, bars: bool = False) -> Figure:
-    """Title, legend of the methods that are shown, and why the numbers do not speak for the paper."""
+    """Add title, legend and caption to a figure.
+
+    Args:
+        figure: the figure.
+        title: heading.
+        warnings: reasons why the numbers are not comparable with the paper.
+        known: looks of the methods in the legend.
+        bars: whether the legend shows bars instead of lines.
+    """
     if known:
         handles: list[Patch | Line2D] = [
             Patch(facecolor=look.colour, hatch=look.hatch, edgecolor="white", label=name)
@@ -96,12 +125,13 @@ def finish(figure: Figure, title: str, warnings: list[str], known: dict[str, Loo
     figure.suptitle(title, fontsize=10)
     if warnings:
         caption = f"Not comparable with the paper: {'; '.join(warnings)}"
-        figure.supxlabel(textwrap.fill(caption, int(figure.get_figwidth() * 13)), fontsize=8)
+        width = int(figure.get_figwidth() * CAPTION_CHARACTERS_PER_INCH)
+        figure.supxlabel(textwrap.fill(caption, width), fontsize=8)
     return figure
 
 
 def empty(title: str, reason: str) -> Figure:
-    """A figure that says why there is nothing to show."""
+    """Return a figure that says why there is nothing to show."""
     figure, axes = plt.subplots(figsize=PANEL_INCHES, layout="constrained")
     axes.axis("off")
     axes.text(0.5, 0.5, textwrap.fill(f"{title}: {reason}", 40), ha="center", va="center")
@@ -109,10 +139,16 @@ def empty(title: str, reason: str) -> Figure:
 
 
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Write the figure in all formats, without a date, so that equal data gives equal files."""
+    """Write a figure in all formats, without a date, and close it; return the paths.
+
+    Args:
+        figure: the figure.
+        folder: an existing folder.
+        name: name of the files, without ending.
+    """
     paths = []
     figure.canvas.draw()
-    figure.set_layout_engine("none")  # laid out once, not for every format
+    figure.set_layout_engine("none")  # the layout is computed once, not for every format
     for ending, metadata in FORMATS.items():
         paths.append(folder / f"{name}.{ending}")
         figure.savefig(paths[-1], dpi=160, metadata=metadata)

@@ -1,101 +1,50 @@
-"""The paper's scores, from `paper_tables/scores.yaml` and a file of the user's own."""
+"""The table of the paper's scores beside the measured ones."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from importlib.resources import files
-from pathlib import Path
-from typing import Any, Literal
 
 import pandas as pd
-import yaml
-from pydantic import Field
 
+from benchmark.report.aggregate import KEYS
+from benchmark.report.paper_scores import PaperScore, load_paper_scores, measured_score
+from benchmark.report.render import Table
 from benchmark.report.results import Results
-from benchmark.spec.yaml import Spec, read_yaml, validate
+from benchmark.report.tables import TableSource
 
-NAMES = ["protocol", "backbone", "dataset", "method"]
-VALUES = ["paper", "measured", "difference", "of", "source", "marks"]
-
-
-class PaperCell(Spec):
-    """One number of the paper, in per cent."""
-
-    source: str
-    backbone: str
-    dataset: str
-    method: str
-    score: float = Field(ge=0, le=100)
-    split: Literal["test", "validation"] = "test"
-    epoch: Literal["last", "reported"] = "reported"
-    tolerance: float = Field(default=0.05, ge=0, description="how far the number itself may be off, in points")
-
-    @property
-    def key(self) -> tuple[str, ...]:
-        """What of the measured it is held against."""
-        return self.backbone, self.dataset, self.method, self.split, self.epoch
+COLUMNS = [*KEYS, "paper", "measured", "difference", "of", "source", "marks"]
 
 
-class PaperFile(Spec):
-    """The content of such a file."""
-
-    sources: dict[str, str] = Field(default={})
-    cells: list[PaperCell]
-
-
-def paper_cells(more: Path | None = None) -> tuple[list[PaperCell], dict[str, str]]:
-    """The known cells and what their sources are.
-
-    Args:
-        more: a file of the user's, whose cells win.
-
-    Raises:
-        BenchmarkError: the file does not follow the form.
-    """
-    content = yaml.safe_load((files("paper_tables") / "scores.yaml").read_text(encoding="utf-8"))
-    known = validate(PaperFile, content, "paper_tables/scores.yaml")
-    own = validate(PaperFile, read_yaml(more), str(more)) if more else PaperFile(cells=[])
-    cells = {cell.key: cell for cell in [*known.cells, *own.cells]}
-    return list(cells.values()), {**known.sources, **own.sources}
+def build(source: TableSource) -> Table | None:
+    """Return the table; None if there is neither a score of the paper nor a measured one."""
+    scores, _ = load_paper_scores(source.paper)
+    data = paper_rows(source.results, scores)
+    return None if data.empty else source.table(data, data.drop(columns="marks"))
 
 
-def beside(results: Results, cells: Iterable[PaperCell]) -> pd.DataFrame:
-    """Every known or measured cell: paper, measured, difference, all in per cent, and why they may not be compared."""
-    known: dict[tuple[str, ...], PaperCell] = {}
-    for each in cells:
-        known.setdefault(each.key[:3], each)
+def paper_rows(results: Results, scores: Iterable[PaperScore]) -> pd.DataFrame:
+    """Return one row per table cell or score of the paper, in per cent, with the columns `COLUMNS`."""
+    by_name: dict[tuple[str, ...], PaperScore] = {}
+    for score in scores:
+        by_name.setdefault(score.key[:3], score)
     rows = []
     for _, cell in results.cells.iterrows():
-        theirs = known.pop((cell["backbone"], cell["dataset"], cell["method"]), None)
-        at = theirs or PaperCell(source="", backbone="", dataset="", method="", score=0)
-        names = dict(zip(NAMES, cell[NAMES], strict=True))
-        rows.append(_row(names, theirs, measured(results, cell, at), cell["marks"]))
-    for theirs in known.values():
-        names = {"protocol": "", **theirs.model_dump(include=set(NAMES))}
-        rows.append(_row(names, theirs, None, "not run"))
-    return pd.DataFrame(rows, columns=[*NAMES, *VALUES])
+        paper = by_name.pop((cell["backbone"], cell["dataset"], cell["method"]), None)
+        split, epoch = (paper.split, paper.epoch) if paper else ("test", "reported")
+        measured = measured_score(results, cell, split, epoch)
+        rows.append({**{key: cell[key] for key in KEYS}, **_values(paper, measured), "marks": cell["marks"]})
+    for paper in by_name.values():
+        names = {"protocol": "", "backbone": paper.backbone, "dataset": paper.dataset, "method": paper.method}
+        rows.append({**names, **_values(paper, None), "marks": "not run"})
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def measured(results: Results, cell: pd.Series, known: PaperCell) -> float | None:
-    """What a complete cell has at the split and epoch of a number of the paper, in [0, 1]."""
-    if pd.isna(cell["score"]):
-        return None
-    column = {"validation": "validation_last", "test": "score_last"}[known.split]
-    if (known.split, known.epoch) == ("test", "reported"):
-        return float(cell["score"])
-    trials = results.trials[results.trials["cell"] == cell["cell"]]
-    values = pd.to_numeric(trials[column])
-    return float(values.mean()) if values.notna().all() else None
-
-
-def _row(names: dict[str, Any], theirs: PaperCell | None, value: float | None, marks: str) -> dict[str, Any]:
-    """Scores as text, so that a digit is not made up."""
+def _values(paper: PaperScore | None, measured: float | None) -> dict[str, str]:
+    """Return scores as text with one digit, the precision of the paper."""
     return {
-        **names,
-        "paper": f"{theirs.score:.1f}" if theirs else "",
-        "measured": "" if value is None else f"{100 * value:.1f}",
-        "difference": f"{100 * value - theirs.score:+.1f}" if theirs and value is not None else "",
-        "of": f"{theirs.split}, {theirs.epoch} epoch" if theirs else "",
-        "source": theirs.source if theirs else "",
-        "marks": marks,
+        "paper": f"{paper.score:.1f}" if paper else "",
+        "measured": "" if measured is None else f"{100 * measured:.1f}",
+        "difference": f"{100 * measured - paper.score:+.1f}" if paper and measured is not None else "",
+        "of": f"{paper.split}, {paper.epoch} epoch" if paper else "",
+        "source": paper.source if paper else "",
     }

@@ -1,0 +1,98 @@
+"""What claims are judged with: the cells of one protocol, and whether they are comparable with the paper."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from benchmark.report.claims.ledger import Claim, Judged, Ledger, Verdict
+from benchmark.report.results import Results
+
+Needs = tuple[tuple[str, str, str], ...]  # (backbone, dataset, method) of the cells that decide a claim
+RELATIONS = {"at_least": "at least equal", "above": "above", "below": "below"}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a claim is judged with.
+
+    Attributes:
+        results: the results folder.
+        ledger: the claims with their sources.
+        protocol: name of the protocol whose cells judge.
+        paper: file with more of the paper's scores; None if there is none.
+    """
+
+    results: Results
+    ledger: Ledger
+    protocol: str
+    paper: Path | None = None
+
+    @property
+    def datasets(self) -> list[str]:
+        """The datasets of the paper."""
+        return self.results.order.datasets
+
+    def cell(self, backbone: str, dataset: str, method: str) -> pd.Series | None:
+        """Return a table cell; of several, one that is comparable with the paper and complete is preferred.
+
+        Args:
+            backbone: name of the backbone, without options.
+            dataset: name of the dataset.
+            method: name of the method, with its options.
+        """
+        return self._cells.get((backbone, dataset, method))
+
+    @functools.cached_property
+    def _cells(self) -> dict[tuple[str, str, str], pd.Series]:
+        cells = self.results.cells[self.results.cells["protocol"] == self.protocol]
+        ranked = cells.assign(
+            bare=cells["backbone"].str.replace(r"\[.*", "", regex=True),
+            is_marked=cells["marks"] != "",
+            is_incomplete=cells["score"].isna(),
+        ).sort_values(["is_marked", "is_incomplete"], kind="stable")
+        best = ranked.drop_duplicates(["bare", "dataset", "method"])
+        return {(cell["bare"], cell["dataset"], cell["method"]): cell for _, cell in best.iterrows()}
+
+    def obstacle(self, needs: Needs) -> tuple[Verdict, str] | None:
+        """Return the verdict and reason of a claim that these cells cannot decide; None if they can."""
+        for backbone, dataset, method in needs:
+            cell = self.cell(backbone, dataset, method)
+            name = f"{backbone} {dataset} {method}"
+            if cell is None or not cell["done"]:
+                return "not run", f"{name} was not run"
+            if cell["marks"]:
+                return "not comparable", f"{name}: {cell['marks']}"
+            if pd.isna(cell["score"]):
+                return "not run", f"{name}: {cell['done']} of {cell['expected']} trials are finished"
+        return None
+
+
+def unjudged(claim: Claim, evidence: Evidence, part: str, needs: Needs = ()) -> Judged:
+    """Return a claim, or one part of it, before it is judged.
+
+    Args:
+        claim: the claim.
+        evidence: what it is judged with.
+        part: the dataset, or `average`, of a claim that is judged for each dataset; empty for other claims.
+        needs: the cells that decide it.
+    """
+    return Judged(
+        id=f"{claim.id}-{part}" if part else claim.id,
+        statement=f"{claim.statement} ({part})" if part else claim.statement,
+        source=f"{claim.source}: {evidence.ledger.sources[claim.source]}",
+        verdict="not run",
+        expect=claim.expect,
+        why="",
+        paper=RELATIONS[claim.relation] if claim.kind == "order" else "",
+        needs=needs,
+    )
+
+
+def with_verdict(claim: Judged, verdict: Verdict, why: str) -> Judged:
+    """Return the claim with a verdict that comes without a measured value."""
+    return dataclasses.replace(claim, verdict=verdict, why=why)

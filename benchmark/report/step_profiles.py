@@ -1,0 +1,63 @@
+"""Step profiles to rows: one row per profile of a training step, with ratios to full fine-tuning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from benchmark.records.schema import StepProfile
+
+COLUMNS = [
+    "device", "threads", "precision", "size", "dataset", "method", "status", "clips", "step_seconds", "time_ratio",
+    "clips_per_second", "gpu_allocated_bytes", "memory_ratio", "gpu_reserved_bytes", "host_rss_bytes", "train_flops",
+    "forward_flops", "saved_bytes", "optimizer_bytes", "stored_bytes", "trainable", "step_key",
+    "whole_batch", "changed",
+]  # fmt: skip
+COMPARABLE = ["device", "threads", "size", "dataset", "precision"]  # ratios are within rows that share these
+
+
+def tabulate_steps(profiles: Iterable[StepProfile], methods: list[str]) -> pd.DataFrame:
+    """Return one row per profile, with the columns `COLUMNS`.
+
+    Args:
+        profiles: measured or counted training steps.
+        methods: names of methods in the order of the rows; other methods follow by name.
+    """
+    rows = [_row(profile) for profile in profiles]
+    table = pd.DataFrame(rows, columns=COLUMNS).astype({"device": str, "size": str})  # text in an empty table too
+    for name in ("step_seconds", "gpu_allocated_bytes", "clips"):
+        table[name] = pd.to_numeric(table[name])
+    # The recipe may give full fine-tuning another batch size: time is compared per clip, memory per step.
+    table["time_ratio"] = _ratio_to_full(table, table["step_seconds"] / table["clips"])
+    table["memory_ratio"] = _ratio_to_full(table, table["gpu_allocated_bytes"])
+    places = {name: number for number, name in enumerate(methods)}
+    table["order"] = table["method"].map(lambda name: places.get(name, len(places)))
+    keys = ["device", "threads", "size", "dataset", "order", "method"]
+    return table.sort_values(keys, ignore_index=True).drop(columns="order")
+
+
+def _row(profile: StepProfile) -> dict[str, object]:
+    request = profile.request
+    return {
+        **profile.model_dump(include=set(COLUMNS)),
+        **profile.cost.model_dump(include=set(COLUMNS) - {"clips"}),
+        "size": request.backbone.size,
+        "dataset": request.dataset.name,
+        "method": request.method.variant,
+        "clips_per_second": profile.clips / profile.step_seconds if profile.step_seconds else None,
+        "trainable": profile.parameters.trainable,
+        "step_key": request.step_key,
+        "whole_batch": profile.clips == request.recipe.batch_size,
+        "changed": bool(request.recipe_changes),
+    }
+
+
+def _ratio_to_full(table: pd.DataFrame, values: pd.Series) -> pd.Series:
+    """Return values divided by that of full fine-tuning in comparable rows; empty where there is not exactly one."""
+    ratios = pd.Series(index=table.index, dtype=float)
+    for _, rows in table.groupby(COMPARABLE, sort=False):
+        full = values[rows.index[rows["method"] == "full"]].dropna()
+        if len(full) == 1:
+            ratios[rows.index] = values[rows.index] / float(full.iloc[0])
+    return ratios
