@@ -11,7 +11,7 @@ from pydantic import Field
 from benchmark.methods import SHARES, Method, register
 
 if TYPE_CHECKING:
-    from benchmark.models.block import Site
+    from benchmark.models.attach import Site
     from benchmark.models.transformer import AudioTransformer
 
 SITES: dict[tuple[str, str], Site] = {

@@ -16,8 +16,8 @@ from timm.models.deit import VisionTransformerDistilled
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
-from benchmark.models.attach import attach
-from benchmark.models.block import PrefixAttention, Site, SiteBlock
+from benchmark.models.attach import Site, attach, insert
+from benchmark.models.attention import PrefixAttention, PrefixBlock
 from benchmark.spec.backbone import Shape
 
 PATCH = 16
@@ -99,7 +99,7 @@ class AudioTransformer(nn.Module):
             depth=config.shape.depth,
             num_heads=config.shape.heads,
             embed_layer=functools.partial(SpectrogramPatches, stride=config.stride),
-            block_fn=SiteBlock,
+            block_fn=PrefixBlock,
             norm_layer=functools.partial(nn.LayerNorm, eps=config.norm_eps),
         )
         self.mlp_head = nn.Sequential(
@@ -141,9 +141,7 @@ class AudioTransformer(nn.Module):
         Raises:
             ValueError: unknown site, or the name is taken.
         """
-        block = self.blocks[layer]
-        assert isinstance(block, SiteBlock)
-        block.insert(site, name, module)
+        insert(self.blocks[layer], site, name, module)
         return [f"v.blocks.{layer}.{name}.{parameter}" for parameter, _ in module.named_parameters()]
 
     def attach(self, path: str, name: str, module: nn.Module, *, parallel: bool) -> list[str]:
