@@ -219,5 +219,5 @@ def test_two_models_in_one_process_do_not_influence_each_other() -> None:
 
 
 def test_too_short_an_input_is_refused() -> None:
-    with pytest.raises(ValueError, match="no 16x16 patch"):
+    with pytest.raises(ValueError, match="are less than a 16x16 patch"):
         small(frames=15)
