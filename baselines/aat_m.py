@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 @register("aat_m", label="AAT-M", source="arXiv:2401.10544; AAT@dc406ad src/models/ast_models.py, --finetune mlp")
 @dataclass(frozen=True, kw_only=True)
 class AATM(Method):
-    """A bottleneck adapter in parallel with every block's MLP, starting at zero.
+    """A bottleneck adapter in parallel with the MLP of every block; it outputs zero at initialization.
 
-    `bottleneck` is the adapter's hidden width: below 1 as a share of the model's width, from 1 on in units.
+    `bottleneck` is the adapter's hidden width: below 1 a share of the model's width, from 1 on units.
     """
 
     identity_at_start: ClassVar[bool] = True
@@ -28,11 +28,11 @@ class AATM(Method):
 
     @classmethod
     def search_space(cls) -> Mapping[str, tuple[float, ...]]:
-        """Shares of the width: from 1 on a number means units."""
+        """Return shares of the width; from 1 on a number would mean units."""
         return {"bottleneck": SHARES}
 
     def adapt(self, model: AudioTransformer) -> Iterable[str]:
-        """Insert the adapters and name their parameters."""
+        """Insert the adapters and return their parameters' names."""
         from benchmark.models.adapter import Adapter  # not above: listing methods must not import torch
 
         for index in range(len(model.blocks)):

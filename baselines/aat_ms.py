@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 )
 @dataclass(frozen=True, kw_only=True)
 class AATMS(Method):
-    """AAT-M plus an adapter with skip on every attention output, before the residual addition.
+    """AAT-M plus a residual adapter after the attention of every block, before the block's residual addition.
 
-    `bottleneck` is the adapters' hidden width: below 1 as a share of the model's width, from 1 on in units.
+    `bottleneck` is the adapters' hidden width: below 1 a share of the model's width, from 1 on units.
     """
 
     identity_at_start: ClassVar[bool] = True
@@ -32,11 +32,11 @@ class AATMS(Method):
 
     @classmethod
     def search_space(cls) -> Mapping[str, tuple[float, ...]]:
-        """Shares of the width: from 1 on a number means units."""
+        """Return shares of the width; from 1 on a number would mean units."""
         return {"bottleneck": SHARES}
 
     def adapt(self, model: AudioTransformer) -> Iterable[str]:
-        """Insert the adapters and name their parameters."""
+        """Insert the adapters and return their parameters' names."""
         from benchmark.models.adapter import Adapter  # not above: listing methods must not import torch
 
         for index in range(len(model.blocks)):

@@ -1,4 +1,4 @@
-"""AAT-S: spatial adapters alone."""
+"""AAT-S: spatial adapters only."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 @register("aat_s", label="AAT-S", source="AAT@dc406ad src/models/ast_models.py, --finetune spatial; not in the paper")
 @dataclass(frozen=True, kw_only=True)
 class AATS(Method):
-    """The spatial half of AAT-MS: an adapter with skip on every attention output, before the residual addition.
+    """The spatial half of AAT-MS: a residual adapter after the attention of every block, before the residual addition.
 
-    `bottleneck` is the adapters' hidden width: below 1 as a share of the model's width, from 1 on in units.
+    `bottleneck` is the adapters' hidden width: below 1 a share of the model's width, from 1 on units.
     """
 
     identity_at_start: ClassVar[bool] = True
@@ -28,11 +28,11 @@ class AATS(Method):
 
     @classmethod
     def search_space(cls) -> Mapping[str, tuple[float, ...]]:
-        """Shares of the width: from 1 on a number means units."""
+        """Return shares of the width; from 1 on a number would mean units."""
         return {"bottleneck": SHARES}
 
     def adapt(self, model: AudioTransformer) -> Iterable[str]:
-        """Insert the adapters and name their parameters."""
+        """Insert the adapters and return their parameters' names."""
         from benchmark.models.adapter import Adapter  # not above: listing methods must not import torch
 
         for index in range(len(model.blocks)):

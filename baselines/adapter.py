@@ -1,4 +1,4 @@
-"""Bottleneck adapters wherever one likes, to compare places and starts."""
+"""Bottleneck adapters at any site, to compare placements and initializations."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import Field
 from benchmark.methods import SHARES, Method, register
 
 if TYPE_CHECKING:
-    from benchmark.models.block import Site
+    from benchmark.models.attach import Site
     from benchmark.models.transformer import AudioTransformer
 
 SITES: dict[tuple[str, str], Site] = {
@@ -25,12 +25,12 @@ SITES: dict[tuple[str, str], Site] = {
 @register("adapter", label="Adapter", source="AAT-M and AAT-MS (arXiv:2401.10544) with their design choices open")
 @dataclass(frozen=True, kw_only=True)
 class FreeAdapter(Method):
-    """AAT's adapters with every choice open: `adapter[attn=after;mlp=beside]` is AAT-MS, `adapter[attn=none]` AAT-M.
+    """AAT's adapters with free design choices: `adapter[attn=after;mlp=beside]` is AAT-MS.
 
-    `attn` and `mlp` say where the adapters are: `beside` adds to the sub-layer's output what the adapter makes of the
-    sub-layer's input, `after` puts it, with a skip, behind the output. `start` is where the second layer starts: at
-    zero, or random (truncated normal, std 0.02). `bottleneck` is the hidden width: below 1 as a share of the model's
-    width, from 1 on in units.
+    `attn` and `mlp` place the adapters. `beside`: it gets the sub-layer's input, and its output is added to the
+    sub-layer's output. `after`: a residual adapter on the sub-layer's output. `start` initializes the second layer: with
+    zeros, or at random (truncated normal, std 0.02). `bottleneck` is the hidden width: below 1 a share of the model's
+    width, from 1 on units.
     """
 
     attn: Literal["none", "beside", "after"] = "after"
@@ -40,11 +40,11 @@ class FreeAdapter(Method):
 
     @classmethod
     def search_space(cls) -> Mapping[str, tuple[Any, ...]]:
-        """Shares of the width: from 1 on a number means units."""
+        """Return shares of the width; from 1 on a number would mean units."""
         return {**super().search_space(), "bottleneck": SHARES}
 
     def adapt(self, model: AudioTransformer) -> Iterable[str]:
-        """Insert the adapters and name their parameters."""
+        """Insert the adapters and return their parameters' names."""
         from benchmark.models.adapter import Adapter  # not above: listing methods must not import torch
 
         up_std = 0.02 if self.start == "random" else 0.0

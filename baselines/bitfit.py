@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 @register("bitfit", label="BitFit", source="arXiv:2106.10199")
 @dataclass(frozen=True, kw_only=True)
 class BitFit(Method):
-    """Train the biases only; `norms` says whether those of LayerNorms are among them."""
+    """Train the biases only; with `norms=false` not those of LayerNorms."""
 
     identity_at_start: ClassVar[bool] = True
 
     norms: bool = True
 
     def adapt(self, model: AudioTransformer) -> Iterable[str]:
-        """Name the biases."""
+        """Return the names of the biases."""
         names = (name for name, _ in model.named_parameters() if name.endswith("bias"))
         return (name for name in names if self.norms or "norm" not in name)

@@ -11,7 +11,7 @@ from pydantic import Field
 from benchmark.methods import Method, register
 
 if TYPE_CHECKING:
-    from benchmark.models.block import Site
+    from benchmark.models.attach import Site
     from benchmark.models.transformer import AudioTransformer
 
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 )
 @dataclass(frozen=True, kw_only=True)
 class ConformerAdapter(Method):
-    """The Conformer's convolution module in parallel with every block's attention, or, with `houlsby`, its MLP too.
+    """The Conformer's convolution module in parallel with every block's attention; with `houlsby`, also with its MLP.
 
-    `bottleneck` is the hidden width: below 1 as a share of the model's width, from 1 on in units; `kernel` is in
-    tokens, odd.
+    `bottleneck` is the hidden width: below 1 a share of the model's width, from 1 on units. `kernel` is an odd number
+    of tokens.
     """
 
     bottleneck: Annotated[float, Field(gt=0)] = 0.0625
@@ -34,15 +34,15 @@ class ConformerAdapter(Method):
 
     @classmethod
     def search_space(cls) -> Mapping[str, tuple[Any, ...]]:
-        """Odd kernels, and shares of the width: from 1 on a number means units."""
+        """Return odd kernels and shares of the width; from 1 on a number would mean units."""
         return {"bottleneck": (0.03125, 0.0625, 0.125, 0.25), "kernel": (7, 15, 31, 63), "houlsby": (False, True)}
 
     def adapt(self, model: AudioTransformer) -> Iterable[str]:
-        """Insert the modules and name their parameters."""
+        """Insert the modules and return their parameters' names."""
         from benchmark.models.convolution import ConformerModule  # not above: listing methods must not import torch
 
         if self.kernel % 2 == 0:
-            raise ValueError(f"kernel={self.kernel}: an odd number of tokens is needed")
+            raise ValueError(f"kernel={self.kernel}: it must be an odd number of tokens")
         sites: tuple[Site, ...] = ("attn_parallel", "mlp_parallel") if self.houlsby else ("attn_parallel",)
         for index in range(len(model.blocks)):
             for site in sites:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @register("convpass", label="Convpass", source="arXiv:2207.07039; github.com/JieShibo/PETL-ViT convpass")
 @dataclass(frozen=True, kw_only=True)
 class ConvpassMethod(Method):
-    """A convolutional bottleneck over the grid of patches in parallel with every block's attention and MLP."""
+    """A convolutional bottleneck over the patch grid, in parallel with every block's attention and MLP."""
 
     identity_at_start: ClassVar[bool] = True
 
@@ -25,7 +25,7 @@ class ConvpassMethod(Method):
     scale: Annotated[float, Field(gt=0)] = 1
 
     def adapt(self, model: AudioTransformer) -> Iterable[str]:
-        """Insert the bypasses and name their parameters."""
+        """Insert the bypasses and return their parameters' names."""
         from benchmark.models.convolution import Convpass  # not above: listing methods must not import torch
 
         for index in range(len(model.blocks)):

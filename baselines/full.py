@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 @register("full", label="Full fine-tuning", source="AAT@dc406ad src/models/ast_models.py, empty --finetune")
 @dataclass(frozen=True, kw_only=True)
 class Full(Method):
-    """Train every parameter, positional embedding and class tokens included."""
+    """Train every parameter, including positional embedding and class tokens."""
 
     tuning: ClassVar[Tuning] = "full"
     identity_at_start: ClassVar[bool] = True
 
     def adapt(self, model: AudioTransformer) -> Iterable[str]:
-        """Name everything."""
+        """Return the names of all parameters."""
         return [name for name, _ in model.named_parameters()]

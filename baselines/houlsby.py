@@ -1,4 +1,4 @@
-"""Sequential adapters behind attention and MLP."""
+"""Sequential adapters after attention and MLP."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ INIT_STD = 1e-3  # of both layers, truncated normal
 )
 @dataclass(frozen=True, kw_only=True)
 class Houlsby(Method):
-    """An adapter with skip behind the attention and one behind the MLP of every block, at first nearly the identity.
+    """A residual adapter after the attention and one after the MLP of every block, near-identity at initialization.
 
-    `bottleneck` is the adapters' hidden width: below 1 as a share of the model's width, from 1 on in units.
+    `bottleneck` is the adapters' hidden width: below 1 a share of the model's width, from 1 on units.
     """
 
     bottleneck: Annotated[float, Field(gt=0)] = 64
 
     def adapt(self, model: AudioTransformer) -> Iterable[str]:
-        """Insert the adapters and name their parameters."""
+        """Insert the adapters and return their parameters' names."""
         from benchmark.models.adapter import Adapter  # not above: listing methods must not import torch
 
         for index in range(len(model.blocks)):

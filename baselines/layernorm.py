@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 @register("layernorm", label="LayerNorm tuning", source="arXiv:2312.11420")
 @dataclass(frozen=True, kw_only=True)
 class LayerNormTuning(Method):
-    """Train the weights and biases of every LayerNorm, the final one included."""
+    """Train the weights and biases of every LayerNorm, including the last one."""
 
     identity_at_start: ClassVar[bool] = True
 
     def adapt(self, model: AudioTransformer) -> Iterable[str]:
-        """Name the LayerNorms' parameters."""
+        """Return the names of the LayerNorms' parameters."""
         return (name for name, _ in model.named_parameters() if "norm" in name)

@@ -1,4 +1,4 @@
-"""Linear probing: the head alone."""
+"""Linear probing: train the head only."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ class Linear(Method):
     identity_at_start: ClassVar[bool] = True
 
     def adapt(self, model: AudioTransformer) -> Iterable[str]:
-        """Name nothing: the harness trains the head."""
+        """Return nothing: the harness trains the head."""
         return []

@@ -13,16 +13,16 @@ from benchmark.methods import Method, register
 if TYPE_CHECKING:
     from benchmark.models.transformer import AudioTransformer
 
-LAYERS = {"attn.qkv": "qkv", "attn.proj": "o", "mlp.fc1": "u", "mlp.fc2": "d"}  # the letters of their parts
+LAYERS = {"attn.qkv": "qkv", "attn.proj": "o", "mlp.fc1": "u", "mlp.fc2": "d"}  # one letter per part of the output
 
 
 @register("lora", label="LoRA", source="arXiv:2106.09685; github.com/microsoft/LoRA loralib/layers.py")
 @dataclass(frozen=True, kw_only=True)
 class LoRA(Method):
-    """Add a low-rank update, zero at the start and scaled by `alpha / rank`, to linear layers of every block.
+    """A low-rank update of linear layers in every block, zero at initialization and scaled by `alpha / rank`.
 
-    `targets` names them by letter: q, k, v of the attention, o its output projection, u and d the MLP's up and down
-    projection.
+    `targets` lists the layers by letter: q, k and v of the attention, o its output projection, u and d the MLP's up and
+    down projections.
     """
 
     identity_at_start: ClassVar[bool] = True
@@ -32,7 +32,7 @@ class LoRA(Method):
     targets: Annotated[str, Field(pattern="^[qkvoud]+$")] = "qv"
 
     def adapt(self, model: AudioTransformer) -> Iterable[str]:
-        """Attach the updates and name their parameters."""
+        """Attach the updates and return their parameters' names."""
         from torch.nn import Linear  # not above: listing methods must not import torch
 
         from benchmark.models.linear import LowRank

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 @register("parallel_adapter", label="Parallel adapter", source="arXiv:2110.04366")
 @dataclass(frozen=True, kw_only=True)
 class ParallelAdapter(Method):
-    """An adapter with ReLU in parallel with every block's MLP, started as LoRA is and scaled.
+    """A scaled adapter with ReLU in parallel with every block's MLP, initialized like LoRA.
 
-    `bottleneck` is the adapters' hidden width: below 1 as a share of the model's width, from 1 on in units.
+    `bottleneck` is the adapters' hidden width: below 1 a share of the model's width, from 1 on units.
     """
 
     identity_at_start: ClassVar[bool] = True
@@ -28,7 +28,7 @@ class ParallelAdapter(Method):
     scale: Annotated[float, Field(gt=0)] = 4
 
     def adapt(self, model: AudioTransformer) -> Iterable[str]:
-        """Insert the adapters and name their parameters."""
+        """Insert the adapters and return their parameters' names."""
         from torch.nn import ReLU  # not above: listing methods must not import torch
 
         from benchmark.models.adapter import Adapter

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 @register("partial", label="Partial fine-tuning", source="AAT@dc406ad src/models/ast_models.py, --finetune partial")
 @dataclass(frozen=True, kw_only=True)
 class Partial(Method):
-    """Train the upper part of the blocks, with their LayerNorms; the final LayerNorm stays frozen.
+    """Train the upper blocks with their LayerNorms; the last LayerNorm stays frozen.
 
-    `share` is the share of blocks that train: with 0.5 of 12, blocks 6 to 11.
+    `share` is the share of blocks that train: 0.5 of 12 blocks are blocks 6 to 11.
     """
 
     identity_at_start: ClassVar[bool] = True
@@ -27,7 +27,7 @@ class Partial(Method):
     share: Annotated[float, Field(gt=0, le=1)] = 0.5
 
     def adapt(self, model: AudioTransformer) -> Iterable[str]:
-        """Name every parameter of the upper blocks."""
+        """Return the names of all parameters of the upper blocks."""
         first = int(len(model.blocks) * (1 - self.share))
         upper = tuple(f"v.blocks.{index}." for index in range(first, len(model.blocks)))
         return [name for name, _ in model.named_parameters() if name.startswith(upper)]

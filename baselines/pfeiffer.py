@@ -1,4 +1,4 @@
-"""Sequential adapters behind the MLP."""
+"""Sequential adapters after the MLP."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 @register("pfeiffer", label="Pfeiffer adapter", source="arXiv:2005.00247")
 @dataclass(frozen=True, kw_only=True)
 class Pfeiffer(Method):
-    """One adapter with skip and ReLU behind the MLP of every block; here it starts as the identity.
+    """A residual adapter with ReLU after the MLP of every block; here it is the identity at initialization.
 
-    `bottleneck` is the adapters' hidden width: below 1 as a share of the model's width, from 1 on in units.
+    `bottleneck` is the adapters' hidden width: below 1 a share of the model's width, from 1 on units.
     """
 
     identity_at_start: ClassVar[bool] = True
@@ -27,7 +27,7 @@ class Pfeiffer(Method):
     bottleneck: Annotated[float, Field(gt=0)] = 0.0625
 
     def adapt(self, model: AudioTransformer) -> Iterable[str]:
-        """Insert the adapters and name their parameters."""
+        """Insert the adapters and return their parameters' names."""
         from torch.nn import ReLU  # not above: listing methods must not import torch
 
         from benchmark.models.adapter import Adapter

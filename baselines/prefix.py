@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 @register("prefix", label="Prefix tuning", source="arXiv:2101.00190; per layer, without reparametrisation")
 @dataclass(frozen=True, kw_only=True)
 class Prefix(Method):
-    """Learn keys and values that every block's attention may look at beside those of its tokens."""
+    """Learnable keys and values in every block, to which its tokens attend as well as to each other."""
 
     tokens: Annotated[int, Field(ge=1)] = 12
 
     def adapt(self, model: AudioTransformer) -> Iterable[str]:
-        """Add the prefixes and name them."""
+        """Add the prefixes and return their names."""
         for index in range(len(model.blocks)):
             yield from model.add_prefix(index, self.tokens)

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 )
 @dataclass(frozen=True, kw_only=True)
 class Prompt(Method):
-    """Learn prompt tokens for every block.
+    """Learnable prompt tokens for every block.
 
-    Under the protocol switch `prompts=overwrite` the first block's tokens have no effect and those of later blocks
-    replace patch tokens, as in the official code; under `insert` they are added behind the prefix tokens.
+    With the protocol switch `prompts=overwrite`, as in the official code, the first block's prompts have no effect and
+    those of later blocks replace patch tokens. With `prompts=insert`, they are inserted after the class tokens.
     """
 
     tokens: Annotated[int, Field(ge=1)] = 12
 
     def adapt(self, model: AudioTransformer) -> Iterable[str]:
-        """Add the prompt tokens and name them."""
+        """Add the prompt tokens and return their names."""
         return model.add_prompts(self.tokens)

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 @register("ssf", label="SSF", source="arXiv:2210.08823; github.com/dongzelian/SSF models/vision_transformer.py")
 @dataclass(frozen=True, kw_only=True)
 class SSF(Method):
-    """A factor and an offset for every channel behind each linear layer, LayerNorm and the patch projection.
+    """A per-channel scale and shift after each linear layer, each LayerNorm and the patch projection.
 
-    They can be merged into the layers; at the start they are near 1 and 0, as in the official code.
+    They can be merged into these layers. At initialization they are near 1 and 0, as in the official code.
     """
 
     def adapt(self, model: AudioTransformer) -> Iterable[str]:
-        """Attach the factors and offsets and name them."""
+        """Attach the scales and shifts and return their names."""
         from torch import Tensor  # not above: listing methods must not import torch
 
         from benchmark.models.linear import ScaleShift

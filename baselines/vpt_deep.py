@@ -17,14 +17,13 @@ if TYPE_CHECKING:
 @register("vpt_deep", label="VPT-deep", source="arXiv:2203.12119; github.com/KMnP/vpt src/models/vit_prompt/vit.py")
 @dataclass(frozen=True, kw_only=True)
 class VPTDeep(Method):
-    """Learn prompt tokens in front of every block, in place of the block before's.
+    """Learnable prompt tokens for every block; they replace those of the previous block.
 
-    They are inserted behind the class tokens under every protocol, unlike those of `prompt`, which does what the
-    protocol says.
+    They are inserted after the class tokens under every protocol, while `prompt` follows the protocol's switch.
     """
 
     tokens: Annotated[int, Field(ge=1)] = 12
 
     def adapt(self, model: AudioTransformer) -> Iterable[str]:
-        """Add the prompt tokens and name them."""
+        """Add the prompt tokens and return their names."""
         return model.add_prompts(self.tokens, deep=True, prompts="insert")

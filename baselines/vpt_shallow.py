@@ -19,14 +19,13 @@ if TYPE_CHECKING:
 )
 @dataclass(frozen=True, kw_only=True)
 class VPTShallow(Method):
-    """Learn prompt tokens in front of the first block.
+    """Learnable prompt tokens for the first block.
 
-    They are inserted behind the class tokens under every protocol, unlike those of `prompt`, which does what the
-    protocol says.
+    They are inserted after the class tokens under every protocol, while `prompt` follows the protocol's switch.
     """
 
     tokens: Annotated[int, Field(ge=1)] = 12
 
     def adapt(self, model: AudioTransformer) -> Iterable[str]:
-        """Add the prompt tokens and name them."""
+        """Add the prompt tokens and return their names."""
         return model.add_prompts(self.tokens, deep=False, prompts="insert")

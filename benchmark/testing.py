@@ -1,11 +1,13 @@
-"""Whether a method keeps the contract: each check trains small models with random weights, without data, on the CPU.
+"""Check a method against the contract: small models with random weights, no data, on the CPU, half a minute.
 
-A package tests its method with the same checks::
+`python -m benchmark check` runs these checks. A package that brings a method runs the same ones in its tests::
 
     from benchmark.testing import MethodConformance
 
     class TestMine(MethodConformance):
-        method = "mine"  # as on the command line
+        method = "mine"  # as on the command line: a name, ./mine.py, package.module:Mine, "mine[rank=4]"
+
+pytest then collects one test per check: `test_shapes`, `test_frozen`, `test_gradients` and so on; see `CHECKS`.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ from benchmark.trial.train_step import Trainer
 
 BACKBONES = ("ast[size=tiny;weights=random:0]", "ssast[size=tiny;weights=random:0]")
 CLIPS = 8
-STEPS = 3  # within which a gradient must arrive: what starts at zero needs a second one
+STEPS = 3  # a parameter that feeds a zero-initialized layer gets its first gradient in the second step
 FIT_STEPS = 40
 QUICK = {
     "frames": 64, "stride": (16, 16), "freq_mask": 0, "time_mask": 0, "mixup": 0, "noise": False, "batch_size": CLIPS,
@@ -44,13 +46,20 @@ CPU = torch.device("cpu")
 TOLERANCE = 1e-5  # on logits
 
 
-class Fault(Exception):  # noqa: N818 - what a check found, not an error of the suite
-    """What a method does wrong."""
+class Fault(Exception):  # noqa: N818 - the outcome of a check, not an error of the suite
+    """A method breaks the contract; the message says how."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """The outcome of a check; `fault` is None where it passed."""
+    """The outcome of a check.
+
+    Attributes:
+        check: its name in `CHECKS`.
+        about: what it checks, one line.
+        fault: what is wrong, one line; None if the check passed.
+        seconds: how long it took.
+    """
 
     check: str
     about: str
@@ -59,27 +68,27 @@ class Finding:
 
 
 def conform(method: Composed) -> Iterator[Finding]:
-    """Run every check; yields each outcome as it is known.
+    """Run every check and yield its outcome as soon as it is known.
 
-    One thread computes from here on: these models gain nothing from more, and lose much where cores are shared.
+    Sets torch to one thread in this process: models this small are no faster with more, and slower on shared cores.
     """
     torch.set_num_threads(1)
     for name, check in CHECKS.items():
-        began = time.perf_counter()
+        start = time.perf_counter()
         fault = run_check(name, method)
         about = (check.__doc__ or "").partition("\n")[0].rstrip(".")
-        yield Finding(name, about, fault, time.perf_counter() - began)
+        yield Finding(name, about, fault, time.perf_counter() - start)
 
 
 def run_check(name: str, method: Composed) -> str | None:
-    """What one check finds, in a line; None where the method passes."""
+    """Run one check and return what is wrong, in one line; None if the method passes."""
     try:
         CHECKS[name](method)
     except Fault as fault:
         return str(fault)
     except BenchmarkError as error:
         return str(error)
-    except Exception as error:  # whatever the method does
+    except Exception as error:  # the method may raise anything
         return f"{type(error).__name__}: {error}".splitlines()[0]
     return None
 
@@ -103,7 +112,7 @@ def _trainer(choice: MethodChoice, backbone: str) -> Trainer:
 
 
 def _batch() -> Batch:
-    """So many random clips, each of a class of its own."""
+    """Return `CLIPS` random clips of (64 frames, 128 mels), each of another class."""
     random = torch.Generator().manual_seed(0)
     return torch.randn(CLIPS, 64, 128, generator=random), torch.eye(CLIPS), torch.ones(CLIPS, CLIPS)
 
@@ -138,7 +147,7 @@ def shapes(method: Composed) -> None:
 
 
 def frozen(method: Composed) -> None:
-    """Exactly the declared parameters train, the others stay bit for bit."""
+    """Only the declared parameters train; all others stay bit-identical."""
     for backbone in BACKBONES:
         trainer = _trainer(method.choice(), backbone)
         before = copy.deepcopy(trainer.model.state_dict())
@@ -149,8 +158,8 @@ def frozen(method: Composed) -> None:
         for name in sorted(parameters - trainable):
             if not torch.equal(before[name], after[name]):
                 raise Fault(f"{name} changed in training, though adapt() does not name it")
-        now = {name for name, parameter in trainer.model.named_parameters() if parameter.requires_grad}
-        if changed := sorted(now ^ trainable):
+        still_trainable = {name for name, parameter in trainer.model.named_parameters() if parameter.requires_grad}
+        if changed := sorted(still_trainable ^ trainable):
             raise Fault(f"{changed[0]}: requires_grad changed in training")
 
 
@@ -164,51 +173,51 @@ def gradients(method: Composed) -> None:
             for name in [name for name, tensor in missing.items() if tensor.grad is not None and tensor.grad.any()]:
                 del missing[name]
         if missing:
-            raise Fault(f"{min(missing)} is to train and never gets a gradient ({len(missing)} such)")
+            raise Fault(f"{min(missing)} is trainable but never gets a gradient ({len(missing)} such parameters)")
 
 
 def instances(method: Composed) -> None:
-    """Two models with the method do not touch each other."""
+    """Two models with the method are independent of each other."""
     first, second = (_trainer(method.choice(), BACKBONES[0]) for _ in range(2))
     shared = {tensor.data_ptr() for tensor in first.model.state_dict().values() if tensor.numel()}
     for name, tensor in second.model.state_dict().items():
         if tensor.numel() and tensor.data_ptr() in shared:
-            raise Fault(f"{name} is one tensor in two models")
+            raise Fault(f"two models share the tensor {name}")
     before = _logits(second)
     _train(first)
     if not torch.equal(before, _logits(second)):
-        raise Fault("training one model changes what another one computes")
+        raise Fault("training one model changes the output of another model")
 
 
 def identity(method: Composed) -> None:
-    """The model computes what it computed before, where the method says so."""
+    """The adapted model starts with the backbone's logits, if the method declares `identity_at_start`."""
     if not all(part.identity_at_start for part in method.parts):
         return
     [bare] = resolve_methods("linear", "check")
     for backbone in BACKBONES:
-        plain, adapted = (_logits(_trainer(each.choice(), backbone)) for each in (bare, method))
-        off = float((plain - adapted).abs().max())
-        if not off <= TOLERANCE:
-            raise Fault(f"identity_at_start is True, but logits differ by {off:.2g} from the bare backbone's")
+        plain, adapted = (_logits(_trainer(compared.choice(), backbone)) for compared in (bare, method))
+        difference = float((plain - adapted).abs().max())
+        if not difference <= TOLERANCE:
+            raise Fault(f"identity_at_start is True, but logits differ by {difference:.2g} from the bare backbone's")
 
 
 def configuration(method: Composed) -> None:
-    """Hyper-parameters survive JSON, pickling and being written on the command line."""
+    """Hyper-parameters survive pickling, JSON and the command line's text."""
     choice = method.choice()
     for part in method.parts:
         if pickle.loads(pickle.dumps(part)) != part:
             raise Fault(f"{part.name}: pickling changes it")
-    again = MethodChoice.model_validate_json(choice.model_dump_json())
-    for part, rebuilt in zip(method.parts, build_method(again).parts, strict=True):
+    copied = MethodChoice.model_validate_json(choice.model_dump_json())
+    for part, rebuilt in zip(method.parts, build_method(copied).parts, strict=True):
         if part != rebuilt:
             raise Fault(f"{part.name}: {rebuilt.options()} came back from JSON instead of {part.options()}")
-    [read] = resolve_methods(choice.variant, "check")
-    if read.choice() != choice:
-        raise Fault(f"'{choice.variant}' read again is {read.choice().variant}")
+    [parsed] = resolve_methods(choice.variant, "check")
+    if parsed.choice() != choice:
+        raise Fault(f"the text '{choice.variant}' is parsed as {parsed.choice().variant}")
 
 
 def save_load(method: Composed) -> None:
-    """Saving what was trained and loading it onto the backbone gives equal logits."""
+    """Trained parameters, saved and loaded into a fresh model, give equal logits."""
     for backbone in BACKBONES:
         trainer = _trainer(method.choice(), backbone)
         _train(trainer)
@@ -217,26 +226,28 @@ def save_load(method: Composed) -> None:
         fresh = _trainer(method.choice(), backbone)
         fresh.model.load_state_dict(torch.load(io.BytesIO(file.getvalue())), strict=False)
         if not torch.equal(_logits(trainer), _logits(fresh)):
-            raise Fault("a loaded model computes something else: state outside parameters and buffers is lost")
+            raise Fault("a loaded model gives other logits: state outside parameters and buffers is lost")
 
 
 def repeats(method: Composed) -> None:
     """The same seed gives the same losses."""
     first, second = (_train(_trainer(method.choice(), BACKBONES[0])) for _ in range(2))
     if first != second:
-        raise Fault(f"losses {_written(first)} and then {_written(second)}: draw only from torch's global generator")
+        raise Fault(f"losses {_joined(first)}, then {_joined(second)}: draw only from torch's global generator")
 
 
 def overfits(method: Composed) -> None:
-    """Eight clips of eight classes are learnt by heart."""
+    """The method can overfit eight clips of eight classes."""
     trainer = _trainer(method.choice(), BACKBONES[0])
     losses = _train(trainer, FIT_STEPS)
-    right = int((_logits(trainer).argmax(1) == torch.arange(CLIPS)).sum())
-    if right < CLIPS:
-        raise Fault(f"{right} of {CLIPS} clips after {FIT_STEPS} steps, loss {losses[0]:.3g} to {losses[-1]:.3g}")
+    correct = int((_logits(trainer).argmax(1) == torch.arange(CLIPS)).sum())
+    if correct < CLIPS:
+        raise Fault(
+            f"{correct} of {CLIPS} clips correct after {FIT_STEPS} steps, loss {losses[0]:.3g} to {losses[-1]:.3g}"
+        )
 
 
-def _written(losses: list[float]) -> str:
+def _joined(losses: list[float]) -> str:
     return ", ".join(f"{loss:.6g}" for loss in losses)
 
 
@@ -247,7 +258,16 @@ CHECKS: dict[str, Callable[[Composed], None]] = {
 
 
 class MethodConformance:
-    """The checks as pytest tests; derive a class and set `method`, which may be written as on the command line."""
+    """The checks as pytest tests: derive a class whose name begins with `Test`, and set `method`.
+
+    Example::
+
+        class TestMine(MethodConformance):
+            method = "./mine.py"
+
+    Attributes:
+        method: as on the command line; of a sweep every method is tested, of a composition the whole.
+    """
 
     method: ClassVar[str]
 

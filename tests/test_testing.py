@@ -40,7 +40,7 @@ INSERT = """
 
 
 def part(forward: str, init: str = "pass") -> str:
-    """A module to insert, with a body of its own."""
+    """Return the source of a module to insert."""
     return f"""
 class Part(Zero):
     def __init__(self, width):
@@ -66,7 +66,7 @@ BROKEN = {
         ),
         "v.norm.bias changed in training",
     ),
-    "gradients": (INSERT + part("return 0 * x"), "v.blocks.0.broken.weight is to train and never gets a gradient"),
+    "gradients": (INSERT + part("return 0 * x"), "v.blocks.0.broken.weight is trainable but never gets a gradient"),
     "instances": (
         (
             "    shared: ClassVar[Any] = None\n"
@@ -74,7 +74,7 @@ BROKEN = {
             "        if Broken.shared is None:\n            Broken.shared = Zero(model.width)\n"
             "        return model.insert('mlp_parallel', 0, 'broken', Broken.shared)\n"
         ),
-        "is one tensor in two models",
+        "two models share the tensor v.blocks.0.broken.weight",
     ),
     "identity": (
         "    identity_at_start: ClassVar[bool] = True\n" + INSERT + part("return x"),
@@ -93,7 +93,7 @@ BROKEN = {
         INSERT + part("return self.weight * x + x * torch.tensor(list(os.urandom(8))).sum() / 255"),
         "draw only from torch's global generator",
     ),
-    "overfits": (INSERT + part("return self.weight * x + 1e4 * torch.randn_like(x)"), "of 8 clips after"),
+    "overfits": (INSERT + part("return self.weight * x + 1e4 * torch.randn_like(x)"), "of 8 clips correct after"),
 }
 
 
@@ -110,7 +110,7 @@ def test_a_check_catches_its_fault(name: str, tmp_path: Path) -> None:
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
-    """The tests run side by side, and the models are small."""
+    """Use one thread: tests run side by side, and the models are small."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -142,7 +142,7 @@ def test_hugging_face_tuners_pass(kind: str) -> None:
 
 @pytest.mark.skipif(not huggingface.installed(), reason="peft is not installed")
 @pytest.mark.filterwarnings("ignore")
-def test_the_names_read_off_the_files_are_those_of_the_tuners() -> None:
+def test_the_names_read_from_the_files_are_those_of_the_tuners() -> None:
     assert huggingface.names() == list(huggingface.tuners())
 
 

@@ -1,4 +1,4 @@
-"""How a backbone is fine-tuned: the contract, the registry and composition. Methods live in `baselines/`."""
+"""Fine-tuning methods: their contract, registry and composition. The suite's methods are in `baselines/`."""
 
 from benchmark.methods.contract import SHARES, Method, ParamGroup
 from benchmark.methods.registry import register

@@ -1,4 +1,4 @@
-"""What a fine-tuning method is."""
+"""The contract of a fine-tuning method, and composition."""
 
 from __future__ import annotations
 
@@ -19,15 +19,18 @@ if TYPE_CHECKING:
 
 
 FACTORS = (0.25, 0.5, 1, 2, 4)
-SHARES = (0.03125, 0.0625, 0.125, 0.25, 0.5)  # to try of a bottleneck, which from 1 on would be in units
+SHARES = (0.03125, 0.0625, 0.125, 0.25, 0.5)  # searched bottlenecks as shares of the width; from 1 on they mean units
 
 
 @dataclass(frozen=True)
 class External:
-    """Where a method from outside the suite was found.
+    """Where a method from outside the suite comes from.
 
-    `place` is FILE:CLASS or MODULE:CLASS, `digest` the first 12 hex digits of its file's sha256, None where the
-    version says it all; distribution and version are those of an installed package.
+    Attributes:
+        place: FILE.py:CLASS or MODULE:CLASS.
+        digest: first 12 hex digits of the sha256 of its file; None if the package's version identifies it.
+        distribution: name of the installed package, if it is in one.
+        version: of that package.
     """
 
     place: str
@@ -37,15 +40,18 @@ class External:
 
     @property
     def identity(self) -> str:
-        """What enters the trial's id: the file's digest, or distribution and version."""
+        """The part of a trial's id that changes with the method's code: digest, or distribution and version."""
         return self.digest or f"{self.distribution} {self.version}"
 
 
 @dataclass(frozen=True)
 class ParamGroup:
-    """Parameters that train at another rate, or with another weight decay, than the recipe says.
+    """Parameters with another learning rate or weight decay than the recipe's.
 
-    `lr_scale` is a factor on the recipe's learning rate at every step; `weight_decay` is None for the recipe's.
+    Attributes:
+        names: as in `model.named_parameters()`.
+        lr_scale: factor on the recipe's learning rate at every step.
+        weight_decay: None for the recipe's.
     """
 
     names: tuple[str, ...]
@@ -54,7 +60,7 @@ class ParamGroup:
 
 
 class Method(ABC):
-    """Base of every method: a frozen dataclass whose fields are its hyper-parameters.
+    """Base class of methods. A method is a frozen dataclass whose fields are its hyper-parameters.
 
     Write one file with one class (imports as in any file of `baselines/`)::
 
@@ -70,38 +76,47 @@ class Method(ABC):
                 return (name for name in names if self.norms or "norm" not in name)
 
     Fields need a type and a default; bounds come from `Annotated[int, Field(ge=1)]` (pydantic). They are part of the
-    trial's id, shown by `show method NAME` and set with `--method "bitfit[norms=false]"`.
+    trial's id. `show method NAME` shows them, `--method "bitfit[norms=false]"` sets them.
 
-    The harness freezes every parameter that `adapt` does not name, trains the classification head, and owns
-    optimiser, loop, evaluation and profiling, so that methods differ in nothing else.
+    The harness freezes every parameter that `adapt` does not name and trains the classification head. It owns
+    optimizer, training loop, evaluation and profiling, so that methods differ in nothing else.
+
+    Attributes:
+        name: on the command line and in records; set by `register`, like label and source.
+        label: in tables and figures.
+        source: paper or code that describes the method.
+        tuning: which of a recipe's learning rates applies, `full` or `peft`.
+        identity_at_start: whether the adapted model gives the backbone's logits before training; `check` tests it.
+        external: where a method from outside the suite comes from; None for the suite's.
     """
 
     name: ClassVar[str]
     label: ClassVar[str]
     source: ClassVar[str]
     tuning: ClassVar[Tuning] = "peft"
-    """Which of a recipe's learning rates applies."""
     identity_at_start: ClassVar[bool] = False
-    """Whether the model computes what it computed before, until the first step; `check` holds the method to it."""
     external: ClassVar[External | None] = None
-    """Where a method from outside the suite comes from; set when it is found."""
 
     @abstractmethod
     def adapt(self, model: AudioTransformer) -> Iterable[str]:
-        """Insert modules at the model's sites (`model.insert`, `model.add_prompts`) and name what trains.
+        """Insert modules (`model.insert`, `model.attach`, `model.add_prompts`) and return what to train.
 
-        Called once, with pre-trained weights in place and a random generator seeded from the trial's seed.
+        Called once per model, after the pre-trained weights are loaded. torch's global generator is seeded from the
+        trial's seed.
 
         Returns:
-            Names of parameters as in `model.named_parameters()`; the head's are added by the harness.
+            Names of the parameters to train, as in `model.named_parameters()`. The harness adds the head's.
+
+        Raises:
+            ValueError: the model cannot be adapted; the message is shown.
         """
 
     def skip(self, request: TrialRequest) -> str | None:
-        """Why a trial cannot be run with this method, in a line that is shown; None where it can."""
+        """Return one line why a trial cannot run with this method, or None if it can."""
         return None
 
     def param_groups(self, names: list[str]) -> Iterable[ParamGroup]:
-        """Parameters with their own learning rate or weight decay, among those that this method trains.
+        """Return groups of trained parameters with another learning rate or weight decay than the recipe's.
 
         Args:
             names: what `adapt` returned.
@@ -109,44 +124,48 @@ class Method(ABC):
         return []
 
     def recipe_overrides(self, dataset: str) -> Mapping[str, Any]:
-        """Recipe values that this method needs on a dataset; grid and command line win over them.
+        """Return recipe values that this method needs on a dataset; grid and command line override them.
 
-        They are part of the trial's id, and tables name them: the comparison is not with the recipe of the others.
+        They are part of the trial's id. Tables name them, because the method is compared under another recipe.
         """
         return {}
 
     @classmethod
     def search_space(cls) -> Mapping[str, tuple[Any, ...]]:
-        """Values that `search` tries, by hyper-parameter; one that is left out keeps its default.
+        """Return the values that `search` tries, by hyper-parameter; one that is absent keeps its default.
 
-        Unless a method says otherwise: a switch on and off, every word of a `Literal`, and a number's default times
-        1/4, 1/2, 1, 2 and 4 within its bounds.
+        By default: true and false for a switch, every word of a `Literal`, and for a number its default times 1/4, 1/2,
+        1, 2 and 4, within its bounds.
         """
         types = get_type_hints(cls)
         defaults = {field.name: field.default for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-        tried = {name: _around(default, types[name]) for name, default in defaults.items()}
-        fits = TypeAdapter(cls)
+        candidates = {name: _around(default, types[name]) for name, default in defaults.items()}
+        adapter = TypeAdapter(cls)
 
         def valid(name: str, value: Any) -> bool:
             try:
-                fits.validate_python({name: value})
+                adapter.validate_python({name: value})
             except ValidationError:
                 return False
             return True
 
-        return {name: tuple(each for each in values if valid(name, each)) for name, values in tried.items() if values}
+        return {
+            name: tuple(value for value in values if valid(name, value))
+            for name, values in candidates.items()
+            if values
+        }
 
     def options(self) -> dict[str, Any]:
-        """Every hyper-parameter with its value."""
+        """Return every hyper-parameter with its value."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
 
     def changed(self) -> dict[str, Any]:
-        """The hyper-parameters that differ from their defaults."""
+        """Return the hyper-parameters that differ from their defaults."""
         defaults = {field.name: field.default for field in dataclasses.fields(self)}  # type: ignore[arg-type]
         return {key: value for key, value in self.options().items() if value != defaults[key]}
 
     def choice(self) -> MethodChoice:
-        """This method as part of a trial request."""
+        """Return this method as part of a trial request."""
         return MethodChoice(
             parts=(
                 MethodPart(name=self.name, options=self.options(), source=self.external and self.external.identity),
@@ -157,7 +176,7 @@ class Method(ABC):
 
 
 def _around(default: Any, kind: Any) -> tuple[Any, ...]:
-    """Values around a default; none where nothing is known of what else there is."""
+    """Return values around a default; none for types without obvious neighbours, such as text."""
     if get_origin(kind) is Literal:
         return get_args(kind)
     if isinstance(default, bool):
@@ -170,7 +189,11 @@ def _around(default: Any, kind: Any) -> tuple[Any, ...]:
 
 
 class Composed:
-    """Several methods applied in order to one model; what trains is the union."""
+    """Methods that are applied in order to one model; the parameters of all of them train.
+
+    Args:
+        parts: the methods, at least one.
+    """
 
     def __init__(self, parts: tuple[Method, ...]) -> None:
         self.parts = parts
@@ -182,10 +205,10 @@ class Composed:
         return list(dict.fromkeys(name for names in self._names for name in names))
 
     def param_groups(self) -> list[ParamGroup]:
-        """Of all parts, behind `adapt`; see `Method.param_groups`.
+        """Return the groups of all parts; call it after `adapt`. See `Method.param_groups`.
 
         Raises:
-            ValueError: a parameter in two groups, or one that the method does not train.
+            ValueError: a parameter is in two groups, or the method does not train it.
         """
         groups, seen = [], set[str]()
         for part, names in zip(self.parts, self._names, strict=True):
@@ -200,15 +223,15 @@ class Composed:
         return groups
 
     def skip(self, request: TrialRequest) -> str | None:
-        """The first part's reason; see `Method.skip`."""
+        """Return the reason of the first part that has one; see `Method.skip`."""
         return next((reason for part in self.parts if (reason := part.skip(request))), None)
 
     def recipe_overrides(self, dataset: str) -> dict[str, Any]:
-        """Of all parts, later ones win; see `Method.recipe_overrides`."""
+        """Return the values of all parts; later parts override earlier ones. See `Method.recipe_overrides`."""
         return {key: value for part in self.parts for key, value in part.recipe_overrides(dataset).items()}
 
     def choice(self) -> MethodChoice:
-        """The composition as part of a trial request; trained like full fine-tuning if any part is."""
+        """Return the composition as part of a trial request; its tuning is `full` if that of any part is."""
         choices = [part.choice() for part in self.parts]
         return MethodChoice(
             parts=tuple(part for choice in choices for part in choice.parts),

@@ -1,97 +1,133 @@
-"""Methods from outside the suite: a file, a class of an installed module, or an installed package's entry points."""
+"""Methods at a place: `./mine.py`, `./mine.py:Mine`, `package.module:Mine`."""
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import importlib
-import importlib.metadata
 import importlib.util
 import inspect
+import logging
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import TypeVar
 
 from benchmark.errors import BenchmarkError
-from benchmark.methods.contract import External, Method
+from benchmark.methods.contract import Method
+from benchmark.methods.origin import FILE_MODULE, content_digest, is_registered, unregistered
+
+logger = logging.getLogger(__name__)
 
 _FILE = re.compile(r"(?P<file>.+\.py)(?::(?P<name>\w+))?")
 _MODULE = re.compile(r"(?P<module>[A-Za-z_][\w.]*):(?P<name>\w+)")
-FILE_MODULE = "aat_plugin_"  # begins the names of modules that are run from a file
-DIGITS = 12
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a method is: `./mine.py`, `./mine.py:Mine` or `package.module:Mine`.
+
+    Attributes:
+        text: the place as it was written, for messages.
+        file: absolute path of the file; None for a module.
+        module: name of the module; None for a file.
+        name: name of the class; None takes the only method of the file.
+    """
+
+    text: str
+    file: Path | None
+    module: str | None
+    name: str | None
+
+
+@dataclass(frozen=True)
+class UserFile:
+    """A user's file that was run.
+
+    Attributes:
+        path: absolute path.
+        digest: first 12 hex digits of the sha256 of the content that was run.
+        module: the result.
+    """
+
+    path: Path
+    digest: str
+    module: ModuleType
 
 
 def is_place(text: str) -> bool:
-    """Whether a method is named by where it is: `./mine.py`, `./mine.py:Mine`, `package.module:Mine`."""
+    """Return whether a text is the place of a method, instead of its name."""
     return bool(_FILE.fullmatch(text) or _MODULE.fullmatch(text))
 
 
-def load_place(text: str) -> type[Method]:
-    """The method's class at a place; the file is run, once as long as it stays the same.
+def parse_place(text: str) -> Place:
+    """Parse a text that `is_place` accepts.
 
     Raises:
-        BenchmarkError: no such file, it does not import, or it has no such method.
+        BenchmarkError: there is no such file.
     """
     if match := _FILE.fullmatch(text):
         path = Path(match["file"]).resolve()
         if not path.is_file():
             raise BenchmarkError(f"{match['file']}: no such file")
-        method = _choose(_load(text, lambda: _run(path, _digest(path))), match["name"], text)
-        place = f"{path}:{method.__name__}"
-    else:
-        match = _MODULE.fullmatch(text)
-        assert match is not None
-        module = match["module"]
-        method = _choose(_load(text, lambda: importlib.import_module(module)), match["name"], text)
-        place = text
-    if "external" not in vars(method):
-        method.external = describe(method, place)
-    return method
+        return Place(text, path, None, match["name"])
+    match = _MODULE.fullmatch(text)
+    assert match is not None
+    return Place(text, None, match["module"], match["name"])
 
 
-def describe(method: type[Method], place: str | None = None) -> External:
-    """Where a class comes from, with its package's name and version where it is of one."""
-    top = method.__module__.partition(".")[0]
-    owners = _owners().get(top, [])
-    return External(
-        place=place or f"{method.__module__}:{method.__qualname__}",
-        digest=_digest(Path(inspect.getfile(method))),
-        distribution=owners[0] if owners else None,
-        version=importlib.metadata.version(owners[0]) if owners else None,
-    )
+def load_place(text: str) -> type[Method]:
+    """Load the method at a place; see `Registry.load`."""
+    from benchmark.methods.registry import REGISTRY
+
+    return REGISTRY.load(text)
 
 
-@functools.cache
-def _owners() -> dict[str, list[str]]:
-    return {name: list(owners) for name, owners in importlib.metadata.packages_distributions().items()}
+def run_file(path: Path, previous: UserFile | None = None) -> UserFile:
+    """Run a user's file as a module, unless it still has the content of `previous`.
 
+    Args:
+        path: absolute path.
+        previous: the file as it was run last time.
 
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:DIGITS]
-
-
-@functools.cache
-def _run(path: Path, digest: str) -> ModuleType:
-    """Import a file under a name of its own, so that two files of one name do not meet."""
+    Raises:
+        Exception: whatever the file raises; the module of `previous` stays in place then.
+    """
+    content = path.read_bytes()
+    digest = content_digest(content)
+    if previous is not None and previous.digest == digest:
+        return previous
+    logger.info("reading method file %s, digest %s%s", path, digest, " (it has changed)" if previous else "")
+    # the module's name holds the path, so that two files of one name do not replace each other
     stem = re.sub(r"[^A-Za-z0-9_]", "_", path.stem)
     name = f"{FILE_MODULE}{stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
-    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
+    sys.modules[name] = module  # dataclasses and pickle look there
     try:
-        spec.loader.exec_module(module)
+        # Not the import system's loader: its cache compares time and size, so it misses a quick edit of equal length.
+        exec(compile(content, str(path), "exec", dont_inherit=True), vars(module))
     except BaseException:
         del sys.modules[name]
+        if previous is not None:
+            sys.modules[name] = previous.module
         raise
-    return module
+    return UserFile(path, digest, module)
 
 
-def _load(text: str, load: Callable[[], ModuleType]) -> ModuleType:
-    """Import, or say in a line why that fails; `text` is the place as it was written."""
+def import_or_explain(text: str, load: Callable[[], T]) -> T:
+    """Return what `load` returns.
+
+    Args:
+        text: the place as it was written, for the message.
+        load: imports a module or runs a file.
+
+    Raises:
+        BenchmarkError: one line with the reason, whatever `load` raises.
+    """
     try:
         return load()
     except BenchmarkError as error:
@@ -102,19 +138,24 @@ def _load(text: str, load: Callable[[], ModuleType]) -> ModuleType:
         raise BenchmarkError(f"{text} does not import: {type(error).__name__}: {error}{where}") from None
 
 
-def _choose(module: ModuleType, name: str | None, text: str) -> type[Method]:
-    """The class of that name, or the only method that the module defines."""
+def choose_class(module: ModuleType, place: Place) -> type[Method]:
+    """Return the class that a place names, or the only method that its module defines.
+
+    Raises:
+        BenchmarkError: there is no such method, there are several, or it is not registered.
+    """
     found = {
         key: value
         for key, value in vars(module).items()
         if inspect.isclass(value)
         and issubclass(value, Method)
-        and (value.__module__ == module.__name__ if name is None else key == name)
+        and (value.__module__ == module.__name__ if place.name is None else key == place.name)
     }
-    ready = {key: value for key, value in found.items() if "name" in vars(value)}
-    if found and not ready:
-        raise BenchmarkError(f'{text}: put @register("NAME", label=..., source=...) above class {next(iter(found))}')
-    if len(ready) != 1:
-        has = f"has {', '.join(ready)}: add :CLASS" if ready else "has no such method (a class derived from Method)"
-        raise BenchmarkError(f"{text}: {has}")
-    return next(iter(ready.values()))
+    registered = {key: value for key, value in found.items() if is_registered(value)}
+    if found and not registered:
+        raise BenchmarkError(f"{place.text}: {unregistered(next(iter(found)))}")
+    if len(registered) != 1:
+        names = ", ".join(registered)
+        reason = f"has {names}: add :CLASS" if names else "has no such method (a class derived from Method)"
+        raise BenchmarkError(f"{place.text}: {reason}")
+    return next(iter(registered.values()))

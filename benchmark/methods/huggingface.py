@@ -1,4 +1,4 @@
-"""Hugging Face PEFT's tuners of linear layers as methods `peft/NAME`; needs the package `peft`."""
+"""Methods `peft/NAME`: the tuners of Hugging Face PEFT for linear layers. They need the package `peft`."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ LAYERS = {
     "all": ["attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2"],
 }
 NORM_TUNER = "ln_tuning"
-NORMS = r"blocks\.\d+\.norm[12]|norm"  # peft takes a text as a pattern
+NORMS = r"blocks\.\d+\.norm[12]|norm"  # peft takes a text as a regular expression
 BOOKKEEPING = {"task_type", "inference_mode", "revision", "peft_version"}
-# what the suite's training loop or model has no place for
+# tuners that the suite's training loop or model cannot support, and why
 UNFIT = {
-    "adalora": "needs the number of training steps and a call after each",
-    "adaption_prompt": "for language models of a few kinds",
+    "adalora": "needs the number of training steps and a call after every step",
+    "adaption_prompt": "works with a few kinds of language models only",
     "glora": "some of its parameters never get a gradient",
-    "poly": "needs an id of the task with every clip",
+    "poly": "needs a task id for every clip",
     "shadow": "runs a second model beside the first",
-    "trainable_tokens": "for embeddings of words",
+    "trainable_tokens": "trains embeddings of words",
     "xlora": "mixes trained adapters",
 }
-# what a tuner needs beside its defaults on layers of this size
+# values without which a tuner's defaults fail on layers of these sizes
 NEEDED: dict[str, dict[str, Any]] = {"c3a": {"block_size": 64}, "vblora": {"vector_length": 64}}
 
 
@@ -46,7 +46,7 @@ class HuggingFaceMethod(Method):
     kind: ClassVar[str]
 
     def adapt(self, model: AudioTransformer) -> Iterable[str]:
-        """Let peft put its layers in place, and name what it trains."""
+        """Let peft replace layers, and return the names of what it trains."""
         from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING, PEFT_TYPE_TO_TUNER_MAPPING
         from peft.utils import PeftType
 
@@ -62,12 +62,15 @@ class HuggingFaceMethod(Method):
 
 
 def installed() -> bool:
-    """Whether there is a peft."""
+    """Return whether the package peft is installed."""
     return importlib.util.find_spec("peft") is not None
 
 
 def names() -> list[str]:
-    """The tuners that the installed peft offers, read off its files, as importing it takes seconds; none without it."""
+    """Return the names of the installed peft's tuners; none without peft.
+
+    They are read from its files, because importing peft takes seconds.
+    """
     spec = importlib.util.find_spec("peft")
     places = (spec and spec.submodule_search_locations) or []
     configs = [path for place in places for path in sorted(Path(place).glob("tuners/*/config.py"))]
@@ -79,13 +82,13 @@ def names() -> list[str]:
 
 
 def describe(kind: str) -> str:
-    """A line for people."""
+    """Return a one-line description of a tuner."""
     where = "LayerNorms" if kind == NORM_TUNER else "linear layers"
-    return f"{kind.upper()} of Hugging Face PEFT, on {where} of every block; hyper-parameters under peft's names."
+    return f"{kind.upper()} of Hugging Face PEFT, on the {where} of every block; hyper-parameters have peft's names."
 
 
 def find(name: str) -> type[Method]:
-    """The method `peft/NAME`.
+    """Return the method `peft/NAME`.
 
     Raises:
         BenchmarkError: peft is not installed, has no such tuner, or the tuner does not fit.
@@ -94,7 +97,7 @@ def find(name: str) -> type[Method]:
     if not installed():
         raise BenchmarkError(f"'{name}' needs the package peft: pip install -e '.[peft]'")
     if kind in UNFIT:
-        raise BenchmarkError(f"'{name}' cannot be used here: {UNFIT[kind]}")
+        raise BenchmarkError(f"'{name}' cannot be used in this suite: {UNFIT[kind]}")
     known = tuners()
     if name not in known:
         raise BenchmarkError(f"the installed peft has no tuner '{kind}' for linear layers (it has {', '.join(known)})")
@@ -103,14 +106,14 @@ def find(name: str) -> type[Method]:
 
 @functools.cache
 def tuners() -> dict[str, type[Method]]:
-    """Every tuner of the installed peft that takes linear layers or LayerNorms, by name; none without peft."""
+    """Return the installed peft's tuners for linear layers or LayerNorms, by name; none without peft."""
     if not installed():
         return {}
     from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING, PEFT_TYPE_TO_TUNER_MAPPING
 
-    kinds = {each.value.lower(): PEFT_TYPE_TO_CONFIG_MAPPING[each] for each in PEFT_TYPE_TO_TUNER_MAPPING}
-    fit = {kind: config for kind, config in sorted(kinds.items()) if _takes_layers(config) and kind not in UNFIT}
-    return {PREFIX + kind: _method(kind, config) for kind, config in fit.items()}
+    configs = {kind.value.lower(): PEFT_TYPE_TO_CONFIG_MAPPING[kind] for kind in PEFT_TYPE_TO_TUNER_MAPPING}
+    usable = {kind: config for kind, config in sorted(configs.items()) if _takes_layers(config) and kind not in UNFIT}
+    return {PREFIX + kind: _method(kind, config) for kind, config in usable.items()}
 
 
 def _takes_layers(config: Any) -> bool:
@@ -118,7 +121,7 @@ def _takes_layers(config: Any) -> bool:
 
 
 def _method(kind: str, config: Any) -> type[Method]:
-    """A method class with the configuration's plain values as hyper-parameters."""
+    """Return a method class whose hyper-parameters are the configuration's plain values."""
     fields: list[Any] = []
     if kind != NORM_TUNER:
         fields.append(("layers", Literal[tuple(LAYERS)], "attention"))
@@ -127,7 +130,7 @@ def _method(kind: str, config: Any) -> type[Method]:
         if field.init and field.name not in BOOKKEEPING and isinstance(default, (bool, int, float, str)):
             fields.append((field.name, type(default), default))
     version = importlib.metadata.version("peft")
-    about = {
+    members = {
         "__module__": __name__,
         "__doc__": describe(kind),
         "kind": kind,
@@ -138,7 +141,7 @@ def _method(kind: str, config: Any) -> type[Method]:
     }
     title = f"Peft{kind.title().replace('_', '')}"
     made = dataclasses.make_dataclass(
-        title, fields, bases=(HuggingFaceMethod,), namespace=about, frozen=True, kw_only=True
+        title, fields, bases=(HuggingFaceMethod,), namespace=members, frozen=True, kw_only=True
     )
-    globals()[title] = made  # where pickle looks for it
+    globals()[title] = made  # pickle looks for the class here
     return made

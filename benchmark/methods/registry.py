@@ -1,35 +1,270 @@
-"""The methods that are there, by name: the files of `baselines/`, those of installed packages, and the user's own."""
+"""The known methods, by name: those of `baselines/`, of installed packages, and of the user's files.
+
+`REGISTRY` is the registry of this process, and the functions of this module are its methods, as in Python's `random`.
+"""
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import importlib
 import inspect
-import json
-import math
+import logging
 import pkgutil
-import re
-import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar, get_args
-
-from pydantic import TypeAdapter, ValidationError
+from typing import TypeVar
 
 from benchmark.errors import BenchmarkError, closest
 from benchmark.methods import huggingface
 from benchmark.methods.contract import Composed, External, Method
-from benchmark.methods.external import FILE_MODULE, describe, is_place, load_place
+from benchmark.methods.external import UserFile, choose_class, import_or_explain, is_place, parse_place, run_file
+from benchmark.methods.origin import (
+    FILE_MODULE,
+    changed_file,
+    defining_file,
+    describe,
+    is_registered,
+    method_text,
+    no_file,
+    of_suite,
+)
+from benchmark.methods.resolve import check_class, check_name, check_source, compose, instantiate
 from benchmark.plugins import installed, warn_left_out
 from benchmark.spec.grammar import Ref, parse_refs
-from benchmark.spec.recipe import Tuning
 from benchmark.spec.request import MethodChoice
 
+__all__ = [
+    "REGISTRY", "Registry", "build_method", "check_name", "externals", "find_method", "load_externals", "load_place",
+    "method_text", "methods", "methods_current", "register", "resolve_methods", "source_file",
+]  # fmt: skip
+
+logger = logging.getLogger(__name__)
+
 M = TypeVar("M", bound=type[Method])
-OWN = ("baselines", "benchmark")  # packages of the suite
-_METHODS: dict[str, type[Method]] = {}
-_TRIED: set[str] = set()
+
+
+class Registry:
+    """Methods by name.
+
+    The suite's files and the entry points of installed packages are imported once, at the first question. A user's file
+    is run when its place is named, and again when its content has changed: its names then stand for the new classes.
+    """
+
+    def __init__(self) -> None:
+        self._methods: dict[str, type[Method]] = {}
+        self._files: dict[Path, UserFile] = {}
+        self._complete = False
+
+    def add(self, method: type[Method]) -> None:
+        """Enter a class that has its name, label and source; `register` calls this.
+
+        Raises:
+            BenchmarkError: the class does not fit the contract, or another class has its name.
+        """
+        check_name(method.name)
+        namesake = self._methods.get(method.name)
+        if namesake is not None and _definition(namesake) != _definition(method):
+            raise BenchmarkError(
+                f"method '{method.name}' is registered twice: {_written_place(namesake)} and {_written_place(method)}"
+            )
+        check_class(method, _written_place(method))
+        if not of_suite(method) and not method.__module__.startswith(FILE_MODULE):
+            method.external = describe(method)
+        self._methods[method.name] = method
+
+    def forget(self, name: str) -> None:
+        """Remove a method. One from a user's file is entered again when its place is named."""
+        self._methods.pop(name, None)
+
+    def methods(self) -> dict[str, type[Method]]:
+        """Return every method that trials can use, by name, sorted; without `peft/*`.
+
+        A file of the suite or an entry point that does not import is reported and left out.
+        """
+        self._import_all()
+        return {name: method for name, method in sorted(self._methods.items()) if of_suite(method) or method.external}
+
+    def find(self, name: str, source: str | None = None) -> type[Method]:
+        """Return the method of a name. A user's file that has changed is read again.
+
+        Args:
+            name: as registered, or `peft/NAME` for a tuner of Hugging Face PEFT.
+            source: `External.identity` in a trial request. If the known method is this version, its file is not read
+                again, so that trials that are running outlive an edit.
+
+        Raises:
+            BenchmarkError: there is no such method, or its file does not import any more.
+        """
+        if name.startswith(huggingface.PREFIX):
+            return huggingface.find(name)
+        self._import_all()
+        method = self._methods.get(name)
+        if method is not None and method.external and method.external.identity != source:
+            if path := changed_file(method.external):
+                self._run(path, method.external.place)
+            method = self._methods.get(name)
+        if method is None:
+            raise BenchmarkError(f"unknown method '{name}'{closest(name, self._methods)}")
+        if not of_suite(method) and method.external is None:
+            raise BenchmarkError(f"method '{name}': {no_file(method)}")
+        return method
+
+    def load(self, text: str) -> type[Method]:
+        """Return the method at a place, such as `./mine.py:Mine` or `package.module:Mine`, and enter it.
+
+        Raises:
+            BenchmarkError: no such file, it does not import, or it has no such method.
+        """
+        self._import_all()
+        place = parse_place(text)
+        with self._all_or_nothing():
+            if place.file is not None:
+                module = self._run(place.file, text).module
+            else:
+                module = import_or_explain(text, functools.partial(importlib.import_module, place.module or ""))
+            method = choose_class(module, place)
+            self._methods[method.name] = method
+        return method
+
+    def resolve(self, text: str, where: str) -> list[Composed]:
+        """Return the methods that a text names: `aat_ms[bottleneck=64]`, `aat_m+prompt`, `./mine.py`, or a sweep.
+
+        Args:
+            text: in the grammar of `benchmark.spec.grammar`.
+            where: an option or a grid, for messages.
+
+        Raises:
+            BenchmarkError: unknown name or hyper-parameter, or a value out of bounds.
+        """
+        try:
+            return [compose(tuple(self._instance(ref) for ref in refs), text) for refs in parse_refs(text)]
+        except BenchmarkError as error:
+            raise BenchmarkError(f"{where}: {error}") from None
+
+    def build(self, choice: MethodChoice) -> Composed:
+        """Return the method of a trial request.
+
+        Raises:
+            BenchmarkError: it is unknown, or its file or package is not the one that the trial was planned with.
+        """
+        parts = []
+        for part in choice.parts:
+            method = self.find(part.name, part.source)
+            check_source(part.name, method.external, part.source)
+            parts.append(instantiate(method, part.options))
+        return Composed(tuple(parts))
+
+    def current(self, choice: MethodChoice) -> bool:
+        """Return whether the methods of a trial are those that a new trial would use.
+
+        A method from outside the suite that is not loaded cannot be compared and counts as unchanged.
+        """
+        for part in choice.parts:
+            try:
+                external = self.find(part.name).external
+            except BenchmarkError:
+                if part.source is None:
+                    return False
+                continue
+            if (external and external.identity) != part.source:
+                return False
+        return True
+
+    def externals(self, choices: Iterable[MethodChoice]) -> dict[str, External]:
+        """Return where the methods of trials come from that are not the suite's, by name."""
+        sources = {part.name: part.source for choice in choices for part in choice.parts}
+        return {name: external for name, source in sources.items() if (external := self.find(name, source).external)}
+
+    def load_externals(self, places: Mapping[str, str]) -> None:
+        """Load methods in another process than the one that planned the trials.
+
+        Args:
+            places: `External.place` by name; names that are known already are left alone.
+
+        Raises:
+            BenchmarkError: a file is missing here, or does not import.
+        """
+        for name, place in places.items():
+            if name not in self._methods and is_place(place):
+                self.load(place)
+
+    def source_file(self, name: str) -> Path:
+        """Return the file that defines a method.
+
+        Raises:
+            BenchmarkError: there is no such method.
+        """
+        return Path(inspect.getfile(self.find(name)))
+
+    def _instance(self, ref: Ref) -> Method:
+        method = self.load(ref.name) if is_place(ref.name) else self.find(ref.name)
+        return instantiate(method, dict(ref.options))
+
+    def _import_all(self) -> None:
+        """Import the suite's files and the entry points of installed packages, once."""
+        if self._complete:
+            return
+        self._complete = True
+        for module in pkgutil.iter_modules(importlib.import_module("baselines").__path__):
+            load = functools.partial(importlib.import_module, f"baselines.{module.name}")
+            self._import_or_leave_out(f"baselines/{module.name}.py", load)
+        for name, entry in installed("methods"):
+            self._import_or_leave_out(name, entry.load)
+        logger.debug("%d methods are known", len(self._methods))
+
+    def _import_or_leave_out(self, name: str, load: Callable[[], object]) -> None:
+        try:
+            with self._all_or_nothing():
+                loaded = load()
+                if is_registered(loaded):  # its module may have been imported before
+                    self.add(loaded)
+        except (Exception, SystemExit) as error:
+            warn_left_out(name, error)
+
+    def _run(self, path: Path, text: str) -> UserFile:
+        """Run a user's file if it is new or has changed; its methods replace those of its last content.
+
+        Args:
+            path: absolute path.
+            text: the place as it was written, for messages.
+        """
+
+        def run() -> UserFile:
+            self._methods = {name: old for name, old in self._methods.items() if defining_file(old) != path}
+            return run_file(path, self._files.get(path))
+
+        with self._all_or_nothing():
+            file = import_or_explain(text, run)
+            for method in vars(file.module).values():
+                if is_registered(method) and method.__module__ == file.module.__name__:
+                    method.external = External(f"{path}:{method.__qualname__}", file.digest)
+                    self._methods[method.name] = method
+        self._files[path] = file
+        return file
+
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        """Leave no method entered by a file that fails."""
+        before = self._methods
+        self._methods = dict(before)
+        try:
+            yield
+        except BaseException:
+            self._methods = before
+            raise
+
+
+REGISTRY = Registry()
+methods = REGISTRY.methods
+find_method = REGISTRY.find
+load_place = REGISTRY.load
+resolve_methods = REGISTRY.resolve
+build_method = REGISTRY.build
+methods_current = REGISTRY.current
+externals = REGISTRY.externals
+load_externals = REGISTRY.load_externals
+source_file = REGISTRY.source_file
 
 
 def register(name: str, *, label: str, source: str) -> Callable[[M], M]:
@@ -41,192 +276,24 @@ def register(name: str, *, label: str, source: str) -> Callable[[M], M]:
         source: where the method is described.
 
     Raises:
-        BenchmarkError: a name that does not fit, or that another class has.
+        BenchmarkError: the name does not fit, another class has it, or the class does not fit the contract.
     """
 
     def enter(method: M) -> M:
-        check_name(name)
-        _refuse_twin(name, method)
         method.name, method.label, method.source = name, label, source
-        _check(method)
-        _METHODS[name] = method
+        REGISTRY.add(method)
         return method
 
     return enter
 
 
-def check_name(name: str) -> None:
-    """Refuse a name that does not fit the command line and file names.
-
-    Raises:
-        BenchmarkError: it does not.
-    """
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        raise BenchmarkError(f"method name '{name}': lower-case letters, digits and _ only")
+def _definition(method: type[Method]) -> tuple[str, str]:
+    """Return what a class has in common with its later versions: its file (else its module) and its name in there."""
+    return str(defining_file(method) or method.__module__), method.__qualname__
 
 
-def _refuse_twin(name: str, method: type[Method]) -> None:
-    other = _METHODS.get(name)
-    if other is not None and _place(other) != _place(method):
-        raise BenchmarkError(f"method '{name}' is registered twice: {_place(other)} and {_place(method)}")
-
-
-def methods() -> dict[str, type[Method]]:
-    """Every method by name, sorted; a file or an entry point that does not import is reported and left out."""
-    folder = importlib.import_module("baselines")
-    for module in pkgutil.iter_modules(folder.__path__):
-        _load(f"baselines/{module.name}.py", functools.partial(importlib.import_module, f"baselines.{module.name}"))
-    for what, entry in installed("methods"):
-        _load(what, entry.load)
-    for method in _METHODS.values():
-        if "external" not in vars(method) and method.__module__.partition(".")[0] not in OWN:
-            method.external = describe(method)
-    return dict(sorted(_METHODS.items()))
-
-
-def _load(what: str, load: Callable[[], object]) -> None:
-    """Import methods, or say once why they are left out; then nothing of them stays registered."""
-    if what in _TRIED:
-        return
-    _TRIED.add(what)
-    before = dict(_METHODS)
-    try:
-        loaded = load()
-        if inspect.isclass(loaded) and issubclass(loaded, Method):  # its module may have been imported before
-            _refuse_twin(loaded.name, loaded)
-            _METHODS[loaded.name] = loaded
-    except (Exception, SystemExit) as error:
-        _METHODS.clear()
-        _METHODS.update(before)
-        warn_left_out(what, error)
-
-
-def _check(method: type[Method]) -> None:
-    """Refuse a class that does not fit the contract, before anything is built on it."""
-    place = _place(method)
-    if not (isinstance(method, type) and issubclass(method, Method)):
-        raise BenchmarkError(f"{place}: a method is a class derived from Method")
-    if not ("__dataclass_params__" in vars(method) and method.__dataclass_params__.frozen):  # type: ignore[attr-defined]
-        raise BenchmarkError(f"{place}: put @dataclass(frozen=True, kw_only=True) under @register")
-    if method.tuning not in get_args(Tuning):
-        raise BenchmarkError(f"{place}: tuning is '{method.tuning}' instead of one of {', '.join(get_args(Tuning))}")
-    try:
-        json.dumps(TypeAdapter(method).validate_python({}).options())
-    except Exception as error:  # whatever the class does at its making
-        raise BenchmarkError(
-            f"{place}: every hyper-parameter needs a type and a default that JSON knows "
-            f"({type(error).__name__}: {str(error).splitlines()[0]})"
-        ) from None
-
-
-def find_method(name: str) -> type[Method]:
-    """The method of that name; `peft/NAME` is a tuner of Hugging Face PEFT.
-
-    Raises:
-        BenchmarkError: there is none (any more).
-    """
-    if name.startswith(huggingface.PREFIX):
-        return huggingface.find(name)
-    known = methods()
-    if name not in known:
-        raise BenchmarkError(f"unknown method '{name}'{closest(name, known)}")
-    return known[name]
-
-
-def resolve_methods(text: str, where: str) -> list[Composed]:
-    """Parse `aat_ms[bottleneck=64]`, `aat_m+prompt`, or a sweep, and build the methods.
-
-    Raises:
-        BenchmarkError: unknown name or hyper-parameter, or a value out of bounds, led by `where`.
-    """
-    try:
-        composed = [Composed(tuple(_build(ref) for ref in refs)) for refs in parse_refs(text)]
-        for method in composed:
-            names = [part.name for part in method.parts]
-            if len(set(names)) < len(names):
-                raise BenchmarkError(f"'{text}': a method cannot be composed with itself")
-        return composed
-    except BenchmarkError as error:
-        raise BenchmarkError(f"{where}: {error}") from None
-
-
-def build_method(choice: MethodChoice) -> Composed:
-    """The method of a trial request.
-
-    Raises:
-        BenchmarkError: unknown, or its file is not the one that the request was made with.
-    """
-    parts = tuple(_build(Ref(part.name, tuple(part.options.items()))) for part in choice.parts)
-    for part, wanted in zip(parts, choice.parts, strict=True):
-        found = part.external and part.external.identity
-        if found != wanted.source:
-            raise BenchmarkError(
-                f"method '{part.name}': its source is {found}, but this trial was planned with {wanted.source}; give "
-                "the `run` again"
-            )
-    return Composed(parts)
-
-
-def methods_current(choice: MethodChoice) -> bool:
-    """Whether the methods of a trial are the ones that are there now.
-
-    A method from outside the suite that is not at hand cannot be compared and counts as unchanged.
-    """
-    for part in choice.parts:
-        try:
-            external = find_method(part.name).external
-        except BenchmarkError:
-            if part.source is None:
-                return False
-            continue
-        if (external and external.identity) != part.source:
-            return False
-    return True
-
-
-def externals(choices: Iterable[MethodChoice]) -> dict[str, External]:
-    """Where the methods of trials come from that are not the suite's, by name."""
-    names = dict.fromkeys(part.name for choice in choices for part in choice.parts)
-    return {name: external for name in names if (external := find_method(name).external)}
-
-
-def load_externals(places: Mapping[str, str]) -> None:
-    """Make methods known in another process, by name and place."""
-    for name, place in places.items():
-        if name not in _METHODS and is_place(place):
-            load_place(place)
-
-
-def source_file(name: str) -> Path:
-    """The file that defines a method, for the code's fingerprint.
-
-    Raises:
-        BenchmarkError: there is no such method (any more).
-    """
-    return Path(inspect.getfile(find_method(name)))
-
-
-def _build(ref: Ref) -> Method:
-    if is_place(ref.name):
-        ref = Ref(load_place(ref.name).name, ref.options)
-    method = find_method(ref.name)
-    options: dict[str, Any] = dict(ref.options)
-    fields = {field.name for field in dataclasses.fields(method)}  # type: ignore[arg-type]
-    for key in options:
-        if key not in fields:
-            hint = closest(key, fields) or " (it has none)"
-            raise BenchmarkError(f"method '{ref.name}': unknown hyper-parameter '{key}'{hint}")
-    if infinite := [key for key, value in options.items() if isinstance(value, float) and not math.isfinite(value)]:
-        raise BenchmarkError(f"method '{ref.name}': {infinite[0]}: expected a finite number")
-    try:
-        return TypeAdapter(method).validate_python(options)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise BenchmarkError(f"method '{ref.name}': {key}: {first['msg']}, got {first['input']!r}") from None
-
-
-def _place(method: type[Method]) -> str:
+def _written_place(method: type[Method]) -> str:
+    """Return where a class is, for messages."""
     if method.__module__.startswith(FILE_MODULE):
-        return f"{sys.modules[method.__module__].__file__}:{method.__qualname__}"
+        return f"{inspect.getfile(method)}:{method.__qualname__}"
     return f"{method.__module__}.{method.__qualname__}"

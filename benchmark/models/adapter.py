@@ -7,21 +7,21 @@ from torch import nn
 
 
 def hidden_width(width: int, bottleneck: float) -> int:
-    """Units of a bottleneck that is a share of `width` below 1, and units from 1 on; at least one."""
+    """Return the hidden units of a bottleneck: below 1 a share of `width`, from 1 on units; at least one."""
     return max(1, int(bottleneck * width if bottleneck < 1 else bottleneck))
 
 
 class Adapter(nn.Module):
-    """Linear -> activation -> Linear bottleneck; the defaults are AAT's (AAT@dc406ad `Adapter`), zero at the start.
+    """Bottleneck Linear -> activation -> Linear; the defaults are AAT's (AAT@dc406ad `Adapter`), zero at first.
 
     Args:
         width: D, size of the tokens.
-        bottleneck: hidden width; below 1 as a share of `width`, from 1 on in units.
-        skip: add the input to the output, so that the module starts as the identity instead of as zero.
+        bottleneck: hidden width; below 1 a share of `width`, from 1 on units.
+        skip: add the input to the output: the module starts as the identity instead of zero.
         act: activation.
-        down_std: standard deviation of the truncated normal that the first layer starts from; None: torch's own.
-        up_std: of the second layer; 0: it starts at zero.
-        scale: factor on what the second layer gives.
+        down_std: standard deviation of the truncated normal that initializes the first layer; None for torch's default.
+        up_std: the same for the second layer; 0 initializes it with zeros.
+        scale: factor on the second layer's output.
     """
 
     def __init__(

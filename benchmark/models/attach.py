@@ -1,49 +1,117 @@
-"""Modules that act on the output of another one, whose parameters keep their names."""
+"""Modules that methods add to a model; the names of the model's own parameters stay.
+
+An added module acts on the output of another module, its *host*. It is a child of an *owner*, which gives its
+parameters their names. `attach` adds to any module, which is host and owner. `insert` adds at a site of a block: the
+block is the owner, its attention or MLP the host. Either way one forward hook of the host calls the added modules.
+
+The order in which a host's modules act:
+
+1. attached modules, in the order of attachment;
+2. modules at the host's `*_out` site, in the order of insertion, each fed the output so far;
+3. modules at its `*_parallel` site, each fed the host's input, their outputs added.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal, get_args
 
 import torch
 from torch import nn
 
+Site = Literal["attn_parallel", "attn_out", "mlp_parallel", "mlp_out"]
+SITES: tuple[Site, ...] = get_args(Site)
+ATTACHED, AT_OUT, AT_PARALLEL = range(3)  # stages, in the order in which they act
+
 
 @dataclass(frozen=True)
-class _Hook:
-    """What runs behind a module's forward pass; a class, so that models can be copied and pickled."""
+class _Added:
+    """A module that acts on its host's output.
 
-    name: str
+    Attributes:
+        module: the added module. It is kept itself, not by its owner: a reference from the host to the owner, which
+            contains it, would be a cycle, and a model in a cycle keeps its GPU memory until the garbage collector runs.
+        parallel: whether the module gets the host's input, and its output is added; else it gets the output so far.
+        stage: `ATTACHED`, `AT_OUT` or `AT_PARALLEL`.
+    """
+
+    module: nn.Module
     parallel: bool
-
-    def __call__(self, module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
-        child = module.get_submodule(self.name)
-        changed: torch.Tensor = output + child(inputs[0]) if self.parallel else child(output)
-        return changed
+    stage: int
 
 
-def attach(model: nn.Module, path: str, name: str, child: nn.Module, *, parallel: bool) -> list[str]:
-    """Make `child` a submodule `name` of the module at `path`, and let it act on that module's output.
+class _AddedModules:
+    """The forward hook of a host: calls its added modules. A class, because models are copied and pickled."""
+
+    def __init__(self) -> None:
+        self.entries: list[_Added] = []
+
+    def add(self, entry: _Added) -> None:
+        self.entries.append(entry)
+        self.entries.sort(key=lambda entry: entry.stage)  # a stable sort: within a stage the order of addition stays
+
+    def __call__(self, host: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
+        for entry in self.entries:
+            output = output + entry.module(inputs[0]) if entry.parallel else entry.module(output)
+        return output
+
+
+def attach(model: nn.Module, path: str, name: str, module: nn.Module, *, parallel: bool) -> list[str]:
+    """Add a module as a child of the module at `path`, on whose output it acts.
 
     Args:
-        model: the module that paths and names are relative to.
-        path: of the module, as in `model.named_modules()`.
-        name: of the child within it.
-        child: with `parallel` it gets the module's input and its output is added; else it gets the output.
-        parallel: which of both. Several children act in the order in which they were attached.
+        model: the root of `path` and of the returned names.
+        path: the host, as in `model.named_modules()`.
+        name: the name of the child.
+        module: what is added.
+        parallel: it gets the host's input, and its output is added; else it gets the host's output and replaces it.
 
     Returns:
         The names of the child's parameters within `model`.
 
     Raises:
-        ValueError: no such module, or the name is taken.
+        ValueError: there is no such host, or it has something of that name.
     """
     try:
-        module: Any = model.get_submodule(path)
+        host = model.get_submodule(path)
     except AttributeError:
         raise ValueError(f"the model has no module '{path}'") from None
-    if hasattr(module, name):
-        raise ValueError(f"'{path}' has a '{name}' already: two methods attach the same module")
-    module.add_module(name, child)
-    module.register_forward_hook(_Hook(name, parallel))
-    return [f"{path}.{name}.{parameter}" for parameter, _ in child.named_parameters()]
+    _add_child(host, f"'{path}'", name, module)
+    _extend(host, _Added(module, parallel, ATTACHED))
+    return [f"{path}.{name}.{parameter}" for parameter, _ in module.named_parameters()]
+
+
+def insert(block: nn.Module, site: Site, name: str, module: nn.Module) -> None:
+    """Add a module as a child of a Transformer block, at one of the block's sites.
+
+    Args:
+        block: has the sub-layers `attn` and `mlp`.
+        site: where the module acts.
+        name: the name of the child.
+        module: what is added, (B, N, D) -> (B, N, D).
+
+    Raises:
+        ValueError: unknown site, or the block has something of that name.
+    """
+    if site not in SITES:
+        raise ValueError(f"unknown site '{site}' (valid: {', '.join(SITES)})")
+    _add_child(block, "the block", name, module)
+    layer, _, kind = site.partition("_")
+    parallel = kind == "parallel"
+    _extend(block.get_submodule(layer), _Added(module, parallel, AT_PARALLEL if parallel else AT_OUT))
+
+
+def _add_child(owner: nn.Module, owner_name: str, name: str, module: nn.Module) -> None:
+    if hasattr(owner, name):
+        raise ValueError(f"{owner_name} has a '{name}' already: two methods add the same module")
+    owner.add_module(name, module)
+
+
+def _extend(host: nn.Module, entry: _Added) -> None:
+    """Give the host its hook, once, and the hook its entry."""
+    hook = vars(host).get("added_modules")
+    if hook is None:
+        hook = _AddedModules()
+        vars(host)["added_modules"] = hook
+        host.register_forward_hook(hook)
+    hook.add(entry)

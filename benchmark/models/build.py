@@ -1,4 +1,4 @@
-"""A model for a trial: architecture, backbone weights, head."""
+"""Build a trial's model: architecture, backbone weights, head."""
 
 from __future__ import annotations
 
@@ -20,7 +20,14 @@ from benchmark.spec.recipe import Recipe
 
 
 def model_config(backbone: BackboneChoice, recipe: Recipe, protocol: Protocol, classes: int) -> ModelConfig:
-    """The architecture that backbone, recipe and protocol ask for."""
+    """Return the architecture of a trial.
+
+    Args:
+        backbone: size and pooling.
+        recipe: input size and patch stride.
+        protocol: pooling and prompts.
+        classes: outputs of the head.
+    """
     return ModelConfig(
         shape=backbone.shape,
         mels=recipe.mels,
@@ -35,16 +42,16 @@ def model_config(backbone: BackboneChoice, recipe: Recipe, protocol: Protocol, c
 def build_backbone(
     config: ModelConfig, backbone: BackboneChoice, *, checkpoint: Checkpoint | None, weights_seed: int
 ) -> AudioTransformer:
-    """The model with its backbone's weights in place.
+    """Return the model with its backbone's weights.
 
     Args:
         config: the architecture.
         backbone: size and pre-training grid.
-        checkpoint: the weights, None for random ones.
-        weights_seed: of random weights.
+        checkpoint: the weights; None for random weights.
+        weights_seed: seed of random weights.
 
     Raises:
-        BenchmarkError: the checkpoint is of another size than the backbone.
+        BenchmarkError: the checkpoint has another size than the backbone.
     """
     if checkpoint is None:
         return _random_backbone(config, backbone.grid, weights_seed)
@@ -57,9 +64,9 @@ def build_backbone(
 
 
 def from_checkpoint(config: ModelConfig, checkpoint: Checkpoint) -> AudioTransformer:
-    """The model with a checkpoint's backbone, its positional embedding adapted to `config`'s grid.
+    """Return the model with a checkpoint's backbone; the positional embedding is adapted to the grid of `config`.
 
-    The checkpoint's size, class tokens and epsilons take the place of those in `config`.
+    The checkpoint's size, class tokens and epsilons replace those of `config`.
     """
     config = dataclasses.replace(
         config,
@@ -68,16 +75,16 @@ def from_checkpoint(config: ModelConfig, checkpoint: Checkpoint) -> AudioTransfo
         norm_eps=checkpoint.norm_eps,
         head_norm_eps=checkpoint.head_norm_eps,
     )
-    with torch.random.fork_rng(devices=[]):  # the draws that follow are overwritten
+    with torch.random.fork_rng(devices=[]):  # the random weights are overwritten; keep the caller's random state
         model = AudioTransformer(config)
     _load(model, checkpoint.tensors, checkpoint.grid)
     return model
 
 
 def _random_backbone(config: ModelConfig, grid: tuple[int, int], seed: int) -> AudioTransformer:
-    """Random weights, drawn on the pre-training grid so that they take the path that pre-trained ones take.
+    """Return a model with random weights; the caller's random state stays.
 
-    The caller's random state is left as it was.
+    They are drawn on the pre-training grid and adapted like pre-trained weights.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -94,7 +101,7 @@ def _load(model: AudioTransformer, tensors: Mapping[str, torch.Tensor], grid: tu
 
 
 def init_head(model: AudioTransformer, seed: int) -> None:
-    """Fresh head, the same for every method of a trial: normal(std 0.01) weight, uniform bias.
+    """Initialize the head, equally for every method: truncated normal weight (std 0.01), uniform bias.
 
     Source: AAT@dc406ad src/models/ast_models.py.
     """
@@ -109,5 +116,5 @@ def init_head(model: AudioTransformer, seed: int) -> None:
 
 
 def unused_head_parameters(width: int, *, distilled: bool = True) -> int:
-    """Parameters of the 1000-way heads that the official model carries and never uses, one a class token (D23)."""
+    """Return the parameters of the official model's unused 1000-way heads, one per class token (defect D23)."""
     return (2 if distilled else 1) * (width * IMAGENET_CLASSES + IMAGENET_CLASSES)

@@ -1,4 +1,4 @@
-"""Pre-trained weights from every format that AST and SSAST are published in.
+"""Read pre-trained weights from every format in which AST and SSAST are published; write two formats.
 
 Source: AST@31088be, SSAST@a1a3eec, transformers.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,15 +26,24 @@ from benchmark.models.weights import checkpoint_files
 from benchmark.spec.backbone import Shape
 
 Tensors = dict[str, torch.Tensor]
-LISTED = 12
+LISTED = 12  # wrong tensors named in a message
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A backbone's weights under the official names (`v.*`), whatever the file called them.
+    """A backbone's weights under the official names (`v.*`).
 
-    `grid` is the pre-training grid (frequency, time); `head` are the tensors of a trained head, if the file has one;
-    `dropped` are names that fine-tuning has no use for.
+    Attributes:
+        layout: name of the file's format.
+        shape: width, depth and heads.
+        distilled: whether there is a dist token.
+        grid: patches of pre-training in frequency and time.
+        norm_eps: epsilon of LayerNorms in the backbone.
+        head_norm_eps: epsilon of the head's LayerNorm.
+        tensors: the backbone's tensors, float32.
+        head: the tensors of a trained head, float32; empty if the file has none.
+        dropped: names of tensors that fine-tuning does not use.
     """
 
     layout: str
@@ -48,12 +58,13 @@ class Checkpoint:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Read a file, or a Hugging Face folder; the format is recognised by the names of the tensors.
+    """Read a checkpoint file or a Hugging Face folder; the names of the tensors show its format.
 
-    A `config.json` beside a Hugging Face file is honoured. Nothing in the file is executed.
+    The `config.json` next to a Hugging Face file is used. Nothing in the file is executed.
 
     Raises:
-        BenchmarkError: not a checkpoint, of no known format, or with missing, extra or misshapen tensors.
+        BenchmarkError: the file is not a checkpoint, its format is unknown, or tensors are missing, surplus or of the
+            wrong shape.
     """
     file, config = checkpoint_files(path)
     try:
@@ -64,25 +75,30 @@ def read_checkpoint(path: Path) -> Checkpoint:
             tensors = safetensors.torch.load_file(file)
         else:
             metadata, tensors = {}, torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises a dozen kinds for damaged files
+    except Exception as error:  # torch raises many kinds of errors for damaged files
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BenchmarkError(f"{file}: cannot be read as a checkpoint: {reason}") from None
-    return interpret(tensors, f"{file}", settings=settings, metadata=metadata)
+    checkpoint = interpret(tensors, f"{file}", settings=settings, metadata=metadata)
+    logger.info("read %s: %s, %s, dropped tensors: %s", file, checkpoint.layout, checkpoint.shape, checkpoint.dropped)
+    return checkpoint
 
 
 def interpret(
     content: object, where: str, *, settings: Mapping[str, Any] | None = None, metadata: Mapping[str, str] | None = None
 ) -> Checkpoint:
-    """Recognise and check tensors; see `read_checkpoint`.
+    """Find the format of tensors and check them; see `read_checkpoint`.
 
     Args:
-        content: what the file held.
-        where: leads messages.
+        content: what was read from the file.
+        where: the file, for messages.
         settings: a Hugging Face `config.json`.
         metadata: of a safetensors file.
+
+    Raises:
+        BenchmarkError: as `read_checkpoint`.
     """
     if not isinstance(content, Mapping) or not all(isinstance(value, torch.Tensor) for value in content.values()):
-        raise BenchmarkError(f"{where}: is no plain dictionary of tensors")
+        raise BenchmarkError(f"{where}: not a plain dictionary of tensors")
     tensors: Tensors = {str(name).removeprefix("module."): value for name, value in content.items()}
     layout = next((layout for layout in LAYOUTS if layout.matches(tensors, metadata or {})), None)
     if layout is None:
@@ -111,7 +127,12 @@ def interpret(
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path, *, half: bool) -> None:
-    """Write the backbone in this suite's own format: safetensors, the geometry in the metadata.
+    """Write a backbone in this suite's format: safetensors, the geometry in the metadata.
+
+    Args:
+        checkpoint: what to write.
+        path: the new file.
+        half: write float16 instead of float32.
 
     Raises:
         BenchmarkError: the file cannot be written.
@@ -131,14 +152,14 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path, *, half: bool) -> None:
 
 
 def save_official(model: AudioTransformer, path: Path, masked: MaskedPatches | None, frames: int) -> None:
-    """Write a model in the format of the authors: of SSAST with its mask vector and prediction heads, else of AST.
+    """Write a model in the official format of SSAST, with mask vector and prediction heads, or of AST.
 
-    The two unused ImageNet heads, which the format has, are zeros.
+    The two unused ImageNet heads of these formats are zeros.
 
     Args:
-        model: with its backbone's weights; of AST with its tagging head.
-        path: where to.
-        masked: SSAST's parts.
+        model: the backbone; of AST with its tagging head.
+        path: the new file.
+        masked: SSAST's other parts; None writes AST's format.
         frames: input length in pre-training.
 
     Raises:
@@ -148,9 +169,9 @@ def save_official(model: AudioTransformer, path: Path, masked: MaskedPatches | N
     tensors |= {name: torch.zeros(shape) for name, shape in imagenet_heads(model.width, model.config.distilled).items()}
     if masked is not None:
         tensors = {name: value for name, value in tensors.items() if not name.startswith("mlp_head.")}
-        own = {name: value for name, value in masked.state_dict().items() if not name.startswith("model.")}
+        ssast_parts = {name: value for name, value in masked.state_dict().items() if not name.startswith("model.")}
         sizes = {"p_input_fdim": torch.tensor(model.config.mels), "p_input_tdim": torch.tensor(frames)}
-        tensors |= {**own, **sizes}
+        tensors |= {**ssast_parts, **sizes}
     buffer = io.BytesIO()
     torch.save({f"module.{name}": value.contiguous() for name, value in tensors.items()}, buffer)
     _write(path, buffer.getvalue())

@@ -1,4 +1,4 @@
-"""Adapters that convolve."""
+"""Convolutional adapters."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from benchmark.models.adapter import hidden_width
 
 
 class Convpass(nn.Module):
-    """A bottleneck with a 3x3 convolution over the patches' grid; other tokens are grids of one (arXiv:2207.07039).
+    """A bottleneck with a 3x3 convolution over the patch grid; any other token is a 1x1 grid (arXiv:2207.07039).
 
     Args:
         width: D, size of the tokens.
         bottleneck: channels.
-        grid: patches in frequency and time; they are the last tokens, frequency-major.
+        grid: number of patches in frequency and time; the patches are the last tokens, frequency-major.
         scale: factor on the output.
     """
 
@@ -27,7 +27,7 @@ class Convpass(nn.Module):
         self.up = nn.Linear(bottleneck, width)
         nn.init.xavier_uniform_(self.down.weight)
         nn.init.zeros_(self.down.bias)
-        nn.init.dirac_(self.conv.weight)  # passes everything on
+        nn.init.dirac_(self.conv.weight)  # the identity
         assert self.conv.bias is not None
         nn.init.zeros_(self.conv.bias)
         nn.init.zeros_(self.up.weight)
@@ -39,9 +39,9 @@ class Convpass(nn.Module):
         others = hidden.shape[1] - self.grid[0] * self.grid[1]
         patches = hidden[:, others:].transpose(1, 2).reshape(len(x), -1, *self.grid)
         convolved = self.conv(patches).flatten(2).transpose(1, 2)
-        # a 3x3 convolution of one padded pixel is its central weight
-        alone = functional.linear(hidden[:, :others], self.conv.weight[:, :, 1, 1], self.conv.bias)
-        out: torch.Tensor = self.up(_quick_gelu(torch.cat([alone, convolved], dim=1))) * self.scale
+        # on a 1x1 grid, a padded 3x3 convolution only uses its central weight
+        single = functional.linear(hidden[:, :others], self.conv.weight[:, :, 1, 1], self.conv.bias)
+        out: torch.Tensor = self.up(_quick_gelu(torch.cat([single, convolved], dim=1))) * self.scale
         return out
 
 
@@ -56,8 +56,8 @@ class ConformerModule(nn.Module):
 
     Args:
         width: D, size of the tokens.
-        bottleneck: hidden width; below 1 as a share of `width`, from 1 on in units.
-        kernel: tokens of the depthwise convolution, odd.
+        bottleneck: hidden width; below 1 a share of `width`, from 1 on units.
+        kernel: size of the depthwise convolution in tokens, odd.
     """
 
     def __init__(self, width: int, bottleneck: float, kernel: int) -> None:

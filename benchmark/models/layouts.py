@@ -1,4 +1,4 @@
-"""How each checkpoint format names its tensors, and how its geometry is read off.
+"""Checkpoint formats: the names of their tensors, and how to read the model's geometry from them.
 
 Source: AST@31088be, SSAST@a1a3eec, transformers.
 """
@@ -28,7 +28,15 @@ OFFICIAL_EPS = {"norm_eps": 1e-6, "head_norm_eps": 1e-5}
 
 @dataclass(frozen=True)
 class Geometry:
-    """What a checkpoint's shapes and settings say of the model."""
+    """The model's geometry, read from a checkpoint's shapes and settings.
+
+    Attributes:
+        shape: width, depth and heads.
+        distilled: whether there is a dist token.
+        grid: patches of pre-training in frequency and time.
+        norm_eps: epsilon of LayerNorms in the backbone.
+        head_norm_eps: epsilon of the head's LayerNorm.
+    """
 
     shape: Shape
     distilled: bool
@@ -38,7 +46,13 @@ class Geometry:
 
 
 def backbone_tensors(shape: Shape, distilled: bool, grid: tuple[int, int]) -> Shapes:
-    """Name and shape of every tensor of a backbone."""
+    """Return name and shape of every tensor of a backbone.
+
+    Args:
+        shape: width, depth and heads.
+        distilled: whether there is a dist token.
+        grid: patches in frequency and time.
+    """
     d = shape.width
     tokens = (2 if distilled else 1) + grid[0] * grid[1]
     shapes: Shapes = {"v.cls_token": (1, 1, d), "v.pos_embed": (1, tokens, d)}
@@ -54,26 +68,33 @@ def backbone_tensors(shape: Shape, distilled: bool, grid: tuple[int, int]) -> Sh
 
 
 class Layout(ABC):
-    """One format."""
+    """One checkpoint format."""
 
     name: str
 
     @abstractmethod
     def matches(self, tensors: Tensors, metadata: Mapping[str, str]) -> bool:
-        """Whether the names are of this format."""
+        """Return whether a file has this format."""
 
     def rename(self, tensors: Tensors, where: str) -> dict[str, torch.Tensor]:
-        """The tensors under the official names."""
+        """Return the tensors under the official names."""
         return dict(tensors)
 
     @abstractmethod
     def geometry(
         self, tensors: Tensors, settings: Mapping[str, Any], metadata: Mapping[str, str], where: str
     ) -> Geometry:
-        """Sizes, from renamed tensors and what stands beside them."""
+        """Return the model's geometry.
+
+        Args:
+            tensors: under the official names.
+            settings: a Hugging Face `config.json`.
+            metadata: of a safetensors file.
+            where: the file, for messages.
+        """
 
     def extras(self, geometry: Geometry, tensors: Tensors) -> Shapes:
-        """Tensors that the format has beside the backbone's; a trained head where the file has part of one."""
+        """Return the other tensors that the format requires; here the head, if the file has any part of one."""
         return _head(geometry, tensors) if any(name.startswith("mlp_head.") for name in tensors) else {}
 
 
@@ -83,19 +104,19 @@ class OfficialAst(Layout):
     name = "official AST"
 
     def matches(self, tensors: Tensors, metadata: Mapping[str, str]) -> bool:
-        """The ViT's class token; formats that have it too are asked before."""
+        """Look for the class token; `LAYOUTS` tries the other formats that have one first."""
         return "v.cls_token" in tensors
 
     def geometry(
         self, tensors: Tensors, settings: Mapping[str, Any], metadata: Mapping[str, str], where: str
     ) -> Geometry:
-        """Twelve patches in frequency (128 bands, stride 10); the time axis is what remains."""
+        """Assume 12 patches in frequency (128 bands, stride 10) and compute those in time."""
         distilled = "v.dist_token" in tensors
         grid = _grid(tensors, distilled, mels=128, stride=10, where=f"{where}: {self.name}")
         return Geometry(_shape(tensors, where), distilled, grid, **OFFICIAL_EPS)
 
     def extras(self, geometry: Geometry, tensors: Tensors) -> Shapes:
-        """The trained head, and the two unused ImageNet heads."""
+        """Return the trained head and the two unused ImageNet heads."""
         return {**_head(geometry, tensors), **imagenet_heads(geometry.shape.width, geometry.distilled)}
 
 
@@ -105,13 +126,13 @@ class OfficialSsast(Layout):
     name = "official SSAST"
 
     def matches(self, tensors: Tensors, metadata: Mapping[str, str]) -> bool:
-        """Its input sizes stand among the tensors."""
+        """Look for the input sizes or the mask vector."""
         return "p_input_fdim" in tensors or "mask_embed" in tensors
 
     def geometry(
         self, tensors: Tensors, settings: Mapping[str, Any], metadata: Mapping[str, str], where: str
     ) -> Geometry:
-        """Patches without overlap over the stored input size."""
+        """Divide the stored input size into patches that do not overlap."""
         sizes = [tensors.get(name) for name in ("p_input_fdim", "p_input_tdim")]
         if any(size is None or size.numel() != 1 for size in sizes):
             raise BenchmarkError(f"{where}: {self.name}: missing p_input_fdim or p_input_tdim")
@@ -119,7 +140,7 @@ class OfficialSsast(Layout):
         return Geometry(_shape(tensors, where), "v.dist_token" in tensors, (f, t), **OFFICIAL_EPS)
 
     def extras(self, geometry: Geometry, tensors: Tensors) -> Shapes:
-        """Input sizes, mask vector, prediction heads, unused ImageNet heads."""
+        """Return input sizes, mask vector, prediction heads and unused ImageNet heads."""
         d = geometry.shape.width
         shapes: Shapes = {"p_input_fdim": (), "p_input_tdim": (), "mask_embed": (1, 1, d)}
         for head in ("cpredlayer", "gpredlayer"):
@@ -129,7 +150,7 @@ class OfficialSsast(Layout):
 
 
 class HuggingFace(Layout):
-    """`MIT/ast-finetuned-audioset-10-10-0.4593`, as transformers writes it: query, key and value apart."""
+    """`MIT/ast-finetuned-audioset-10-10-0.4593`, as transformers writes it: separate query, key and value."""
 
     name = "Hugging Face AST"
     PREFIX = "audio_spectrogram_transformer."
@@ -150,11 +171,11 @@ class HuggingFace(Layout):
     )
 
     def matches(self, tensors: Tensors, metadata: Mapping[str, str]) -> bool:
-        """Its class token, with or without the classifier's prefix."""
+        """Look for its class token, with or without the classifier's prefix."""
         return any(f"{prefix}embeddings.cls_token" in tensors for prefix in (self.PREFIX, ""))
 
     def rename(self, tensors: Tensors, where: str) -> dict[str, torch.Tensor]:
-        """Official names; query, key and value joined in this order."""
+        """Return the tensors under the official names, with query, key and value joined in this order."""
         renamed = {self._official(name): tensor for name, tensor in tensors.items()}
         for name in [name for name in renamed if ".attn.query." in name]:
             parts = [name.replace(".query.", f".{part}.") for part in ("query", "key", "value")]
@@ -165,7 +186,7 @@ class HuggingFace(Layout):
     def geometry(
         self, tensors: Tensors, settings: Mapping[str, Any], metadata: Mapping[str, str], where: str
     ) -> Geometry:
-        """Strides and input size from `config.json`, by default those of AST; its LayerNorm epsilon when it has one."""
+        """Take stride, mel bands and LayerNorm epsilon from `config.json`; by default those of AST."""
         mels, stride = int(settings.get("num_mel_bins", 128)), int(settings.get("frequency_stride", 10))
         grid = _grid(tensors, True, mels=mels, stride=stride, where=f"{where}: {self.name}")
         eps = settings.get("layer_norm_eps")
@@ -182,18 +203,18 @@ class HuggingFace(Layout):
 
 
 class Own(Layout):
-    """This suite's format: official names in safetensors, the geometry in the metadata; any size, any precision."""
+    """This suite's format: safetensors with the official names, the geometry in the metadata; any size and precision."""
 
     name = "AAT benchmark"
 
     def matches(self, tensors: Tensors, metadata: Mapping[str, str]) -> bool:
-        """The metadata says so."""
+        """Look for the suite's key in the metadata."""
         return OWN_KEY in metadata
 
     def geometry(
         self, tensors: Tensors, settings: Mapping[str, Any], metadata: Mapping[str, str], where: str
     ) -> Geometry:
-        """As stored."""
+        """Read the geometry from the metadata."""
         try:
             stored = json.loads(metadata[OWN_KEY])
             shape = Shape(**{key: stored.pop(key) for key in ("width", "depth", "heads")})
@@ -206,14 +227,14 @@ LAYOUTS: tuple[Layout, ...] = (Own(), HuggingFace(), OfficialSsast(), OfficialAs
 
 
 def _grid(tensors: Tensors, distilled: bool, *, mels: int, stride: int, where: str) -> tuple[int, int]:
-    """Patches in frequency by the input, in time by what the positional embedding has left."""
+    """Return the pre-training grid: frequency from the mel bands, time from the positional embedding."""
     embedding = tensors.get("v.pos_embed")
     if embedding is None or embedding.dim() != 3:
         raise BenchmarkError(f"{where}: the positional embedding is missing")
     f = (mels - PATCH) // stride + 1
     patches = embedding.shape[1] - (2 if distilled else 1)
     if patches % f:
-        raise BenchmarkError(f"{where}: {patches} positions are no grid of {f} in frequency")
+        raise BenchmarkError(f"{where}: {patches} positions are not a grid with {f} rows in frequency")
     return f, patches // f
 
 
@@ -221,7 +242,7 @@ def _shape(tensors: Tensors, where: str, heads: int | None = None) -> Shape:
     width = tensors["v.patch_embed.proj.weight"].shape[0]
     depth = len({name.split(".")[2] for name in tensors if name.startswith("v.blocks.")})
     if heads is None and width % HEAD_WIDTH:
-        raise BenchmarkError(f"{where}: width {width} is no multiple of the head width {HEAD_WIDTH}")
+        raise BenchmarkError(f"{where}: width {width} is not a multiple of the head width {HEAD_WIDTH}")
     return Shape(width=width, depth=depth, heads=heads or width // HEAD_WIDTH)
 
 
@@ -234,7 +255,7 @@ def _head(geometry: Geometry, tensors: Tensors) -> Shapes:
 
 
 def imagenet_heads(width: int, distilled: bool) -> Shapes:
-    """Name and shape of the tensors of the heads that the official model carries and never uses."""
+    """Return name and shape of the tensors of the official model's unused ImageNet heads."""
     heads = ("head", "head_dist") if distilled else ("head",)
     sizes = {"weight": (IMAGENET_CLASSES, width), "bias": (IMAGENET_CLASSES,)}
     return {f"v.{head}.{kind}": size for head in heads for kind, size in sizes.items()}

@@ -1,4 +1,4 @@
-"""Modules beside or behind a linear layer: low-rank updates, scale and shift."""
+"""Modules in parallel with or after a linear layer: low-rank updates, scale and shift."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from torch import nn
 
 
 class LowRank(nn.Module):
-    """LoRA's update of a linear layer, for some of the equal parts of its output (arXiv:2106.09685).
+    """LoRA's update of a linear layer, for some of the equal parts that its output has (arXiv:2106.09685).
 
     Args:
         inputs: width of the layer's input.
         outputs: width of its output.
-        rank: of the update of each part.
+        rank: of the update of one part.
         scale: factor on the update.
-        parts: which of the output's `of` equal parts are updated, as query and value of a joint projection.
-        of: number of parts.
+        parts: which parts are updated, such as query and value of a joint projection.
+        of: number of equal parts of the output.
     """
 
     def __init__(
@@ -35,12 +35,12 @@ class LowRank(nn.Module):
             part: (x @ down.T) @ up.T * self.scale
             for part, down, up in zip(self.parts, self.down, self.up, strict=True)
         }
-        nothing = torch.zeros_like(next(iter(updates.values())))
-        return torch.cat([updates.get(part, nothing) for part in range(self.of)], dim=-1)
+        no_update = torch.zeros_like(next(iter(updates.values())))
+        return torch.cat([updates.get(part, no_update) for part in range(self.of)], dim=-1)
 
 
 class ScaleShift(nn.Module):
-    """A factor and an offset for every channel, near 1 and 0 at the start (SSF, arXiv:2210.08823)."""
+    """A per-channel scale and shift, near 1 and 0 at initialization (SSF, arXiv:2210.08823)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class ScaleShift(nn.Module):
         self.shift = nn.Parameter(torch.empty(width).normal_(std=0.02))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(..., width), or (B, width, F, T) from a convolution, of the same shape."""
+        """(..., width), or (B, width, F, T) from a convolution -> the same shape."""
         if x.dim() == 4:
             return x * self.scale[:, None, None] + self.shift[:, None, None]
         return x * self.scale + self.shift

@@ -1,4 +1,4 @@
-"""Positional embeddings for another grid than the pre-training one.
+"""Adapt positional embeddings to another patch grid than that of pre-training.
 
 Source: AAT@dc406ad src/models/ast_models.py:355-414, 690-710.
 """
@@ -12,10 +12,10 @@ from torch.nn import functional
 def adapt_positional(
     embedding: torch.Tensor, source: tuple[int, int], target: tuple[int, int], prefix: int
 ) -> torch.Tensor:
-    """Cut the middle where the target grid is shorter, interpolate bilinearly where it is longer.
+    """Adapt to a grid: cut out the middle of a longer axis, interpolate a shorter axis bilinearly.
 
-    Time first, then frequency, as official AST and SSAST do; prefix rows are copied. SSAST also interpolates a
-    frequency axis of equal length, which changes nothing; a shorter one is cut here (there it fails, defect D11).
+    Time first, then frequency, as official AST and SSAST do; the rows of class tokens are copied. A frequency axis that
+    is too long is cut; the official SSAST code fails there (defect D11).
 
     Args:
         embedding: (1, prefix + F0*T0, D), patches frequency-major.

@@ -1,4 +1,4 @@
-"""The audio Transformer: timm's (distilled) ViT on spectrograms, as AST and SSAST use it.
+"""The audio Transformer of AST and SSAST: timm's (distilled) ViT on spectrograms.
 
 Source: AST@31088be, SSAST@a1a3eec src/models/ast_models.py.
 """
@@ -16,21 +16,29 @@ from timm.models.deit import VisionTransformerDistilled
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
-from benchmark.models.attach import attach
-from benchmark.models.block import PrefixAttention, Site, SiteBlock
+from benchmark.models.attach import Site, attach, insert
+from benchmark.models.attention import PrefixAttention, PrefixBlock
 from benchmark.spec.backbone import Shape
 
 PATCH = 16
-OVERWRITTEN_FROM = 2  # the official prompts take two prefix tokens for granted (defect D26)
+OVERWRITTEN_FROM = 2  # the official prompts assume two class tokens (defect D26)
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """What decides the architecture.
+    """The architecture of an `AudioTransformer`.
 
-    `stride` is (mel bands, frames); `prompts` says whether prompt tokens overwrite patch tokens, as the official code
-    does, or are inserted (protocol switch); `pooling` is what the head reads; `distilled` is False for the one SSAST
-    without a dist token; the epsilons are those of LayerNorm in the blocks and in the head.
+    Attributes:
+        shape: width, depth and heads.
+        mels: mel bands of the input.
+        frames: frames of the input.
+        stride: of the patches, in (mel bands, frames).
+        classes: outputs of the head.
+        pooling: tokens whose mean the head reads: class tokens or patches.
+        prompts: whether prompt tokens overwrite patch tokens, as in the official code, or are inserted.
+        distilled: whether there is a dist token; one SSAST checkpoint has none.
+        norm_eps: epsilon of LayerNorms in the backbone.
+        head_norm_eps: epsilon of the head's LayerNorm.
     """
 
     shape: Shape
@@ -46,17 +54,17 @@ class ModelConfig:
 
     @property
     def prefix(self) -> int:
-        """Class tokens in front of the patches."""
+        """Number of class tokens before the patches."""
         return 2 if self.distilled else 1
 
     @property
     def grid(self) -> tuple[int, int]:
-        """Patches in frequency and time."""
+        """Number of patches in frequency and time."""
         return (self.mels - PATCH) // self.stride[0] + 1, (self.frames - PATCH) // self.stride[1] + 1
 
 
 class SpectrogramPatches(nn.Module):
-    """Overlapping 16x16 patches by convolution without padding, flattened frequency-major."""
+    """Project overlapping 16x16 patches by a convolution without padding; flattened frequency-major."""
 
     def __init__(
         self,
@@ -79,15 +87,21 @@ class SpectrogramPatches(nn.Module):
 
 
 class AudioTransformer(nn.Module):
-    """Spectrogram in, logits out; parameters are named as in the official checkpoints (`v.*`, `mlp_head.*`).
+    """A Transformer from spectrograms to logits; parameters have the official names (`v.*`, `mlp_head.*`).
 
     The two ImageNet heads of the official model, which its forward pass never uses, do not exist here.
+
+    Args:
+        config: the architecture.
+
+    Raises:
+        ValueError: the input is smaller than a patch.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         if min(config.grid) < 1:
-            raise ValueError(f"{config.mels} mel bands x {config.frames} frames hold no {PATCH}x{PATCH} patch")
+            raise ValueError(f"{config.mels} mel bands x {config.frames} frames are less than a {PATCH}x{PATCH} patch")
         self.config = config
         transformer: Any = VisionTransformerDistilled if config.distilled else VisionTransformer
         self.v = transformer(
@@ -99,7 +113,7 @@ class AudioTransformer(nn.Module):
             depth=config.shape.depth,
             num_heads=config.shape.heads,
             embed_layer=functools.partial(SpectrogramPatches, stride=config.stride),
-            block_fn=SiteBlock,
+            block_fn=PrefixBlock,
             norm_layer=functools.partial(nn.LayerNorm, eps=config.norm_eps),
         )
         self.mlp_head = nn.Sequential(
@@ -111,7 +125,7 @@ class AudioTransformer(nn.Module):
 
     @property
     def width(self) -> int:
-        """D, size of the tokens."""
+        """D, the size of a token."""
         return self.config.shape.width
 
     @property
@@ -121,19 +135,27 @@ class AudioTransformer(nn.Module):
         return blocks
 
     def backbone_tensors(self) -> dict[str, torch.Tensor]:
-        """The backbone's tensors by name."""
+        """Return the backbone's tensors by name."""
         return {name: tensor for name, tensor in self.state_dict().items() if name.startswith("v.")}
 
     def load_backbone(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        """Put a backbone's tensors in place; the positional embedding may come at any precision, on this grid.
+        """Copy a backbone's tensors into the model; the positional embedding must have this model's grid.
 
         Raises:
-            RuntimeError: names or shapes are not exactly the backbone's.
+            RuntimeError: names or shapes differ from the backbone's.
         """
         self.v.load_state_dict({name.removeprefix("v."): tensor for name, tensor in tensors.items()})
 
     def insert(self, site: Site, layer: int, name: str, module: nn.Module) -> list[str]:
-        """Insert a module at a site of block `layer` (from 0) as its child `name`.
+        """Insert a module at a site of a block; see `benchmark.models.attach` for the order in which modules act.
+
+        Args:
+            site: `attn_out` or `mlp_out`: the module gets the sub-layer's output and replaces it, before the residual
+                addition. `attn_parallel` or `mlp_parallel`: it gets the sub-layer's normalised input, and its output
+                is added to the sub-layer's.
+            layer: number of the block, from 0.
+            name: of the module as a child of the block.
+            module: (B, N, D) -> (B, N, D).
 
         Returns:
             The names of the module's parameters within this model.
@@ -141,26 +163,28 @@ class AudioTransformer(nn.Module):
         Raises:
             ValueError: unknown site, or the name is taken.
         """
-        block = self.blocks[layer]
-        assert isinstance(block, SiteBlock)
-        block.insert(site, name, module)
+        insert(self.blocks[layer], site, name, module)
         return [f"v.blocks.{layer}.{name}.{parameter}" for parameter, _ in module.named_parameters()]
 
     def attach(self, path: str, name: str, module: nn.Module, *, parallel: bool) -> list[str]:
-        """Let a module act on the output of any other, such as `v.blocks.0.attn.qkv`; see `benchmark.models.attach`.
+        """Attach a module to any other, its host; see `benchmark.models.attach` for the order in which modules act.
 
-        With `parallel` it gets the other's input and its output is added, else it gets the other's output.
+        Args:
+            path: the host, such as `v.blocks.0.attn.qkv`.
+            name: of the module as a child of the host.
+            module: what is attached.
+            parallel: it gets the host's input, and its output is added; else it gets the host's output and replaces it.
 
         Returns:
             The names of the module's parameters within this model.
 
         Raises:
-            ValueError: no such module, or the name is taken.
+            ValueError: there is no such host, or the name is taken.
         """
         return attach(self, path, name, module, parallel=parallel)
 
     def add_prefix(self, layer: int, tokens: int) -> list[str]:
-        """Add learnt keys and values to the attention of block `layer` (from 0).
+        """Add learnable keys and values to the attention of block `layer` (from 0).
 
         Returns:
             The names of the new parameters.
@@ -181,22 +205,22 @@ class AudioTransformer(nn.Module):
         deep: bool = True,
         prompts: Literal["overwrite", "insert"] | None = None,
     ) -> list[str]:
-        """Add prompts: `tokens` learnable vectors for every block or for the first, uniform as in VPT.
+        """Add prompts: learnable tokens for every block or for the first, initialized uniformly as in VPT.
 
         Source: AAT@dc406ad src/models/ast_models.py; arXiv:2203.12119.
 
         Args:
-            tokens: vectors for the first block.
-            deep_tokens: vectors for each later block where that is another number, as in one branch of the official
-                code (defect D9); only prompts that overwrite can differ so.
-            deep: new vectors for every block; else those of the first block stay.
-            prompts: overwrite patch tokens or insert, the protocol's way by default.
+            tokens: number of prompts of the first block.
+            deep_tokens: number of prompts of a later block, if it differs, as in one branch of the official code
+                (defect D9); only prompts that overwrite may differ.
+            deep: new prompts for every block; else those of the first block stay.
+            prompts: overwrite patch tokens or insert; None follows the protocol.
 
         Returns:
             The names of the new parameters.
 
         Raises:
-            ValueError: there are prompts already, or more of them than patches to overwrite.
+            ValueError: there are prompts already, or more prompts than patches to overwrite.
         """
         if self.prompt_tokens:
             raise ValueError("the model has prompts already: two methods add them")
@@ -225,7 +249,7 @@ class AudioTransformer(nn.Module):
     def encode(self, patches: torch.Tensor) -> torch.Tensor:
         """(B, F*T, D) projected patches -> (B, N, D) tokens after the last LayerNorm, class tokens first."""
         prefix = [self.v.cls_token, self.v.dist_token] if self.config.distilled else [self.v.cls_token]
-        # not len(): it would fix the number of clips in an exported model
+        # shape[0], not len(): that would fix the number of clips in an exported model
         expanded = torch.cat(prefix, dim=1).expand(patches.shape[0], -1, -1)
         tokens = torch.cat([expanded, patches], dim=1) + self.v.pos_embed
         for layer, block in enumerate(self.blocks):
@@ -238,7 +262,7 @@ class AudioTransformer(nn.Module):
         if not self.prompt_tokens or not (first or self.deep_prompts):
             return tokens
         if first and overwrite:
-            return tokens  # the official code throws its first prompts away (defect D1)
+            return tokens  # the official code discards its first prompts (defect D1)
         start = OVERWRITTEN_FROM if overwrite else self.config.prefix
         prompt = self.prompt_embeddings[0] if first else self.deep_prompt_embeddings[layer - 1]
         replaced = len(prompt) if overwrite else self.prompt_tokens

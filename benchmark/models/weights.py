@@ -1,4 +1,4 @@
-"""Where a backbone's weights are; no torch, so that planning stays quick."""
+"""Find a backbone's checkpoint and its digest; without torch, so that planning stays quick."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from pathlib import Path
 from benchmark.errors import BenchmarkError, MissingInputError
 from benchmark.spec.backbone import BackboneChoice, load_backbone
 
-OWN_FOLDER = Path(__file__).parent / "demo"  # of the checkpoints that come with the suite
+OWN_FOLDER = Path(__file__).parent / "demo"  # checkpoints that come with the suite
 
 
 def default_folder() -> Path:
-    """Where checkpoints are kept unless told otherwise: `aat-benchmark` in the user's cache folder."""
+    """Return the default checkpoint folder: `aat-benchmark` in the user's cache folder."""
     cache = os.environ.get("XDG_CACHE_HOME")
     return (Path(cache) if cache else Path.home() / ".cache") / "aat-benchmark"
 
 
 def locate(choice: BackboneChoice, folder: Path) -> tuple[BackboneChoice, Path | None]:
-    """Find the checkpoint and put its digest into the choice.
+    """Find a backbone's checkpoint and add its digest to the choice.
 
     Args:
         choice: `pretrained`, `random:SEED`, or `file:PATH`, which becomes `file:NAME`.
         folder: the checkpoint folder.
 
     Returns:
-        The choice as it stands in a trial request, and the path, None for random weights.
+        The choice for a trial request, and the checkpoint's path, None for random weights.
 
     Raises:
-        MissingInputError: there is no such file; says how to get it.
+        MissingInputError: there is no such file; the message says how to get it.
     """
     if choice.random_weights:
         return choice, None
@@ -50,7 +50,7 @@ def locate(choice: BackboneChoice, folder: Path) -> tuple[BackboneChoice, Path |
 
 
 def checkpoint_files(path: Path) -> tuple[Path, Path | None]:
-    """The file of tensors, and the Hugging Face configuration that belongs to it.
+    """Return the file of tensors and, if there is one, its Hugging Face configuration.
 
     Raises:
         BenchmarkError: there is no such file, or the folder holds none.
@@ -59,7 +59,7 @@ def checkpoint_files(path: Path) -> tuple[Path, Path | None]:
         names = ("model.safetensors", "pytorch_model.bin")
         found = next((path / name for name in names if (path / name).is_file()), None)
         if found is None:
-            raise BenchmarkError(f"{path}: holds neither {names[0]} nor {names[1]}")
+            raise BenchmarkError(f"{path}: contains neither {names[0]} nor {names[1]}")
         path = found
     if not path.is_file():
         raise BenchmarkError(f"{path}: no such checkpoint")
@@ -68,7 +68,7 @@ def checkpoint_files(path: Path) -> tuple[Path, Path | None]:
 
 
 def digest(path: Path) -> str:
-    """sha256 of a checkpoint file; of a Hugging Face folder, over the digests of its tensors and its configuration."""
+    """Return the sha256 of a checkpoint; with a Hugging Face configuration, over the digests of both files."""
     file, config = checkpoint_files(path)
     if config is None:
         return _sha256(file, file.stat().st_mtime_ns)

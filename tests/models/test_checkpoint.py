@@ -96,7 +96,7 @@ def with_tensor(name: str, *shape: int) -> Callable[[Tensors], Tensors]:
         (without("v.head.bias"), "missing v.head.bias"),
         (with_tensor("v.extra.weight", 3), "extra v.extra.weight"),
         (with_tensor("v.blocks.0.norm1.weight", 63), r"v.blocks.0.norm1.weight is \(63,\) instead of \(64,\)"),
-        (with_tensor("v.pos_embed", 1, 1215, 64), "1213 positions are no grid of 12 in frequency"),
+        (with_tensor("v.pos_embed", 1, 1215, 64), "1213 positions are not a grid with 12 rows in frequency"),
         (lambda t: without("v.norm.bias")(without("v.cls_token")(t)), "no known format"),
     ],
 )
@@ -143,7 +143,7 @@ def test_what_is_no_checkpoint_is_refused_and_nothing_is_executed(
 
 def test_nested_content_is_refused(tmp_path: Path) -> None:
     path = saved({"model": official_ast(SMALL)}, tmp_path / "a.pth")
-    with pytest.raises(BenchmarkError, match="no plain dictionary of tensors"):
+    with pytest.raises(BenchmarkError, match="not a plain dictionary of tensors"):
         read_checkpoint(path)
 
 

@@ -39,7 +39,7 @@ def test_masks_are_distinct_patches_of_the_grid_but_the_first(rows: int, columns
 
 
 def test_masks_come_in_squares() -> None:
-    """Of a random patch's right neighbour more is known than the share of masked patches tells."""
+    """Masks are squares: the right neighbour of an unmasked patch is unmasked more often than by chance."""
     grid = (8, 64)
     masked = np.zeros((200, math.prod(grid)), bool)
     for row, mask in zip(masked, cluster_masks(np.random.default_rng(0), 200, grid), strict=True):

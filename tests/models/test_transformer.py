@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import gc
 import json
+import pickle
+import weakref
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +17,7 @@ import torch
 from torch import nn
 
 from benchmark.methods.registry import resolve_methods
-from benchmark.models.block import SITES
+from benchmark.models.attach import SITES
 from benchmark.models.transformer import AudioTransformer, ModelConfig
 from benchmark.spec.backbone import SHAPES
 
@@ -82,25 +87,83 @@ def test_a_site_is_where_its_name_says(site: str) -> None:
     assert torch.equal(seen["in"], seen["normed" if site.endswith("parallel") else "out"])
 
 
-def test_sites_chain_in_sequence_and_sum_in_parallel() -> None:
+class Scale(nn.Module):
+    """Multiplies by a factor, which is a parameter."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = nn.Parameter(torch.tensor(factor, dtype=torch.float64))
+
+    def forward(self, y: torch.Tensor) -> torch.Tensor:
+        return self.factor * y
+
+
+def test_sites_chain_in_sequence_and_sum_in_parallel_whatever_was_added_first() -> None:
     model = small()
     block = model.blocks[0]
     y = torch.randn(1, 5, 64, dtype=torch.float64)
-
-    class Scale(nn.Module):
-        def __init__(self, factor: float) -> None:
-            super().__init__()
-            self.factor = factor
-
-        def forward(self, y: torch.Tensor) -> torch.Tensor:
-            return self.factor * y
-
-    for name, factor in (("a", 2.0), ("b", 3.0)):
-        block.insert("mlp_out", name, Scale(factor))
-        block.insert("mlp_parallel", f"p_{name}", Scale(factor))
     x = y + block.attn(block.norm1(y))
     normed = block.norm2(x)
-    torch.testing.assert_close(block(y), x + 6 * block.mlp(normed) + 5 * normed)
+    output = block.mlp(normed)
+    for name, factor in (("a", 2.0), ("b", 3.0)):
+        model.insert("mlp_parallel", 0, f"p_{name}", Scale(factor))
+        model.insert("mlp_out", 0, name, Scale(factor))
+    torch.testing.assert_close(block(y), x + 6 * output + 5 * normed)
+    model.attach("v.blocks.0.mlp", "c", Scale(7.0), parallel=True)  # before what is at the sites
+    torch.testing.assert_close(block(y), x + 6 * (output + 7 * normed) + 5 * normed)
+
+
+def test_attached_modules_act_in_the_order_of_attachment() -> None:
+    model = small()
+    layer = model.v.blocks[0].attn.qkv
+    y = torch.randn(1, 5, 64, dtype=torch.float64)
+    output = layer(y)
+    model.attach("v.blocks.0.attn.qkv", "first", Scale(2.0), parallel=False)
+    widen = nn.Linear(64, 192, bias=False).double()
+    model.attach("v.blocks.0.attn.qkv", "second", widen, parallel=True)
+    model.attach("v.blocks.0.attn.qkv", "third", Scale(3.0), parallel=False)
+    torch.testing.assert_close(layer(y), 3 * (2 * output + widen(y)))
+
+
+def test_added_modules_are_children_of_the_block_or_of_the_module_at_the_path() -> None:
+    model = small()
+    before = set(model.state_dict())
+    names = model.insert("attn_out", 1, "site", Scale(2.0))
+    names += model.attach("v.blocks.1.attn.qkv", "side", Scale(2.0), parallel=False)
+    assert names == ["v.blocks.1.site.factor", "v.blocks.1.attn.qkv.side.factor"]
+    assert set(model.state_dict()) == before | set(names)
+    with pytest.raises(ValueError, match=r"no module 'v\.nowhere'"):
+        model.attach("v.nowhere", "side", nn.Identity(), parallel=True)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_a_copy_has_added_modules_of_its_own(copied: Callable[[AudioTransformer], AudioTransformer]) -> None:
+    model = small()
+    model.insert("mlp_out", 0, "site", Scale(2.0))
+    model.attach("v.blocks.1.mlp.fc1", "side", Scale(2.0), parallel=False)
+    x = torch.randn(1, 64, 32, dtype=torch.float64)
+    before, twin = model(x), copied(model)
+    assert torch.equal(twin(x), before)
+    for name in ("v.blocks.0.site.factor", "v.blocks.1.mlp.fc1.side.factor"):
+        last = twin(x)
+        with torch.no_grad():
+            twin.get_parameter(name).mul_(5)
+        assert not torch.equal(twin(x), last)
+    twin.insert("mlp_out", 0, "more", Scale(0.0))
+    assert torch.equal(model(x), before)
+
+
+def test_a_model_with_added_modules_is_freed_at_once() -> None:
+    model = small()
+    model.insert("mlp_out", 0, "site", Scale(2.0))
+    model.attach("v.blocks.1.mlp.fc1", "side", Scale(2.0), parallel=False)
+    block = weakref.ref(model.blocks[0])
+    gc.disable()
+    try:
+        del model
+        assert block() is None
+    finally:
+        gc.enable()
 
 
 def test_a_name_cannot_be_inserted_twice() -> None:
@@ -156,5 +219,5 @@ def test_two_models_in_one_process_do_not_influence_each_other() -> None:
 
 
 def test_too_short_an_input_is_refused() -> None:
-    with pytest.raises(ValueError, match="no 16x16 patch"):
+    with pytest.raises(ValueError, match="are less than a 16x16 patch"):
         small(frames=15)
