@@ -27,8 +27,8 @@ SITES: dict[tuple[str, str], Site] = {
 class FreeAdapter(Method):
     """AAT's adapters with free design choices: `adapter[attn=after;mlp=beside]` is AAT-MS.
 
-    `attn` and `mlp` place the adapters. `beside`: it gets the sub-layer's input, and its output is added to the
-    sub-layer's output. `after`: a residual adapter on the sub-layer's output. `start` initializes the second layer: with
+    `attn` and `mlp` place the adapters. `beside`: it gets the sub-layer's input, and its output is added to that
+    of the sub-layer. `after`: a residual adapter on the sub-layer's output. `start` initializes the second layer: with
     zeros, or at random (truncated normal, std 0.02). `bottleneck` is the hidden width: below 1 a share of the model's
     width, from 1 on units.
     """

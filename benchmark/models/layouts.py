@@ -203,7 +203,7 @@ class HuggingFace(Layout):
 
 
 class Own(Layout):
-    """This suite's format: safetensors with the official names, the geometry in the metadata; any size and precision."""
+    """This suite's format: safetensors with official names, the geometry in the metadata; any size and precision."""
 
     name = "AAT benchmark"
 

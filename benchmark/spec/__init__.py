@@ -1,1 +1,1 @@
-"""What a trial is: grids, recipes, protocols, backbones, requests and ids. Pure data, no torch."""
+"""The description of a trial: grids, recipes, protocols, backbones, requests and ids. Pure data, no torch."""

@@ -1,4 +1,4 @@
-"""Backbones: one Transformer, told apart by size, pre-training, positional grid and pooling.
+"""Backbones: one Transformer with different sizes, pre-training, positional grids and pooling.
 
 Source: AST@31088be, SSAST@a1a3eec src/models/ast_models.py.
 """
@@ -26,7 +26,7 @@ class Shape(Spec):
 
 
 HEAD_WIDTH = 64
-DEMO = "-demo"  # ends the names of the small backbones that come with the suite
+DEMO = "-demo"  # suffix of the names of the small backbones that come with the suite
 SHAPES: dict[Size, Shape] = {
     "demo": Shape(width=64, depth=4, heads=2),
     "tiny": Shape(width=192, depth=12, heads=3),
@@ -36,15 +36,15 @@ SHAPES: dict[Size, Shape] = {
 
 
 class BackboneChoice(Spec):
-    """The part of a trial request that names the backbone; everything in it can change the result."""
+    """The backbone in a trial request; every field can change the result."""
 
     name: str
     size: Size
     weights: str = Field(description="`pretrained`, `random:SEED` or `file:NAME`")
-    sha256: str | None = Field(default=None, description="digest of the checkpoint; null until it is found")
+    sha256: str | None = Field(default=None, description="digest of the checkpoint; null until the file is found")
     pretraining: Literal["supervised", "self-supervised"]
     grid: tuple[int, int] = Field(description="patches of the pre-training grid (frequency, time)")
-    pooling: Literal["cls", "patches"] = Field(description="tokens that the pre-training supervised")
+    pooling: Literal["cls", "patches"] = Field(description="tokens that pre-training supervises")
 
     @field_validator("weights")
     @classmethod
@@ -60,37 +60,37 @@ class BackboneChoice(Spec):
 
     @property
     def family(self) -> str:
-        """`ast` or `ssast`: recipes of both hold for demo backbones too."""
+        """`ast` or `ssast`; demo backbones use the recipes of their family."""
         return self.name.removesuffix(DEMO)
 
     @property
     def random_weights(self) -> bool:
-        """True when nothing was pre-trained: such a record never speaks for the paper."""
+        """True if nothing was pre-trained; such a record is never compared with the paper."""
         return self.weights.startswith("random:")
 
     @property
     def variant(self) -> str:
-        """The name, with size and weights where they are not the declared ones: `ast[size=demo;weights=random:0]`."""
+        """The name, with size and weights if they are not the declared ones: `ast[size=demo;weights=random:0]`."""
         return canonical(self.name, self._special())
 
     @property
     def path_name(self) -> str:
-        """Folder name in a results folder; depends on nothing but this request."""
+        """Folder name in a results folder; depends on this request only."""
         return path_name("-".join([self.name, *self._special().values()]), "")
 
     def _special(self) -> dict[str, str]:
-        chosen: dict[str, str] = {"size": self.size, "weights": self.weights}
-        usual = {"demo" if self.name.endswith(DEMO) else "base", "pretrained"}
-        return {key: value for key, value in chosen.items() if value not in usual}
+        values: dict[str, str] = {"size": self.size, "weights": self.weights}
+        defaults = {"demo" if self.name.endswith(DEMO) else "base", "pretrained"}
+        return {key: value for key, value in values.items() if value not in defaults}
 
 
 class CheckpointSource(Spec):
-    """Where a declared checkpoint comes from."""
+    """The source of a declared checkpoint."""
 
-    file: str = Field(description="its name in the checkpoint folder")
-    urls: list[str] = Field(description="none: it comes with the suite")
-    sha256: str | None = Field(description="null where its publisher tells none")
-    by_hand: str = Field(description="what to do when no address answers")
+    file: str = Field(description="file name in the checkpoint folder")
+    urls: list[str] = Field(description="addresses to try; none if it comes with the suite")
+    sha256: str | None = Field(description="null if none is published")
+    by_hand: str = Field(description="what to do if no address answers")
 
 
 class BackboneEntry(BackboneChoice):
@@ -105,10 +105,10 @@ class BackboneEntry(BackboneChoice):
 
 @functools.cache
 def load_backbone(name: str) -> BackboneEntry:
-    """The declared entry of that name.
+    """Return the declared backbone of a name.
 
     Raises:
-        BenchmarkError: unknown name, or a mistake in its file.
+        BenchmarkError: unknown name, or an error in its file.
     """
     path = find("backbones", name)
     return validate(BackboneEntry, {"name": path.stem, **read_yaml(path)}, str(path))
@@ -117,10 +117,14 @@ def load_backbone(name: str) -> BackboneEntry:
 def resolve_backbones(text: str, where: str) -> list[BackboneChoice]:
     """Parse `ast` or `ast[size=demo;weights=random:0]`; commas inside the brackets sweep.
 
-    A checkpoint of the user's own stands in the result as `file:PATH` until it is located.
+    A user's checkpoint is `file:PATH` in the result, until it is located.
+
+    Args:
+        text: as written on the command line or in a grid.
+        where: an option or a grid, for messages.
 
     Raises:
-        BenchmarkError: unknown name or option, led by `where`.
+        BenchmarkError: unknown name or option.
     """
     choices = []
     for refs in parse_refs(text):

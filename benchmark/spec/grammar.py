@@ -1,4 +1,4 @@
-"""`NAME[key=value;key=v1,v2]`, `a+b`: how methods and backbones are written on the command line and in grids."""
+"""The grammar of methods and backbones on the command line and in grids: `NAME[key=value;key=v1,v2]`, `a+b`."""
 
 from __future__ import annotations
 
@@ -18,44 +18,49 @@ _PART = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<options>[^\[\]]*)\])?")
 
 @dataclass(frozen=True)
 class Ref:
-    """One name with its options, as written."""
+    """One name with its options.
+
+    Attributes:
+        name: a name or a place.
+        options: (key, value) in the order of the text.
+    """
 
     name: str
     options: tuple[tuple[str, Any], ...] = ()
 
 
 def split_list(values: Iterable[str]) -> list[str]:
-    """Repeated options and comma lists in one: `["a,b[x=1,2]", "c"]` -> `["a", "b[x=1,2]", "c"]`."""
+    """Split comma lists outside brackets: `["a,b[x=1,2]", "c"]` -> `["a", "b[x=1,2]", "c"]`."""
     return [part for value in values for part in _split(value, ",") if part]
 
 
 def parse_refs(text: str) -> list[tuple[Ref, ...]]:
-    """Every combination that a text stands for: `+` composes, a comma inside brackets sweeps.
+    """Return every combination that a text describes: `+` composes, a comma inside brackets sweeps.
 
     Raises:
-        BenchmarkError: brackets or options that do not fit the grammar.
+        BenchmarkError: the text does not follow the grammar.
     """
     parts = _split(text, "+")
     if not all(parts):
-        raise BenchmarkError(f"'{text}': a name is missing beside '+'")
+        raise BenchmarkError(f"'{text}': a name is missing next to '+'")
     return list(itertools.product(*(_variants(part, text) for part in parts)))
 
 
 def canonical(name: str, options: Mapping[str, Any]) -> str:
-    """`NAME[key=value;...]` with keys sorted, as one would write it; just `NAME` without options."""
+    """Return `NAME[key=value;...]` with sorted keys, or `NAME` without options."""
     if not options:
         return name
     return f"{name}[{';'.join(f'{key}={_written(options[key])}' for key in sorted(options))}]"
 
 
 def path_name(name: str, changed: str) -> str:
-    """A file name for `name`: as it is, or with a short hash of the non-default options in `changed`."""
+    """Return a file name for `name`, with a short hash of the non-default options in `changed` if there are any."""
     safe = re.sub(r"[^A-Za-z0-9_.+-]+", "_", name)
     return f"{safe}-{hashlib.sha256(changed.encode()).hexdigest()[:6]}" if changed else safe
 
 
 def _written(value: Any) -> str:
-    """A value in the grammar: bare where that reads back as the same, else JSON."""
+    """Return the text of a value: bare if that is parsed as the same value, else JSON."""
     if isinstance(value, float) and float(f"{value:g}") == value:
         return f"{value:g}"
     return value if isinstance(value, str) and parse_scalar(value) == value else json.dumps(value, sort_keys=True)
@@ -72,7 +77,7 @@ def _variants(part: str, whole: str) -> Iterator[Ref]:
             continue
         key, equals, value = option.partition("=")
         if not equals or not value.strip():
-            raise BenchmarkError(f"'{whole}': option '{option}' needs the form key=value")
+            raise BenchmarkError(f"'{whole}': option '{option}' must have the form key=value")
         keys.append(key.strip())
         choices.append([parse_scalar(item.strip()) for item in value.split(",")])
     if len(set(keys)) != len(keys):
@@ -82,7 +87,7 @@ def _variants(part: str, whole: str) -> Iterator[Ref]:
 
 
 def _split(text: str, separator: str) -> list[str]:
-    """Split at separators outside brackets, blanks stripped."""
+    """Split at separators outside brackets and strip blanks."""
     parts, depth, start = [], 0, 0
     for position, character in enumerate(text):
         depth += (character == "[") - (character == "]")

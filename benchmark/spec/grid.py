@@ -1,4 +1,4 @@
-"""Grids: a named set of trials, as written in YAML or changed on the command line."""
+"""Grids: named sets of trials, from YAML files and changed on the command line."""
 
 from __future__ import annotations
 
@@ -19,16 +19,18 @@ NameList = Annotated[list[str], Field(min_length=1)]
 
 
 class Synthesis(Spec):
-    """Audio to generate, in the official layout, for a grid that needs no data."""
+    """Synthetic audio in the official layout, for a grid that needs no data."""
 
     classes: Annotated[int, Field(ge=2)]
     clips_per_class: Annotated[int, Field(ge=1)] = Field(description="per fold")
-    seconds: Annotated[float, Field(gt=0)] | None = Field(default=None, description="of a clip; the dataset's own")
+    seconds: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="length of a clip; null for the dataset's own"
+    )
     seed: Annotated[int, Field(ge=0)] = 0
 
 
 class Values(Spec):
-    """Recipe values under a condition."""
+    """Recipe values that apply under a condition."""
 
     when: Condition
     values: dict[str, Any]
@@ -39,46 +41,46 @@ class GridFile(Spec):
 
     description: str
     protocol: str = "reference"
-    switches: dict[str, Any] = Field(default={}, description="protocol switches set alone")
+    switches: dict[str, Any] = Field(default={}, description="protocol switches that differ from the protocol")
     backbones: NameList
-    datasets: NameList | Literal["available"] = Field(description="names, or whatever stands under the data root")
+    datasets: NameList | Literal["available"] = Field(description="names, or `available`: all under the data root")
     methods: NameList
     folds: list[int] | Literal["all"] = "all"
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
-    recipe: dict[str, Any] = Field(default={}, description="recipe values that differ from the dataset's recipe")
-    layers: list[Values] = Field(default=[], description="more of them, under conditions; later ones win")
+    recipe: dict[str, Any] = Field(default={}, description="recipe values that replace those of the dataset's recipe")
+    layers: list[Values] = Field(default=[], description="recipe values under conditions; later layers win")
     sweep: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(
-        default={}, description="recipe values to try, each with each; they win over recipe and layers"
+        default={}, description="lists of recipe values, in all combinations; they win over recipe and layers"
     )
     synthesize: Synthesis | dict[str, Synthesis] | None = Field(
-        default=None, description="audio to generate, of every dataset alike or by dataset"
+        default=None, description="audio to generate, equally for every dataset or by dataset"
     )
 
     def swept(self) -> list[list[Layer]]:
-        """The recipe layers of every combination of swept values; one without any where nothing is swept."""
+        """Return the recipe layers of every combination of swept values; `[[]]` without a sweep."""
         if not self.sweep:
             return [[]]
         combinations = itertools.product(*self.sweep.values())
         return [[Layer(source="sweep", values=dict(zip(self.sweep, values, strict=True)))] for values in combinations]
 
     def synthesis(self, dataset: str) -> Synthesis | None:
-        """What to generate of a dataset."""
+        """Return what to generate for a dataset; None for real data."""
         return self.synthesize.get(dataset) if isinstance(self.synthesize, dict) else self.synthesize
 
 
 class Grid(GridFile):
-    """A grid ready to expand: its name, where it was declared, and what the command line changed."""
+    """A grid that is ready to expand: with its name, its origin and the changes of the command line."""
 
     name: str
-    origin: str = Field(description="the file, named in messages")
+    origin: str = Field(description="the file or the grid's name, for messages")
     overrides: list[Layer] = Field(default=[], description="recipe layers, weakest first")
 
 
 def load_grid(name: str) -> Grid:
-    """A declared grid or the user's own file.
+    """Return a declared grid or read a user's file.
 
     Raises:
-        BenchmarkError: unknown name, or a mistake in the file.
+        BenchmarkError: unknown name, or an error in the file.
     """
     path = find("grids", name)
     origin = str(path) if Path(name).suffix else f"grid '{path.stem}'"
@@ -99,12 +101,22 @@ def narrow(
     settings: Iterable[str] = (),
     protocol: str | None = None,
 ) -> Grid:
-    """Apply the command line's choices.
+    """Return a grid with the choices of the command line.
 
-    A bare name picks the grid's entries of that name, with their options; anything else stands as written.
+    A bare name selects the grid's entries of that name with their options; any other text is taken as written.
+
+    Args:
+        grid: the grid to change.
+        backbones: comma lists of backbones; empty keeps the grid's. The same for the other choices.
+        datasets: comma lists of datasets.
+        methods: comma lists of methods.
+        folds: comma lists of fold numbers.
+        seeds: comma lists of seeds.
+        settings: `recipe.KEY=VALUE` or `protocol.SWITCH=VALUE`.
+        protocol: name or file of a protocol.
 
     Raises:
-        BenchmarkError: a fold or seed that is no whole number, or a setting not of the form recipe.KEY=VALUE.
+        BenchmarkError: a fold or seed is not a whole number, or a setting does not have the form recipe.KEY=VALUE.
     """
     changes: dict[str, Any] = {}
     for key, given in (("backbones", backbones), ("datasets", datasets), ("methods", methods)):
@@ -128,6 +140,11 @@ def _pick(entries: list[str] | str, names: list[str]) -> list[str]:
 
 
 def whole_number(text: str, option: str) -> int:
+    """Parse a number from 0; `option` is named in the message.
+
+    Raises:
+        BenchmarkError: it is not a whole number.
+    """
     if not re.fullmatch("[0-9]{1,18}", text):
         raise BenchmarkError(f"{option}: expected whole numbers, got '{text}'")
     return int(text)

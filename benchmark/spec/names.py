@@ -1,4 +1,4 @@
-"""Names that the command line offers as choices; nothing is imported, so that `--help` stays quick."""
+"""Choices that the command line offers; without imports, so that `--help` stays quick."""
 
 from __future__ import annotations
 

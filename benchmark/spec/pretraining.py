@@ -1,4 +1,4 @@
-"""A pre-training run, described completely."""
+"""The complete description of a pre-training run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MELS = 128
 
 
 class Official(Spec):
-    """What the authors of an objective chose; `time_mask` is of 1024 frames."""
+    """The settings of an objective's authors; `time_mask` belongs to 1024 frames."""
 
     stride: tuple[int, int]
     lr: float
@@ -31,7 +31,7 @@ OFFICIAL: dict[Objective, Official] = {
 
 
 class Pretraining(Spec):
-    """Everything that decides the weights but the audio itself, of which `audio` is the digest."""
+    """Everything that decides the weights; `audio` is the digest of the audio."""
 
     objective: Objective
     size: Size
@@ -39,7 +39,7 @@ class Pretraining(Spec):
     stride: tuple[Count, Count]
     epochs: Count
     batch_size: Count
-    lr: Annotated[float, Field(gt=0)] = Field(description="highest learning rate; warmed up, then a cosine to 0")
+    lr: Annotated[float, Field(gt=0)] = Field(description="highest learning rate: warm-up, then cosine decay to 0")
     weight_decay: Annotated[float, Field(ge=0)]
     freq_mask: Annotated[int, Field(ge=0)]
     time_mask: Annotated[int, Field(ge=0)]
@@ -47,8 +47,8 @@ class Pretraining(Spec):
     mean: float = Field(description="filter-bank mean of the training clips")
     std: Annotated[float, Field(gt=0)]
     classes: int = Field(description="outputs of the tagging head; 0 without labels")
-    clips: dict[str, int] = Field(description="clips that train, and that were held out")
-    audio: str = Field(description="digest of the clips in use")
+    clips: dict[str, int] = Field(description="number of training clips and of held-out clips")
+    audio: str = Field(description="digest of the clips that are used")
 
     @property
     def shape(self) -> Shape:
@@ -57,5 +57,5 @@ class Pretraining(Spec):
 
     @property
     def official(self) -> bool:
-        """Whether there is an official checkpoint format for such a model."""
+        """Whether an official checkpoint format exists for this model."""
         return self.size != "demo" and self.stride == OFFICIAL[self.objective].stride

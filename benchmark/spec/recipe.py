@@ -1,4 +1,4 @@
-"""Recipes: optimiser, schedule, augmentation and lengths of one dataset, resolved for a backbone and a method.
+"""Recipes: optimizer, schedule, augmentation and lengths of a dataset, resolved for a backbone and a method.
 
 A recipe file is a list of layers, each with the source of its numbers and an optional condition; later layers win.
 """
@@ -23,9 +23,7 @@ Count = Annotated[int, Field(ge=1)]
 class Recipe(Spec):
     """Every setting of a trial that is neither backbone, method nor protocol. Part of the trial's id."""
 
-    frames: Annotated[int, Field(ge=16)] = Field(
-        description="filter-bank frames a clip is padded or cut to (10 ms each)"
-    )
+    frames: Annotated[int, Field(ge=16)] = Field(description="filter-bank frames of a padded or cut clip (10 ms each)")
     mels: Annotated[int, Field(ge=16)] = Field(description="mel bands")
     stride: tuple[Count, Count] = Field(description="patch stride in (mel bands, frames); patches are 16x16")
     mean: float = Field(description="filter-bank mean for normalisation (log mel)")
@@ -42,15 +40,15 @@ class Recipe(Spec):
     decay_start: Count = Field(description="epochs before the first decay of the learning rate")
     decay_step: Count = Field(description="epochs between decays")
     decay_gamma: Annotated[float, Field(gt=0, le=1)] = Field(description="factor of each decay")
-    warmup_steps: Annotated[int, Field(ge=0)] = Field(description="optimiser steps of warm-up; 0: none")
+    warmup_steps: Annotated[int, Field(ge=0)] = Field(description="optimizer steps of warm-up; 0 for none")
     precision: Literal["amp", "float32"] = Field(description="amp: float16 autocast on CUDA, float32 elsewhere")
     micro_batch: Count | None = Field(
         default=None,
-        description="split batches into parts of so many clips, for memory; the arithmetic stays, no part of the id",
+        description="micro-batch size in clips, for gradient accumulation; not part of the trial id",
     )
-    limit_clips: Count | None = Field(description="use at most this many training and evaluation clips each")
+    limit_clips: Count | None = Field(description="use at most this many training clips, and as many evaluation clips")
     on_bad_audio: Literal["stop", "skip"] = Field(
-        description="a file that is empty, cut off or not audio: stop, or leave it out and record that"
+        description="if a file is empty, truncated or not audio: stop, or skip and record it"
     )
 
     @model_validator(mode="after")
@@ -58,12 +56,12 @@ class Recipe(Spec):
         if self.freq_mask > self.mels or self.time_mask > self.frames:
             raise ValueError("a SpecAugment mask is larger than the filter bank")
         if self.loss == "cross_entropy" and self.mixup > 0:
-            raise ValueError("cross_entropy needs one label a clip and cannot take mixup > 0 (use loss bce)")
+            raise ValueError("cross_entropy needs one label per clip and cannot take mixup > 0 (use loss bce)")
         return self
 
 
 class Condition(Spec):
-    """When a layer applies; every given field must match."""
+    """When a layer applies: all given fields must match."""
 
     dataset: str | None = None
     backbone: str | None = None
@@ -71,17 +69,17 @@ class Condition(Spec):
     tuning: Tuning | None = None
 
     def holds(self, context: Mapping[str, str]) -> bool:
-        """Whether the context (dataset, backbone, method, tuning) fits."""
+        """Return whether the context (dataset, backbone, method, tuning) matches."""
         return all(context[key] == value for key, value in self.model_dump(exclude_none=True).items())
 
 
 class Layer(Spec):
-    """Some values and where they come from."""
+    """Recipe values with their source."""
 
     source: str
     when: Condition = Condition()
     values: dict[str, Any]
-    open: str | None = Field(default=None, description="what the source leaves open, and what was chosen")
+    open: str | None = Field(default=None, description="what the source does not say, and what was chosen")
 
 
 class RecipeFile(Spec):
@@ -92,7 +90,13 @@ class RecipeFile(Spec):
 
 
 class Resolved(Spec):
-    """A recipe and, for every field, the source of its value and what that leaves open."""
+    """A recipe.
+
+    Attributes:
+        recipe: the values.
+        sources: the source of every value.
+        open: by value, what its source does not say.
+    """
 
     recipe: Recipe
     sources: dict[str, str]
@@ -112,17 +116,17 @@ def resolve_recipe(
     tuning: Tuning,
     overrides: list[Layer],
 ) -> Resolved:
-    """Lay defaults, the dataset's layers and `overrides` over each other.
+    """Apply the defaults, the dataset's layers and `overrides`, in this order.
 
     Args:
-        dataset: names the recipe file.
+        dataset: the name of the recipe file.
         backbone: bare name, for conditions.
         method: bare name, for conditions.
-        tuning: `full` or `peft`, what the method calls itself; chooses the learning rate.
+        tuning: `full` or `peft`, as the method declares; chooses the learning rate.
         overrides: from the grid and the command line, weakest first.
 
     Raises:
-        BenchmarkError: no recipe for the dataset, or a value that does not fit.
+        BenchmarkError: there is no recipe for the dataset, or a value is not valid.
     """
     path = find("recipes", dataset)
     context = {"dataset": dataset, "backbone": backbone, "method": method, "tuning": tuning}

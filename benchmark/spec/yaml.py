@@ -1,4 +1,4 @@
-"""YAML in, validated models out; every mistake becomes one line that names file, key and closest valid name."""
+"""Read YAML into validated models; an error is one line with file, key and closest valid name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SPEC_DIR = Path(__file__).parent
 
 
 class Spec(BaseModel):
-    """Base of everything that is declared: immutable, and an unknown key is an error."""
+    """Base class of declared objects: immutable, and an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -26,10 +26,10 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file.
+    """Return the mapping in a YAML file.
 
     Raises:
-        BenchmarkError: unreadable, not YAML, or not a mapping.
+        BenchmarkError: the file cannot be read, is not YAML, or is not a mapping.
     """
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -47,7 +47,12 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def validate(model: type[Model], data: object, where: str) -> Model:
-    """Build `model` from plain data; `where` (file or option) leads the message of a mistake.
+    """Build a model from plain data.
+
+    Args:
+        model: the class.
+        data: as read from YAML.
+        where: file or option, for messages.
 
     Raises:
         BenchmarkError: one line with the place, the key, what is wrong and the closest valid key.
@@ -74,7 +79,7 @@ def _field_names(model: type[BaseModel]) -> Iterator[str]:
 
 
 def parse_scalar(text: str) -> Any:
-    """A value as YAML reads it (`3`, `1e-4`, `true`, `[16, 16]`); anything else stays a string."""
+    """Parse a value like YAML (`3`, `1e-4`, `true`, `[16, 16]`); other text stays a string."""
     try:
         return float(text) if _is_plain_exponent(text) else yaml.safe_load(text)
     except (yaml.YAMLError, ValueError):
@@ -82,7 +87,7 @@ def parse_scalar(text: str) -> Any:
 
 
 def _is_plain_exponent(text: str) -> bool:
-    """PyYAML takes `1e-4` (no dot) for a string."""
+    """Return whether a text is a number such as `1e-4`, which PyYAML takes for a string because it has no dot."""
     mantissa, _, exponent = text.lower().partition("e")
     digits = (mantissa.lstrip("+-"), exponent.lstrip("+-"))
     return all(part.isascii() and part.isdecimal() for part in digits)
@@ -90,10 +95,11 @@ def _is_plain_exponent(text: str) -> bool:
 
 @functools.cache
 def declared(folder: str) -> dict[str, Path]:
-    """The YAML files of a kind (backbones, recipes, grids, protocols): name -> path, sorted.
+    """Return the YAML files of a kind (backbones, recipes, grids, protocols): path by name, sorted.
 
-    They are those of this package's folder and those that installed packages give: an entry point of the group
-    `aat_benchmark.FOLDER` is the path of a file `NAME.yaml`. One that does not fit is reported and left out.
+    They are in this package's folder or come from installed packages: an entry point of the group
+    `aat_benchmark.FOLDER` is the path of a file `NAME.yaml`. An entry point that cannot be used is reported and left
+    out.
     """
     found = {path.stem: path for path in sorted((SPEC_DIR / folder).glob("*.yaml"))}
 
@@ -108,16 +114,16 @@ def declared(folder: str) -> dict[str, Path]:
 
 
 def find(folder: str, name: str) -> Path:
-    """Path of a declared entry, or of the user's own YAML file.
+    """Return the path of a declared entry or of a user's YAML file.
 
     Raises:
-        BenchmarkError: no such entry and no such file.
+        BenchmarkError: there is no such entry or file.
     """
-    own = Path(name)
-    if own.suffix in {".yaml", ".yml"}:
-        if not own.is_file():
+    path = Path(name)
+    if path.suffix in {".yaml", ".yml"}:
+        if not path.is_file():
             raise BenchmarkError(f"{name}: no such {folder.rstrip('s')} file")
-        return own
+        return path
     entries = declared(folder)
     if name not in entries:
         raise BenchmarkError(f"unknown {folder.rstrip('s')} '{name}'{closest(name, entries)}")

@@ -1,4 +1,4 @@
-"""Methods from outside the suite: files, classes of modules, packages; and what goes wrong with them."""
+"""Methods from outside the suite: files, classes of modules, packages; and their errors."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def torch_cpu() -> object:
         ("raise SystemExit(3)", "does not import: SystemExit: 3"),
     ],
 )
-def test_what_is_wrong_with_a_file_is_said_in_a_line(source: str, expected: str, tmp_path: Path) -> None:
+def test_an_error_in_a_file_is_reported_in_one_line(source: str, expected: str, tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     path.write_text(source)
     with pytest.raises(BenchmarkError) as caught:
@@ -147,7 +147,7 @@ DATASET = Mine()
 
 
 def test_an_installed_packages_methods_are_there_and_broken_ones_left_out(tmp_path: Path) -> None:
-    """A real wheel, installed by pip into a folder of its own."""
+    """Uses a real wheel that pip installs into a separate folder."""
     backbone = "from pathlib import Path\nBACKBONE = Path(__file__).with_name('ast-mine.yaml')\n"
     contents = {
         "aat_test_plugin/__init__.py": backbone + SOURCE.format(name="packaged"),

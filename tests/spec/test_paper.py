@@ -29,11 +29,11 @@ OPEN = {"urbansound8k", "speech_commands_v1", "speech_commands_v2", "gtzan", "op
 @pytest.mark.parametrize("dataset", TABLE)
 def test_recipes_have_the_numbers_of_the_official_scripts(dataset: str, backbone: str, tuning: str) -> None:
     ast, ssast, epochs, batch, masks, mixup, noise, mean, std, frames, loss, decay, warmup = TABLE[dataset]
-    way = ["full", "peft"].index(tuning)
+    column = ["full", "peft"].index(tuning)
     resolved = resolve_recipe(dataset, backbone=backbone, method="x", tuning=tuning, overrides=[])  # type: ignore[arg-type]
     recipe = resolved.recipe
-    assert recipe.lr == (ast if backbone == "ast" else ssast)[way]
-    assert (recipe.epochs, recipe.batch_size, (recipe.freq_mask, recipe.time_mask)) == (epochs, batch[way], masks)
+    assert recipe.lr == (ast if backbone == "ast" else ssast)[column]
+    assert (recipe.epochs, recipe.batch_size, (recipe.freq_mask, recipe.time_mask)) == (epochs, batch[column], masks)
     assert (recipe.mixup, recipe.noise, recipe.mean, recipe.std, recipe.frames) == (mixup, noise, mean, std, frames)
     assert recipe.loss == {"ce": "cross_entropy", "bce": "bce"}[loss]
     assert (recipe.decay_start, recipe.decay_step, recipe.decay_gamma, recipe.warmup_steps) == (*decay, warmup)
