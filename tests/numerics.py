@@ -176,7 +176,7 @@ def main() -> None:
         if reason := moved(values, pinned):
             gone.append(f"{name}: {reason}")
     if not arguments.write:
-        sys.exit("\n".join(gone))
+        sys.exit("\n".join(gone) or 0)
     if gone and before["numerics_version"] == NUMERICS_VERSION:
         sys.exit("\n".join([*gone, f"raise NUMERICS_VERSION in benchmark/numerics.py first, it is {NUMERICS_VERSION}"]))
     kept = {} if before["numerics_version"] != NUMERICS_VERSION else before["cases"]

@@ -71,6 +71,10 @@ class Stop:
                 signal.signal(number, handler)
             self.file.unlink(missing_ok=True)
 
+    def is_asked(self) -> bool:
+        """Return True after the first signal."""
+        return self.asked
+
     def _handle(self, number: int, frame: object) -> None:
         if self.asked or self.ray_died:
             raise KeyboardInterrupt

@@ -154,7 +154,7 @@ class _Run:
         from benchmark.orchestrator.remote_results import CollectResults, file_relay
 
         with file_relay(self.store.folder, self.scratch / "here") as (address, relay):
-            yield address, [CollectResults(self.store, lambda: self.stop.asked, relay)]
+            yield address, [CollectResults(self.store, self.stop.is_asked, relay)]
 
     def _queue(self, shares: Mapping[str, Share], relay: RelayAddress | None) -> dict[str, QueuedTrial]:
         from benchmark.orchestrator.tune_queue import QueuedTrial
@@ -196,7 +196,7 @@ class _Run:
                 [queue[request.id] for request in waiting],
                 callbacks,
                 self.scratch / f"round-{number}",
-                lambda: self.stop.asked,
+                self.stop.is_asked,  # Tune pickles it: a lambda would bring this object and its console
                 fresh_processes=self.options.exclusive,
             )
         return [request for request in self.requests if request.id in set(progress.elsewhere)]

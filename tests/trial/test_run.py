@@ -80,10 +80,8 @@ def test_methods_see_the_same_data_in_the_same_order(
 
 def test_the_audio_cache_changes_nothing(make_request: Make, setting: Setting) -> None:
     request = with_recipe(make_request, mixup=0.5, noise=True, loss="bce")
-    (cached, predictions), (anew, again) = (
-        run(request, setting),
-        run(request, replace(setting, options=replace(setting.options, cache=None))),
-    )
+    without = replace(setting, options=replace(setting.options, cache=None))
+    (cached, predictions), (decoded, again) = run(request, setting), run(request, without)
     assert any((setting.results / "cache").glob("waves-*/*.f32"))
     assert [p.train_loss for p in cached.curves] == [p.train_loss for p in decoded.curves]
     assert all(np.array_equal(predictions[key], again[key]) for key in predictions)
