@@ -1,9 +1,9 @@
-"""Kill a run at random moments and compare what is left with an undisturbed run.
+"""Kill a run at random moments and compare its results with those of an undisturbed run.
 
     python tests/chaos.py --kills 50
 
-Drivers, workers and Ray's own daemons are killed (SIGKILL) over a grid of short trials; after the last kill the run
-ends by itself. Prints figures as JSON; the exit code is 1 when a promise is broken.
+Drivers, workers and Ray's own daemons are killed (SIGKILL) while a grid of short trials runs. After the last kill the
+run ends by itself. Prints counts as JSON; the exit code is 1 when a result is lost, changed or computed twice.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import psutil
 
+RESUME = "resume"  # folder of resume states
 GRID = """
 description: short trials to be killed
 backbones: ["ast[size=demo;weights=random:0]", "ssast[size=demo;weights=random:0]"]
@@ -40,7 +41,7 @@ VICTIMS = ("driver", "worker", "worker", "worker", "raylet")  # workers more oft
 
 
 def start(grid: Path, out: Path, log: Path) -> subprocess.Popen[bytes]:
-    """The command under test."""
+    """Start the command under test."""
     command = [sys.executable, "-m", "benchmark", "run", "--no-report", "--grid", str(grid), "--results", str(out)]
     handle = log.open("ab")
     env = {**os.environ, "AAT_BENCHMARK_CACHE": str(out.parent / "cache")}
@@ -48,7 +49,7 @@ def start(grid: Path, out: Path, log: Path) -> subprocess.Popen[bytes]:
 
 
 def content(path: Path) -> dict[str, Any]:
-    """What a record says, times and environment aside."""
+    """Return the content of a record without times and environment."""
     record = {key: value for key, value in json.loads(path.read_text()).items() if key not in TIMES}
     for epoch in record["curves"]:
         del epoch["seconds"]
@@ -56,7 +57,7 @@ def content(path: Path) -> dict[str, Any]:
 
 
 def differences(out: Path, expected: Path) -> list[str]:
-    """Records and predictions that are not those of the undisturbed run."""
+    """Return the records and predictions that differ from those of the undisturbed run."""
     found = []
     for path in sorted((expected / "trials").rglob("*.json")):
         other = out / path.relative_to(expected)
@@ -74,31 +75,31 @@ def differences(out: Path, expected: Path) -> list[str]:
 
 
 def victims(driver: psutil.Process, kind: str) -> list[psutil.Process]:
-    """Processes of a kind that are there to be killed; a worker is one that has a trial."""
+    """Return the running processes of a kind; a worker is a process that has a trial."""
     if kind == "driver":
         return [driver]
     children = driver.children(recursive=True)
     if kind == "raylet":
-        return [each for each in children if each.name() == "raylet"]
-    return [each for each in children if each.name().startswith("ray::")]
+        return [child for child in children if child.name() == "raylet"]
+    return [child for child in children if child.name().startswith("ray::")]
 
 
 def leftovers(out: Path) -> list[str]:
-    """Files that a finished run should not leave."""
-    names = {"leases", "checkpoints", ".tune"}
+    """Return files that a finished run should not leave."""
+    names = {"leases", RESUME, ".tune"}
     return [str(path) for path in out.rglob("*") if path.name.endswith(".tmp") or path.name in names]
 
 
 def chaos(folder: Path, kills: int, seeds: int, epochs: int, seed: int, gap: tuple[float, float]) -> dict[str, Any]:
-    """Run undisturbed, run under fire, compare.
+    """Run once undisturbed and once with kills, and compare the results.
 
     Args:
-        folder: empty.
-        kills: how many.
-        seeds: of the grid, 12 trials each.
-        epochs: of a trial.
-        seed: of the moments and victims.
-        gap: seconds between kills, at least and at most, from when trials run.
+        folder: an empty folder.
+        kills: number of kills.
+        seeds: number of seeds of the grid, 12 trials each.
+        epochs: epochs of a trial.
+        seed: seed of the moments and victims.
+        gap: shortest and longest time between kills in seconds.
     """
     rng, grid, log = random.Random(seed), folder / "chaos.yaml", folder / "log.txt"
     grid.write_text(GRID.format(seeds=list(range(seeds)), epochs=epochs))
@@ -153,7 +154,7 @@ def chaos(folder: Path, kills: int, seeds: int, epochs: int, seed: int, gap: tup
         "trials": PER_SEED * seeds,
         "kills": dict(hit),
         "runs": starts,
-        "seconds": {"calm": round(calm), "under fire": round(time.monotonic() - began)},
+        "seconds": {"calm": round(calm), "with kills": round(time.monotonic() - began)},
         "last exit codes": codes,
         "differences": differences(out, folder / "calm"),
         "finished and run again": rewritten,
@@ -165,9 +166,9 @@ def main() -> int:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=50)
-    parser.add_argument("--seeds", type=int, default=4, help="of the grid, 12 trials each")
+    parser.add_argument("--seeds", type=int, default=4, help="number of seeds of the grid, 12 trials each")
     parser.add_argument("--epochs", type=int, default=40)
-    parser.add_argument("--seed", type=int, default=0, help="of moments and victims")
+    parser.add_argument("--seed", type=int, default=0, help="seed of moments and victims")
     parser.add_argument("--gap", type=float, nargs=2, default=(0.2, 6.0), metavar=("FROM", "TO"))
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

@@ -1,9 +1,9 @@
-"""Time a report over many records.
+"""Measure the time of a report over many records.
 
     python tests/many.py --records 10000
 
-Writes records of the paper's grid with made-up scores into a temporary folder, builds tables and figures twice, and
-prints seconds, peak memory and whether both times gave equal tables, as JSON; the exit code is 1 when they did not.
+Writes records of the paper's grid with made-up scores into a temporary folder and builds tables and figures twice.
+Prints seconds, peak memory and whether both tables are equal as JSON; the exit code is 1 when they are not.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SHARES = {"full": 0.9, "linear": 0.7, "partial": 0.8}
 
 
 def fill(store: ResultStore, count: int) -> None:
-    """Write so many records; scores are made up."""
+    """Write `count` records with made-up scores."""
     grid = narrow(load_grid("paper"), seeds=[str(seed) for seed in range(-(-count // TRIALS_A_SEED))])
     requests = expand(grid, Path("no-data"), Path("no-checkpoints")).requests[:count]
     rng, done = np.random.default_rng(0), []
@@ -46,7 +46,7 @@ def fill(store: ResultStore, count: int) -> None:
         record = _record(TrialRequest.model_validate(content), rng)
         scores = np.array([point.splits["test"]["accuracy"] for point in record.curves], float)
         parts = (rng.random((len(scores), CLIPS)) < scores[:, None]).astype(np.float32)
-        path = store.record_path(record.request)  # without the store's fsyncs
+        path = store.record_path(record.request)  # faster than the store, which flushes every file to disk
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(record.model_dump_json())
         np.savez_compressed(path.with_suffix(".npz"), epochs=np.arange(1, len(scores) + 1), parts_test=parts)
@@ -90,7 +90,7 @@ def main() -> int:
             "records": given.records,
             "seconds": seconds,
             "peak memory of the tables in GB": round(memory / 1e9, 2),
-            "equal when made again": equal,
+            "equal when built again": equal,
         }
         print(json.dumps(found, indent=1))
     return int(not equal)

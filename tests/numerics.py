@@ -1,4 +1,4 @@
-"""Pinned trials: what the numerics version stands for.
+"""Pinned trials, which define the numerics version.
 
 `python tests/numerics.py --write` computes the trials of `CASES` and writes `tests/golden/numerics.json`. It refuses to
 replace numbers under the same numerics version. `--compare` prints how far this machine is from the file.
@@ -22,6 +22,7 @@ sys.path.insert(0, str(REPOSITORY))  # a script finds only its own folder
 from benchmark.data.registry import get_dataset  # noqa: E402
 from benchmark.numerics import NUMERICS_VERSION  # noqa: E402
 from benchmark.planning.expand import expand  # noqa: E402
+from benchmark.spec.options import RunOptions  # noqa: E402
 from benchmark.trial.run import Finished, Setting, run_trial  # noqa: E402
 from tests.conftest import AST, SSAST, tiny_grid  # noqa: E402
 
@@ -118,10 +119,7 @@ def run_case(case: Case, data_root: Path, folder: Path) -> dict[str, Any]:
         overrides=[{"source": "test", "values": {**RECIPE, **case.recipe}}],
     )  # fmt: skip
     [request] = expand(grid, data_root, folder).requests
-    setting = Setting(
-        results=folder, data_root=data_root, cache=folder / "cache", checkpoints={}, device="cpu", threads=1, workers=0,
-        exclusive=False, fresh_process=False,
-    )  # fmt: skip
+    setting = Setting(folder, RunOptions(data_root, folder / "cache"))
     finished: Finished = run_trial(request, setting, lambda _: None)
     record = finished.record
     selection = record.selection
@@ -141,7 +139,7 @@ def run_case(case: Case, data_root: Path, folder: Path) -> dict[str, Any]:
 
 
 def moved(found: dict[str, Any], pinned: dict[str, Any]) -> str | None:
-    """Say what moved beyond rounding; None where nothing did."""
+    """Return what moved more than rounding explains; None if nothing did."""
     if found["equal"] != pinned["equal"]:
         return f"{found['equal']} instead of {pinned['equal']}"
     for name, tolerance in TOLERANCES.items():
@@ -178,7 +176,7 @@ def main() -> None:
         if reason := moved(values, pinned):
             gone.append(f"{name}: {reason}")
     if not arguments.write:
-        sys.exit("\n".join(gone))
+        sys.exit("\n".join(gone) or 0)
     if gone and before["numerics_version"] == NUMERICS_VERSION:
         sys.exit("\n".join([*gone, f"raise NUMERICS_VERSION in benchmark/numerics.py first, it is {NUMERICS_VERSION}"]))
     kept = {} if before["numerics_version"] != NUMERICS_VERSION else before["cases"]

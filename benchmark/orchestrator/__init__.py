@@ -1,1 +1,1 @@
-"""From a grid to finished trials: expansion, what is left to do, Ray Tune, progress."""
+"""Run trials with Ray Tune: start Ray, hand out trials, show progress, collect results, stop."""

@@ -1,7 +1,8 @@
-"""Fill the audio cache once, before trials would all want to."""
+"""Fill the audio cache once, before trials start and would all try to fill it."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,12 +13,20 @@ from benchmark.console import counting
 from benchmark.data.manifest import Clip, Manifest
 from benchmark.spec.request import TrialRequest
 
-SHOWN = 5  # bad files that are named
+SHOWN = 5  # bad files whose names are printed
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
-class Need:
-    """What trials read of one dataset: clips by path, the paths of mixed ones, and whether a bad file stops them."""
+class AudioNeeds:
+    """What trials read of one dataset.
+
+    Attributes:
+        clips: clips by path.
+        mixed: paths of the clips whose waveforms are mixed.
+        stop: True when a bad file must end the run.
+    """
 
     clips: dict[str, Clip] = field(default_factory=dict)
     mixed: set[str] = field(default_factory=set)
@@ -27,7 +36,13 @@ class Need:
 def prepare_audio(
     requests: Sequence[TrialRequest], manifests: Mapping[str, Manifest], cache: Path | None, console: Console
 ) -> None:
-    """Put the audio of trials into the cache, with the size told before, and progress.
+    """Put the audio of trials into the cache; show its size first, then progress.
+
+    Args:
+        requests: trials.
+        manifests: clips by dataset.
+        cache: folder of the audio cache; None does nothing.
+        console: where size, progress and skipped files are shown.
 
     Raises:
         BenchmarkError: a bad file, or a cache that cannot be written.
@@ -36,31 +51,32 @@ def prepare_audio(
         return
     from benchmark.data.audio_store import AudioStore
 
-    for (name, mels), need in _needs(requests, manifests).items():
-        recordings = AudioStore(manifests[name].folder, cache, mels)
-        clips = list(need.clips.values())
+    for (name, mels), needs in _needs(requests, manifests).items():
+        audio = AudioStore(manifests[name].folder, cache, mels)
+        clips = list(needs.clips.values())
         with counting(console) as show:
-            lacking = recordings.lacking(clips, need.mixed, show)
+            lacking = audio.lacking(clips, needs.mixed, show)
+        logger.info("%s: %d of %d clips are in the cache", name, len(clips) - len(lacking), len(clips))
         if not lacking:
             continue
-        _say(console, f"{name}: caching {recordings.estimate(lacking, need.mixed)}")
+        _print(console, f"{name}: caching {audio.estimate(lacking, needs.mixed)}")
         with counting(console) as show:
-            bad = recordings.fill(lacking, need.mixed, stop=need.stop, progress=show, processes=True)
+            bad = audio.fill(lacking, needs.mixed, stop=needs.stop, progress=show, processes=True)
         for error in bad[:SHOWN]:
-            _say(console, f"{name}: skipped: {error.path}: {error.reason}")
+            _print(console, f"{name}: skipped: {error.path}: {error.reason}")
         if len(bad) > SHOWN:
-            _say(console, f"{name}: {len(bad)} files are skipped in all; the records name them")
+            _print(console, f"{name}: {len(bad)} files are skipped in all; the records name them")
 
 
-def _say(console: Console, text: str) -> None:
+def _print(console: Console, text: str) -> None:
     console.print(text, soft_wrap=True, markup=False)
 
 
-def _needs(requests: Sequence[TrialRequest], manifests: Mapping[str, Manifest]) -> dict[tuple[str, int], Need]:
-    """By dataset and mel bands."""
+def _needs(requests: Sequence[TrialRequest], manifests: Mapping[str, Manifest]) -> dict[tuple[str, int], AudioNeeds]:
+    """Return the needs by dataset and number of mel bands."""
     from benchmark.trial.data import choose_clips, mixed_paths
 
-    needs: dict[tuple[str, int], Need] = {}
+    by_dataset: dict[tuple[str, int], AudioNeeds] = {}
     seen = set()
     for request in requests:
         recipe, name = request.recipe, request.dataset.name
@@ -69,8 +85,8 @@ def _needs(requests: Sequence[TrialRequest], manifests: Mapping[str, Manifest]) 
             continue
         seen.add(key)
         chosen = choose_clips(request, manifests[name])
-        need = needs.setdefault((name, recipe.mels), Need())
-        need.clips |= {clip.path: clip for clips in chosen.values() for clip in clips}
-        need.mixed |= mixed_paths(request, chosen)
-        need.stop = need.stop or recipe.on_bad_audio == "stop"
-    return needs
+        needs = by_dataset.setdefault((name, recipe.mels), AudioNeeds())
+        needs.clips |= {clip.path: clip for clips in chosen.values() for clip in clips}
+        needs.mixed |= mixed_paths(request, chosen)
+        needs.stop = needs.stop or recipe.on_bad_audio == "stop"
+    return by_dataset

@@ -1,14 +1,16 @@
-"""Ending a run: gently on the first signal, at once on the second, and when Ray itself is gone."""
+"""End a run: after the current epochs at the first signal, at once at the second, and when Ray has died."""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import logging
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,32 +18,51 @@ from typing import Any
 import psutil
 from rich.console import Console
 
+from benchmark.errors import BenchmarkError
+
 DAEMONS = ("raylet", "gcs_server")
 LOOK_EVERY_SECONDS = 1.0
-RESTARTS = "AAT_BENCHMARK_RESTARTS"
+RESTARTS = "AAT_BENCHMARK_RESTARTS"  # environment variable: how often this command was started again
 MOST_RESTARTS = 20
+RAY_DIED = "Ray died; call run again, finished trials are kept"
+
+logger = logging.getLogger(__name__)
 
 
 class Stop:
-    """Whether the user asked to stop. Trials look at the file behind every epoch.
+    """Whether a run should stop. Trials look for its file after every epoch.
 
-    The first Ctrl-C, SIGTERM or SIGHUP lets running trials finish their epoch and write its checkpoint; the second ends
-    the run at once.
+    The first Ctrl-C, SIGTERM or SIGHUP lets running trials finish their epoch and write their resume state; the second
+    ends the run at once.
+
+    Args:
+        folder: the results folder.
+        console: where the first signal is answered.
+
+    Attributes:
+        file: file whose presence asks trials to stop.
+        asked: True after the first signal.
+        ray_died: True when Ray has died and the run cannot continue.
     """
 
     def __init__(self, folder: Path, console: Console) -> None:
         self.file = folder / f".stop-{os.getpid()}"
         self.console = console
         self.asked = False
+        self.ray_died = False
 
     def __getstate__(self) -> dict[str, Any]:
-        """Tune pickles what looks at this; a console holds locks."""
+        """Leave out the console: Tune pickles objects that refer to this one, and a console holds locks."""
         return {**self.__dict__, "console": None}
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
-        """Set after Ray has set its own handlers."""
-        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        """Handle signals inside the context; enter it after Ray has set its own handlers.
+
+        Python lets only the main thread set handlers: in another thread, signals keep their effect.
+        """
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if in_main_thread else ()
         before = {number: signal.signal(number, self._handle) for number in numbers}
         try:
             yield
@@ -50,48 +71,105 @@ class Stop:
                 signal.signal(number, handler)
             self.file.unlink(missing_ok=True)
 
+    def is_asked(self) -> bool:
+        """Return True after the first signal."""
+        return self.asked
+
     def _handle(self, number: int, frame: object) -> None:
-        if self.asked:
+        if self.asked or self.ray_died:
             raise KeyboardInterrupt
         self.asked = True
         with contextlib.suppress(OSError):
             self.file.touch()
-        self.console.print("stopping behind the running epochs; once more to stop at once", soft_wrap=True)
+        self.console.print("Stopping after the current epochs. Press Ctrl-C again to stop now.", soft_wrap=True)
 
 
 @contextmanager
-def watchdog(stop: Stop) -> Iterator[None]:
-    """Start the same command anew when the daemons of our own Ray die: Tune would hang, and the records are on disk."""
-    children = psutil.Process().children(recursive=True)
-    daemons = [each for each in children if _running(each) and each.name() in DAEMONS]
-    ended = threading.Event()
+def watchdog(stop: Stop, *, restart: bool = False) -> Iterator[None]:
+    """End the run when the daemons of our own Ray die; otherwise Tune would wait for ever.
 
-    def look() -> None:
+    Args:
+        stop: of this run.
+        restart: start the command of this process again instead of raising. This is for the command line, which
+            continues from its records; a script or a notebook would start from its beginning.
+
+    Raises:
+        BenchmarkError: Ray died, and `restart` is False.
+    """
+    daemons = [child for child in psutil.Process().children(recursive=True) if _is_running(child, DAEMONS)]
+    caller, ended = threading.current_thread(), threading.Event()
+
+    def ray_is_dead() -> bool:
+        return not all(_is_running(daemon) for daemon in daemons)
+
+    def watch() -> None:
         while not ended.wait(LOOK_EVERY_SECONDS):
-            if not all(_running(each) for each in daemons) and not ended.is_set():
-                _restart(stop)
+            if ray_is_dead() and not ended.is_set():
+                logger.warning("a daemon of Ray died")
+                if restart:
+                    _restart(stop)
+                stop.ray_died = True
+                _kill(_ray_processes())
+                _interrupt(caller)
+                return
 
     if daemons:
-        threading.Thread(target=look, daemon=True).start()
+        threading.Thread(target=watch, name="ray-watchdog", daemon=True).start()
     try:
         yield
+    except KeyboardInterrupt:
+        if stop.ray_died and not stop.asked:
+            raise BenchmarkError(RAY_DIED) from None
+        raise
+    except Exception as error:  # Ray's own error may come before the watchdog looks
+        if not ray_is_dead():
+            raise
+        if restart:
+            _restart(stop)
+        raise BenchmarkError(RAY_DIED) from error
     finally:
         ended.set()
 
 
-def _running(process: psutil.Process) -> bool:
+def _is_running(process: psutil.Process, names: Sequence[str] = ()) -> bool:
+    """Return True when a process runs and, if `names` are given, has one of them."""
     with contextlib.suppress(psutil.Error):
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        running = process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return running and (not names or process.name() in names)
     return False
 
 
-def _restart(stop: Stop) -> None:
-    stop.file.unlink(missing_ok=True)
-    children = psutil.Process().children(recursive=True)
-    for child in children:
+def _ray_processes() -> list[psutil.Process]:
+    """Return the processes that our Ray started. The caller may have other children, which must stay."""
+    found: list[psutil.Process] = []
+    for child in psutil.Process().children():
         with contextlib.suppress(psutil.Error):
-            child.kill()
-    psutil.wait_procs(children, timeout=5)
+            command = " ".join(child.cmdline())
+            if child.name() in DAEMONS or child.name().startswith("ray") or "/ray/" in command:
+                found += [child, *child.children(recursive=True)]
+    return found
+
+
+def _kill(processes: Sequence[psutil.Process]) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(processes, timeout=5)
+
+
+def _interrupt(thread: threading.Thread) -> None:
+    """Raise KeyboardInterrupt in a thread that waits for Ray."""
+    assert thread.ident is not None
+    if thread is threading.main_thread():
+        signal.pthread_kill(thread.ident, signal.SIGINT)  # a signal also ends a system call that blocks
+    else:
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(KeyboardInterrupt))
+
+
+def _restart(stop: Stop) -> None:
+    """Replace this process by a new one with the same command; never returns."""
+    stop.file.unlink(missing_ok=True)
+    _kill(psutil.Process().children(recursive=True))
     restarts = int(os.environ.get(RESTARTS, "0")) + 1
     with contextlib.suppress(Exception):
         stop.console.show_cursor()
@@ -100,12 +178,18 @@ def _restart(stop: Stop) -> None:
     if restarts > MOST_RESTARTS:
         print(f"Ray died {restarts} times; giving up", file=sys.stderr, flush=True)
         os._exit(3)
-    print("Ray died; starting again with what is left", file=sys.stderr, flush=True)
+    print("Ray died; starting again with the trials that are left", file=sys.stderr, flush=True)
     os.environ[RESTARTS] = str(restarts)
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def wait_while(busy: Callable[[], bool], stop: Stop, seconds: float) -> None:
-    """Wait until nothing is busy, or the user wants to stop."""
+    """Wait until `busy` returns False or the user wants to stop.
+
+    Args:
+        busy: asked again and again.
+        stop: of this run.
+        seconds: time between two questions.
+    """
     while busy() and not stop.asked:
         time.sleep(seconds)

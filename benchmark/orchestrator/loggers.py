@@ -1,4 +1,4 @@
-"""Curves for TensorBoard and MLflow, through Ray's callbacks."""
+"""Write training curves for TensorBoard and MLflow through Ray's callbacks."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from ray.tune import Callback
-from ray.tune.logger import TBXLoggerCallback
 
 from benchmark.errors import BenchmarkError
+from benchmark.orchestrator.ray_compat import TensorBoardFolders
 
 
-class TensorBoard(TBXLoggerCallback):
-    """Ray's, but into a folder that stays, under the trials' names.
+class TensorBoard(TensorBoardFolders):
+    """Write event files into the results folder, in a folder per trial that is named by its label.
 
     Args:
-        folder: of the event files.
-        labels: names by trial id.
+        folder: folder of the event files.
+        labels: labels by trial id.
     """
 
     def __init__(self, folder: Path, labels: Mapping[str, str]) -> None:
@@ -27,15 +27,12 @@ class TensorBoard(TBXLoggerCallback):
         self.labels = dict(labels)
 
     def log_trial_start(self, trial: Any) -> None:
-        """Open the trial's event file."""
-        name = self.labels[trial.trial_id].replace(" ", "/")
-        self._trial_writer[trial] = self._summary_writer_cls(str(self.folder / name), flush_secs=30)
-        self._trial_result[trial] = {}
+        """Open the trial's event file (called by Tune)."""
+        self.open_writer(trial, self.folder / self.labels[trial.trial_id].replace(" ", "/"))
 
     def log_trial_end(self, trial: Any, failed: bool = False) -> None:
-        """Close it; no table of hyper-parameters, which the records hold."""
-        if writer := self._trial_writer.pop(trial, None):
-            writer.close()
+        """Close the trial's event file (called by Tune)."""
+        self.close_writer(trial)
 
 
 def _tensorboard(folder: Path, labels: Mapping[str, str]) -> Callback:
@@ -57,12 +54,12 @@ _MAKERS: dict[str, Callable[[Path, Mapping[str, str]], Callback]] = {"tensorboar
 
 
 def make_loggers(names: Sequence[str], folder: Path, labels: Mapping[str, str]) -> list[Callback]:
-    """Ray's callbacks of those names.
+    """Return Ray's callbacks of these names.
 
     Args:
         names: `tensorboard`, `mlflow`.
         folder: the results folder.
-        labels: trials' names by id.
+        labels: labels of the trials by id.
 
     Raises:
         BenchmarkError: MLflow is not installed.

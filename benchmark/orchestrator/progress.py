@@ -1,4 +1,4 @@
-"""What a run shows while it works: a live table in a terminal, sober lines in a log file."""
+"""Progress of a run: a live table in a terminal, plain lines in a log file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,20 @@ MAX_ROWS = 20
 
 @dataclass
 class Tally:
-    """Counts of a run; `before` are trials that were done already, `seconds` the estimates of all by id."""
+    """Counts of a run.
+
+    Attributes:
+        total: trials of this round.
+        before: trials that were done before.
+        seconds: estimated seconds by trial id.
+        spent: estimated seconds of the trials that ended.
+        done: trials with a record.
+        failed: trials that failed.
+        stopped: trials that the user stopped.
+        elsewhere: trials that another run is training.
+        running: start time and last result by trial id.
+        began: when the round began, as `time.monotonic`.
+    """
 
     total: int
     before: int
@@ -36,29 +49,37 @@ class Tally:
     began: float = field(default_factory=time.monotonic)
 
     def line(self) -> str:
-        """All of it in one line."""
+        """Return all counts in one line."""
         text = f"{self.before + self.done}/{self.before + self.total} done, {self.failed} failed"
-        text += "".join(f", {n} {what}" for n, what in ((self.stopped, "stopped"), (self.elsewhere, "elsewhere")) if n)
+        text += "".join(
+            f", {n} {state}" for n, state in ((self.stopped, "stopped"), (self.elsewhere, "elsewhere")) if n
+        )
         return f"{text}, {len(self.running)} running, {clock(time.monotonic() - self.began)} elapsed, ETA {self._eta()}"
 
     def _eta(self) -> str:
-        """From the estimated seconds of what is done, epochs of running trials included."""
-        every, spent = sum(self.seconds.values()), self.spent
+        """Return the time left, from the estimated seconds of finished trials and of finished epochs."""
+        total, spent = sum(self.seconds.values()), self.spent
         for trial_id, (_, result) in self.running.items():
             if "epoch" in result:
                 spent += self.seconds.get(trial_id, 0.0) * result["epoch"] / result["epochs"]
-        return clock((time.monotonic() - self.began) * (every - spent) / spent) if spent else "?"
+        return clock((time.monotonic() - self.began) * (total - spent) / spent) if spent else "?"
 
     def end(self, trial_id: str) -> None:
-        """A trial ended, however."""
+        """Count a trial as ended."""
         self.running.pop(trial_id, None)
         self.spent += self.seconds.get(trial_id, 0.0)
 
 
 class Progress(Callback):
-    """Tune's callbacks drive the display; `with` starts and ends it.
+    """Show progress through Tune's callbacks; `with` starts and ends the display.
 
-    `lost` is told of every trial that failed, and why when its process could not write that down itself.
+    Args:
+        labels: labels of the trials by id.
+        before: trials that were done before.
+        console: where progress is shown.
+        on_failure: called for every failed trial with its id and the reason; the reason is empty when the trial's
+            process wrote the attempt itself.
+        seconds: estimated seconds by trial id; None counts all trials alike.
     """
 
     def __init__(
@@ -66,11 +87,11 @@ class Progress(Callback):
         labels: dict[str, str],
         before: int,
         console: Console,
-        lost: Callable[[str, str], None],
+        on_failure: Callable[[str, str], None],
         seconds: Mapping[str, float] | None = None,
     ) -> None:
         self.labels = labels
-        self.lost: Callable[[str, str], None] | None = lost
+        self.on_failure: Callable[[str, str], None] | None = on_failure
         self.elsewhere: list[str] = []
         known = {name: seconds[name] for name in labels} if seconds else {}
         self.tally = Tally(len(labels), before, known if any(known.values()) else dict.fromkeys(labels, 1.0))
@@ -79,8 +100,8 @@ class Progress(Callback):
         self._last_line = time.monotonic()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Tune pickles its callbacks; a display holds locks."""
-        return {**self.__dict__, "live": None, "console": None, "lost": None}
+        """Leave out the display, which holds locks: Tune pickles its callbacks."""
+        return {**self.__dict__, "live": None, "console": None, "on_failure": None}
 
     def __enter__(self) -> Progress:
         if self.console and self.console.is_terminal:
@@ -92,19 +113,19 @@ class Progress(Callback):
         if self.live:
             self.live.stop()
             self.live = None
-        self._say(self.tally.line())
+        self._print(self.tally.line())
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
-        """Tune's hook."""
+        """Add a running trial (called by Tune)."""
         self.tally.running.setdefault(trial.trial_id, (time.monotonic(), {}))
 
     def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **_: Any) -> None:
-        """Tune's hook: an epoch, or the outcome."""
+        """Keep the result of an epoch (called by Tune)."""
         if trial.trial_id in self.tally.running and "epoch" in result:
             self.tally.running[trial.trial_id] = (self.tally.running[trial.trial_id][0], result)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
-        """Tune's hook: the function returned."""
+        """Count a trial whose worker function returned (called by Tune)."""
         last = trial.last_result or {}
         if last.get("status") in {"completed", "diverged"}:
             self.tally.done += 1
@@ -119,29 +140,30 @@ class Progress(Callback):
         self.tally.end(trial.trial_id)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
-        """Tune's hook: the worker died, or something other than the trial raised."""
+        """Count a trial whose process died or raised too often (called by Tune)."""
         try:
             cause = Path(trial.error_file).read_text(encoding="utf-8", errors="replace").strip()
         except (OSError, TypeError):
             cause = "unknown"
-        if "TransientError" in cause:  # the trial wrote its attempts itself
+        if "TransientError" in cause:  # the trial's process wrote the attempts itself
             self._fail(trial.trial_id, cause.splitlines()[-1].partition(": ")[2], "")
         else:
             self._fail(trial.trial_id, "its process died", f"{cause}\nthe process of the trial died")
         self.tally.end(trial.trial_id)
 
     def on_step_end(self, iteration: int, trials: list[Any], **_: Any) -> None:
-        """Tune's hook."""
+        """Print a line now and then when there is no live display (called by Tune)."""
         if not self.live and time.monotonic() - self._last_line > LINE_EVERY_SECONDS:
-            self._say(self.tally.line())
+            self._print(self.tally.line())
 
     def _fail(self, trial_id: str, reason: str, unwritten: str) -> None:
+        """Count and show a failure; `unwritten` is the reason if no attempt was written yet."""
         self.tally.failed += 1
-        if self.lost:
-            self.lost(trial_id, unwritten)
-        self._say(f"failed: {self.labels[trial_id]}: {reason}; see attempts/{trial_id}-*.json")
+        if self.on_failure:
+            self.on_failure(trial_id, unwritten)
+        self._print(f"failed: {self.labels[trial_id]}: {reason}; see attempts/{trial_id}-*.json")
 
-    def _say(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         self._last_line = time.monotonic()
         if self.console:
             self.console.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -160,6 +182,6 @@ class Progress(Callback):
 
 
 def clock(seconds: float) -> str:
-    """Seconds as h:mm:ss."""
+    """Return seconds as h:mm:ss."""
     minutes, rest = divmod(int(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"

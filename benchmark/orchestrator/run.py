@@ -1,31 +1,30 @@
-"""Submit what a plan leaves to do to Ray Tune and wait for it."""
+"""Run trials with Ray Tune and wait until they have ended."""
 
 from __future__ import annotations
 
-import contextlib
+import itertools
+import logging
 import os
-import shutil
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import psutil
 from rich.console import Console
 
 from benchmark.data.parallel import usable_cores
-from benchmark.methods.registry import externals
-from benchmark.numerics import NUMERICS_VERSION
 from benchmark.orchestrator.interrupt import Stop, wait_while, watchdog
 from benchmark.orchestrator.ray_session import ray_session
+from benchmark.orchestrator.scratch import scratch_folder, tidy
+from benchmark.orchestrator.worker_config import make_worker_config, run_setting
 from benchmark.planning.estimate import Estimate
 from benchmark.planning.packing import Node, Share, pack
-from benchmark.planning.plan import MAX_ATTEMPTS
 from benchmark.records.environment import utc_now
 from benchmark.records.lease import leased
-from benchmark.records.schema import Attempt, Cost
+from benchmark.records.schema import Attempt
 from benchmark.records.store import ResultStore
 from benchmark.spec.options import RunOptions
 from benchmark.spec.request import TrialRequest
@@ -34,15 +33,22 @@ from benchmark.trial.fingerprint import code_fingerprint
 if TYPE_CHECKING:
     from ray.tune import Callback
 
-    from benchmark.orchestrator.remote_results import Address
-    from benchmark.orchestrator.tune_queue import Named
+    from benchmark.orchestrator.remote_results import RelayAddress
+    from benchmark.orchestrator.tune_queue import QueuedTrial
 
 LOOK_EVERY_SECONDS = 2.0
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a run ended: trials that failed in it, and whether the user stopped it."""
+    """How a run ended.
+
+    Attributes:
+        failed: number of trials that failed in this run.
+        interrupted: True when the user stopped the run.
+    """
 
     failed: int
     interrupted: bool
@@ -57,192 +63,191 @@ def run_trials(
     before: int,
     console: Console,
 ) -> Ended:
-    """Run trials to their records or attempts, the longest first; those that another run is at work on are waited for.
+    """Run trials, longest first, until each has a record or a failed attempt. Wait for trials of other runs.
 
     Args:
         requests: what to run.
-        estimates: time and memory, by trial id.
+        estimates: time and memory by trial id.
         store: where results go.
-        options: machine and resources.
-        before: trials of the grid that are done already, for the display.
+        options: options of the run.
+        before: number of trials of the grid that are done already, for the display.
         console: where progress is shown.
 
     Raises:
-        BenchmarkError: Ray does not start, or the resources never suffice.
+        BenchmarkError: Ray does not start or died, or the resources are too small for a trial.
     """
     scratch, stop = scratch_folder(store.folder), Stop(store.folder, console)
-    began, began_at = time.monotonic(), utc_now()
-    failures: list[str] = []
-
-    def lost(trial_id: str, reason: str) -> None:
-        """A worker that died cannot write its own attempt."""
-        failures.append(trial_id)
-        if reason:
-            _keep_attempt(store, by_id[trial_id], reason)
-
-    by_id = {request.id: request for request in requests}
+    run = _Run(requests, estimates, store, options, before, console, scratch, stop)
     try:
         with (
             ray_session(
                 options.address, options.cpus or usable_cores(), None, store.folder / "logs" / "ray.log"
             ) as nodes,
             stop.on_signals(),
-            watchdog(stop),
-            contextlib.ExitStack() as held,
+            watchdog(stop, restart=options.restart_on_ray_death),
         ):
-            shares = pack(
-                nodes,
-                {request.id: estimates[request.id].memory_bytes for request in requests},
-                options.cpus_per_trial,
-                options.gpus_per_trial,
-                exclusive=options.exclusive,
-            )
-            at_once = max(each.slots(nodes) for each in shares.values())
-            console.print(
-                f"Ray is up after {time.monotonic() - began:.0f} s: {len(requests)} trials, {_describe(shares, nodes)}",
-                highlight=False,
-            )
-            from benchmark.orchestrator.loggers import make_loggers
-            from benchmark.orchestrator.progress import Progress
-            from benchmark.orchestrator.remote_results import Gather, keeping
-
-            # Tune keeps one trial pending by default, which leaves slots idle
-            os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(at_once + 2)
-            address, helpers = None, []
-            if options.address is not None:  # a cluster, whose machines may not see the results folder
-                address, keeper = held.enter_context(keeping(store.folder, scratch / "here"))
-                helpers = [Gather(store, lambda: stop.asked, keeper)]
-            external = externals(request.method for request in requests)
-            places = {name: each.place for name, each in external.items()}
-            common = {**common_setting(options, store), "stop": stop.file, "began": began_at, "methods": places}
-            trials = {
-                name: _trial(
-                    request,
-                    worker_config(request, shares[name], estimates[name].cost, common),
-                    address,
-                )
-                for name, request in by_id.items()
-            }
-            seconds = {request.id: estimates[request.id].seconds or 0.0 for request in requests}
-            waiting, round_number = sorted(requests, key=lambda request: -seconds[request.id]), 0
-            while waiting and not stop.asked:
-                labels = {request.id: request.label for request in waiting}
-                progress = Progress(labels, before + len(requests) - len(waiting), console, lost, seconds)
-                callbacks = [*helpers, progress, *make_loggers(options.loggers, store.folder, labels)]
-                mine = [trials[request.id] for request in waiting]
-                with progress:
-                    _fit(mine, callbacks, scratch / f"round-{round_number}", stop, fresh=options.exclusive)
-                waiting = _others_work([by_id[name] for name in progress.elsewhere], store, stop, console)
-                round_number += 1
-        return Ended(len(failures), interrupted=stop.asked)
+            run.train(nodes)
     except KeyboardInterrupt:
-        return Ended(len(failures), interrupted=True)
+        return Ended(run.failed, interrupted=True)
     finally:
         tidy(scratch)
+    return Ended(run.failed, interrupted=stop.asked)
+
+
+@dataclass
+class _Run:
+    """A run while Ray is up.
+
+    Trials that another run is training are waited for. Those that are still without a record then form another round.
+    """
+
+    requests: Sequence[TrialRequest]
+    estimates: Mapping[str, Estimate]
+    store: ResultStore
+    options: RunOptions
+    before: int
+    console: Console
+    scratch: Path
+    stop: Stop
+    failed: int = 0
+    began: float = field(default_factory=time.monotonic)
+    began_at: str = field(default_factory=utc_now)
+
+    def train(self, nodes: Sequence[Node]) -> None:
+        """Run rounds until no trial is left or the user stops."""
+        shares = self._divide(nodes)
+        with self._file_relay() as (relay, collectors):
+            queue = self._queue(shares, relay)
+            waiting = sorted(self.requests, key=lambda request: -self._seconds(request))
+            for number in itertools.count():
+                if not waiting or self.stop.asked:
+                    return
+                of_other_runs = self._round(number, waiting, queue, collectors)
+                waiting = self._wait_for(of_other_runs)
+
+    def _divide(self, nodes: Sequence[Node]) -> dict[str, Share]:
+        """Divide the machines between the trials, and show how."""
+        options = self.options
+        shares = pack(
+            nodes,
+            {request.id: self.estimates[request.id].memory_bytes for request in self.requests},
+            options.cpus_per_trial,
+            options.gpus_per_trial,
+            exclusive=options.exclusive,
+        )
+        self.console.print(
+            f"Ray started in {time.monotonic() - self.began:.0f} s: {len(self.requests)} trials, "
+            f"{_describe(shares, nodes)}",
+            highlight=False,
+        )
+        # By default Tune keeps one trial pending, which leaves slots idle.
+        at_once = max(share.slots(nodes) for share in shares.values())
+        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(at_once + 2)
+        return shares
+
+    @contextmanager
+    def _file_relay(self) -> Iterator[tuple[RelayAddress | None, list[Callback]]]:
+        """On a cluster, whose machines may not see the results folder: start the relay that brings results here."""
+        if self.options.address is None:
+            yield None, []
+            return
+        from benchmark.orchestrator.remote_results import CollectResults, file_relay
+
+        with file_relay(self.store.folder, self.scratch / "here") as (address, relay):
+            yield address, [CollectResults(self.store, self.stop.is_asked, relay)]
+
+    def _queue(self, shares: Mapping[str, Share], relay: RelayAddress | None) -> dict[str, QueuedTrial]:
+        from benchmark.orchestrator.tune_queue import QueuedTrial
+
+        setting = run_setting(self.options, self.store.folder, self.requests, stop=self.stop.file, began=self.began_at)
+        return {
+            request.id: QueuedTrial(
+                id=request.id,
+                name=request.path_stem.replace("/", "."),
+                config=make_worker_config(request, shares[request.id], self.estimates[request.id].cost, setting, relay),
+            )
+            for request in self.requests
+        }
+
+    def _round(
+        self,
+        number: int,
+        waiting: Sequence[TrialRequest],
+        queue: Mapping[str, QueuedTrial],
+        collectors: Sequence[Callback],
+    ) -> list[TrialRequest]:
+        """Run the waiting trials once; return those that another run is training."""
+        from benchmark.orchestrator.loggers import make_loggers
+        from benchmark.orchestrator.progress import Progress
+        from benchmark.orchestrator.tune_queue import run_queue
+
+        labels = {request.id: request.label for request in waiting}
+        progress = Progress(
+            labels,
+            self.before + len(self.requests) - len(waiting),
+            self.console,
+            self._on_failure,
+            {request.id: self._seconds(request) for request in self.requests},
+        )
+        # Collectors come first: Progress may ask for an attempt that they bring.
+        callbacks = [*collectors, progress, *make_loggers(self.options.loggers, self.store.folder, labels)]
+        with progress:
+            run_queue(
+                [queue[request.id] for request in waiting],
+                callbacks,
+                self.scratch / f"round-{number}",
+                self.stop.is_asked,  # Tune pickles it: a lambda would bring this object and its console
+                fresh_processes=self.options.exclusive,
+            )
+        return [request for request in self.requests if request.id in set(progress.elsewhere)]
+
+    def _on_failure(self, trial_id: str, reason: str) -> None:
+        """Count a failed trial, and write its attempt if its process died before it could."""
+        self.failed += 1
+        if reason:
+            request = next(request for request in self.requests if request.id == trial_id)
+            write_lost_attempt(self.store, request, reason)
+
+    def _wait_for(self, requests: Sequence[TrialRequest]) -> list[TrialRequest]:
+        """Wait for trials of other runs; return those that still have no record, such as those of a dead run."""
+
+        def unfinished() -> list[TrialRequest]:
+            return [request for request in requests if not self.store.has_current(request)]
+
+        def all_leased() -> bool:
+            left = {request.id for request in unfinished()}
+            return bool(left) and left <= leased(self.store.folder)
+
+        if requests and all_leased():
+            self.console.print(f"Waiting for {len(requests)} trials of another run", soft_wrap=True)
+            wait_while(all_leased, self.stop, LOOK_EVERY_SECONDS)
+        left = unfinished()
+        if left:
+            logger.info("%d trials of another run have no record yet; they are run here", len(left))
+        return left
+
+    def _seconds(self, request: TrialRequest) -> float:
+        return self.estimates[request.id].seconds or 0.0
 
 
 def _describe(shares: Mapping[str, Share], nodes: Sequence[Node]) -> str:
-    """What trials get; the most common share first."""
+    """Describe the resources of trials, the most common share first."""
     kinds = [
-        f"{each.slots(nodes)} at once, each with {each.cpus} CPU{'s' if each.cpus > 1 else ''} and {each.gpus:g} GPUs"
-        for each, _ in Counter(shares.values()).most_common()
+        f"{share.slots(nodes)} at once, "
+        f"each with {share.cpus} CPU{'s' if share.cpus > 1 else ''} and {share.gpus:g} GPUs"
+        for share, _ in Counter(shares.values()).most_common()
     ]
     return "; ".join(kinds)
 
 
-def _others_work(requests: list[TrialRequest], store: ResultStore, stop: Stop, console: Console) -> list[TrialRequest]:
-    """Wait for trials of other runs; returns those whose run died or gave them up."""
+def write_lost_attempt(store: ResultStore, request: TrialRequest, reason: str) -> None:
+    """Write the attempt of a trial whose process died.
 
-    def unfinished() -> list[TrialRequest]:
-        return [request for request in requests if not store.has_current(request)]
-
-    def busy() -> bool:
-        left = {request.id for request in unfinished()}
-        return bool(left) and left <= leased(store.folder)
-
-    if requests and busy():
-        console.print(f"waiting for {len(requests)} trials that another run is at work on", soft_wrap=True)
-        wait_while(busy, stop, LOOK_EVERY_SECONDS)
-    return unfinished()  # those that are still held are met again in the next round
-
-
-def scratch_folder(results: Path) -> Path:
-    """A folder for Tune's own state, which nothing reads; those of dead runs of this machine are removed."""
-    parent = results / ".tune"
-    for path in parent.glob("run-*"):
-        with contextlib.suppress(ValueError):
-            if not psutil.pid_exists(int(path.name.rpartition("-")[2])):
-                shutil.rmtree(path, ignore_errors=True)
-    return parent / f"run-{os.getpid()}"
-
-
-def tidy(scratch: Path) -> None:
-    """Remove that folder, and of the results folder's own those that are empty: another run may be at work there."""
-    shutil.rmtree(scratch, ignore_errors=True)
-    for name in (scratch.parent.name, "leases", "checkpoints"):
-        with contextlib.suppress(OSError):
-            (scratch.parent.parent / name).rmdir()
-
-
-def _keep_attempt(store: ResultStore, request: TrialRequest, reason: str) -> None:
+    Args:
+        store: where results go.
+        request: the trial.
+        reason: what is known; its last line becomes the error.
+    """
     store.write_attempt(
         Attempt.now(request, "failed", reason.splitlines()[-1][:300], reason, code_fingerprint(request))
     )
-
-
-def common_setting(options: RunOptions, store: ResultStore) -> dict[str, Any]:
-    """What all trials of a run are told."""
-    return {
-        "results": store.folder,
-        "data_root": options.data_root.absolute(),
-        "cache": options.cache and options.cache.absolute(),
-        "checkpoints": options.checkpoints,
-        "exclusive": options.exclusive,
-        "fresh_process": options.exclusive,
-        "timeout": options.timeout,
-        "deterministic": options.deterministic,
-        "keep_weights": options.keep_weights,
-    }
-
-
-def worker_config(request: TrialRequest, each: Share, cost: Cost | None, common: dict[str, Any]) -> dict[str, Any]:
-    """What a worker is told of a trial."""
-    setting = {
-        **common,
-        "numerics_version": NUMERICS_VERSION,
-        "cost": cost,
-        "threads": each.cpus,
-        "workers": each.cpus - 1 if each.gpus else 0,
-        "gpu_share": each.gpus,
-    }
-    return {"request": request.model_dump(mode="json"), "setting": setting, "bundle": each.bundle}
-
-
-def _trial(request: TrialRequest, config: dict[str, Any], address: Address | None) -> Named:
-    """A trial as Tune gets it."""
-    return request.id, request.path_stem.replace("/", "."), {**config, "address": address}
-
-
-def _fit(trials: list[Named], callbacks: Sequence[Callback], scratch: Path, stop: Stop, *, fresh: bool) -> None:
-    from ray import tune
-
-    from benchmark.orchestrator.trainable import run_in_worker
-    from benchmark.orchestrator.tune_queue import TuneQueue
-
-    tuner = tune.Tuner(
-        tune.with_resources(run_in_worker, lambda config: tune.PlacementGroupFactory([config["bundle"]])),
-        tune_config=tune.TuneConfig(
-            search_alg=TuneQueue(trials, lambda: stop.asked),
-            reuse_actors=not fresh,
-            trial_dirname_creator=lambda trial: trial.trial_id,
-        ),
-        run_config=tune.RunConfig(
-            name="tune",
-            storage_path=str(scratch),
-            verbose=0,
-            callbacks=list(callbacks),
-            # a process that died or a fault that may pass: again, from the trial's own checkpoint
-            failure_config=tune.FailureConfig(max_failures=MAX_ATTEMPTS - 1),
-        ),
-    )
-    tuner.fit()

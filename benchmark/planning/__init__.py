@@ -1,1 +1,1 @@
-"""What is left to do and what it costs: expansion, states, operations, estimates, packing, budget."""
+"""Which trials are left to run and what they cost: expansion, states, operations, estimates, packing, budget."""

@@ -13,7 +13,14 @@ Needs = Collection[tuple[str, str, str]]
 
 @dataclass(frozen=True)
 class Choice:
-    """Trials to run, the claims that they decide, those left open, and the device seconds that all this takes."""
+    """Trials that fit the budget.
+
+    Attributes:
+        requests: trials to run.
+        decided: claims that these trials decide.
+        open: claims that stay undecided.
+        seconds: device time that the trials take.
+    """
 
     requests: list[TrialRequest]
     decided: list[str]
@@ -28,14 +35,16 @@ def choose(
     complete: Needs,
     seconds: float,
 ) -> Choice:
-    """Take the claim that costs least, counting what is taken already as free, until the time is used up.
+    """Take the cheapest claim again and again until the time is used up.
+
+    Trials that are taken for one claim are free for the next.
 
     Args:
         requests: trials that are left to run.
-        estimates: by trial id.
+        estimates: estimates by trial id.
         claims: (backbone, dataset, method) cells that decide each claim.
-        complete: cells that are there already.
-        seconds: device time there is.
+        complete: cells that have all their records.
+        seconds: device time that may be used.
     """
     by_cell: dict[tuple[str, str, str], list[TrialRequest]] = {}
     for request in requests:
@@ -52,7 +61,7 @@ def choose(
     spent = 0.0
 
     def cost(name: str) -> float:
-        return sum(estimates[each].seconds or 0.0 for each in waiting[name] if each not in taken)
+        return sum(estimates[trial_id].seconds or 0.0 for trial_id in waiting[name] if trial_id not in taken)
 
     while waiting:
         cheapest = min(waiting, key=cost)
@@ -62,4 +71,4 @@ def choose(
         taken |= waiting.pop(cheapest)
         decided.append(cheapest)
     left = sorted(claims.keys() - set(decided))
-    return Choice([each for each in requests if each.id in taken], decided, left, spent)
+    return Choice([request for request in requests if request.id in taken], decided, left, spent)

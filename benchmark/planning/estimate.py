@@ -1,10 +1,9 @@
-"""How long trials take and what they need: from records, from profiles, else from counted operations and a speed."""
+"""Estimate time and memory of trials from records, else from profiled steps, else from counted operations."""
 
 from __future__ import annotations
 
-import dataclasses
+import logging
 import statistics
-import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,38 +15,49 @@ from benchmark.data.dataset_info import DatasetInfo
 from benchmark.data.manifest import Manifest
 from benchmark.planning.expand import Expansion
 from benchmark.planning.flops import count_costs
-from benchmark.planning.packing import Node, Share, gpus_here, node_here, share
+from benchmark.planning.machine import Machine, machine_here, matrix_product_speed
+from benchmark.planning.total import Total, duration, gigabytes, total
 from benchmark.records.schema import Cost, Record, StepProfile
 from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
 
+__all__ = [
+    "Estimate",
+    "Estimator",
+    "Machine",
+    "Total",
+    "duration",
+    "estimate_trials",
+    "gigabytes",
+    "machine_here",
+    "needed_bytes",
+    "split_sizes",
+    "total",
+]
+
 Source = Literal["records", "profile", "operations", "unknown"]
-GEMM = 1024
-GEMM_SECONDS = 0.2
-EFFICIENCY = 0.6  # a training step against a bare matrix product, measured with ViT-B on CPU
-SETUP_SECONDS = 5.0  # a trial besides its epochs, until records tell
+EFFICIENCY = 0.6  # speed of a training step divided by that of a matrix product, measured with ViT-B on CPU
+SETUP_SECONDS = 5.0  # time of a trial besides its epochs, until records are there
 BYTES = 4
-MARGIN = 1.25  # an allocator reserves up to a quarter more than the tensors take
-GPU_EXTRA = 2 * 2**30  # besides: CUDA, workspaces, evaluation with twice the batch; at most 1.6 GiB on an H100
+MARGIN = 1.25  # the allocator reserves up to a quarter more than the tensors need
+GPU_EXTRA = 2 * 2**30  # for CUDA, workspaces, evaluation with twice the batch; at most 1.6 GiB on an H100
 
-
-@dataclass(frozen=True)
-class Machine:
-    """What trials run on; `threads` is those of one trial."""
-
-    device: str
-    threads: int
-
-
-def machine_here(threads: int | None = None) -> Machine:
-    """This machine as one trial sees it: its GPU where it has one, else so many CPU threads, 1 by default."""
-    gpus = gpus_here()
-    return Machine(gpus[0][0] if gpus else "cpu", threads or (share([node_here()], None, None, exclusive=False).cpus))
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Of one trial. `seconds` is None where its steps cannot be counted; sizes are in bytes."""
+    """Estimate of one trial.
+
+    Attributes:
+        cost: counted cost of a step; None if the method does not fit the model.
+        seconds: duration; None if the cost or the number of clips is unknown.
+        source: what the duration comes from.
+        flops: operations of the whole trial.
+        memory_bytes: memory of the device that the trial needs.
+        checkpoint_bytes: disk space of the resume state.
+        record_bytes: disk space of the record and its predictions.
+    """
 
     cost: Cost | None
     seconds: float | None
@@ -60,7 +70,13 @@ class Estimate:
 
 @dataclass(frozen=True)
 class _Pace:
-    """Seconds of a clip, and of a trial besides its epochs."""
+    """Speed of a step shape on a machine.
+
+    Attributes:
+        train: seconds per clip in training.
+        evaluate: seconds per clip in evaluation.
+        setup: seconds of a trial besides its epochs.
+    """
 
     train: float
     evaluate: float
@@ -70,13 +86,21 @@ class _Pace:
 def estimate_trials(
     requests: Sequence[TrialRequest], expansion: Expansion, store: ResultStore, machine: Machine, console: Console
 ) -> dict[str, Estimate]:
-    """Estimates by trial id, refined by the store's records and profiles."""
-    estimator = Estimator(
-        count_costs(requests, expansion.info, console), machine, list(store.records()), list(store.profiles())
-    )
+    """Return estimates by trial id, using the store's records and profiles.
+
+    Args:
+        requests: trials.
+        expansion: facts and clips of their datasets.
+        store: a results folder with records and profiles of any machine.
+        machine: what the trials will run on.
+        console: where progress is shown.
+    """
+    estimator = Estimator(count_costs(requests, console), machine, list(store.records()), list(store.profiles()))
     return {
-        each.id: estimator.of(each, expansion.info[each.dataset.name], expansion.manifests.get(each.dataset.name))
-        for each in requests
+        request.id: estimator.of(
+            request, expansion.info[request.dataset.name], expansion.manifests.get(request.dataset.name)
+        )
+        for request in requests
     }
 
 
@@ -84,10 +108,10 @@ class Estimator:
     """Estimates for one machine.
 
     Args:
-        costs: by step key.
-        machine: where trials are to run.
-        records: finished trials of any machine; those of this one count.
-        profiles: measured steps, likewise.
+        costs: costs of a step by step key.
+        machine: what the trials will run on.
+        records: finished trials; only those of the same machine are used.
+        profiles: measured steps; only those of the same machine are used.
     """
 
     def __init__(
@@ -101,23 +125,31 @@ class Estimator:
         self.machine = machine
         self._from_records = _paces(records, machine)
         self._from_profiles = {
-            each.request.step_key: _Pace(each.step_seconds / each.clips, each.eval_seconds / each.clips, SETUP_SECONDS)
-            for each in profiles
-            if each.step_seconds
-            and each.eval_seconds
-            and (each.device, each.threads) == (machine.device, machine.threads)
+            profile.request.step_key: _Pace(
+                profile.step_seconds / profile.clips, profile.eval_seconds / profile.clips, SETUP_SECONDS
+            )
+            for profile in profiles
+            if profile.step_seconds
+            and profile.eval_seconds
+            and (profile.device, profile.threads) == (machine.device, machine.threads)
         }
         self._memory = {
-            each.request.step_key: each.gpu_reserved_bytes
-            for each in profiles
-            if each.gpu_reserved_bytes
-            and each.device == machine.device
-            and each.clips == each.request.recipe.batch_size
+            profile.request.step_key: profile.gpu_reserved_bytes
+            for profile in profiles
+            if profile.gpu_reserved_bytes
+            and profile.device == machine.device
+            and profile.clips == profile.request.recipe.batch_size
         }
         self._speed: float | None = None
 
     def of(self, request: TrialRequest, info: DatasetInfo, manifest: Manifest | None) -> Estimate:
-        """The estimate of one trial; `manifest` is None where the data is not at hand."""
+        """Return the estimate of one trial.
+
+        Args:
+            request: the trial.
+            info: facts of its dataset.
+            manifest: clips of its dataset; None when the data is not there.
+        """
         recipe, cost = request.recipe, self.costs.get(request.step_key)
         sizes = split_sizes(request, info, manifest)
         trained = recipe.epochs * sizes.get("train", 0)
@@ -125,7 +157,7 @@ class Estimator:
         evaluated = recipe.epochs * per_epoch
         pace, source = self._pace(request.step_key, cost)
         open_choice = len(info.folds) > 1 and request.protocol.selection == "best_on_test"
-        kept = recipe.epochs if open_choice else 2  # epochs whose predictions stay
+        kept = recipe.epochs if open_choice else 2  # epochs whose predictions are stored
         return Estimate(
             cost=cost,
             seconds=pace.setup + trained * pace.train + evaluated * pace.evaluate if pace and sizes else None,
@@ -147,29 +179,37 @@ class Estimator:
         return _Pace(cost.train_flops / speed, cost.forward_flops / speed, SETUP_SECONDS), "operations"
 
     def speed(self) -> float:
-        """Operations a second in training: of the steps that were measured here, else from a matrix product."""
+        """Return operations per second in training: of steps measured on this machine, else from a matrix product."""
         if self._speed is None:
             known = {**self._from_profiles, **self._from_records}
             speeds = [self.costs[key].train_flops / pace.train for key, pace in known.items() if key in self.costs]
-            self._speed = statistics.median(speeds) if speeds else EFFICIENCY * _gemm_speed(self.machine)
+            self._speed = statistics.median(speeds) if speeds else EFFICIENCY * matrix_product_speed(self.machine)
+            origin = f"{len(speeds)} measured step shapes" if speeds else "a matrix product"
+            logger.info("speed of unmeasured steps: %.3g operations per second, from %s", self._speed, origin)
         return self._speed
 
 
 def needed_bytes(counted: int, measured: int | None, machine: Machine) -> int:
-    """What a trial has to have: of its step's memory as counted, or as reserved by a measured step if there is one."""
+    """Return the memory that a trial needs.
+
+    Args:
+        counted: bytes that tensors of a step need, as counted.
+        measured: bytes that a profiled step reserved; None if no step was profiled. It replaces the counted number.
+        machine: what the trial will run on.
+    """
     return (measured or round(MARGIN * counted)) + (0 if machine.device == "cpu" else GPU_EXTRA)
 
 
 def _paces(records: Iterable[Record], machine: Machine) -> dict[str, _Pace]:
-    """By step key, medians over the records of this machine."""
-    found: dict[str, list[_Pace]] = defaultdict(list)
+    """Return the median pace by step key over the records of this machine."""
+    by_key: dict[str, list[_Pace]] = defaultdict(list)
     for record in records:
         profile, used, epochs = record.profile, record.data.used, len(record.curves)
         if (profile.device, record.environment.get("threads")) != (machine.device, machine.threads):
             continue
         held_out = sum(number for name, number in used.items() if name != "train")
         seconds = profile.seconds
-        found[record.request.step_key].append(
+        by_key[record.request.step_key].append(
             _Pace(
                 (seconds["train"] + seconds["data"]) / (epochs * used["train"]),
                 seconds["eval"] / (epochs * held_out),
@@ -178,35 +218,18 @@ def _paces(records: Iterable[Record], machine: Machine) -> dict[str, _Pace]:
         )
     return {
         key: _Pace(**{name: statistics.median(getattr(pace, name) for pace in paces) for name in _Pace.__annotations__})
-        for key, paces in found.items()
+        for key, paces in by_key.items()
     }
 
 
-def _gemm_speed(machine: Machine) -> float:
-    """Operations a second of a matrix product on this machine, in the precision that training has on it."""
-    import torch
-
-    cuda = machine.device != "cpu"
-    before = torch.get_num_threads()
-    torch.set_num_threads(machine.threads)
-    try:
-        matrix = torch.ones(
-            GEMM, GEMM, device="cuda" if cuda else "cpu", dtype=torch.float16 if cuda else torch.float32
-        )
-        matrix @ matrix
-        began, times = time.perf_counter(), 0
-        while time.perf_counter() - began < GEMM_SECONDS:
-            matrix @ matrix
-            if cuda:
-                torch.cuda.synchronize()
-            times += 1
-        return times * 2 * GEMM**3 / (time.perf_counter() - began)
-    finally:
-        torch.set_num_threads(before)
-
-
 def split_sizes(request: TrialRequest, info: DatasetInfo, manifest: Manifest | None) -> dict[str, int]:
-    """Clips of every split of a trial, of the data at hand, else the official numbers; empty where neither is known."""
+    """Return the number of clips in every split of a trial; empty if it is not known.
+
+    Args:
+        request: the trial.
+        info: facts of its dataset, with the official numbers.
+        manifest: clips of its dataset; None when the data is not there.
+    """
     if manifest is None:
         sizes = info.split_sizes(request.fold)
     else:
@@ -215,69 +238,3 @@ def split_sizes(request: TrialRequest, info: DatasetInfo, manifest: Manifest | N
         sizes["test"] = sizes["train"]
     limit = request.recipe.limit_clips
     return {name: min(number, limit) if limit else number for name, number in sizes.items()}
-
-
-@dataclass(frozen=True)
-class Total:
-    """Of all trials of a plan. `seconds` on the wall, `device_seconds` of the GPU or the CPU slots, None if unknown."""
-
-    flops: float
-    seconds: float | None
-    device_seconds: float | None
-    at_once: int
-    memory_bytes: int
-    checkpoint_bytes: int
-    record_bytes: int
-    gpu: bool
-
-    def as_dict(self) -> dict[str, float | int | bool | None]:
-        """For JSON."""
-        return dataclasses.asdict(self)
-
-    def text(self) -> str:
-        """One line."""
-        what = "GPU" if self.gpu else "slot"
-        hours = "?" if self.device_seconds is None else f"{self.device_seconds / 3600:.3g}"
-        return (
-            f"{self.flops / 1e15:.3g} PFLOPs, {duration(self.seconds)} with up to {self.at_once} at once "
-            f"({hours} {what}-hours), at most {gigabytes(self.memory_bytes)} a trial, disk "
-            f"{gigabytes(self.record_bytes)} for records and up to {gigabytes(self.checkpoint_bytes)} for "
-            "epoch checkpoints"
-        )
-
-
-def total(estimates: Mapping[str, Estimate], shares: Mapping[str, Share], node: Node) -> Total:
-    """Sum up; trials that share a GPU are taken to slow each other down, so that sharing saves no time."""
-    slots = {name: each.slots([node]) for name, each in shares.items()}
-    at_once = max(slots.values(), default=0)
-    seconds = {name: each.seconds for name, each in estimates.items()}
-    known = {name: value for name, value in seconds.items() if value is not None}
-    device = sum(known.values()) if len(known) == len(seconds) else None
-    parallel = {name: node.gpus if shares[name].gpus else slots[name] for name in known}
-    wall = max([sum(value / parallel[name] for name, value in known.items()), *known.values()], default=0.0)
-    largest = sorted((each.checkpoint_bytes for each in estimates.values()), reverse=True)
-    return Total(
-        flops=sum(each.flops for each in estimates.values()),
-        seconds=None if device is None else wall,
-        device_seconds=device,
-        at_once=at_once,
-        memory_bytes=max((each.memory_bytes for each in estimates.values()), default=0),
-        checkpoint_bytes=sum(largest[:at_once]),
-        record_bytes=sum(each.record_bytes for each in estimates.values()),
-        gpu=bool(node.gpus),
-    )
-
-
-def duration(seconds: float | None) -> str:
-    """For people: `40 s`, `12 min`, `3.4 h`, `2.1 d`."""
-    if seconds is None:
-        return "?"
-    for unit, size, limit in (("s", 1, 120), ("min", 60, 7200), ("h", 3600, 172800)):
-        if seconds < limit:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds / 86400:.3g} d"
-
-
-def gigabytes(size: int) -> str:
-    """For people."""
-    return f"{size / 1e9:.2g} GB" if size < 1e10 else f"{size / 1e9:.0f} GB"

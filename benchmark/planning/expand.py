@@ -1,9 +1,10 @@
-"""A grid becomes an explicit list of trial requests."""
+"""Expand a grid to an explicit list of trial requests."""
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,17 +18,22 @@ from benchmark.methods.registry import resolve_methods
 from benchmark.models.weights import locate
 from benchmark.spec.backbone import BackboneChoice, resolve_backbones
 from benchmark.spec.grid import Grid
-from benchmark.spec.protocol import load_protocol, override
+from benchmark.spec.protocol import Protocol, load_protocol, override
 from benchmark.spec.recipe import Layer, Recipe, resolve_recipe
 from benchmark.spec.request import DatasetChoice, TrialRequest
 
 
 @dataclass(frozen=True)
 class Expansion:
-    """The trials of a grid in its order, what they need that is not there, one line each, and what is there.
+    """The trials of a grid and their inputs.
 
-    `checkpoints` are paths by sha256, `info` and `manifests` by dataset; `skipped` are trials that their method cannot
-    do, one line each.
+    Attributes:
+        requests: trials in the order of the grid.
+        missing_inputs: data and checkpoints that are not there, one line each.
+        checkpoints: paths of the checkpoints by sha256.
+        manifests: clips of the datasets that are there, by dataset.
+        info: facts by dataset.
+        skipped: trials that their method cannot run, one line each.
     """
 
     requests: list[TrialRequest]
@@ -38,77 +44,105 @@ class Expansion:
     skipped: list[str]
 
     def part(self, number: int, parts: int) -> Expansion:
-        """One of several parts of about equal size; the same trials in every call."""
+        """Return one of several parts of about equal size; every call returns the same trials."""
         return dataclasses.replace(
-            self, requests=[each for each in self.requests if int(each.id, 16) % parts == number - 1]
+            self, requests=[request for request in self.requests if int(request.id, 16) % parts == number - 1]
         )
 
     @property
     def runnable(self) -> list[TrialRequest]:
-        """The trials whose data and checkpoint are there."""
+        """Return the trials whose data and checkpoint are there."""
         return [request for request in self.requests if request.complete]
 
 
 def expand(grid: Grid, data_root: Path, checkpoint_folder: Path) -> Expansion:
-    """Cross backbones, datasets, methods, folds and seeds; nothing is run and no audio is read.
+    """Combine backbones, datasets, methods, folds and seeds. Nothing is run and no audio is read.
+
+    Args:
+        grid: what to combine.
+        data_root: folder of the dataset folders.
+        checkpoint_folder: folder of the backbone checkpoints.
 
     Raises:
         BenchmarkError: an unknown name, a bad option, or data that does not follow its layout.
     """
     protocol = override(load_protocol(grid.protocol), grid.switches, f"{grid.origin}: protocol")
-    where = f"{grid.origin}: backbones"
-    checkpoints: dict[str, Path] = {}
-    missing: list[str] = []
     backbones = [
-        _located(choice, checkpoint_folder, checkpoints, missing)
+        _find_backbone(choice, checkpoint_folder)
         for text in grid.backbones
-        for choice in resolve_backbones(text, where)
+        for choice in resolve_backbones(text, f"{grid.origin}: backbones")
     ]
     methods = [method for text in grid.methods for method in resolve_methods(text, f"{grid.origin}: methods")]
+    sources = [find_source(name, grid, data_root) for name in _dataset_names(grid, data_root)]
+    _check_folds(grid, sources)
     requests: dict[str, TrialRequest] = {}
     skipped: list[str] = []
-    names = _dataset_names(grid, data_root)
-    chosen = [find_source(name, grid, data_root, missing) for name in names]
-    _check_folds(grid, [source.info for source in chosen])
-    for source in chosen:
-        if source.manifest is not None:
-            for fold in _folds(grid, source.info):
-                source.manifest.splits(fold)  # an empty split would fail every trial
-    for backbone in backbones:
-        for source in chosen:
-            for method, swept in itertools.product(methods, grid.swept()):
-                recipe = recipe_of(grid, source, backbone, method, swept)
-                if recipe is None:
-                    continue
-                for seed in grid.seeds:
-                    for fold in _folds(grid, source.info):
-                        request = TrialRequest(
-                            backbone=backbone,
-                            dataset=source.choice,
-                            method=method.choice(),
-                            fold=fold,
-                            seed=seed,
-                            recipe=recipe,
-                            protocol=protocol,
-                        )
-                        if reason := method.skip(request):
-                            skipped.append(f"{request.label}: {reason}")
-                        else:
-                            requests.setdefault(request.id, request)
-    manifests = {source.info.name: source.manifest for source in chosen if source.manifest is not None}
-    info = {source.info.name: source.info for source in chosen}
-    return Expansion(list(requests.values()), missing, checkpoints, manifests, info, skipped)
+    for request, method in _combine(grid, protocol, [backbone.choice for backbone in backbones], sources, methods):
+        if reason := method.skip(request):
+            skipped.append(f"{request.label}: {reason}")
+        else:
+            requests.setdefault(request.id, request)
+    return Expansion(
+        requests=list(requests.values()),
+        missing_inputs=[*_missing(backbones), *_missing(sources)],
+        checkpoints={
+            backbone.choice.sha256: backbone.path for backbone in backbones if backbone.path and backbone.choice.sha256
+        },
+        manifests={source.info.name: source.manifest for source in sources if source.manifest is not None},
+        info={source.info.name: source.info for source in sources},
+        skipped=skipped,
+    )
 
 
-def _located(choice: BackboneChoice, folder: Path, checkpoints: dict[str, Path], missing: list[str]) -> BackboneChoice:
+def _missing(found: Sequence[_FoundBackbone | Source]) -> list[str]:
+    return [item.missing for item in found if item.missing]
+
+
+def _combine(
+    grid: Grid,
+    protocol: Protocol,
+    backbones: Sequence[BackboneChoice],
+    sources: Sequence[Source],
+    methods: Sequence[Composed],
+) -> Iterator[tuple[TrialRequest, Composed]]:
+    """Yield every combination as a request with its method."""
+    for backbone, source, method, swept in itertools.product(backbones, sources, methods, grid.swept()):
+        recipe = recipe_of(grid, source, backbone, method, swept)
+        if recipe is None:
+            continue
+        for seed, fold in itertools.product(grid.seeds, _folds(grid, source.info)):
+            request = TrialRequest(
+                backbone=backbone,
+                dataset=source.choice,
+                method=method.choice(),
+                fold=fold,
+                seed=seed,
+                recipe=recipe,
+                protocol=protocol,
+            )
+            yield request, method
+
+
+@dataclass(frozen=True)
+class _FoundBackbone:
+    """A backbone of a grid.
+
+    Attributes:
+        choice: the backbone, with the digest of its checkpoint if that is there.
+        path: its checkpoint; None for random weights or when it is not there.
+        missing: one line when the checkpoint is not there.
+    """
+
+    choice: BackboneChoice
+    path: Path | None = None
+    missing: str | None = None
+
+
+def _find_backbone(choice: BackboneChoice, folder: Path) -> _FoundBackbone:
     try:
-        found, path = locate(choice, folder)
+        return _FoundBackbone(*locate(choice, folder))
     except MissingInputError as error:
-        missing.append(str(error))
-        return choice
-    if path is not None and found.sha256 is not None:
-        checkpoints[found.sha256] = path
-    return found
+        return _FoundBackbone(choice, missing=str(error))
 
 
 def _dataset_names(grid: Grid, data_root: Path) -> list[str]:
@@ -125,21 +159,39 @@ def _dataset_names(grid: Grid, data_root: Path) -> list[str]:
 
 @dataclass(frozen=True)
 class Source:
-    """A dataset as it was found: its info, which of a user's own folder only the data tells, and the manifest."""
+    """A dataset of a grid.
+
+    Attributes:
+        dataset: the dataset.
+        info: its facts; those of a user's own folder come from its data.
+        manifest: its clips; None when the data is not there.
+        own_recipe: recipe that lies in a user's own folder; None when the data is not there.
+        missing: one line when the data is not there.
+    """
 
     dataset: Dataset
     info: DatasetInfo
     manifest: Manifest | None
     own_recipe: list[Layer] | None
+    missing: str | None = None
 
     @property
     def choice(self) -> DatasetChoice:
-        """As it stands in a request."""
-        return DatasetChoice(name=self.info.name, manifest=self.manifest.digest if self.manifest else None)
+        """Return the dataset in the form of a request."""
+        return DatasetChoice(
+            name=self.info.name,
+            manifest=self.manifest.digest if self.manifest else None,
+            classes=len(self.info.classes) or None,
+        )
 
 
-def find_source(name: str, grid: Grid, data_root: Path, missing: list[str]) -> Source:
-    """A dataset of the grid; what of it is not there is added to `missing`.
+def find_source(name: str, grid: Grid, data_root: Path) -> Source:
+    """Find a dataset of the grid.
+
+    Args:
+        name: name of the dataset.
+        grid: the grid.
+        data_root: folder of the dataset folders.
 
     Raises:
         BenchmarkError: an unknown name, or data that does not follow its layout.
@@ -149,14 +201,13 @@ def find_source(name: str, grid: Grid, data_root: Path, missing: list[str]) -> S
         manifest = dataset.manifest(data_root)
         return Source(dataset, manifest.info, manifest, dataset.own_recipe(manifest.folder))
     except MissingInputError as error:
-        missing.append(str(error))
-        to_make = grid.synthesis(name)
-        info = dataset.info.evenly(to_make.classes * to_make.clips_per_class) if to_make else dataset.info
-        return Source(dataset, info, None, None)
+        synthesis = grid.synthesis(name)
+        info = dataset.info.evenly(synthesis.classes * synthesis.clips_per_class) if synthesis else dataset.info
+        return Source(dataset, info, None, None, missing=str(error))
 
 
 def _folds(grid: Grid, info: DatasetInfo) -> tuple[int, ...]:
-    """The grid's folds that the dataset has; a dataset without folds is one unit whatever the grid says."""
+    """Return the grid's folds that the dataset has; (0,) for a dataset without folds."""
     units = info.fold_units
     if grid.folds == "all" or units == (0,):
         return units
@@ -165,20 +216,31 @@ def _folds(grid: Grid, info: DatasetInfo) -> tuple[int, ...]:
     return folds
 
 
-def _check_folds(grid: Grid, all_info: list[DatasetInfo]) -> None:
-    """A fold that no dataset has is a slip of the pen."""
-    known = {fold for info in all_info for fold in info.folds}
+def _check_folds(grid: Grid, sources: Sequence[Source]) -> None:
+    """Reject fold numbers that no dataset has, and folds with an empty split: all their trials would fail."""
+    known = {fold for source in sources for fold in source.info.folds}
     if known and grid.folds != "all" and (unknown := sorted(set(grid.folds) - known)):
         raise BenchmarkError(f"{grid.origin}: no dataset has fold {unknown[0]}; folds are {min(known)} to {max(known)}")
+    for source in sources:
+        if source.manifest is not None:
+            for fold in _folds(grid, source.info):
+                source.manifest.splits(fold)
 
 
 def recipe_of(
     grid: Grid, source: Source, backbone: BackboneChoice, method: Composed, swept: list[Layer]
 ) -> Recipe | None:
-    """The recipe of a method's trials; None where it depends on data that is not there.
+    """Return the recipe of a method's trials; None if it depends on data that is not there.
+
+    Args:
+        grid: the grid, with its overrides.
+        source: the dataset.
+        backbone: the backbone.
+        method: the method, with its overrides.
+        swept: one combination of swept values.
 
     Raises:
-        BenchmarkError: an unknown key, or a value that does not fit.
+        BenchmarkError: an unknown key, or a bad value.
     """
     if source.own_recipe is None and source.dataset.recipe != source.dataset.info.name:
         return None
@@ -191,7 +253,7 @@ def recipe_of(
     ).recipe
     if source.info.multi_label and recipe.loss == "cross_entropy":
         raise BenchmarkError(
-            f"{source.info.name}: clips have several labels, for which the loss cross_entropy has no place; set "
+            f"{source.info.name}: clips have several labels, which the loss cross_entropy cannot use; set "
             "recipe.loss=bce"
         )
     return recipe

@@ -1,16 +1,16 @@
-"""Costs of the steps of a grid, counted once and kept in the user's cache."""
+"""Costs of the training steps of a grid, counted once and cached in the user's cache folder."""
 
 from __future__ import annotations
 
 import contextlib
 import importlib.metadata
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from benchmark.console import counting
-from benchmark.data.dataset_info import DatasetInfo
 from benchmark.errors import BenchmarkError
 from benchmark.files import write_atomic
 from benchmark.models.weights import default_folder
@@ -18,33 +18,46 @@ from benchmark.records.schema import Cost
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.fingerprint import code_fingerprint
 
+logger = logging.getLogger(__name__)
 
-def count_costs(requests: Sequence[TrialRequest], info: Mapping[str, DatasetInfo], console: Console) -> dict[str, Cost]:
-    """Cost by step key; a method that does not fit its model has none, as its trials will say.
+
+def count_costs(requests: Sequence[TrialRequest], console: Console) -> dict[str, Cost]:
+    """Return the cost of every step shape by step key. A method that does not fit its model has none.
 
     Args:
-        requests: trials; those of one shape are counted once.
-        info: by dataset.
-        console: for progress.
+        requests: trials with a known number of classes; those that share a step key are counted once.
+        console: where progress is shown.
     """
     folder = default_folder() / "costs"
-    todo = {request.step_key: request for request in requests}
+    by_key = {request.step_key: request for request in requests}
     costs = {}
     with counting(console) as show:
-        for number, (key, request) in enumerate(todo.items()):
+        for number, (key, request) in enumerate(by_key.items()):
             path = folder / f"{key}-{code_fingerprint(request)}-{importlib.metadata.version('torch')}.json"
             cost = _read(path)
             if cost is None:
-                from benchmark.trial.cost import count_cost
-
-                show("counting what the steps cost", number, len(todo))
-                with contextlib.suppress(BenchmarkError):
-                    cost = count_cost(request, len(info[request.dataset.name].classes))
-                    with contextlib.suppress(OSError):
-                        write_atomic(path, cost.model_dump_json().encode())
+                show("counting operations of training steps", number, len(by_key))
+                cost = _count(request, path)
             if cost is not None:
                 costs[key] = cost
     return costs
+
+
+def _count(request: TrialRequest, path: Path) -> Cost | None:
+    """Count a step and store its cost; None if the method does not fit, which its trials will report."""
+    from benchmark.trial.cost import count_cost
+
+    classes = request.classes
+    try:
+        cost = count_cost(request, classes)
+    except BenchmarkError as error:
+        logger.info("%s: its cost cannot be counted: %s", request.label, error)
+        return None
+    try:
+        write_atomic(path, cost.model_dump_json().encode())
+    except OSError as error:
+        logger.warning("%s: the cost is counted again next time: %s", path, error)
+    return cost
 
 
 def _read(path: Path) -> Cost | None:

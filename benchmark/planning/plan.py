@@ -1,4 +1,4 @@
-"""What of a grid is done, stale, failed or missing; reads records, runs nothing."""
+"""Which trials of a grid are done, stale, failed or missing. Reads records, runs nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,14 @@ MAX_ATTEMPTS = 3
 
 @dataclass(frozen=True)
 class Entry:
-    """A trial and its state: `stale` has a record of another numerics version or method, `failed` has attempts only."""
+    """A trial and its state.
+
+    Attributes:
+        request: the trial.
+        state: `stale`: its record is of another numerics version or of another source of its method; `failed`: it has
+            attempts but no record.
+        attempts: number of failed attempts.
+    """
 
     request: TrialRequest
     state: State
@@ -27,17 +34,17 @@ class Entry:
 
 @dataclass(frozen=True)
 class Plan:
-    """The trials of a grid or a results folder, with their states."""
+    """The trials of a grid or of a results folder, with their states."""
 
     entries: list[Entry]
 
     def counts(self) -> dict[State, int]:
-        """How many trials are in each state."""
+        """Return the number of trials in each state."""
         found = Counter(entry.state for entry in self.entries)
         return {state: found[state] for state in STATES}
 
     def to_run(self, rerun: Collection[str] = ()) -> list[TrialRequest]:
-        """What a run submits: missing trials, failed ones up to the attempt limit, and what `rerun` names."""
+        """Return what a run submits: missing trials, failed ones below the attempt limit, and the states in `rerun`."""
         return [
             entry.request
             for entry in self.entries
@@ -48,7 +55,7 @@ class Plan:
 
 
 def make_plan(requests: Iterable[TrialRequest], store: ResultStore) -> Plan:
-    """Hold requests against the records and attempts of a results folder."""
+    """Compare requests with the records and attempts of a results folder."""
     finished = store.finished()
     attempts = Counter(path.stem.rpartition("-")[0] for path in store.attempts())
     entries = []

@@ -1,4 +1,4 @@
-"""A trial, described completely: everything in a request can change the result, and nothing else is in it."""
+"""The complete description of a trial: everything that can change its result, and nothing else."""
 
 from __future__ import annotations
 
@@ -16,15 +16,24 @@ from benchmark.spec.protocol import Protocol
 from benchmark.spec.recipe import Recipe, Tuning, resolve_recipe
 from benchmark.spec.yaml import Spec
 
-# what cannot change a result: a name of what other fields say, by the defaults of its day; how a batch is split
-NOT_IN_ID: dict[str, Any] = {"method": {"variant": True}, "recipe": {"micro_batch": True}}
+# Left out of the id: `variant` is a name whose form depends on the defaults of its time; `classes` follows from the
+# manifest; `micro_batch` changes no result.
+NOT_IN_ID: dict[str, Any] = {
+    "method": {"variant": True},
+    "dataset": {"classes": True},
+    "recipe": {"micro_batch": True},
+}
+OWN_DATASET = "folder:"  # datasets of this prefix are a user's folders: their name does not fix the classes
 
 
 class DatasetChoice(Spec):
-    """Dataset and the digest of the clips in use; None when the data is not at hand."""
+    """A dataset, and the clips of it that are in use."""
 
     name: str
-    manifest: str | None
+    manifest: str | None = Field(description="digest of the clips in use; null when the data is not at hand")
+    classes: int | None = Field(
+        default=None, description="outputs of the model's head; null in requests that were written before this field"
+    )
 
 
 class MethodPart(Spec):
@@ -33,17 +42,17 @@ class MethodPart(Spec):
     name: str
     options: dict[str, Any]
     source: str | None = Field(
-        default=None, description="digest of its file, or package and version, where it comes from outside the suite"
+        default=None, description="digest of its file, or package and version; null for the suite's own methods"
     )
 
     @model_serializer(mode="wrap")
     def _plain(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """The suite's own methods have no source, and their ids never had one."""
+        """Leave out `source` for the suite's own methods: their ids were defined without it."""
         return {key: value for key, value in serialize(self).items() if key != "source" or value is not None}
 
 
 class MethodChoice(Spec):
-    """A method, or several composed in order."""
+    """One method, or several methods composed in order."""
 
     parts: Annotated[tuple[MethodPart, ...], Field(min_length=1)]
     variant: str = Field(description="names and the hyper-parameters that differ from the defaults")
@@ -51,17 +60,17 @@ class MethodChoice(Spec):
 
     @property
     def name(self) -> str:
-        """As written in tables: `aat_ms`, `aat_m+prompt`."""
+        """Return the name used in tables: `aat_ms`, `aat_m+prompt`."""
         return "+".join(part.name for part in self.parts)
 
     @property
     def path_name(self) -> str:
-        """Folder name in a results folder."""
+        """Return the name of the method's folder in a results folder."""
         return path_name(self.name, "" if self.variant == self.name else self.variant)
 
 
 class TrialRequest(Spec):
-    """backbone x dataset x method x fold x seed under one protocol."""
+    """Backbone x dataset x method x fold x seed under one protocol."""
 
     backbone: BackboneChoice
     dataset: DatasetChoice
@@ -73,37 +82,52 @@ class TrialRequest(Spec):
 
     @functools.cached_property
     def id(self) -> str:
-        """First 12 hex digits of the sha256 of the canonical JSON."""
+        """Return the first 12 hex digits of the sha256 of the canonical JSON."""
         return _digest(self.model_dump(mode="json", exclude=NOT_IN_ID))
 
     @functools.cached_property
     def step_key(self) -> str:
-        """Digest of what decides the time and memory of a training step: trials that share it cost the same."""
-        backbone, protocol = self.backbone, self.protocol
+        """Return a digest of everything that decides time and memory of a training step.
+
+        Trials that share it cost the same.
+        """
+        backbone, protocol, dataset = self.backbone, self.protocol, self.dataset
+        by_classes = dataset.name.startswith(OWN_DATASET) and dataset.classes is not None
         return _digest(
             {
                 "shape": backbone.shape.model_dump(),
                 "pooling": backbone.pooling if protocol.ssast_pooling == "patches" else "cls",
                 "prompts": protocol.prompts,
-                "dataset": self.dataset.name,  # number of classes
+                "dataset": f"{dataset.classes} classes" if by_classes else dataset.name,  # decides the size of the head
                 "method": [part.model_dump(mode="json") for part in self.method.parts],
                 "recipe": self.recipe.model_dump(mode="json", exclude=NOT_IN_STEP),
             }
         )
 
     @property
+    def classes(self) -> int:
+        """Return the number of outputs of the model's head.
+
+        Raises:
+            BenchmarkError: the request was written before requests held this number.
+        """
+        if self.dataset.classes is None:
+            raise BenchmarkError(f"{self.label}: the number of classes is not known; expand the grid again")
+        return self.dataset.classes
+
+    @property
     def complete(self) -> bool:
-        """True when the digests of data and checkpoint are known; only then the id is the trial's."""
+        """Return True when the digests of data and checkpoint are known; only then is the id the final one."""
         return self.dataset.manifest is not None and (self.backbone.random_weights or self.backbone.sha256 is not None)
 
     @functools.cached_property
     def cell(self) -> str:
-        """Digest of the request without fold and seed: trials that may be averaged share it."""
+        """Return a digest of the request without fold and seed: trials that may be averaged share it."""
         return _digest(self.model_dump(mode="json", exclude={**NOT_IN_ID, "fold": True, "seed": True}))
 
     @property
     def marks(self) -> list[str]:
-        """Why a record of this request does not speak for the paper, as far as the request tells."""
+        """Return the reasons, known from the request, why a record is not comparable with the paper."""
         marks = []
         if self.backbone.random_weights:
             marks.append("random weights")
@@ -118,13 +142,13 @@ class TrialRequest(Spec):
 
     @functools.cached_property
     def recipe_changes(self) -> dict[str, Any]:
-        """The recipe's values that differ from the dataset's own recipe; nothing where it has none.
+        """Return the recipe's values that differ from the dataset's own recipe; empty if the dataset has none.
 
-        Left out are `on_bad_audio`, as the record says whether files were skipped, and `micro_batch`, which changes no
-        result.
+        `on_bad_audio` is left out because the record says whether files were skipped, `micro_batch` because it changes
+        no result.
         """
         try:
-            own = resolve_recipe(
+            published = resolve_recipe(
                 self.dataset.name,
                 backbone=self.backbone.family,
                 method=self.method.name,
@@ -133,25 +157,25 @@ class TrialRequest(Spec):
             ).recipe
         except BenchmarkError:
             return {}
-        mine, theirs = self.recipe.model_dump(mode="json"), own.model_dump(mode="json")
-        silent = {"on_bad_audio", "micro_batch"}
-        return {key: value for key, value in mine.items() if value != theirs[key] and key not in silent}
+        used, original = self.recipe.model_dump(mode="json"), published.model_dump(mode="json")
+        ignored = {"on_bad_audio", "micro_batch"}
+        return {key: value for key, value in used.items() if value != original[key] and key not in ignored}
 
     @property
     def label(self) -> str:
-        """One line for people: `reference ast[size=demo] esc50 aat_ms f1 s0`."""
+        """Return one readable line: `reference ast[size=demo] esc50 aat_ms f1 s0`."""
         parts = (self.protocol.name, self.backbone.variant, self.dataset.name, self.method.variant)
         return f"{' '.join(parts)} f{self.fold} s{self.seed}"
 
     @property
     def path_stem(self) -> str:
-        """Path of the record under `trials/`, without its ending."""
+        """Return the path of the record under `trials/`, without its suffix."""
         name = f"f{self.fold}-s{self.seed}-{self.id}"
         dataset = self.dataset.name.replace(":", "-")  # folder:NAME
         return f"{self.backbone.path_name}/{dataset}/{self.method.path_name}/{name}"
 
 
-# of a recipe: what the time and memory of a step do not depend on
+# keys of a recipe that do not change the time and memory of a step
 NOT_IN_STEP = {
     *("lr", "weight_decay", "epochs", "decay_start", "decay_step", "decay_gamma", "warmup_steps", "mixup", "noise"),
     *("freq_mask", "time_mask", "mean", "std", "limit_clips", "on_bad_audio"),

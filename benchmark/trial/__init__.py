@@ -1,1 +1,1 @@
-"""One trial end to end: seeds, model, loop, evaluation, profile, record."""
+"""One trial from seeds to record: data, model, training, evaluation, resume state, profile."""

@@ -1,4 +1,4 @@
-"""What a trial trained, as it is kept: a safetensors file whose metadata says all that is needed to load it back."""
+"""The file of a trial's trained parameters: safetensors with all metadata that is needed to load them again."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from benchmark.spec.yaml import Spec
 from benchmark.trial.build import build_model, trained_tensors
 from benchmark.trial.resume import random_state, restore_random_state
 
-KEY = "aat_trained"  # of the file's metadata
+KEY = "aat_trained"  # key in the file's metadata
 Tensors = dict[str, torch.Tensor]
 
 
 class Normalisation(Spec):
-    """How raw filter banks become the model's input: (x - mean) / (2 * std); short clips are filled up first."""
+    """From raw filter banks to the model's input: short clips are padded, then (x - mean) / (2 * std)."""
 
     mean: float
     std: float
@@ -34,23 +34,23 @@ class Normalisation(Spec):
 
 
 class AdapterFile(Spec):
-    """What the file says of itself."""
+    """Metadata of the file."""
 
     format_version: int = 1
-    trial: str
+    trial: str = Field(description="id of the trial")
     request: TrialRequest
     classes: tuple[str, ...] = Field(description="names of the head's outputs, in order")
     normalisation: Normalisation
     epoch: int = Field(
-        description="the weights are those at the end of this one, the last; `selection` may say another"
+        description="the last epoch: the weights are those at its end; `selection` may name another epoch"
     )
     train_loss: float | None
     splits: dict[str, dict[str, float | None]] = Field(description="metrics of these weights")
     selection: Selection
-    sha256: str = Field(description="of the tensors: see `tensor_digest`")
+    sha256: str = Field(description="digest of the tensors, see `tensor_digest`")
 
     def of(self, record: Record) -> bool:
-        """Whether these are the weights that a record tells of: of the same trial, with the same last epoch."""
+        """Return True when these weights belong to the record: same trial, same values in the last epoch."""
         last = record.curves[-1]
         return (self.trial, self.epoch, self.train_loss, self.splits) == (
             record.id, last.epoch, last.train_loss, last.splits,
@@ -58,7 +58,7 @@ class AdapterFile(Spec):
 
 
 def tensor_digest(tensors: Mapping[str, torch.Tensor]) -> str:
-    """sha256 over name, type, shape and bytes of CPU tensors, in the order of the names."""
+    """Return the sha256 over name, type, shape and bytes of CPU tensors, in the order of the names."""
     digest = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\0".encode())
@@ -74,15 +74,15 @@ def pack(
     classes: tuple[str, ...],
     front_end: FrontEnd,
 ) -> bytes:
-    """The file's content for a trained model.
+    """Return the file's content for a trained model.
 
     Args:
-        model: as it is behind the epoch `last`, on any device.
+        model: the model after the epoch `last`, on any device.
         request: the trial.
-        last: the point of the curves that belongs to these weights.
+        last: point of the curves that belongs to these weights.
         selection: which epoch is reported.
         classes: names of the head's outputs.
-        front_end: what made the model's input.
+        front_end: front end that made the model's input.
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in trained_tensors(model).items()}
     kept = AdapterFile(
@@ -100,10 +100,10 @@ def pack(
 
 
 def unpack(path: Path) -> tuple[AdapterFile, Tensors]:
-    """Read and check such a file; nothing in it is executed.
+    """Read a file of trained parameters and check its digest. Nothing in it is executed.
 
     Raises:
-        BenchmarkError: unreadable, damaged, or another kind of file.
+        BenchmarkError: the file is unreadable, damaged, or of another kind.
     """
     try:
         with safetensors.safe_open(path, framework="pt") as handle:
@@ -112,31 +112,31 @@ def unpack(path: Path) -> tuple[AdapterFile, Tensors]:
     except (OSError, safetensors.SafetensorError) as error:
         raise BenchmarkError(f"{path}: cannot be read as safetensors: {str(error).splitlines()[0]}") from None
     if KEY not in metadata:
-        raise BenchmarkError(f"{path}: does not hold what a trial trained (its metadata lack '{KEY}')")
+        raise BenchmarkError(f"{path}: is not a file of trained parameters (its metadata has no '{KEY}')")
     try:
         kept = AdapterFile.model_validate_json(metadata[KEY])
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(map(str, first["loc"]))
-        raise BenchmarkError(f"{path}: damaged metadata, or of another version: {key}: {first['msg']}") from None
+        raise BenchmarkError(f"{path}: metadata is damaged or of another version: {key}: {first['msg']}") from None
     if kept.trial != kept.request.id or kept.sha256 != tensor_digest(tensors):
         raise BenchmarkError(f"{path}: damaged: its content does not fit its digest")
     return kept, tensors
 
 
 def rebuild(kept: AdapterFile, tensors: Tensors, checkpoint: Checkpoint | None, where: Path) -> AudioTransformer:
-    """Backbone, method and what was trained as one model, on the CPU, in evaluation mode.
+    """Return the trained model on the CPU, in evaluation mode.
 
-    What a method inserted but did not train is drawn again from the trial's seed. The caller's random state stays.
+    What a method inserted but did not train is drawn again from the trial's seed. The caller's random state is kept.
 
     Args:
-        kept: what was trained.
-        tensors: its weights.
-        checkpoint: the backbone's, None for random weights.
-        where: leads messages.
+        kept: the file's metadata.
+        tensors: the trained parameters.
+        checkpoint: the backbone's checkpoint; None for random weights.
+        where: the file, for messages.
 
     Raises:
-        BenchmarkError: the method is gone or is another one by now: its parameters are not those of the file.
+        BenchmarkError: the method is missing, or its parameters are not those of the file any more.
     """
     state = random_state()
     try:
@@ -147,7 +147,7 @@ def rebuild(kept: AdapterFile, tensors: Tensors, checkpoint: Checkpoint | None, 
     found = {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
     if wrong := sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name)):
         raise BenchmarkError(
-            f"{where}: does not fit method '{kept.request.method.variant}' as it is now: {wrong[0]}"
+            f"{where}: does not match method '{kept.request.method.variant}' as it is now: {wrong[0]}"
             f"{f' and {len(wrong) - 1} more tensors' if len(wrong) > 1 else ''}"
         )
     model.load_state_dict(tensors, strict=False)

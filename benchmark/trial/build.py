@@ -1,4 +1,4 @@
-"""The model of a trial: backbone, head, method, and what trains."""
+"""Build the model of a trial: backbone, head, method, and which parameters train."""
 
 from __future__ import annotations
 
@@ -21,7 +21,13 @@ HEAD = "mlp_head."
 
 
 class Built(NamedTuple):
-    """A trial's model, its counts, and the parameters that do not train as the recipe says."""
+    """A trial's model.
+
+    Attributes:
+        model: the adapted model.
+        parameters: counts of its parameters.
+        groups: parameters whose learning rate or weight decay differs from the recipe's.
+    """
 
     model: AudioTransformer
     parameters: Parameters
@@ -29,12 +35,12 @@ class Built(NamedTuple):
 
 
 def build_model(request: TrialRequest, classes: int, checkpoint: Checkpoint | None = None) -> Built:
-    """Build the adapted model; everything but the head and what the method names is frozen.
+    """Build the adapted model. Everything is frozen except the head and the parameters that the method names.
 
     Args:
         request: backbone, method, recipe, protocol.
-        classes: outputs of the head.
-        checkpoint: the backbone's weights, None for random ones.
+        classes: number of outputs of the head.
+        checkpoint: the backbone's weights; None for random weights.
 
     Raises:
         BenchmarkError: the method cannot adapt this model, or names a parameter that does not exist.
@@ -43,14 +49,14 @@ def build_model(request: TrialRequest, classes: int, checkpoint: Checkpoint | No
     config = model_config(request.backbone, request.recipe, request.protocol, classes)
     model = build_backbone(config, request.backbone, checkpoint=checkpoint, weights_seed=seeds.weights())
     init_head(model, seeds.head())
-    own = _size(model)
+    backbone_size = _size(model)
     seed_everything(seeds.method())
     groups = _adapt(model, request)
-    return Built(model, _count(model, own, request), groups)
+    return Built(model, _count(model, backbone_size, request), groups)
 
 
 def count_parameters(request: TrialRequest, classes: int) -> Parameters:
-    """The counts of a trial's model, without making its tensors.
+    """Return the parameter counts of a trial's model, on meta tensors.
 
     Raises:
         BenchmarkError: as `build_model`.
@@ -59,7 +65,7 @@ def count_parameters(request: TrialRequest, classes: int) -> Parameters:
 
 
 def abstract_model(request: TrialRequest, classes: int) -> AudioTransformer:
-    """A trial's model without the content of its tensors (on the meta device).
+    """Build a trial's model on meta tensors.
 
     Raises:
         BenchmarkError: as `build_model`.
@@ -76,10 +82,15 @@ def _abstract(request: TrialRequest, classes: int) -> AudioTransformer:
 
 
 def freeze_others(model: AudioTransformer, trainable: set[str], method: str) -> None:
-    """Freeze every parameter but the head's and the named ones.
+    """Freeze every parameter except the head's and the trainable ones.
+
+    Args:
+        model: the adapted model.
+        trainable: names of the parameters that the method trains.
+        method: name of the method, for messages.
 
     Raises:
-        BenchmarkError: a name that the model does not have.
+        BenchmarkError: the model does not have one of the names.
     """
     parameters = dict(model.named_parameters())
     if unknown := sorted(trainable - set(parameters)):
@@ -91,7 +102,10 @@ def freeze_others(model: AudioTransformer, trainable: set[str], method: str) -> 
 
 
 def trained_tensors(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """What training changes, by name: parameters that train, and buffers, which only a method's own modules have."""
+    """Return what training changes, by name: parameters that train, and all buffers.
+
+    Only modules of a method have buffers; the backbone has none.
+    """
     names = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     names |= {name for name, _ in model.named_buffers()}
     return {name: tensor for name, tensor in model.state_dict().items() if name in names}
@@ -112,8 +126,12 @@ def _size(model: torch.nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def _count(model: torch.nn.Module, own: int, request: TrialRequest) -> Parameters:
-    """The counts; `own` is the model's size before it was adapted, as methods may rename what was there."""
+def _count(model: torch.nn.Module, backbone_size: int, request: TrialRequest) -> Parameters:
+    """Return the counts.
+
+    `backbone_size` is the model's size before the method adapted it: methods may rename parameters, so that the
+    difference of sizes is the only safe count of what a method adds.
+    """
     sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
     total = sum(sizes.values())
     trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
@@ -122,7 +140,7 @@ def _count(model: torch.nn.Module, own: int, request: TrialRequest) -> Parameter
         total=total,
         trainable=trainable,
         head=sum(size for name, size in sizes.items() if name.startswith(HEAD)),
-        method=total - own,
+        method=total - backbone_size,
         total_reference=total + unused,
         trainable_reference=trainable + (unused if request.method.tuning == "full" else 0),
     )

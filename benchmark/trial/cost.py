@@ -1,6 +1,6 @@
-"""What a training step costs, counted on tensors without content: no weights, no data, any machine.
+"""Count operations and memory of a training step on fake tensors: no weights, no data, on any machine.
 
-Multiply-adds count as two operations. Attention is counted as its two products, and twice as much backward.
+A multiply-add counts as two operations. Attention counts as its two matrix products, and twice that backward.
 """
 
 from __future__ import annotations
@@ -18,11 +18,15 @@ from benchmark.spec.request import TrialRequest
 from benchmark.trial.build import abstract_model
 from benchmark.trial.train_step import loss_of
 
-MOMENTS = 2  # tensors that AdamW keeps for each parameter
+MOMENTS = 2  # tensors that AdamW keeps per parameter
 
 
 def count_cost(request: TrialRequest, classes: int) -> Cost:
-    """Count a training step of one batch (a part of it where batches are split).
+    """Count a training step of one batch, or of one micro-batch if the recipe splits batches.
+
+    Args:
+        request: shape of the step.
+        classes: number of outputs of the head.
 
     Raises:
         BenchmarkError: the method does not fit the model.
@@ -68,17 +72,17 @@ def _attention_backward(gradient: Any, query: Any, key: Any, value: Any, *_: Any
     return 2 * count
 
 
-_ATTENTION: dict[Any, Any] = {  # torch's counter does not know the CPU's
+_ATTENTION: dict[Any, Any] = {  # torch's counter does not know the operators of the CPU
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention,
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward,
 }
 
 
 class _Saved:
-    """Bytes that autograd keeps for the backward pass, each storage once, the model's own tensors aside."""
+    """Bytes that autograd keeps for the backward pass. Each storage counts once, the model's tensors do not count."""
 
     def __init__(self, weights: dict[str, torch.Tensor]) -> None:
-        self._own = {_storage(tensor) for tensor in weights.values()}
+        self._weights = {_storage(tensor) for tensor in weights.values()}
         self._kept: dict[int, torch.Tensor] = {}
 
     @property
@@ -89,7 +93,7 @@ class _Saved:
         return torch.autograd.graph.saved_tensors_hooks(self._pack, lambda tensor: tensor)
 
     def _pack(self, tensor: torch.Tensor) -> torch.Tensor:
-        if (storage := _storage(tensor)) not in self._own:
+        if (storage := _storage(tensor)) not in self._weights:
             self._kept[storage] = tensor
         return tensor
 
@@ -99,7 +103,7 @@ def _storage(tensor: torch.Tensor) -> int:
 
 
 class _Peak(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """The most bytes that tensors held at once."""
+    """The largest number of bytes that tensors held at one time."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]

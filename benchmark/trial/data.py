@@ -21,19 +21,24 @@ from benchmark.trial.seeding import stream
 
 @dataclass(frozen=True)
 class TrialData:
-    """Clips of every split, and what the record says of the data."""
+    """The data of a trial.
+
+    Attributes:
+        splits: clips by split.
+        data: what the record says about the data.
+    """
 
     splits: dict[str, Clips]
     data: Data
 
     @property
     def evaluation(self) -> dict[str, Clips]:
-        """The splits that are evaluated after every epoch."""
+        """Return the splits that are evaluated after every epoch."""
         return {name: clips for name, clips in self.splits.items() if name != "train"}
 
 
 def choose_clips(request: TrialRequest, manifest: Manifest) -> dict[str, list[Clip]]:
-    """The clips of every split that a trial uses, bad files included."""
+    """Return the clips of every split that a trial uses, bad files included."""
     chosen = {
         name: _limit([_labelled(manifest.clips[i], request.protocol) for i in indices], request, manifest.info.name)
         for name, indices in manifest.splits(request.fold).items()
@@ -44,23 +49,23 @@ def choose_clips(request: TrialRequest, manifest: Manifest) -> dict[str, list[Cl
 
 
 def mixed_paths(request: TrialRequest, chosen: dict[str, list[Clip]]) -> set[str]:
-    """Paths of the clips whose waveform is mixed in training."""
+    """Return the paths of the clips whose waveforms are mixed in training."""
     return {clip.path for clip in chosen["train"]} if request.recipe.mixup else set()
 
 
 def prepare(request: TrialRequest, manifest: Manifest, cache: Path | None) -> TrialData:
-    """Choose the clips of every split, have their audio ready, set up the front end.
+    """Choose the clips of every split, fill the audio cache, set up the front end.
 
     Args:
         request: the trial.
-        manifest: what there is.
-        cache: folder of the audio cache; None to decode each time.
+        manifest: clips of the dataset.
+        cache: folder of the audio cache; None decodes every time.
 
     Raises:
-        BenchmarkError: the data is not what the request was made for, or a file of it is bad.
+        BenchmarkError: the data changed since the request was made, or a file is bad.
     """
     if manifest.digest != request.dataset.manifest:
-        raise BenchmarkError(f"{manifest.folder}: the data changed since this trial was planned; give the `run` again")
+        raise BenchmarkError(f"{manifest.folder}: the data changed since this trial was planned; call `run` again")
     recipe, info = request.recipe, manifest.info
     recordings = AudioStore(manifest.folder, cache, recipe.mels)
     chosen, skipped = _ready(request, recordings, choose_clips(request, manifest))
@@ -94,7 +99,7 @@ def prepare(request: TrialRequest, manifest: Manifest, cache: Path | None) -> Tr
 def _ready(
     request: TrialRequest, recordings: AudioStore, chosen: dict[str, list[Clip]]
 ) -> tuple[dict[str, list[Clip]], dict[str, str]]:
-    """Have the cache filled; returns the clips without those whose file is bad, and these by path with the reason."""
+    """Fill the cache; return the clips whose file is good, and the reasons of the skipped ones by path."""
     skip = request.recipe.on_bad_audio == "skip"
     mixed = mixed_paths(request, chosen)
     every = list({clip.path: clip for clips in chosen.values() for clip in clips}.values())
@@ -109,14 +114,18 @@ def _ready(
 
 
 def _labelled(clip: Clip, protocol: Protocol) -> Clip:
-    """Where only some classes were annotated: their relevance, or all of them as positives (defect D5)."""
+    """Return the clip with the protocol's labels.
+
+    Where only some classes were annotated, `relevance_masked` keeps their relevance; otherwise every annotated class
+    counts as positive, as in the official code (defect D5).
+    """
     if clip.observed is None or protocol.openmic_labels == "relevance_masked":
         return clip
     return dataclasses.replace(clip, labels=clip.observed, observed=None)
 
 
 def _limit(clips: list[Clip], request: TrialRequest, dataset: str) -> list[Clip]:
-    """At most `limit_clips` clips, the same ones in every trial of a dataset."""
+    """Return at most `limit_clips` clips, the same ones in every trial of a dataset."""
     limit = request.recipe.limit_clips
     if limit is None or len(clips) <= limit:
         return clips

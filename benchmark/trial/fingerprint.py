@@ -1,4 +1,4 @@
-"""Which code a trial's result depends on; no torch, so that planning stays quick."""
+"""Digest of the code that a trial's result depends on. Does not import torch, so that planning stays fast."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from benchmark.spec.request import TrialRequest
 
 
 def code_fingerprint(request: TrialRequest) -> str:
-    """Digest of the harness's and the method's code as it stands on disk now; code from outside is in the trial's id.
+    """Return the digest of the suite's and the method's code on disk.
+
+    Code of methods from outside the suite is left out: its digest is part of the trial's id.
 
     Raises:
-        BenchmarkError: the request's method is gone.
+        BenchmarkError: the request's method does not exist any more.
     """
     return fingerprint([source_file(part.name) for part in request.method.parts if part.source is None])

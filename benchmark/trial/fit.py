@@ -1,19 +1,20 @@
-"""The epochs of a trial: train, evaluate, keep what the record needs; interrupted ones go on where they stopped."""
+"""Train and evaluate a trial epoch by epoch, keeping what its record needs; an interrupted trial continues."""
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from benchmark.data.dataset_info import DatasetInfo
-from benchmark.data.loader import TrainingOrder, evaluation_batches, training_batches
+from benchmark.data.loader import Batch, TrainingOrder, evaluation_batches, training_batches
 from benchmark.data.manifest import Split
 from benchmark.numerics import NUMERICS_VERSION
 from benchmark.records.schema import Epoch
@@ -25,18 +26,50 @@ from benchmark.trial.seeding import Seeds
 from benchmark.trial.selection import choose, kept_epochs
 from benchmark.trial.train_step import Trainer
 
-WRITTEN_BY = f"numerics version {NUMERICS_VERSION}"  # of the checkpoints that may be continued
-Report = Callable[[dict[str, Any]], None]
+WRITTEN_BY = f"numerics version {NUMERICS_VERSION}"  # resume state of other numerics is not continued
 Predictions = dict[str, npt.NDArray[Any]]
+Scores = dict[str, dict[str, float | None]]
+
+logger = logging.getLogger(__name__)
 
 
 class StoppedError(Exception):
-    """The user asked to stop; the checkpoint is written."""
+    """The user asked to stop; the resume state is written."""
+
+
+class EpochProgress(TypedDict):
+    """What is reported after every epoch.
+
+    Attributes:
+        epoch: number of the finished epoch, from 1.
+        epochs: epochs of the trial.
+        loss: mean training loss; may be not finite.
+        metric: name of the dataset's metric.
+        split: split of the score.
+        value: the score; None if the outputs are not finite.
+    """
+
+    epoch: int
+    epochs: int
+    loss: float
+    metric: str
+    split: str
+    value: float | None
+
+
+Report = Callable[[EpochProgress], None]
 
 
 @dataclass
 class History:
-    """What the epochs left: curves, and by evaluated split the logits by epoch, targets, observed classes."""
+    """What the epochs left.
+
+    Attributes:
+        curves: one point per epoch.
+        logits: by evaluated split and epoch, (clips, classes) float32.
+        targets: by evaluated split, (clips, classes).
+        observed: by evaluated split, (clips, classes); 0 where a class was not annotated.
+    """
 
     curves: list[Epoch] = field(default_factory=list)
     logits: dict[str, dict[int, torch.Tensor]] = field(default_factory=dict)
@@ -44,18 +77,18 @@ class History:
     observed: dict[str, torch.Tensor] = field(default_factory=dict)
 
     def diverged(self, metric: str) -> bool:
-        """The last epoch's loss or score is not finite."""
+        """Return True when the last epoch's loss or score is not finite."""
         end = self.curves[-1]
         return end.train_loss is None or end.splits["test"][metric] is None
 
     def prune(self, epochs: list[int]) -> None:
-        """Keep the logits of some epochs only."""
+        """Drop the logits of all epochs but these."""
         for by_epoch in self.logits.values():
             for epoch in set(by_epoch) - set(epochs):
                 del by_epoch[epoch]
 
     def state(self) -> State:
-        """For a checkpoint."""
+        """Return the content for the resume state."""
         return {
             "curves": [point.model_dump(mode="json") for point in self.curves],
             "logits": self.logits,
@@ -65,106 +98,155 @@ class History:
 
     @classmethod
     def of(cls, state: State) -> History:
-        """From a checkpoint."""
+        """Return the history from a resume state."""
         curves = [Epoch.model_validate(point) for point in state["curves"]]
         return cls(curves, state["logits"], state["targets"], state["observed"])
 
-    def predictions(self, request: TrialRequest, inputs: TrialData, metric: Literal["accuracy", "map"]) -> Predictions:
-        """What is stored beside the record: of every evaluated split logits, truth, and what the metric averages."""
+    def predictions(self, request: TrialRequest, data: TrialData, metric: Literal["accuracy", "map"]) -> Predictions:
+        """Return the arrays stored beside the record: logits, targets and parts of the metric of every evaluated split.
+
+        Args:
+            request: the trial.
+            data: its clips.
+            metric: the dataset's metric.
+        """
         kept: Predictions = {}
-        for name, split in inputs.evaluation.items():
+        for name, split in data.evaluation.items():
             kept["epochs"] = np.array(sorted(self.logits[name]))
             kept[f"clips_{name}"] = np.array([clip.path for clip in split.clips])
             kept[f"targets_{name}"] = self.targets[name].numpy()
             kept[f"observed_{name}"] = self.observed[name].numpy()
-            every = [logits for _, logits in sorted(self.logits[name].items())]
-            kept[f"logits_{name}"] = torch.stack(every).numpy()
+            by_epoch = [logits for _, logits in sorted(self.logits[name].items())]
+            kept[f"logits_{name}"] = torch.stack(by_epoch).numpy()
             truth = self.targets[name], self.observed[name], ranking(request), metric
-            kept[f"parts_{name}"] = np.stack([parts(logits, *truth) for logits in every])
+            kept[f"parts_{name}"] = np.stack([parts(logits, *truth) for logits in by_epoch])
         return kept
 
 
-@dataclass(frozen=True)
-class Runner:
-    """Runs the epochs of a trial.
+class Fitted(NamedTuple):
+    """What `fit` returns.
 
-    `stop` is a file whose presence asks to stop behind the running epoch; `workers` are processes that load data;
-    `told` is the split whose score is reported after every epoch.
+    Attributes:
+        history: what the epochs left.
+        resumed_epochs: epochs that an earlier, interrupted process had finished.
     """
 
-    request: TrialRequest
-    info: DatasetInfo
-    inputs: TrialData
-    trainer: Trainer
-    snapshots: ResumeFiles | None
-    workers: int
-    stop: Path | None
-    report: Report
-    told: Split = "test"
+    history: History
+    resumed_epochs: int
 
-    def run(self) -> tuple[History, int]:
-        """Train from the last checkpoint, or from the start; returns the history and the epochs that were there.
 
-        Raises:
-            StoppedError: asked to.
-        """
-        trainer, recipe, device = self.trainer, self.request.recipe, self.trainer.clock.device
-        history = self._resume()
-        resumed = len(history.curves)
-        order = TrainingOrder(self.inputs.data.used["train"], recipe.batch_size, recipe.mixup)
-        batches = training_batches(self.inputs.splits["train"], order, self.workers, device)
-        held_out = {
-            name: evaluation_batches(clips, recipe.batch_size, self.workers, device)
-            for name, clips in self.inputs.evaluation.items()
-        }
-        rule = ranking(self.request)
-        seeds, clock, metric = Seeds(self.request), trainer.clock, self.info.metric
-        for epoch in range(resumed + 1, recipe.epochs + 1):
-            before = dict(clock.seconds)
-            order.set_epoch(seeds.order(epoch), seeds.draws(epoch))
-            loss = trainer.train(batches)
-            results = {}
-            for name, split in held_out.items():
-                logits, history.targets[name], history.observed[name] = trainer.predict(split)
-                history.logits.setdefault(name, {})[epoch] = logits
-                results[name] = evaluate(logits, history.targets[name], history.observed[name], rule)
-            finite = math.isfinite(loss)
-            history.curves.append(
-                Epoch(
-                    epoch=epoch,
-                    lr=trainer.schedule.applied,
-                    train_loss=loss if finite else None,
-                    splits=results,
-                    seconds={key: clock.seconds[key] - before[key] for key in ("data", "train", "eval")},
-                )
+def fit(
+    request: TrialRequest,
+    info: DatasetInfo,
+    data: TrialData,
+    trainer: Trainer,
+    report: Report,
+    *,
+    resume_files: ResumeFiles | None = None,
+    workers: int = 0,
+    stop: Path | None = None,
+    reported_split: Split = "test",
+) -> Fitted:
+    """Train for all epochs of the recipe, from the resume state if there is one, and evaluate after each.
+
+    Training ends early when the loss is not finite.
+
+    Args:
+        request: recipe, protocol and seeds.
+        info: facts of the dataset.
+        data: clips of every split.
+        trainer: model and optimizer.
+        report: called after every epoch; an exception of it ends the training.
+        resume_files: where the resume state is; None keeps none.
+        workers: processes that load data.
+        stop: file whose presence asks to stop after the current epoch.
+        reported_split: split whose score is reported.
+
+    Raises:
+        StoppedError: the user asked to stop; the resume state is written.
+    """
+    recipe, device = request.recipe, trainer.clock.device
+    history = _resume(request, trainer, resume_files)
+    resumed = len(history.curves)
+    order = TrainingOrder(data.data.used["train"], recipe.batch_size, recipe.mixup)
+    batches = training_batches(data.splits["train"], order, workers, device)
+    held_out = {
+        name: evaluation_batches(clips, recipe.batch_size, workers, device) for name, clips in data.evaluation.items()
+    }
+    seeds = Seeds(request)
+    for epoch in range(resumed + 1, recipe.epochs + 1):
+        seconds_before = dict(trainer.clock.seconds)
+        order.set_epoch(seeds.order(epoch), seeds.draws(epoch))
+        loss = trainer.train(batches)
+        scores = _evaluate(request, trainer, held_out, history, epoch)
+        history.curves.append(_curve_point(trainer, epoch, loss, scores, seconds_before))
+        if math.isfinite(loss):
+            trainer.schedule.after_epoch()
+            if epoch < recipe.epochs and resume_files:
+                history.prune(kept_epochs(choose(request, info, history.curves, diverged=False), epoch))
+                _save(trainer, history, resume_files)
+        report(
+            EpochProgress(
+                epoch=epoch,
+                epochs=recipe.epochs,
+                loss=loss,
+                metric=info.metric,
+                split=reported_split,
+                value=scores[reported_split][info.metric],
             )
-            if finite:
-                trainer.schedule.after_epoch()
-                if epoch < recipe.epochs and self.snapshots:
-                    history.prune(kept_epochs(choose(self.request, self.info, history.curves, diverged=False), epoch))
-                    self._save(history, self.snapshots)
-            told = {"epoch": epoch, "epochs": recipe.epochs, "loss": loss, "metric": metric, "split": self.told}
-            self.report({**told, "value": results[self.told][metric]})
-            if self.stop is not None and self.stop.exists() and epoch < recipe.epochs and self.snapshots:
-                raise StoppedError(f"stopped behind epoch {epoch}")
-            if not finite:
-                break
-        return history, resumed
-
-    def _resume(self) -> History:
-        state = self.snapshots.load(WRITTEN_BY) if self.snapshots else None
-        if state is None:
-            return History()
-        self.trainer.load_state(state["trainer"])
-        restore_random_state(state["random"])
-        return History.of(state["history"])
-
-    def _save(self, history: History, snapshots: ResumeFiles) -> None:
-        snapshots.save(
-            {
-                "written_by": WRITTEN_BY,
-                "history": history.state(),
-                "trainer": self.trainer.state(),
-                "random": random_state(),
-            }
         )
+        if stop is not None and stop.exists() and epoch < recipe.epochs and resume_files:
+            raise StoppedError(f"stopped after epoch {epoch}")
+        if not math.isfinite(loss):
+            logger.info("%s: the loss is not finite in epoch %d; training ends", request.label, epoch)
+            break
+    return Fitted(history, resumed)
+
+
+def _evaluate(
+    request: TrialRequest, trainer: Trainer, held_out: Mapping[str, Iterable[Batch]], history: History, epoch: int
+) -> Scores:
+    """Evaluate all held-out splits, keep the outputs in `history`, and return the metrics by split."""
+    rule = ranking(request)
+    scores = {}
+    for name, batches in held_out.items():
+        logits, history.targets[name], history.observed[name] = trainer.predict(batches)
+        history.logits.setdefault(name, {})[epoch] = logits
+        scores[name] = evaluate(logits, history.targets[name], history.observed[name], rule)
+    return scores
+
+
+def _curve_point(
+    trainer: Trainer, epoch: int, loss: float, scores: Scores, seconds_before: Mapping[str, float]
+) -> Epoch:
+    seconds = trainer.clock.seconds
+    return Epoch(
+        epoch=epoch,
+        lr=trainer.schedule.applied,
+        train_loss=loss if math.isfinite(loss) else None,
+        splits=scores,
+        seconds={key: seconds[key] - seconds_before[key] for key in ("data", "train", "eval")},
+    )
+
+
+def _resume(request: TrialRequest, trainer: Trainer, resume_files: ResumeFiles | None) -> History:
+    """Load the resume state into trainer and generators and return its history; an empty history without a state."""
+    state = resume_files.load(WRITTEN_BY) if resume_files else None
+    if state is None:
+        return History()
+    trainer.load_state(state["trainer"])
+    restore_random_state(state["random"])
+    history = History.of(state["history"])
+    logger.info("%s: continues after epoch %d", request.label, len(history.curves))
+    return history
+
+
+def _save(trainer: Trainer, history: History, resume_files: ResumeFiles) -> None:
+    resume_files.save(
+        {
+            "written_by": WRITTEN_BY,
+            "history": history.state(),
+            "trainer": trainer.state(),
+            "random": random_state(),
+        }
+    )

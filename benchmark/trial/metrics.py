@@ -17,42 +17,49 @@ Array = npt.NDArray[np.floating[Any]]
 
 
 def scores(logits: torch.Tensor, rule: Literal["fp16_sigmoid", "float32"]) -> Array:
-    """What clips are ranked by: the logits, or their sigmoid in half precision with its ties (defect D8)."""
+    """Return what clips are ranked by: the logits, or their half-precision sigmoid, which makes ties (defect D8)."""
     if rule == "fp16_sigmoid":
         return logits.half().sigmoid().float().numpy()
     return logits.float().numpy()
 
 
 def accuracy(ranked: Array, targets: Array) -> float:
-    """Share of clips whose highest score is at the target; ties go to the lower class."""
+    """Return the share of clips whose highest score is the target's. In a tie the lower class number wins."""
     return float(np.mean(ranked.argmax(1) == targets.argmax(1)))
 
 
 def average_precisions(ranked: Array, targets: Array, observed: Array) -> list[float | None]:
-    """Average precision of every class over the clips observed for it; None where none of them is positive."""
+    """Return the average precision of every class over its observed clips; None without a positive clip."""
     return _by_class(average_precision_score, ranked, targets, observed, both=False)
 
 
 def aucs(ranked: Array, targets: Array, observed: Array) -> list[float | None]:
-    """Area under the ROC curve of every class; None where the observed clips are all positive or all negative."""
+    """Return the area under the ROC curve of every class; None if its clips are all positive or all negative."""
     return _by_class(roc_auc_score, ranked, targets, observed, both=True)
 
 
 def class_mean(values: Sequence[float | None]) -> float | None:
-    """Unweighted mean over the classes that have a value (a class without positives counts in neither part)."""
+    """Return the unweighted mean over the classes that have a value; None if no class has one."""
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if known else None
 
 
 def d_prime(auc: float | None) -> float | None:
-    """Separation of two unit normals with that area under the curve; None at its ends, where it is infinite."""
+    """Return d': the distance of two unit normals with this AUC. None at 0 and 1, where it is infinite."""
     return None if auc is None or auc in {0.0, 1.0} else float(np.sqrt(2) * ndtri(auc))
 
 
 def evaluate(
     logits: torch.Tensor, targets: torch.Tensor, observed: torch.Tensor, rule: Literal["fp16_sigmoid", "float32"]
 ) -> dict[str, float | None]:
-    """accuracy, map, mauc and d_prime of (clips, classes) logits against multi-hot targets."""
+    """Return accuracy, map, mauc and d_prime; all None if a logit is not finite.
+
+    Args:
+        logits: (clips, classes).
+        targets: (clips, classes), multi-hot.
+        observed: (clips, classes), 0 where a class was not annotated.
+        rule: what clips are ranked by, see `scores`.
+    """
     ranked, truth, seen = scores(logits, rule), targets.numpy(), observed.numpy()
     if not np.isfinite(ranked).all():
         return dict.fromkeys(("accuracy", "map", "mauc", "d_prime"))
@@ -72,9 +79,16 @@ def parts(
     rule: Literal["fp16_sigmoid", "float32"],
     metric: Literal["accuracy", "map"],
 ) -> npt.NDArray[np.float32]:
-    """What the metric is the mean of: for accuracy 1 or 0 by clip, for map the average precision by class.
+    """Return the values whose mean is the metric: 1 or 0 per clip for accuracy, average precision per class for map.
 
-    NaN where a class has no positive clip, and everywhere where the logits are not finite.
+    A class without a positive clip is NaN. If a logit is not finite, all values are NaN.
+
+    Args:
+        logits: (clips, classes).
+        targets: (clips, classes), multi-hot.
+        observed: (clips, classes), 0 where a class was not annotated.
+        rule: what clips are ranked by, see `scores`.
+        metric: the dataset's metric.
     """
     ranked, truth, seen = scores(logits, rule), targets.numpy(), observed.numpy()
     by_clip = metric == "accuracy"
@@ -86,7 +100,7 @@ def parts(
 
 
 def ranking(request: TrialRequest) -> Literal["fp16_sigmoid", "float32"]:
-    """What a trial's clips are ranked by: only AST is autocast in the official evaluation (defect D8)."""
+    """Return the ranking rule of a trial: the official evaluation uses autocast for AST only (defect D8)."""
     return request.protocol.eval_logits if request.backbone.pretraining == "supervised" else "float32"
 
 

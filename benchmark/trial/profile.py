@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import itertools
-import multiprocessing
+import logging
+import os
+import pickle
 import resource
 import statistics
+import subprocess
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from benchmark.data.loader import Batch
-from benchmark.methods.registry import resolve_methods
+from benchmark.methods.registry import externals, resolve_methods
 from benchmark.records.environment import capture, utc_now
 from benchmark.records.schema import StepProfile
 from benchmark.spec.request import TrialRequest
@@ -29,13 +32,20 @@ from benchmark.trial.train_step import Precision, Trainer, device_name
 WARM_UP = 2
 SHORT_FRAMES = 128
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class How:
-    """`steps` are timed after a warm-up (0: only count), fewer where they take more than `seconds` in all.
+    """How steps are profiled.
 
-    `clips` is the size of a step, None for the recipe's batch size. `identity` names methods for which it is computed
-    how far they change a model's output at initialisation, on the dataset with the shortest clips.
+    Attributes:
+        device: `cpu` or `cuda`.
+        threads: CPU threads.
+        steps: timed steps after a warm-up; 0 only counts operations.
+        seconds: time limit of a step's measurement; fewer steps are timed when they take longer.
+        clips: clips of a timed step; None for the recipe's batch size.
+        identity: methods whose change of a model's output at initialization is computed, for datasets of short clips.
     """
 
     device: str
@@ -46,47 +56,83 @@ class How:
     identity: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Job:
+    """What a child process profiles.
+
+    Attributes:
+        request: the step.
+        how: how to profile it.
+        methods: places of methods from outside the suite, by name.
+    """
+
+    request: TrialRequest
+    how: How
+    methods: Mapping[str, str]
+
+
 def shapes(requests: Sequence[TrialRequest]) -> list[TrialRequest]:
-    """One request of each step shape, in the order given."""
+    """Return the first request of each step shape, in the order given."""
     return list({request.step_key: request for request in reversed(requests)}.values())[::-1]
 
 
-def profile_steps(requests: Sequence[TrialRequest], classes: Mapping[str, int], how: How) -> Iterator[StepProfile]:
-    """Profile each request's step in a process of its own, so that none finds memory that another left.
+def profile_steps(requests: Sequence[TrialRequest], how: How) -> Iterator[StepProfile]:
+    """Yield the profile of every step shape of the requests (see `shapes`), in order.
 
-    `classes` are numbers of outputs by dataset.
+    Each timed step runs in its own process, so that no memory of an earlier step is counted. Nothing is stored.
 
     Raises:
-        BenchmarkError: a method that does not fit the model.
+        BenchmarkError: a method does not fit the model.
     """
-    for request in requests:
-        outputs = classes[request.dataset.name]
-        if not how.steps:
-            yield profile_step(request, outputs, how)
-            continue
-        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-            try:
-                yield pool.submit(profile_step, request, outputs, how).result()
-            except BrokenProcessPool:
-                yield _profile(request, outputs, how, status="out_of_memory", error="its process was killed")
+    for request in shapes(requests):
+        yield _profile_in_child(request, how) if how.steps else profile_step(request, how)
 
 
-def profile_step(request: TrialRequest, classes: int, how: How) -> StepProfile:
-    """Count a step, and time it in this process."""
+def _profile_in_child(request: TrialRequest, how: How) -> StepProfile:
+    """Profile a step in a new process; a process that was killed counts as out of memory.
+
+    `multiprocessing` would import the caller's `__main__` again, which fails in scripts without a `__main__` guard.
+    """
+    places = {name: external.place for name, external in externals([request.method]).items()}
+    child = subprocess.run(
+        [sys.executable, "-P", "-m", "benchmark.trial.profile_worker"],
+        input=pickle.dumps(Job(request, how, places)),
+        stdout=subprocess.PIPE,
+        # the child finds the modules that this process finds; an empty entry is the current folder
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)},
+        check=False,
+    )
+    if child.returncode < 0:
+        logger.info("%s: its process was killed by signal %d", request.label, -child.returncode)
+        return _profile(request, how, status="out_of_memory", error="its process was killed")
+    if child.returncode:
+        raise RuntimeError(f"{request.label}: the process that profiles it ended with code {child.returncode}")
+    answer = pickle.loads(child.stdout)
+    if isinstance(answer, Exception):
+        raise answer
+    assert isinstance(answer, StepProfile)
+    return answer
+
+
+def profile_step(request: TrialRequest, how: How) -> StepProfile:
+    """Count a step, and time it in this process.
+
+    Raises:
+        BenchmarkError: the method does not fit the model.
+    """
     if not how.steps:
         short = request.recipe.frames <= SHORT_FRAMES and request.method.variant in how.identity
-        error = identity_error(request, classes) if short else None
-        return _profile(request, classes, how, status="counted", identity_error=error)
+        return _profile(request, how, status="counted", identity_error=identity_error(request) if short else None)
     try:
-        return _profile(request, classes, how, status="measured", **_measure(request, classes, how))
+        return _profile(request, how, status="measured", **_measure(request, how))
     except (MemoryError, torch.OutOfMemoryError) as error:
-        return _profile(request, classes, how, status="out_of_memory", error=str(error).splitlines()[0])
+        return _profile(request, how, status="out_of_memory", error=str(error).splitlines()[0])
     except RuntimeError as error:
         traceback.print_exc()
-        return _profile(request, classes, how, status="failed", error=str(error).splitlines()[0])
+        return _profile(request, how, status="failed", error=str(error).splitlines()[0])
 
 
-def _profile(request: TrialRequest, classes: int, how: How, **found: Any) -> StepProfile:
+def _profile(request: TrialRequest, how: How, **found: Any) -> StepProfile:
     device = torch.device(how.device)
     environment, environment_hash = capture(
         device=device_name(device), cuda=torch.version.cuda if device.type == "cuda" else None, threads=how.threads
@@ -94,8 +140,8 @@ def _profile(request: TrialRequest, classes: int, how: How, **found: Any) -> Ste
     return StepProfile(
         **{"steps": 0, **found},
         request=request,
-        cost=count_cost(request, classes),
-        parameters=count_parameters(request, classes),
+        cost=count_cost(request, request.classes),
+        parameters=count_parameters(request, request.classes),
         clips=how.clips or request.recipe.batch_size,
         device=device_name(device),
         threads=how.threads,
@@ -107,21 +153,21 @@ def _profile(request: TrialRequest, classes: int, how: How, **found: Any) -> Ste
     )
 
 
-def _measure(request: TrialRequest, classes: int, how: How) -> dict[str, Any]:
+def _measure(request: TrialRequest, how: How) -> dict[str, Any]:
     torch.set_num_threads(how.threads)
     device = torch.device(how.device)
-    untrained = _untrained(request)
-    built = build_model(untrained, classes)
+    untrained = _with_random_weights(request)
+    built = build_model(untrained, request.classes)
     trainer = Trainer(built.model.to(device), untrained, device, built.groups)
-    batch = _batch(untrained, classes, how.clips or untrained.recipe.batch_size, device)
+    batch = _random_batch(untrained, how.clips or untrained.recipe.batch_size, device)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    training = _times(trainer.train, batch, how)
+    training = _step_seconds(trainer.train, batch, how)
     memory: dict[str, Any] = {"host_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
     if device.type == "cuda":
         memory["gpu_allocated_bytes"] = torch.cuda.max_memory_allocated(device)
         memory["gpu_reserved_bytes"] = torch.cuda.max_memory_reserved(device)
-    evaluation = _times(trainer.predict, batch, how)
+    evaluation = _step_seconds(trainer.predict, batch, how)
     quartiles = statistics.quantiles(training, n=4) if len(training) > 1 else [training[0]] * 3
     return {
         "steps": len(training),
@@ -132,31 +178,37 @@ def _measure(request: TrialRequest, classes: int, how: How) -> dict[str, Any]:
     }
 
 
-def identity_error(request: TrialRequest, classes: int) -> float:
-    """Largest change of a logit by the request's method before any training, on a random backbone and random input."""
-    untrained = _untrained(request)
-    bare = TrialRequest.model_validate({**untrained.model_dump(), "method": resolve_methods("linear", "")[0].choice()})
-    features, _, _ = _batch(untrained, classes, 2, torch.device("cpu"))
+def identity_error(request: TrialRequest) -> float:
+    """Return the largest change of a logit by the request's method before any training.
+
+    The backbone and the input are random.
+    """
+    adapted = _with_random_weights(request)
+    bare = TrialRequest.model_validate({**adapted.model_dump(), "method": resolve_methods("linear", "")[0].choice()})
+    features, _, _ = _random_batch(adapted, 2, torch.device("cpu"))
     with torch.inference_mode():
-        logits = [build_model(each, classes).model.eval()(features) for each in (untrained, bare)]
+        logits = [build_model(each, request.classes).model.eval()(features) for each in (adapted, bare)]
     return float((logits[0] - logits[1]).abs().max())
 
 
-def _untrained(request: TrialRequest) -> TrialRequest:
+def _with_random_weights(request: TrialRequest) -> TrialRequest:
     backbone = request.backbone.model_copy(update={"weights": "random:0", "sha256": None})
     return TrialRequest.model_validate({**request.model_dump(), "backbone": backbone.model_dump()})
 
 
-def _batch(request: TrialRequest, classes: int, clips: int, device: torch.device) -> Batch:
-    recipe, generator = request.recipe, torch.Generator().manual_seed(0)
+def _random_batch(request: TrialRequest, clips: int, device: torch.device) -> Batch:
+    recipe, classes, generator = request.recipe, request.classes, torch.Generator().manual_seed(0)
     features = torch.randn(clips, recipe.frames, recipe.mels, generator=generator)
     labels = torch.randint(classes, (clips,), generator=generator)
     targets = torch.nn.functional.one_hot(labels, classes).float()
     return features.to(device), targets.to(device), torch.ones(clips, classes, device=device)
 
 
-def _times(run: Callable[[Iterator[Batch]], object], batch: Batch, how: How) -> list[float]:
-    """Seconds of each step after the warm-up; the loop asks for the next batch when it is done with one."""
+def _step_seconds(run: Callable[[Iterator[Batch]], object], batch: Batch, how: How) -> list[float]:
+    """Return the seconds of each step after the warm-up.
+
+    The loop asks for the next batch when it has finished one, so that the times of these requests are the steps' ends.
+    """
     moments: list[float] = []
 
     def now() -> float:

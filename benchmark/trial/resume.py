@@ -1,10 +1,15 @@
-"""Epoch checkpoints of a trial: two generations, each with its digest, only what cannot be made again."""
+"""Resume state of a trial: what it needs to continue after its last finished epoch.
+
+Two generations are kept, each with its digest, so that a process may be killed while it writes. A state holds only what
+cannot be computed again: what trains, optimizer, schedule, generators, curves and predictions so far.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import io
+import logging
 import random
 import shutil
 from collections.abc import Callable
@@ -16,25 +21,40 @@ import torch
 
 from benchmark.files import write_atomic
 
-State = dict[str, Any]
+RESUME = "resume"  # folder in a results folder
+LAST, PREVIOUS = "last.state", "previous.state"
 DIGEST_BYTES = 32
+State = dict[str, Any]
+
+logger = logging.getLogger(__name__)
 
 
 class ResumeFiles:
-    """The checkpoints of one trial.
+    """The resume state of one trial on disk.
 
     Args:
-        folder: of this trial alone.
-        check: raises when the trial is no longer ours to write.
+        folder: folder of this trial alone.
+        check: called before every write; raises when another process has taken the trial over.
     """
 
     def __init__(self, folder: Path, check: Callable[[], None] = lambda: None) -> None:
         self.folder = folder
         self.check = check
-        self.last, self.previous = folder / "last.ckpt", folder / "previous.ckpt"
+        self.last, self.previous = folder / LAST, folder / PREVIOUS
+
+    @classmethod
+    def of(cls, results: Path, trial_id: str, check: Callable[[], None] = lambda: None) -> ResumeFiles:
+        """Return the files of a trial in a results folder.
+
+        Args:
+            results: the results folder.
+            trial_id: id of the trial.
+            check: see the class.
+        """
+        return cls(results / RESUME / trial_id, check)
 
     def save(self, state: State) -> None:
-        """Write a checkpoint; the one before stays until the next."""
+        """Write a state; the one before it stays until the next call."""
         buffer = io.BytesIO()
         torch.save(state, buffer)
         content = buffer.getvalue()
@@ -44,23 +64,26 @@ class ResumeFiles:
         write_atomic(self.last, hashlib.sha256(content).digest() + content)
 
     def load(self, written_by: str) -> State | None:
-        """The newest whole checkpoint with this `written_by`; None where there is none."""
+        """Return the newest undamaged state with this `written_by`; None if there is none."""
         for path in (self.last, self.previous):
             with contextlib.suppress(OSError):
                 content = path.read_bytes()
-                if hashlib.sha256(content[DIGEST_BYTES:]).digest() == content[:DIGEST_BYTES]:
-                    state: State = torch.load(io.BytesIO(content[DIGEST_BYTES:]), weights_only=True)
-                    if state.get("written_by") == written_by:
-                        return state
+                if hashlib.sha256(content[DIGEST_BYTES:]).digest() != content[:DIGEST_BYTES]:
+                    logger.warning("%s: damaged resume state is not used", path)
+                    continue
+                state: State = torch.load(io.BytesIO(content[DIGEST_BYTES:]), weights_only=True)
+                if state.get("written_by") == written_by:
+                    return state
+                logger.info("%s: resume state of other code is not used", path)
         return None
 
     def remove(self) -> None:
-        """The trial has its record."""
+        """Delete the state of a trial that has its record."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def random_state() -> State:
-    """Where every generator stands that a model or method may draw from."""
+    """Return the state of every generator that a model or method may draw from."""
     kind, keys, position, has_gauss, cached = np.random.get_state()
     version, words, gauss = random.getstate()
     return {
@@ -72,7 +95,7 @@ def random_state() -> State:
 
 
 def restore_random_state(state: State) -> None:
-    """Undo what was drawn since `random_state`."""
+    """Set every generator to a state from `random_state`."""
     version, words, gauss = state["python"]
     random.setstate((version, tuple(words), gauss))
     kind, keys, position, has_gauss, cached = state["numpy"]

@@ -1,4 +1,4 @@
-"""Which epoch is reported: a trial knows only its own fold."""
+"""Choose the epoch that is reported. A trial knows only its own fold."""
 
 from __future__ import annotations
 
@@ -10,9 +10,15 @@ from benchmark.spec.request import TrialRequest
 
 
 def choose(request: TrialRequest, info: DatasetInfo, curves: list[Epoch], *, diverged: bool) -> Selection:
-    """Apply the protocol's rule: by validation where the dataset has it, else on test or the last epoch.
+    """Apply the protocol's rule: best on validation if the dataset has such a split, else best on test or the last.
 
-    Where one epoch is chosen over all folds, the epoch stays open; so it does for a diverged trial.
+    The epoch stays open (None) if one epoch is chosen over all folds, and in a diverged trial.
+
+    Args:
+        request: the trial.
+        info: facts of the dataset.
+        curves: finished epochs.
+        diverged: whether the trial diverged.
     """
     rule: Literal["best_on_test", "best_on_validation", "last"]
     rule = "best_on_validation" if "validation" in info.splits else request.protocol.selection
@@ -33,7 +39,7 @@ def choose(request: TrialRequest, info: DatasetInfo, curves: list[Epoch], *, div
 
 
 def kept_epochs(selection: Selection, epochs: int) -> list[int]:
-    """Epochs whose predictions are stored: all while the choice is open, else the chosen and the last one."""
+    """Return the epochs whose predictions are stored: all while the choice is open, else the chosen and the last."""
     if selection.epoch is None:
         return list(range(1, epochs + 1))
     return sorted({selection.epoch, epochs})

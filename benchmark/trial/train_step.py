@@ -1,4 +1,4 @@
-"""Training and evaluation passes."""
+"""Training and evaluation passes over batches."""
 
 from __future__ import annotations
 
@@ -23,18 +23,25 @@ from benchmark.trial.schedule import Schedule
 
 @dataclass
 class Clock:
-    """Seconds by purpose: waiting for training data, training without that wait, evaluation with its own data."""
+    """Seconds by purpose.
+
+    Attributes:
+        device: synchronised before a time is taken.
+        seconds: `data`: waiting for training data; `train`: training without this wait; `eval`: evaluation, its data
+            included; `setup` and `total` are added by others.
+        began: when the trial began, as `time.perf_counter`.
+    """
 
     device: torch.device
     seconds: dict[str, float] = field(default_factory=lambda: {"data": 0.0, "train": 0.0, "eval": 0.0})
     began: float = field(default_factory=time.perf_counter)
 
     def so_far(self) -> dict[str, float]:
-        """The seconds, with the total of this process and of earlier ones."""
+        """Return the seconds with their total, earlier processes of an interrupted trial included."""
         return {**self.seconds, "total": self.seconds.get("total", 0.0) + time.perf_counter() - self.began}
 
     def waiting(self, batches: Iterable[Batch]) -> Iterator[Batch]:
-        """The batches, with the wait for each counted as `data`."""
+        """Yield the batches and count the wait for each as `data`."""
         source = iter(batches)
         while True:
             start = time.perf_counter()
@@ -46,7 +53,7 @@ class Clock:
 
     @contextmanager
     def measure(self, purpose: str) -> Iterator[None]:
-        """Count the time inside as `purpose`, less what `waiting` counts; a GPU is synchronised at the end."""
+        """Count the time inside as `purpose`, minus what `waiting` counts; synchronise a GPU at the end."""
         start, waited = time.perf_counter(), self.seconds["data"]
         yield
         if self.device.type == "cuda":
@@ -56,59 +63,66 @@ class Clock:
 
 @dataclass(frozen=True)
 class Precision:
-    """What a recipe's precision means on a device."""
+    """Arithmetic of a recipe's precision on a device: `amp` is float16 autocast on a GPU and float32 on a CPU."""
 
     device: torch.device
     requested: Literal["amp", "float32"]
 
     @property
     def half(self) -> bool:
-        """float16 autocast is on."""
+        """Return True when float16 autocast is used."""
         return self.requested == "amp" and self.device.type == "cuda"
 
     @property
     def name(self) -> str:
-        """As it is recorded."""
+        """Return the name that records use."""
         return "float16 autocast" if self.half else "float32"
 
     def autocast(self) -> torch.autocast:
-        """The context of a forward pass."""
+        """Return the context of a forward pass."""
         return torch.autocast(self.device.type, dtype=torch.float16, enabled=self.half)
 
 
 def device_name(device: torch.device) -> str:
-    """As it is recorded."""
+    """Return the name that records use."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
 
 
 def loss_of(
     logits: torch.Tensor, targets: torch.Tensor, observed: torch.Tensor, kind: Literal["cross_entropy", "bce"]
 ) -> torch.Tensor:
-    """Mean loss of (B, classes) logits against multi-hot, possibly mixed, targets; bce over what was observed."""
+    """Return the mean loss of a batch.
+
+    Args:
+        logits: (B, classes).
+        targets: (B, classes), multi-hot, possibly mixed.
+        observed: (B, classes) weights; classes with 0 do not count in `bce`.
+        kind: loss of the recipe.
+    """
     if kind == "cross_entropy":
         return functional.cross_entropy(logits, targets.argmax(1))
     losses = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
     return (losses * observed).sum() / observed.sum()
 
 
-def _split(model: nn.Module, groups: Iterable[ParamGroup]) -> list[dict[str, Any]]:
-    """What trains, as the optimiser takes it: first what follows the recipe."""
+def _optimizer_groups(model: nn.Module, groups: Iterable[ParamGroup]) -> list[dict[str, Any]]:
+    """Return the trainable parameters in the optimizer's form; the first group follows the recipe."""
     rest = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     special: list[dict[str, Any]] = []
     for group in groups:
-        own = {} if group.weight_decay is None else {"weight_decay": group.weight_decay}
-        special.append({"params": [rest.pop(name) for name in group.names], "lr_scale": group.lr_scale, **own})
+        decay = {} if group.weight_decay is None else {"weight_decay": group.weight_decay}
+        special.append({"params": [rest.pop(name) for name in group.names], "lr_scale": group.lr_scale, **decay})
     return [{"params": list(rest.values()), "lr_scale": 1.0}, *special]
 
 
 class Trainer:
-    """A model with its optimiser state: one pass at a time.
+    """A model with optimizer, loss scale and schedule; trains or evaluates one pass at a time.
 
     Args:
-        model: on `device`; what has `requires_grad` is trained.
+        model: on `device`; parameters with `requires_grad` are trained.
         request: recipe and protocol.
-        device: where the arithmetic is done.
-        groups: parameters that train at another rate or weight decay than the recipe's.
+        device: where the model computes.
+        groups: parameters whose learning rate or weight decay differs from the recipe's.
     """
 
     def __init__(
@@ -123,15 +137,17 @@ class Trainer:
         # the official SSAST is evaluated without autocast, AST with it (defect D8)
         supervised = request.backbone.pretraining == "supervised"
         self.evaluation = Precision(device, recipe.precision if supervised else "float32")
-        self.optimizer = torch.optim.AdamW(_split(model, groups), lr=recipe.lr, weight_decay=recipe.weight_decay)
+        self.optimizer = torch.optim.AdamW(
+            _optimizer_groups(model, groups), lr=recipe.lr, weight_decay=recipe.weight_decay
+        )
         self.scaler = GradScaler(device.type, enabled=self.precision.half)
         self.schedule = Schedule(self.optimizer, recipe, request.protocol.warmup)
 
     def train(self, batches: Iterable[Batch]) -> float:
-        """One pass over the training batches.
+        """Train for one pass over the batches.
 
         Returns:
-            The mean loss over clips; not finite as soon as one batch's is not, and then the pass ends there.
+            The mean loss over clips. The pass ends at the first loss that is not finite, and the mean is not finite.
         """
         self.model.train()
         total, clips = 0.0, 0
@@ -149,12 +165,12 @@ class Trainer:
         return total / clips
 
     def _backward(self, batch: Batch) -> float:
-        """Gradients of the batch's loss, part by part where batches are split; returns the loss."""
+        """Compute the gradients of a batch, one micro-batch after the other, and return its loss."""
         size = self.micro_batch or len(batch[0])
         value: torch.Tensor | float = 0.0
         for features, targets, observed in zip(*(torch.split(tensor, size) for tensor in batch), strict=True):
             share = 1.0
-            if size < len(batch[0]):  # what the part's mean counts in the batch's
+            if size < len(batch[0]):  # weight of the part's mean in the batch's mean
                 share = float(observed.sum() / batch[2].sum()) if self.loss == "bce" else len(features) / len(batch[0])
             if not share:
                 continue
@@ -165,7 +181,7 @@ class Trainer:
         return float(value)
 
     def state(self) -> dict[str, Any]:
-        """For a checkpoint: what trains and its buffers, optimiser, loss scale, schedule, seconds so far."""
+        """Return the content for the resume state: trained tensors, optimizer, loss scale, schedule, seconds so far."""
         return {
             "model": trained_tensors(self.model),
             "optimizer": self.optimizer.state_dict(),
@@ -175,7 +191,7 @@ class Trainer:
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Continue from a resume state."""
         self.model.load_state_dict(state["model"], strict=False)
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
@@ -184,7 +200,7 @@ class Trainer:
         self.clock.seconds |= {**state["seconds"], "setup": state["seconds"].get("setup", 0.0) + setup}
 
     def predict(self, batches: Iterable[Batch]) -> Batch:
-        """Logits, targets and observed classes of all clips, (clips, classes) float32 on the CPU."""
+        """Return logits, targets and observed classes of all clips, each (clips, classes) float32 on the CPU."""
         self.model.eval()
         outputs, truths, seen = [], [], []
         with self.clock.measure("eval"), torch.inference_mode():

@@ -1,4 +1,4 @@
-"""What a run shows and keeps when Tune reports on its trials."""
+"""What a run shows and stores when Tune reports on its trials."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from benchmark.orchestrator.progress import Progress, clock
-from benchmark.orchestrator.run import _keep_attempt
+from benchmark.orchestrator.run import write_lost_attempt
 from benchmark.records.schema import Attempt
 from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
@@ -66,7 +66,7 @@ def test_a_trial_whose_process_died_is_told_with_its_cause(
 
 def test_the_attempt_of_a_dead_process_is_kept(make_request: Callable[..., TrialRequest], tmp_path: Path) -> None:
     store, request = ResultStore(tmp_path), make_request()
-    _keep_attempt(store, request, "The actor died: SIGKILL\nthe process of the trial died")
+    write_lost_attempt(store, request, "The actor died: SIGKILL\nthe process of the trial died")
     [path] = store.attempts(request.id)
     kept = Attempt.model_validate_json(path.read_bytes())
     assert (kept.status, kept.error, kept.fingerprint) == (
@@ -79,7 +79,7 @@ def test_the_attempt_of_a_dead_process_is_kept(make_request: Callable[..., Trial
 
 def test_it_survives_the_pickling_that_tune_does(progress: Progress) -> None:
     again = pickle.loads(pickle.dumps(progress))
-    assert (again.console, again.live, again.lost) == (None, None, None)
+    assert (again.console, again.live, again.on_failure) == (None, None, None)
 
 
 def test_clock() -> None:

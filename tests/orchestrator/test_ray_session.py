@@ -1,4 +1,4 @@
-"""Ray's faults and addresses."""
+"""Errors and addresses of Ray."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from ray.exceptions import OutOfMemoryError, RayActorError
 
 from benchmark.errors import BenchmarkError
 from benchmark.orchestrator.loggers import make_loggers
-from benchmark.orchestrator.ray_session import _outlive_errors, _require_listener
+from benchmark.orchestrator.ray_compat import treat_task_errors_as_dead_actors
+from benchmark.orchestrator.ray_session import _require_listener
 
 
 def test_the_kill_by_a_memory_monitor_is_taken_as_a_dead_actor(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -18,8 +19,8 @@ def test_the_kill_by_a_memory_monitor_is_taken_as_a_dead_actor(monkeypatch: pyte
         seen.append(exception)
 
     monkeypatch.setattr(RayActorManager, "_actor_task_failed", original)
-    _outlive_errors()
-    _outlive_errors()  # once is enough
+    treat_task_errors_as_dead_actors()
+    treat_task_errors_as_dead_actors()  # a second call changes nothing
     RayActorManager._actor_task_failed(None, tracked_actor_task=None, exception=OutOfMemoryError("killed"))
     RayActorManager._actor_task_failed(None, tracked_actor_task=None, exception=ValueError("ours"))
     assert [type(each) for each in seen] == [RayActorError, ValueError]
@@ -30,7 +31,7 @@ def test_the_kill_by_a_memory_monitor_is_taken_as_a_dead_actor(monkeypatch: pyte
     [
         ("ray://head:10001", "ray job submit"),
         ("nonsense", "expected auto or host:port"),
-        ("127.0.0.1:1", "nobody answers there"),
+        ("127.0.0.1:1", "nothing answers there"),
     ],
 )
 def test_addresses_that_cannot_work(address: str, told: str) -> None:

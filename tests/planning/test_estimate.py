@@ -33,7 +33,7 @@ def test_records_before_profiles_before_operations(
     expansion: Expansion, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    costs = count_costs(expansion.requests, expansion.info, Console(quiet=True))
+    costs = count_costs(expansion.requests, Console(quiet=True))
     linear, aat = expansion.requests
     info, manifest = expansion.info["esc50"], expansion.manifests["esc50"]
     guessed = Estimator(costs, HERE)
@@ -41,7 +41,7 @@ def test_records_before_profiles_before_operations(
         found = guessed.of(request, info, manifest)
         assert found.source == "operations"
         assert found.seconds > 0
-    profile = profile_step(aat, 50, How("cpu", 1, steps=2, seconds=60))
+    profile = profile_step(aat, How("cpu", 1, steps=2, seconds=60))
     measured = Estimator(costs, HERE, profiles=[profile])
     assert measured.of(aat, info, manifest).source == "profile"
     assert measured.speed() == pytest.approx(costs[aat.step_key].train_flops * 8 / profile.step_seconds)

@@ -14,6 +14,7 @@ import torch
 from benchmark import load_export
 from benchmark.records.schema import Record
 from benchmark.records.store import ResultStore
+from benchmark.spec.options import RunOptions
 from benchmark.spec.request import TrialRequest
 from benchmark.tools.export import export_trial
 from benchmark.trial.profile import How, profile_step
@@ -29,10 +30,7 @@ Make = Callable[..., TrialRequest]
 
 @pytest.fixture
 def setting(data_root: Path, tmp_path: Path) -> Setting:
-    return Setting(
-        results=tmp_path / "out", data_root=data_root, cache=tmp_path / "cache", checkpoints={}, device="cuda",
-        threads=1, workers=1, exclusive=False, fresh_process=False,
-    )  # fmt: skip
+    return Setting(tmp_path / "out", RunOptions(data_root, tmp_path / "cache"), device="cuda", workers=1)
 
 
 def quiet(_: dict[str, Any]) -> None:
@@ -71,7 +69,7 @@ def test_deterministic_trials_repeat_and_go_on_bit_for_bit(
     make_request: Make, setting: Setting, tmp_path: Path
 ) -> None:
     request = make(make_request, "aat_ms+prompt", precision="amp", mixup=0.5, noise=True, loss="bce")
-    setting = replace(setting, deterministic=True)
+    setting = replace(setting, options=replace(setting.options, deterministic=True))
 
     def kill(progress: dict[str, Any]) -> None:
         if progress["epoch"] == 2:
@@ -108,7 +106,7 @@ def test_a_split_batch_is_the_same_experiment(make_request: Make, setting: Setti
 
 def test_a_profiled_step_has_time_and_peak_memory(make_request: Make) -> None:
     found = {
-        method: profile_step(make(make_request, method, precision="amp"), 50, How("cuda", 1, steps=3, seconds=30))
+        method: profile_step(make(make_request, method, precision="amp"), How("cuda", 1, steps=3, seconds=30))
         for method in ("full", "linear")
     }
     assert {each.status for each in found.values()} == {"measured"}
@@ -123,7 +121,7 @@ def test_what_trained_on_a_gpu_predicts_the_same_on_a_cpu(
     make_request: Make, setting: Setting, data_root: Path, tmp_path: Path
 ) -> None:
     request = make(make_request, "aat_ms+prompt", precision="float32")
-    setting = replace(setting, keep_weights=True)
+    setting = replace(setting, options=replace(setting.options, keep_weights=True))
     assert attempt_trial(request, setting, quiet).status == "completed"
     store = ResultStore(setting.results)
     export_trial(store, request.id, tmp_path / "export", onnx=False)

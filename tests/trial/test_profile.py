@@ -58,7 +58,7 @@ def test_out_of_memory_and_faults_are_told(
 
     for error, status in ((MemoryError("no room"), "out_of_memory"), (RuntimeError("bad\nmore"), "failed")):
         monkeypatch.setattr(room, "_measure", broken(error))
-        found = profile_step(make_request(), 50, How("cpu", 1, steps=1, seconds=1))
+        found = profile_step(make_request(), How("cpu", 1, steps=1, seconds=1))
         assert (found.status, found.error) == (status, str(error).splitlines()[0])
         assert found.step_seconds is None
 
@@ -69,4 +69,4 @@ def test_one_request_a_shape(make_request: Callable[..., TrialRequest]) -> None:
 
 
 def test_a_slow_step_is_timed_once(make_request: Callable[..., TrialRequest]) -> None:
-    assert profile_step(make_request(), 50, How("cpu", 1, steps=50, seconds=0)).steps == 1
+    assert profile_step(make_request(), How("cpu", 1, steps=50, seconds=0)).steps == 1

@@ -1,4 +1,4 @@
-"""A trial that is interrupted goes on from its checkpoint and ends with the numbers of an undisturbed one."""
+"""An interrupted trial continues from its resume state and ends with the numbers of an undisturbed one."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import torch
 from benchmark.records.lease import Lease, LostLeaseError
 from benchmark.records.schema import Record
 from benchmark.records.store import ResultStore
+from benchmark.spec.options import RunOptions
 from benchmark.spec.request import TrialRequest
-from benchmark.trial import history as fit_module
-from benchmark.trial.fit import WRITTEN_BY
-from benchmark.trial.resume import ResumeFiles, random_state, restore_random_state
+from benchmark.trial.fit import WRITTEN_BY, History
+from benchmark.trial.resume import RESUME, ResumeFiles, random_state, restore_random_state
 from benchmark.trial.run import Outcome, Setting, TransientError, attempt_trial
 from tests.chaos import content
 from tests.conftest import TINY_RECIPE
@@ -33,10 +33,7 @@ def request_(make_request: Make) -> TrialRequest:
 
 @pytest.fixture
 def setting(request_: TrialRequest, data_root: Path, tmp_path: Path) -> Setting:
-    return Setting(
-        results=tmp_path / "out", data_root=data_root, cache=None, checkpoints={}, device="cpu", threads=1, workers=0,
-        exclusive=False, fresh_process=False,
-    )  # fmt: skip
+    return Setting(tmp_path / "out", RunOptions(data_root))
 
 
 class Killed(BaseException):
@@ -44,7 +41,7 @@ class Killed(BaseException):
 
 
 def interrupt(at: int, error: type[BaseException] = Killed) -> Callable[[dict[str, Any]], None]:
-    """Raise behind an epoch and its checkpoint."""
+    """Raise after an epoch whose resume state is written."""
 
     def report(progress: dict[str, Any]) -> None:
         if progress["epoch"] == at:
@@ -80,13 +77,13 @@ def test_any_interruption_gives_the_same_record(request_: TrialRequest, setting:
             np.array_equal(predictions[key], more[key], equal_nan=predictions[key].dtype.kind == "f")
             for key in predictions
         )
-        assert resumed.profile.resumed_epochs == min(at, 3)  # behind the last epoch there is no checkpoint
+        assert resumed.profile.resumed_epochs == min(at, 3)  # after the last epoch no state is written
         assert resumed.profile.seconds["total"] > resumed.profile.seconds["train"]
-        assert not (disturbed.results / "checkpoints" / request_.id).exists()
+        assert not (disturbed.results / RESUME / request_.id).exists()
 
 
 @pytest.mark.parametrize("damage", [b"", b"torn", None])
-def test_a_torn_checkpoint_falls_back_to_the_one_before(
+def test_a_torn_state_falls_back_to_the_one_before(
     request_: TrialRequest, setting: Setting, tmp_path: Path, damage: bytes | None
 ) -> None:
     attempt_trial(request_, setting, quiet)
@@ -94,34 +91,34 @@ def test_a_torn_checkpoint_falls_back_to_the_one_before(
     disturbed = replace(setting, results=tmp_path / "disturbed")
     with pytest.raises(Killed):
         attempt_trial(request_, disturbed, interrupt(4))
-    folder = disturbed.results / "checkpoints" / request_.id
-    assert sorted(path.name for path in folder.iterdir()) == ["last.ckpt", "previous.ckpt"]
-    whole = (folder / "last.ckpt").read_bytes()
-    (folder / "last.ckpt").write_bytes(whole[: len(whole) // 2] if damage is None else damage)
+    folder = disturbed.results / RESUME / request_.id
+    assert sorted(path.name for path in folder.iterdir()) == ["last.state", "previous.state"]
+    whole = (folder / "last.state").read_bytes()
+    (folder / "last.state").write_bytes(whole[: len(whole) // 2] if damage is None else damage)
     assert attempt_trial(request_, disturbed, quiet) == Outcome("completed")
     again, _, resumed = record(disturbed, request_)
     assert again == calm
     assert resumed.profile.resumed_epochs == 2
 
 
-def test_a_checkpoint_of_other_code_is_not_used(request_: TrialRequest, setting: Setting) -> None:
+def test_the_state_of_other_code_is_not_used(request_: TrialRequest, setting: Setting) -> None:
     with pytest.raises(Killed):
         attempt_trial(request_, setting, interrupt(3))
-    snapshots = ResumeFiles(setting.results / "checkpoints" / request_.id)
-    assert snapshots.load(WRITTEN_BY) is not None
-    assert snapshots.load("other") is None
+    resume_files = ResumeFiles.of(setting.results, request_.id)
+    assert resume_files.load(WRITTEN_BY) is not None
+    assert resume_files.load("other") is None
 
 
-def test_a_checkpoint_holds_only_what_trains(make_request: Make, setting: Setting) -> None:
+def test_a_state_holds_only_what_trains(make_request: Make, setting: Setting) -> None:
     request = make_request(methods=["linear"], overrides=[{"source": "test", "values": RECIPE}])
     with pytest.raises(Killed):
         attempt_trial(request, setting, interrupt(3))
-    state = ResumeFiles(setting.results / "checkpoints" / request.id).load(WRITTEN_BY)
+    state = ResumeFiles.of(setting.results, request.id).load(WRITTEN_BY)
     assert state is not None
     assert {name.partition(".")[0] for name in state["trainer"]["model"]} == {"mlp_head"}
 
 
-def test_asked_to_stop_a_trial_ends_behind_its_epoch(request_: TrialRequest, setting: Setting, tmp_path: Path) -> None:
+def test_asked_to_stop_a_trial_ends_after_its_epoch(request_: TrialRequest, setting: Setting, tmp_path: Path) -> None:
     attempt_trial(request_, setting, quiet)
     calm, _, _ = record(setting, request_)
     stop = tmp_path / "stop"
@@ -165,10 +162,10 @@ def test_a_leftover_worker_never_overwrites_its_successor(request_: TrialRequest
     store = ResultStore(setting.results)
     assert not store.has_current(request_)
     assert not store.attempts()
-    snapshots = ResumeFiles(setting.results / "checkpoints" / request_.id, lambda: None)
-    state = snapshots.load(WRITTEN_BY)
+    resume_files = ResumeFiles.of(setting.results, request_.id)
+    state = resume_files.load(WRITTEN_BY)
     assert state is not None
-    assert len(state["history"]["curves"]) == 2  # nothing written behind the takeover
+    assert len(state["history"]["curves"]) == 2  # nothing written after the takeover
 
 
 def test_a_fault_that_may_pass_is_raised_for_another_try(
@@ -211,18 +208,18 @@ def test_every_generator_goes_on_where_it_was() -> None:
     assert draw() == first
 
 
-def test_a_checkpoint_keeps_no_more_than_the_choice_of_the_epoch_needs(
+def test_a_state_keeps_no_more_than_the_choice_of_the_epoch_needs(
     make_request: Make, setting: Setting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the trial itself chooses, only the chosen and the last epoch's logits are kept on the way."""
     sizes = []
-    original = fit_module.History.prune
+    original = History.prune
 
-    def spy(self: fit_module.History, epochs: list[int]) -> None:
+    def spy(self: History, epochs: list[int]) -> None:
         original(self, epochs)
         sizes.append(len(self.logits["test"]))
 
-    monkeypatch.setattr(fit_module.History, "prune", spy)
+    monkeypatch.setattr(History, "prune", spy)
     for rule, most in (("last", 1), ("best_on_test", 4)):  # the latter: one epoch is chosen over all folds
         sizes.clear()
         recipe = [{"source": "test", "values": RECIPE}]

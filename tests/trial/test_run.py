@@ -16,9 +16,11 @@ from benchmark.data.registry import get_dataset
 from benchmark.errors import BenchmarkError
 from benchmark.records.schema import Attempt, Record
 from benchmark.records.store import ResultStore
+from benchmark.spec.options import RunOptions
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.data import prepare
-from benchmark.trial.run import CUDA_BYTES, Outcome, Setting, allocator_share, attempt_trial, run_trial
+from benchmark.trial.device import CUDA_BYTES, allocator_share
+from benchmark.trial.run import Outcome, Setting, attempt_trial, run_trial
 from benchmark.trial.seeding import Seeds
 from benchmark.trial.train_step import Trainer
 
@@ -28,17 +30,7 @@ TINY = {"epochs": 2, "batch_size": 8, "frames": 64, "time_mask": 12, "stride": [
 
 @pytest.fixture
 def setting(data_root: Path, tmp_path: Path) -> Setting:
-    return Setting(
-        results=tmp_path,
-        data_root=data_root,
-        cache=tmp_path / "cache",
-        checkpoints={},
-        device="cpu",
-        threads=1,
-        workers=0,
-        exclusive=False,
-        fresh_process=False,
-    )
+    return Setting(tmp_path, RunOptions(data_root, tmp_path / "cache"))
 
 
 def with_recipe(make: Make, **values: object) -> TrialRequest:
@@ -88,9 +80,10 @@ def test_methods_see_the_same_data_in_the_same_order(
 
 def test_the_audio_cache_changes_nothing(make_request: Make, setting: Setting) -> None:
     request = with_recipe(make_request, mixup=0.5, noise=True, loss="bce")
-    (cached, predictions), (anew, again) = run(request, setting), run(request, replace(setting, cache=None))
+    without = replace(setting, options=replace(setting.options, cache=None))
+    (cached, predictions), (decoded, again) = run(request, setting), run(request, without)
     assert any((setting.results / "cache").glob("waves-*/*.f32"))
-    assert [p.train_loss for p in cached.curves] == [p.train_loss for p in anew.curves]
+    assert [p.train_loss for p in cached.curves] == [p.train_loss for p in decoded.curves]
     assert all(np.array_equal(predictions[key], again[key]) for key in predictions)
 
 
@@ -198,7 +191,7 @@ def test_data_that_changed_since_planning_is_refused(make_request: Make, setting
 
 def test_limit_clips_takes_the_same_clips_everywhere(make_request: Make, setting: Setting) -> None:
     request = with_recipe(make_request, limit_clips=4)
-    manifest = get_dataset("esc50").manifest(setting.data_root)
+    manifest = get_dataset("esc50").manifest(setting.options.data_root)
     chosen = [prepare(request, manifest, None).splits["train"].clips for _ in range(2)]
     assert chosen[0] == chosen[1]
     record, _ = run(request, setting)
@@ -208,7 +201,7 @@ def test_limit_clips_takes_the_same_clips_everywhere(make_request: Make, setting
 
 def test_statistics_of_the_training_clips_may_be_used_instead(make_request: Make, setting: Setting) -> None:
     request = make_request(switches={"norm_stats": "training_clips"})
-    inputs = prepare(request, get_dataset("esc50").manifest(setting.data_root), None)
+    inputs = prepare(request, get_dataset("esc50").manifest(setting.options.data_root), None)
     clips = inputs.splits["train"]
     cells = clips.front_end(clips[list(range(len(clips))), None].raw)
     assert float(cells.mean()) == pytest.approx(0, abs=0.01)

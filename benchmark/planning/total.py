@@ -1,0 +1,96 @@
+"""Sums over the estimates of a plan."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from benchmark.planning.packing import Node, Share
+
+if TYPE_CHECKING:
+    from benchmark.planning.estimate import Estimate
+
+
+@dataclass(frozen=True)
+class Total:
+    """Sums over the trials of a plan.
+
+    Attributes:
+        flops: operations.
+        seconds: duration of the run; None if unknown.
+        device_seconds: summed time of the GPUs, or of the CPU slots; None if unknown.
+        at_once: largest number of trials at the same time.
+        memory_bytes: memory of the largest trial.
+        checkpoint_bytes: disk space of the resume states of trials at the same time.
+        record_bytes: disk space of all records.
+        gpu: True when the machine has a GPU.
+    """
+
+    flops: float
+    seconds: float | None
+    device_seconds: float | None
+    at_once: int
+    memory_bytes: int
+    checkpoint_bytes: int
+    record_bytes: int
+    gpu: bool
+
+    def as_dict(self) -> dict[str, float | int | bool | None]:
+        """Return the sums for JSON."""
+        return dataclasses.asdict(self)
+
+    def text(self) -> str:
+        """Return the sums in one line."""
+        device = "GPU" if self.gpu else "slot"
+        hours = "?" if self.device_seconds is None else f"{self.device_seconds / 3600:.3g}"
+        return (
+            f"{self.flops / 1e15:.3g} PFLOPs, {duration(self.seconds)} with up to {self.at_once} at once "
+            f"({hours} {device}-hours), at most {gigabytes(self.memory_bytes)} per trial, disk "
+            f"{gigabytes(self.record_bytes)} for records and up to {gigabytes(self.checkpoint_bytes)} for "
+            "resume states"
+        )
+
+
+def total(estimates: Mapping[str, Estimate], shares: Mapping[str, Share], node: Node) -> Total:
+    """Return the sums over trials. Sharing a GPU is assumed to save no time, as the trials slow each other down.
+
+    Args:
+        estimates: estimates by trial id.
+        shares: resources by trial id.
+        node: the machine.
+    """
+    slots = {trial_id: share.slots([node]) for trial_id, share in shares.items()}
+    at_once = max(slots.values(), default=0)
+    seconds = {trial_id: estimate.seconds for trial_id, estimate in estimates.items()}
+    known = {trial_id: value for trial_id, value in seconds.items() if value is not None}
+    device = sum(known.values()) if len(known) == len(seconds) else None
+    parallel = {trial_id: node.gpus if shares[trial_id].gpus else slots[trial_id] for trial_id in known}
+    wall = max([sum(value / parallel[trial_id] for trial_id, value in known.items()), *known.values()], default=0.0)
+    largest = sorted((estimate.checkpoint_bytes for estimate in estimates.values()), reverse=True)
+    return Total(
+        flops=sum(estimate.flops for estimate in estimates.values()),
+        seconds=None if device is None else wall,
+        device_seconds=device,
+        at_once=at_once,
+        memory_bytes=max((estimate.memory_bytes for estimate in estimates.values()), default=0),
+        checkpoint_bytes=sum(largest[:at_once]),
+        record_bytes=sum(estimate.record_bytes for estimate in estimates.values()),
+        gpu=bool(node.gpus),
+    )
+
+
+def duration(seconds: float | None) -> str:
+    """Return a readable duration: `40 s`, `12 min`, `3.4 h`, `2.1 d`, `?`."""
+    if seconds is None:
+        return "?"
+    for unit, size, limit in (("s", 1, 120), ("min", 60, 7200), ("h", 3600, 172800)):
+        if seconds < limit:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds / 86400:.3g} d"
+
+
+def gigabytes(size: int) -> str:
+    """Return a readable size."""
+    return f"{size / 1e9:.2g} GB" if size < 1e10 else f"{size / 1e9:.0f} GB"

@@ -1,0 +1,100 @@
+"""Put together what a trial needs before its first epoch: data, model, optimizer."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import NamedTuple
+
+import torch
+
+from benchmark.data.dataset_info import DatasetInfo
+from benchmark.data.manifest import Manifest
+from benchmark.data.registry import get_dataset
+from benchmark.data.validation_split import hold_out
+from benchmark.errors import BenchmarkError
+from benchmark.methods.registry import load_externals
+from benchmark.models.checkpoint import Checkpoint, read_checkpoint
+from benchmark.models.weights import digest
+from benchmark.numerics import NUMERICS_VERSION
+from benchmark.records.schema import Parameters
+from benchmark.spec.request import TrialRequest
+from benchmark.trial.build import build_model
+from benchmark.trial.data import TrialData, prepare
+from benchmark.trial.device import set_up_device
+from benchmark.trial.setting import Setting
+from benchmark.trial.train_step import Trainer
+
+logger = logging.getLogger(__name__)
+
+
+class Assembled(NamedTuple):
+    """A trial that is ready for its first epoch.
+
+    Attributes:
+        info: facts of the dataset.
+        data: clips of every split.
+        trainer: model, optimizer and schedule on the trial's device.
+        parameters: counts of the model's parameters.
+    """
+
+    info: DatasetInfo
+    data: TrialData
+    trainer: Trainer
+    parameters: Parameters
+
+
+def assemble(request: TrialRequest, setting: Setting, *, validation_only: bool = False) -> Assembled:
+    """Set up device, data and model of a trial.
+
+    Args:
+        request: the trial.
+        setting: where it runs.
+        validation_only: leave the test clips out and hold out a validation split, as a search does.
+
+    Raises:
+        BenchmarkError: bad data, a changed checkpoint, or a method that does not fit the model.
+    """
+    began = time.perf_counter()
+    _check_version(setting)
+    load_externals(setting.methods)
+    device = set_up_device(setting)
+    manifest = _manifest(request, setting, validation_only=validation_only)
+    data = prepare(request, manifest, setting.options.cache)
+    trainer, parameters = _make_trainer(request, setting, device, data.data.classes)
+    trainer.clock.began = began
+    trainer.clock.seconds["setup"] = time.perf_counter() - began
+    logger.debug("%s: ready on %s after %.1f s", request.label, device, trainer.clock.seconds["setup"])
+    return Assembled(manifest.info, data, trainer, parameters)
+
+
+def _check_version(setting: Setting) -> None:
+    """Refuse a trial that was submitted by code with other numerics: the driver and this worker differ."""
+    if setting.numerics_version != NUMERICS_VERSION:
+        raise BenchmarkError(
+            f"numerics version {NUMERICS_VERSION} here, but the trial was submitted by version "
+            f"{setting.numerics_version}; call `run` again"
+        )
+
+
+def _manifest(request: TrialRequest, setting: Setting, *, validation_only: bool) -> Manifest:
+    manifest = get_dataset(request.dataset.name).manifest(setting.options.data_root)
+    return hold_out(manifest, request.fold).manifest if validation_only else manifest
+
+
+def _make_trainer(
+    request: TrialRequest, setting: Setting, device: torch.device, classes: int
+) -> tuple[Trainer, Parameters]:
+    model, parameters, groups = build_model(request, classes, _read_weights(request, setting))
+    return Trainer(model.to(device), request, device, groups), parameters
+
+
+def _read_weights(request: TrialRequest, setting: Setting) -> Checkpoint | None:
+    """Read the backbone's checkpoint and compare its digest with the request's; None for random weights."""
+    backbone = request.backbone
+    if backbone.random_weights:
+        return None
+    path = setting.options.checkpoints.get(backbone.sha256 or "")
+    if path is None or digest(path) != backbone.sha256:
+        raise BenchmarkError(f"{backbone.variant}: its checkpoint changed since this trial was planned; run again")
+    return read_checkpoint(path)

@@ -1,0 +1,123 @@
+"""Make the record of a trained trial, and what is stored beside it."""
+
+from __future__ import annotations
+
+import resource
+from typing import NamedTuple
+
+import torch
+
+from benchmark.methods.registry import externals
+from benchmark.numerics import NUMERICS_VERSION
+from benchmark.records.environment import capture, utc_now
+from benchmark.records.schema import Cost, Plugin, Profile, Record, Selection
+from benchmark.spec.request import TrialRequest
+from benchmark.trial.adapter_file import pack
+from benchmark.trial.assemble import Assembled
+from benchmark.trial.fingerprint import code_fingerprint
+from benchmark.trial.fit import Fitted, History, Predictions
+from benchmark.trial.selection import choose, kept_epochs
+from benchmark.trial.setting import Setting
+from benchmark.trial.train_step import device_name
+
+
+class Finished(NamedTuple):
+    """What a trial leaves.
+
+    Attributes:
+        record: the record.
+        predictions: arrays stored beside the record.
+        weights: content of the file with the trained parameters; None when it was not asked for.
+    """
+
+    record: Record
+    predictions: Predictions
+    weights: bytes | None
+
+
+def finish(request: TrialRequest, setting: Setting, parts: Assembled, fitted: Fitted, started: str) -> Finished:
+    """Choose the epoch and make the record, the predictions and, if asked for, the file of trained parameters.
+
+    A trial that diverged keeps no parameters.
+
+    Args:
+        request: the trial.
+        setting: where it ran.
+        parts: model and data, after training.
+        fitted: what the epochs left; predictions that the selection does not need are dropped.
+        started: when the trial began, as in `utc_now`.
+    """
+    history, info = fitted.history, parts.info
+    diverged = history.diverged(info.metric)
+    selection = choose(request, info, history.curves, diverged=diverged)
+    history.prune(kept_epochs(selection, len(history.curves)))
+    record = _make_record(request, setting, parts, fitted, selection, started)
+    weights = (
+        _pack_weights(request, parts, history, selection) if setting.options.keep_weights and not diverged else None
+    )
+    return Finished(record, history.predictions(request, parts.data, info.metric), weights)
+
+
+def _make_record(
+    request: TrialRequest, setting: Setting, parts: Assembled, fitted: Fitted, selection: Selection, started: str
+) -> Record:
+    history, device = fitted.history, parts.trainer.clock.device
+    environment, environment_hash = capture(
+        device=device_name(device),
+        cuda=torch.version.cuda if device.type == "cuda" else None,
+        threads=setting.threads,
+        deterministic=setting.options.deterministic,
+    )
+    return Record(
+        id=request.id,
+        request=request,
+        status="diverged" if history.diverged(parts.info.metric) else "completed",
+        data=parts.data.data,
+        selection=selection,
+        curves=history.curves,
+        parameters=parts.parameters,
+        cost=setting.cost or _count_cost(request, parts.data.data.classes),
+        profile=_make_profile(setting, parts, fitted),
+        environment=environment,
+        environment_hash=environment_hash,
+        numerics_version=NUMERICS_VERSION,
+        fingerprint=code_fingerprint(request),
+        plugins={
+            name: Plugin(distribution=external.distribution, version=external.version)
+            for name, external in externals([request.method]).items()
+        },
+        started=started,
+        finished=utc_now(),
+    )
+
+
+def _count_cost(request: TrialRequest, classes: int) -> Cost:
+    from benchmark.trial.cost import count_cost  # takes a second to import
+
+    return count_cost(request, classes)
+
+
+def _make_profile(setting: Setting, parts: Assembled, fitted: Fitted) -> Profile:
+    trainer = parts.trainer
+    device, seconds = trainer.clock.device, trainer.clock.so_far()
+    trained_clips = len(fitted.history.curves) * parts.data.data.used["train"]
+    cuda = device.type == "cuda"
+    # The peak belongs to the process: it says nothing of one trial when the process ran others before.
+    # Linux counts in KiB.
+    peak_rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 if setting.fresh_process else None
+    return Profile(
+        device=device_name(device),
+        precision=trainer.precision.name,
+        exclusive=setting.options.exclusive,
+        resumed_epochs=fitted.resumed_epochs,
+        seconds=seconds,
+        train_clips_per_second=trained_clips / (seconds["train"] + seconds["data"]),
+        gpu_allocated_bytes=torch.cuda.max_memory_allocated(device) if cuda else None,
+        gpu_reserved_bytes=torch.cuda.max_memory_reserved(device) if cuda else None,
+        host_rss_bytes=peak_rss,
+    )
+
+
+def _pack_weights(request: TrialRequest, parts: Assembled, history: History, selection: Selection) -> bytes:
+    front_end = parts.data.splits["test"].front_end
+    return pack(parts.trainer.model, request, history.curves[-1], selection, parts.info.classes, front_end)

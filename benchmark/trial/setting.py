@@ -1,0 +1,49 @@
+"""Where and with what one trial runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmark.numerics import NUMERICS_VERSION
+from benchmark.records.schema import Cost
+from benchmark.spec.options import RunOptions
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The options of the run, and what differs between its trials. No field changes a result beyond rounding.
+
+    Attributes:
+        results: results folder that this process writes to.
+        options: options of the run.
+        device: `cpu` or `cuda`.
+        threads: CPU threads for arithmetic.
+        workers: processes that load data; 0 loads in the trial's own process.
+        gpu_share: part of the GPU's memory that the trial may fill; 1 is all of it.
+        fresh_process: True when this process runs no other trial, so that its peak memory belongs to the trial.
+        cost: counted cost of a training step; None counts it again.
+        stop: file whose presence asks to stop after the current epoch.
+        began: when the run began, as in `utc_now`; an attempt that ended by timeout later than this is not repeated.
+        methods: places of the methods from outside the suite, by name.
+        numerics_version: numerics version of the code that submitted the trial.
+    """
+
+    results: Path
+    options: RunOptions
+    device: str = "cpu"
+    threads: int = 1
+    workers: int = 0
+    gpu_share: float = 1.0
+    fresh_process: bool = False
+    cost: Cost | None = None
+    stop: Path | None = None
+    began: str = ""
+    methods: Mapping[str, str] = field(default_factory=dict)
+    numerics_version: int = NUMERICS_VERSION
+
+    @property
+    def asked_to_stop(self) -> bool:
+        """Return True when the user asked to stop the run."""
+        return self.stop is not None and self.stop.exists()
