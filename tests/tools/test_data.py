@@ -112,7 +112,9 @@ def test_an_interrupted_download_goes_on(server: tuple[str, type[Handler]], synt
 
 
 def test_what_cannot_be_downloaded_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(BenchmarkError, match=r"GTZAN cannot be downloaded: the original address is dead.*--from FILE"):
+    with pytest.raises(
+        BenchmarkError, match=r"GTZAN cannot be downloaded: the original address no longer.*--from FILE"
+    ):
         prepare(get_dataset("gtzan"), tmp_path, None, QUIET)
     with pytest.raises(BenchmarkError, match="no such file"):
         prepare(get_dataset("gtzan"), tmp_path, str(tmp_path / "genres.tar.gz"), QUIET)

@@ -114,7 +114,7 @@ def test_mistakes_are_told_in_a_line(cli: Cli, audio: Path, tmp_path: Path) -> N
     for arguments, message in (
         (["--objective", "ssast", "--audio", tmp_path / "empty", *out], "0 audio files"),
         (["--objective", "ssast", "--audio", tmp_path / "none", *out], "no such folder of audio"),
-        (["--objective", "supervised", "--audio", tmp_path / "empty", *out], "holds no audio files"),
+        (["--objective", "supervised", "--audio", tmp_path / "empty", *out], "has no audio files"),
         (["--objective", "ssast", "--audio", audio, "--out", tmp_path / "there.pth"], "is there already"),
         (["--objective", "ssast", "--audio", audio, "--stride", "10", *out], "must not overlap"),
     ):
