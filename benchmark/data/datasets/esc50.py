@@ -88,7 +88,7 @@ class Esc50(Synthesizable):
         licence="CC BY-NC 3.0 (the ESC-10 subset CC BY 3.0)",
         homepage="https://github.com/karolpiczak/ESC-50",
         citation="K. J. Piczak, ESC: Dataset for Environmental Sound Classification, ACM MM 2015",
-        by_hand="get the ZIP archive of branch master from https://github.com/karolpiczak/ESC-50 and unpack it there",
+        by_hand="get the archive of branch master from https://github.com/karolpiczak/ESC-50 and unpack it there",
         folds=FOLDS,
         archive=Archive(
             file="ESC-50-master.zip",

@@ -114,7 +114,7 @@ def test_the_recipe_has_to_be_measured_first(mine: Path, tmp_path: Path) -> None
     assert layer.values["frames"] == 64  # half a second, in steps of 16, at least 64
     assert layer.values["loss"] == "cross_entropy"
     assert -20 < layer.values["mean"] < 0 < layer.values["std"]
-    with pytest.raises(BenchmarkError, match="is there already; remove it to measure anew"):
+    with pytest.raises(BenchmarkError, match="exists already; remove it to measure again"):
         write_folder_recipe(dataset, tmp_path, None, None)
 
 
