@@ -1,10 +1,10 @@
-"""Measure what the demo backbones are worth.
+"""Measure what the demo backbones gain over random weights.
 
     python tests/backbones.py tasks --results OUT        pre-trained against random weights on the demo's tasks, twice
     python tests/backbones.py esc10 DIR --results OUT    the same on real recordings, DIR holds ESC-50-master, 5 folds
     python tests/backbones.py recreate --results OUT     pre-train both again as they were made, and compare
 
-Each prints its numbers as a table; `tasks` and `recreate` end with exit code 1 where something asked of them is missed.
+Each prints its numbers as a table; `tasks` and `recreate` end with exit code 1 if a requirement is not met.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ REAL = {"epochs": 8, "frames": 256, "time_mask": 24, "batch_size": 16}
 
 
 def call(*arguments: object) -> None:
-    """The command line, whose progress is shown."""
+    """Run a command of the suite and show its progress."""
     subprocess.run([sys.executable, "-m", "benchmark", *map(str, arguments)], check=True, stdout=sys.stderr)
 
 
 def scores(folder: Path) -> pd.DataFrame:
-    """Per cent, a row per backbone and method, a column per dataset; mean and deviation over folds."""
+    """Return scores in per cent: one row per backbone and method, one column per dataset; mean and std over folds."""
     frame = benchmark.load_results(folder).assign(score=lambda rows: 100 * rows["score"])
     keys = {"index": ["backbone", "method"], "columns": "dataset", "values": "score"}
     return frame.pivot_table(**keys, aggfunc=["mean", "std"] if frame["fold"].nunique() > 1 else "mean")
 
 
 def curves(folder: Path) -> dict[str, object]:
-    """Every metric of every epoch, by trial."""
+    """Return every metric of every epoch, by trial."""
     return {
         record.id: [(point.train_loss, point.splits) for point in record.curves]
         for record in ResultStore(folder).records()
@@ -55,7 +55,7 @@ def curves(folder: Path) -> dict[str, object]:
 
 
 def tasks(results: Path) -> bool:
-    """Whether pre-training shows on the demo's tasks, and two runs give the same numbers."""
+    """Return whether pre-training helps on the demo's tasks, and two runs have the same numbers."""
     chosen = [*BACKBONES, *(RANDOM.format(name) for name in BACKBONES)]
     options = ["--grid", "demo", "--backbone", ",".join(chosen), "--method", "linear,aat_ms", "--no-report"]
     for place in ("once", "again"):
@@ -76,7 +76,7 @@ def tasks(results: Path) -> bool:
 
 
 def esc10(results: Path, data_root: Path) -> bool:
-    """Full fine-tuning, linear probing and adapters on real recordings."""
+    """Compare full fine-tuning, linear probing and adapters on real recordings."""
     own = json.loads((OWN_FOLDER / "ast-demo.json").read_text())["pretraining"]
     values = {**REAL, "mean": own["mean"], "std": own["std"]}
     for methods, lr in (("linear", 0.03), ("full", 0.0005), ("aat_m,aat_ms", 0.003)):
@@ -92,7 +92,7 @@ def esc10(results: Path, data_root: Path) -> bool:
 
 
 def recreate(results: Path) -> bool:
-    """Whether the commands that made the demo backbones make them again."""
+    """Return whether the commands that created the demo backbones create them again."""
     commands = [
         shlex.split(line.split("benchmark ", 1)[1].replace("DIR", str(results)))
         for line in (OWN_FOLDER / "README.md").read_text().splitlines()

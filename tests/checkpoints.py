@@ -22,7 +22,7 @@ def imagenet_heads(width: int, *, distilled: bool = True) -> Tensors:
 
 
 def official_ast(shape: Shape, time: int = 101) -> Tensors:
-    """A DataParallel state dict as the authors of AST publish it."""
+    """Return a DataParallel state dict as the authors of AST publish it."""
     head = {"mlp_head.0.weight": (shape.width,), "mlp_head.0.bias": (shape.width,)}
     head |= {"mlp_head.1.weight": (527, shape.width), "mlp_head.1.bias": (527,)}
     tensors = {**fill(backbone_tensors(shape, True, (12, time))), **imagenet_heads(shape.width), **fill(head, 2)}
@@ -30,7 +30,7 @@ def official_ast(shape: Shape, time: int = 101) -> Tensors:
 
 
 def official_ssast(shape: Shape, *, distilled: bool = True) -> Tensors:
-    """A DataParallel state dict as the authors of SSAST publish it."""
+    """Return a DataParallel state dict as the authors of SSAST publish it."""
     d = shape.width
     heads = {
         f"{name}.{layer}": size
@@ -49,7 +49,7 @@ def official_ssast(shape: Shape, *, distilled: bool = True) -> Tensors:
 
 
 def hugging_face(tensors: Tensors) -> Tensors:
-    """An official AST state dict under Hugging Face's names."""
+    """Return an official AST state dict with Hugging Face's names."""
     prefix = "audio_spectrogram_transformer."
     singles = {
         "v.cls_token": "embeddings.cls_token",

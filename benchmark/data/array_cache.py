@@ -1,8 +1,8 @@
-"""Float32 arrays by content key on disk: memory-mapped, append-only, safe for several writers.
+"""Float32 arrays on disk by content key: memory-mapped, append-only, safe for several writers.
 
-A folder holds shards: `NAME.f32`, arrays one behind the other, and `NAME.npz`, which of them is where. A shard counts
-from the moment its index is renamed into place. Two writers of the same arrays leave two shards with equal content.
-Names begin with the host, so that a machine tidies up after its own dead writers only.
+A folder holds shards. A shard is a file `NAME.f32` with arrays one after another, and its index `NAME.npz`. It becomes
+valid when its index is renamed into place. Two writers of the same arrays leave two shards with equal content.
+Names begin with the host name, so that each machine removes only what its own dead writers left.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import io
+import logging
 import os
 import re
 import socket
+import time
 import uuid
 import warnings
 import zipfile
@@ -30,12 +32,20 @@ from benchmark.files import write_atomic
 
 SHARD_BYTES = 2**29
 KEY_BYTES = 32
-REMEDY = "make room, name another folder with --cache DIR, or decode anew each time with --cache none"
+REMEDY = "make room, name another folder with --cache DIR, or decode again each time with --cache none"
 Array = npt.NDArray[np.float32]
+logger = logging.getLogger(__name__)
 
 
 class Place(NamedTuple):
-    """Where an array is, in values, and its checksum."""
+    """Where an array is, and its checksum.
+
+    Attributes:
+        shard: name of the shard.
+        start: position of the first value.
+        size: number of values.
+        crc: CRC-32 of the values.
+    """
 
     shard: str
     start: int
@@ -44,7 +54,7 @@ class Place(NamedTuple):
 
 
 class ArrayCache:
-    """One folder of arrays; reading makes nothing."""
+    """Arrays of one folder; the folder is created by the first writer, not by readers."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -60,7 +70,7 @@ class ArrayCache:
         return {**self.__dict__, "_shards": {}}  # a memory map would be sent as its content
 
     def get(self, key: str | None) -> Array | None:
-        """A view of an array, (size,), never a copy; None where it is not there, or damaged.
+        """Return a view of an array, (size,), never a copy; None if it is not stored, or damaged.
 
         The checksum is compared when an array is read for the first time. A damaged shard is removed.
         """
@@ -69,7 +79,7 @@ class ArrayCache:
         values = self._shard(place.shard)[place.start : place.start + place.size]
         if key not in self._checked:
             if len(values) != place.size or zlib.crc32(values.data) != place.crc:
-                warnings.warn(f"{self.folder}: a part of the audio cache is damaged and is made again", stacklevel=2)
+                warnings.warn(f"{self.folder}: a part of the audio cache is damaged and will be rebuilt", stacklevel=2)
                 self._discard(place.shard)
                 return None
             self._checked.add(key)
@@ -77,9 +87,9 @@ class ArrayCache:
 
     @contextmanager
     def filling(self) -> Iterator[Filler]:
-        """Add arrays; what is complete counts, also when the block ends early.
+        """Yield a writer; arrays that were added stay, even if the block ends with an error.
 
-        One process of a machine fills a folder at a time, the others wait and then find its arrays.
+        On each machine, one process at a time fills a folder. The others wait and then find its arrays.
 
         Raises:
             BenchmarkError: the folder cannot be written, or the disk is full.
@@ -94,7 +104,7 @@ class ArrayCache:
                 except OSError:
                     raise
                 except BaseException:
-                    filler.flush()  # what is there was work
+                    filler.flush()  # keep the work that was done
                     raise
                 else:
                     filler.flush()
@@ -105,7 +115,11 @@ class ArrayCache:
         self._load()
 
     def _load(self, *, tidy: bool = False) -> None:
-        """Take up shards that are new; those that are broken are ignored, or removed by who holds the lock."""
+        """Read the indexes of new shards.
+
+        Args:
+            tidy: remove broken shards; only the holder of the lock may do so. Otherwise they are ignored.
+        """
         known = {place.shard for place in self._places.values()}
         for index in sorted(self.folder.glob("*.npz")):
             if index.stem in known:
@@ -120,22 +134,26 @@ class ArrayCache:
             except (OSError, ValueError, KeyError, IndexError, EOFError, zlib.error, zipfile.BadZipFile):
                 whole = False
             if not whole:
+                logger.info("%s: broken part of the audio cache %s", index, "removed" if tidy else "ignored")
                 if tidy:
                     self._discard(index.stem)
                 continue
             names = [row.tobytes().hex() for row in keys]
             places = zip(starts.tolist(), sizes.tolist(), crcs.tolist(), strict=True)
             self._places |= {key: Place(index.stem, *place) for key, place in zip(names, places, strict=True)}
+        shards = len({place.shard for place in self._places.values()})
+        logger.debug("%s: found %d arrays in %d shards", self.folder, len(self._places), shards)
 
     def _shard(self, name: str) -> Array:
         if name not in self._shards:
-            try:  # mode c: torch wants to be able to write; nothing reaches the file
+            try:  # mode c: torch needs writable memory; nothing is written to the file
                 self._shards[name] = np.memmap(self.folder / f"{name}.f32", np.float32, "c").view(np.ndarray)
             except (OSError, ValueError):
                 return np.empty(0, np.float32)
         return self._shards[name]
 
     def _discard(self, shard: str) -> None:
+        logger.info("%s: removing shard %s", self.folder, shard)
         self._places = {key: place for key, place in self._places.items() if place.shard != shard}
         self._shards.pop(shard, None)
         with contextlib.suppress(OSError):
@@ -144,7 +162,7 @@ class ArrayCache:
 
 
 class Filler:
-    """Writes arrays into shards of about `SHARD_BYTES`."""
+    """Write arrays into shards of about `SHARD_BYTES`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -154,7 +172,7 @@ class Filler:
         self._end = 0
 
     def add(self, key: str, values: Array) -> None:
-        """Append an array, whatever its shape."""
+        """Append an array of any shape; it is stored flat."""
         if self._handle is None:
             self._name, self._index, self._end = f"{socket.gethostname()}-{uuid.uuid4().hex}", [], 0
             self._handle = self._draft.open("wb")
@@ -166,7 +184,7 @@ class Filler:
             self.flush()
 
     def flush(self) -> None:
-        """Make what was added count."""
+        """Complete the current shard: write its index, from which on its arrays are found."""
         if self._handle is None:
             return
         self._handle.flush()
@@ -186,7 +204,7 @@ class Filler:
         write_atomic(self.folder / f"{self._name}.npz", buffer.getvalue())
 
     def drop(self) -> None:
-        """Forget what does not count yet."""
+        """Remove the current shard if it is not complete."""
         if self._handle is not None:
             with contextlib.suppress(OSError):
                 self._handle.close()
@@ -199,24 +217,28 @@ class Filler:
 
 
 def unusable(folder: Path, error: OSError) -> BenchmarkError:
-    """What is wrong with a cache folder, and what to do."""
+    """Return an error that says what is wrong with a cache folder, and what to do."""
     return BenchmarkError(f"{folder}: the audio cache cannot be written ({error.strerror}); {REMEDY}")
 
 
 @contextmanager
 def _lock(folder: Path) -> Iterator[None]:
-    """Wait for the other fillers of this machine, then remove what dead ones left."""
+    """Wait for other writers on this machine, then remove what dead ones left."""
     with (folder / ".lock").open("w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            warnings.warn(f"{folder}: another process fills the audio cache; waiting for it", stacklevel=4)
+            warnings.warn(f"{folder}: another process is filling the audio cache; waiting for it", stacklevel=4)
+            started = time.monotonic()
             fcntl.flock(handle, fcntl.LOCK_EX)
-        except OSError:  # no locks on this file system: two may do the same work, nothing worse
+            logger.info("%s: waited %.0f s for another process", folder, time.monotonic() - started)
+        except OSError:  # without locks, two processes may do the same work, nothing worse
+            logger.info("%s: this file system has no locks; another process may do the same work", folder)
             yield
             return
-        own = re.compile(rf"\.?{re.escape(socket.gethostname())}-[0-9a-f]{{32}}\.(tmp|f32)")
+        of_this_machine = re.compile(rf"\.?{re.escape(socket.gethostname())}-[0-9a-f]{{32}}\.(tmp|f32)")
         for path in folder.iterdir():
-            if own.fullmatch(path.name) and not path.with_suffix(".npz").is_file():
+            if of_this_machine.fullmatch(path.name) and not path.with_suffix(".npz").is_file():
+                logger.info("%s: removing what an interrupted process left", path)
                 path.unlink(missing_ok=True)
         yield

@@ -1,4 +1,4 @@
-"""Decoding: any file that libsndfile reads becomes 16 kHz mono float32."""
+"""Decode any file that libsndfile reads to 16 kHz mono float32."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from benchmark.errors import BenchmarkError
 
 RATE = 16_000
 Wave = npt.NDArray[np.float32]
-# raise the number when decoding gives other samples: cached audio is decoded again
+# raise the number when decoding returns different samples: cached audio is then decoded again
 DECODING = f"1-libsndfile{soundfile.__libsndfile_version__}-soxr{soxr.__version__}"
-TOLERATED_LOSS = 0.01  # share of a file that may be missing: some writers are slightly wrong about sizes
-UNKNOWN_SIZE = 0x7FFFFFFF  # what writers to a pipe put where the size belongs, at least
+TOLERATED_LOSS = 0.01  # share of a file that may be missing: some programs write slightly wrong sizes
+UNKNOWN_SIZE = 0x7FFFFFFF  # programs that write to a pipe put this number or a larger one in place of the unknown size
 BLOCK = 2**20  # frames
-LOUDEST = 1e4  # far more than any float file of a real recording
+LOUDEST = 1e4  # peak; far above that of any real recording
 OGG = b"OggS"
-# libsndfile's notice that a header promises more bytes than follow
+# libsndfile's remark that a header announces more bytes than follow
 SHORT = re.compile(r"^\s*(?:data|SSND|Data Size|Riff size)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
 
 
 class BadAudioError(BenchmarkError):
-    """A file that is empty, cut off or not audio."""
+    """A file that is empty, truncated or not audio."""
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(f"{path}: {reason}; get the file again, or leave such files out with --on-bad-audio skip")
@@ -35,41 +35,42 @@ class BadAudioError(BenchmarkError):
         self.reason = reason
 
     def __reduce__(self) -> tuple[type[BadAudioError], tuple[Path, str]]:
-        return BadAudioError, (self.path, self.reason)  # to come back from another process
+        return BadAudioError, (self.path, self.reason)  # so that it can be sent from another process
 
 
 def decode(path: Path, data: bytes | None = None) -> Wave:
-    """Read, average the channels, resample with soxr HQ.
+    """Read a file, average its channels, and resample it with soxr HQ.
 
     Args:
         path: of the file.
-        data: its content, where it was read already.
+        data: its content, if it was read already.
 
     Returns:
         (samples,) at 16 kHz, in [-1, 1].
 
     Raises:
-        BadAudioError: the file is missing, empty, cut off, not audio, or holds samples that are not finite.
+        BadAudioError: the file is missing, empty, truncated, not audio, or has samples that are not finite.
     """
     try:
         content = path.read_bytes() if data is None else data
         if not content:
             raise BadAudioError(path, "is empty")
         with soundfile.SoundFile(_Memory(content)) as file:
-            promised = file.frames
+            announced = file.frames
             notice = SHORT.search(file.extra_info)
             rate, blocks = file.samplerate, []
-            while len(block := file.read(BLOCK, dtype="float32", always_2d=True)):  # a header may promise any number
+            # block by block: a damaged header may announce any number of frames
+            while len(block := file.read(BLOCK, dtype="float32", always_2d=True)):
                 blocks.append(block)
     except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
-        reason = getattr(error, "error_string", "") or getattr(error, "strerror", "") or "broken inside"
+        reason = getattr(error, "error_string", "") or getattr(error, "strerror", "") or "damaged content"
         raise BadAudioError(path, f"cannot be decoded ({reason.rstrip('. ')})") from None
     if not blocks:
         raise BadAudioError(path, "holds no samples")
     wave = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
-    there, all_of_it = (int(notice[2]), int(notice[1])) if notice else (len(wave), promised)
-    if there < (1 - TOLERATED_LOSS) * all_of_it and all_of_it < UNKNOWN_SIZE:
-        raise BadAudioError(path, f"is cut off: {100 * there / all_of_it:.0f} % of its audio is there")
+    present, expected = (int(notice[2]), int(notice[1])) if notice else (len(wave), announced)
+    if present < (1 - TOLERATED_LOSS) * expected and expected < UNKNOWN_SIZE:
+        raise BadAudioError(path, f"is cut off: {100 * present / expected:.0f} % of its audio is there")
     if content.startswith(OGG) and not _ogg_ends(content):
         raise BadAudioError(path, "is cut off: its last page is missing")
     mono = wave.mean(axis=1)
@@ -84,7 +85,7 @@ def decode(path: Path, data: bytes | None = None) -> Wave:
 
 
 class _Memory(io.BytesIO):
-    """A file in memory that, as one on disk, stays where it is when a damaged header sends it to a negative place."""
+    """A file in memory that ignores a seek to a negative position, as files on disk do; damaged headers cause such."""
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
         try:
@@ -94,7 +95,7 @@ class _Memory(io.BytesIO):
 
 
 def _ogg_ends(content: bytes) -> bool:
-    """Whether all of the last Ogg page is there."""
+    """Return whether the last Ogg page is complete."""
     page = content.rfind(OGG)
     head = content[page : page + 27]
     segments = content[page + 27 : page + 27 + head[26]] if len(head) == 27 else b""
@@ -102,13 +103,13 @@ def _ogg_ends(content: bytes) -> bool:
 
 
 def remove_mean(wave: Wave, out: Wave | None = None) -> Wave:
-    """(samples,) without their mean, as every waveform enters the front end."""
+    """Return (samples,) minus their mean, as the front end expects every waveform."""
     without: Wave = np.subtract(wave, wave.mean(), out=out)
     return without
 
 
 def duration(path: Path) -> float | None:
-    """Seconds by the file's header; None where it cannot be read."""
+    """Return the length in seconds from the file's header; None if it cannot be read."""
     try:
         return float(soundfile.info(path).duration)
     except (soundfile.LibsndfileError, OSError, RuntimeError):

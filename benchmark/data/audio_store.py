@@ -1,41 +1,39 @@
-"""The recordings of a dataset's folder as waveforms and clean filter banks, from the cache or made anew."""
+"""The audio of a dataset's folder as waveforms and clean filter banks, read from the cache or computed."""
 
 from __future__ import annotations
 
 import functools
-import hashlib
-import shutil
+import logging
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from benchmark.data.array_cache import REMEDY, Array, ArrayCache, unusable
-from benchmark.data.audio import DECODING, RATE, BadAudioError, decode, duration, remove_mean
-from benchmark.data.file_digests import FileDigests
-from benchmark.data.frontend import FEATURES, HOP, filter_bank
+from benchmark.data.array_cache import REMEDY, Array
+from benchmark.data.audio import RATE, BadAudioError, decode, duration, remove_mean
+from benchmark.data.audio_cache import Decoded, open_cache
+from benchmark.data.frontend import HOP, filter_bank
 from benchmark.data.manifest import Clip
 from benchmark.data.parallel import Progress, in_order
 from benchmark.errors import BenchmarkError
 
-SAMPLE = 200  # headers read to estimate how long clips are
+SAMPLE = 200  # headers that are read to estimate how long clips are
 GIGABYTE = 1e9
-
-
-class Made(NamedTuple):
-    """The digest of a file, and its waveform and filter bank, where the cache lacks them."""
-
-    source: str
-    arrays: tuple[Array | None, ...]
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Level:
-    """Sums over cells of filter banks, which add up to mean and standard deviation."""
+    """Sums over the cells of filter banks, from which mean and standard deviation follow; levels can be added.
+
+    Attributes:
+        cells: number of cells.
+        total: sum of their values (log mel).
+        squares: sum of the squared values.
+    """
 
     cells: int = 0
     total: float = 0.0
@@ -46,18 +44,25 @@ class Level:
 
     @property
     def mean(self) -> float:
-        """Log mel."""
+        """Return the mean in log mel."""
         return self.total / self.cells
 
     @property
     def std(self) -> float:
-        """Never 0."""
+        """Return the standard deviation in log mel, which is never 0."""
         return float(max(self.squares / self.cells - self.mean**2, 1e-12) ** 0.5)
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What filling the cache will write."""
+    """What filling the cache will write.
+
+    Attributes:
+        clips: number of clips to decode.
+        bytes: estimated size.
+        free: free bytes of the disk.
+        folder: the cache folder.
+    """
 
     clips: int
     bytes: int
@@ -70,7 +75,7 @@ class Estimate:
 
 
 class AudioStore:
-    """Audio of one folder.
+    """Audio of one dataset folder.
 
     Args:
         folder: the dataset's.
@@ -82,60 +87,62 @@ class AudioStore:
         self.folder = folder
         self.cache = cache
         self.mels = mels
-        if cache is not None:
-            self.waves = ArrayCache(cache / f"waves-{DECODING}")
-            self.banks = ArrayCache(cache / f"banks{mels}-{FEATURES}-{DECODING}")
-            self.sources = FileDigests(cache, folder)
+        self.stored = open_cache(cache, folder, mels)
 
     def wave(self, clip: Clip) -> Array:
-        """(samples,) at 16 kHz, a view of the cache where it is there.
+        """Return a clip's (samples,) waveform at 16 kHz; a view of the cache if it is stored there.
 
         Raises:
-            BadAudioError: the file is no good.
+            BadAudioError: the file is bad.
         """
-        cached = None if self.cache is None else self.waves.get(self.sources.digest(clip))
+        cached = self.stored.wave(clip)
         return decode(self.folder / clip.path) if cached is None else cached
 
     def bank(self, clip: Clip) -> Array:
-        """(frames, mels) log-mel filter bank of the whole clip, not normalised; a view of the cache where it is there.
+        """Return a clip's (frames, mels) log-mel filter bank, whole and not normalised.
+
+        It is a view of the cache if it is stored there.
 
         Raises:
-            BadAudioError: the file is no good.
+            BadAudioError: the file is bad.
         """
-        cached = None if self.cache is None else self.banks.get(self.sources.digest(clip))
-        return self._compute(self.wave(clip)) if cached is None else cached.reshape(-1, self.mels)
+        cached = self.stored.bank(clip)
+        return self._compute(self.wave(clip)) if cached is None else cached
 
     def _compute(self, wave: Array) -> Array:
         bank: Array = filter_bank(torch.from_numpy(remove_mean(wave)).unsqueeze(0), self.mels)[0].numpy()
         return bank
 
     def lacking(self, clips: Sequence[Clip], mixed: Collection[str], progress: Progress | None = None) -> list[Clip]:
-        """Clips that the cache lacks the filter bank of, or the waveform where their path is among the mixed ones."""
-        if self.cache is None:
-            return []
-        for number, _ in enumerate(self.sources.identify(clips), start=1):
-            if progress:
-                progress("identifying", number, len(clips))
-        return [clip for clip in clips if any(self._wanted(clip, mixed))]
+        """Return the clips that have to be added to the cache; without a cache, none.
+
+        Args:
+            clips: all clips that are needed.
+            mixed: paths of the clips whose waveform is needed too.
+            progress: called after each file that was read to identify it.
+        """
+        self.stored.identify(clips, progress)
+        lacking = [clip for clip in clips if any(self.stored.missing(clip, mixed))]
+        logger.info("%s: %d of %d clips have to be added to the audio cache", self.folder, len(lacking), len(clips))
+        return lacking
 
     def estimate(self, clips: Sequence[Clip], mixed: Collection[str]) -> Estimate:
-        """What filling the cache with clips that it lacks takes, by the headers of some of them.
+        """Estimate what filling the cache will write, from the headers of a sample of the files.
+
+        Args:
+            clips: what `lacking` returned.
+            mixed: paths of the clips whose waveform is needed too.
 
         Raises:
-            BenchmarkError: the disk has less room, or cannot be written.
+            BenchmarkError: the disk has less room, it cannot be written, or there is no cache.
         """
-        assert self.cache is not None
         sample = clips[:: max(1, len(clips) // SAMPLE)]
         known = [seconds for clip in sample if (seconds := duration(self.folder / clip.path)) is not None]
         seconds = sum(known) / max(1, len(known))
-        wanted = [self._wanted(clip, mixed) for clip in clips]
-        values = sum(wave * RATE + bank * RATE // HOP * self.mels for wave, bank in wanted)
-        try:
-            self.cache.mkdir(parents=True, exist_ok=True)
-            free = shutil.disk_usage(self.cache).free
-        except OSError as error:
-            raise unusable(self.cache, error) from None
-        estimate = Estimate(len(clips), int(4 * seconds * values), free, self.cache)
+        missing = [self.stored.missing(clip, mixed) for clip in clips]
+        values = sum(wave * RATE + bank * RATE // HOP * self.mels for wave, bank in missing)
+        cache, free = self.stored.room()
+        estimate = Estimate(len(clips), int(4 * seconds * values), free, cache)
         if estimate.bytes > free:
             raise BenchmarkError(f"the audio cache has no room for {estimate}; {REMEDY}")
         return estimate
@@ -149,71 +156,77 @@ class AudioStore:
         progress: Progress | None = None,
         processes: bool = False,
     ) -> list[BadAudioError]:
-        """Put what the cache lacks of clips into it, with all cores; without a cache only look for bad files.
+        """Decode clips with all cores and add them to the cache; without a cache, only look for bad files.
 
         Args:
-            clips: that `lacking` gave.
-            mixed: paths of those whose waveform is needed too.
+            clips: what `lacking` returned.
+            mixed: paths of the clips whose waveform is needed too.
             stop: raise at the first bad file instead of collecting them.
-            progress: told after every clip.
-            processes: may be used where there are many clips.
+            progress: called after each file.
+            processes: use processes if there are many clips.
 
         Returns:
             The bad files, in the order of the clips.
 
         Raises:
-            BadAudioError: a file is no good, and `stop`.
+            BadAudioError: a file is bad, and `stop` is set.
             BenchmarkError: the cache cannot be written.
         """
         bad: list[BadAudioError] = []
         if not clips:
             return bad
-        equal: dict[str, list[Clip]] = {}  # files are made once, for a mixed clip where one of them is
-        for clip in sorted(clips, key=lambda clip: clip.path not in mixed):
-            key = self.sources.digest(clip) if self.cache else None
-            equal.setdefault(key or clip.path, []).append(clip)
-        caches = [] if self.cache is None else [self.waves, self.banks]
-        with ExitStack() as stack:
-            fillers = [stack.enter_context(cache.filling()) for cache in caches]
-            stack.enter_context(_one_thread_each())
-            work = functools.partial(self._make, mixed)
-            first = [alike[0] for alike in equal.values()]
-            each = zip(equal.values(), in_order(work, first, processes=processes), strict=True)
-            for number, (alike, made) in enumerate(each, start=1):
-                if isinstance(made, BadAudioError):
+        groups = self._equal_files(clips, mixed)
+        logger.info("%s: decoding %d files for %d clips", self.folder, len(groups), len(clips))
+        with self.stored.filling() as add, _one_torch_thread():
+            # the store is sent to worker processes now: it knows what other processes added before the lock was free
+            work = functools.partial(self._decode, mixed)
+            results = in_order(work, [group[0] for group in groups], processes=processes)
+            for number, (group, result) in enumerate(zip(groups, results, strict=True), start=1):
+                if isinstance(result, BadAudioError):
                     if stop:
-                        raise made
-                    bad += [BadAudioError(self.folder / clip.path, made.reason) for clip in alike]
+                        raise result
+                    bad += [BadAudioError(self.folder / clip.path, result.reason) for clip in group]
                 else:
-                    for filler, values in zip(fillers, made.arrays, strict=False):
-                        if values is not None:
-                            filler.add(made.source, values)
+                    add(group[0], result)
                 if progress:
-                    progress("decoding", number, len(equal))
+                    progress("decoding", number, len(groups))
         place = {self.folder / clip.path: number for number, clip in enumerate(clips)}
         return sorted(bad, key=lambda error: place[error.path])
+
+    def _equal_files(self, clips: Sequence[Clip], mixed: Collection[str]) -> list[list[Clip]]:
+        """Group clips by content, each group led by a mixed clip if it has one: equal files are decoded once."""
+        groups: dict[str, list[Clip]] = {}
+        for clip in sorted(clips, key=lambda clip: clip.path not in mixed):
+            groups.setdefault(self.stored.digest(clip) or clip.path, []).append(clip)
+        return list(groups.values())
 
     def statistics(
         self, clips: Sequence[Clip], frames: int, progress: Progress | None = None, workers: int | None = None
     ) -> Level:
-        """Level of clips' filter banks, of which the first `frames` rows count.
+        """Return the level of the clips' filter banks.
+
+        Args:
+            clips: what to measure.
+            frames: rows of a filter bank that count.
+            progress: called after each clip.
+            workers: number of threads; None for all cores, with processes if there are many clips.
 
         Raises:
-            BadAudioError: a file is no good.
+            BadAudioError: a file is bad.
         """
-        level = Level()
-        for sums in self.levels(clips, frames, progress, workers):
-            if isinstance(sums, BadAudioError):
-                raise sums
-            level += sums
-        return level
+        sum_of_levels = Level()
+        for level in self.levels(clips, frames, progress, workers):
+            if isinstance(level, BadAudioError):
+                raise level
+            sum_of_levels += level
+        return sum_of_levels
 
     def levels(
         self, clips: Sequence[Clip], frames: int, progress: Progress | None = None, workers: int | None = None
     ) -> Iterator[Level | BadAudioError]:
-        """The level of each clip, or what is wrong with its file."""
-        found = in_order(functools.partial(self._level, frames), clips, workers, processes=workers is None)
-        for number, level in enumerate(found, start=1):
+        """Yield the level of each clip, or the error of its file. For the arguments see `statistics`."""
+        results = in_order(functools.partial(self._level, frames), clips, workers, processes=workers is None)
+        for number, level in enumerate(results, start=1):
             if progress:
                 progress("measuring", number, len(clips))
             yield level
@@ -225,34 +238,27 @@ class AudioStore:
             return error
         return Level(bank.size, float(bank.sum()), float(np.square(bank).sum()))
 
-    def _make(self, mixed: Collection[str], clip: Clip) -> Made | BadAudioError:
-        path, wants = self.folder / clip.path, self._wanted(clip, mixed) if self.cache else (False, False)
-        source = self.sources.digest(clip) if self.cache else ""
-        if self.cache and source and not any(wants):  # another process made it in the meantime
-            return Made(source, (None, None))
+    def _decode(self, mixed: Collection[str], clip: Clip) -> Decoded | BadAudioError:
+        """Decode a file and compute what the cache lacks of it."""
+        if self.stored.is_complete(clip, mixed):
+            return Decoded(None, None)
+        path = self.folder / clip.path
         try:
-            data = path.read_bytes()
-            wave = decode(path, data)
+            content = path.read_bytes()
+            wave = decode(path, content)
         except OSError as error:
             return BadAudioError(path, f"cannot be read ({error.strerror})")
         except BadAudioError as error:
             return error
-        if self.cache is None:
-            return Made("", ())
-        if hashlib.sha256(data).hexdigest() != source:
+        if not self.stored.is_unchanged(clip, content):
             return BadAudioError(path, "changed while it was read")
-        wants_wave, wants_bank = wants
-        return Made(source, (wave if wants_wave else None, self._compute(wave) if wants_bank else None))
-
-    def _wanted(self, clip: Clip, mixed: Collection[str]) -> tuple[bool, bool]:
-        """Whether waveform and filter bank of a clip are needed and not there."""
-        source = self.sources.digest(clip)
-        return clip.path in mixed and source not in self.waves, source not in self.banks
+        missing = self.stored.missing(clip, mixed)
+        return Decoded(wave if missing.wave else None, self._compute(wave) if missing.bank else None)
 
 
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Every core has a clip of its own already."""
+def _one_torch_thread() -> Iterator[None]:
+    """Use one torch thread per file: each core has a file already."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

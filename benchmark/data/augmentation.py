@@ -1,4 +1,4 @@
-"""Random draws of the front end, made ahead so that they depend on the seed and the clip alone."""
+"""Random draws of the front end, made in advance, so that they depend only on the seed and the clip."""
 
 from __future__ import annotations
 
@@ -17,11 +17,16 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Draws:
-    """Everything random about training clips in one epoch: arrays with one row a clip.
+    """All random values of the training clips in one epoch: arrays with one row per clip.
 
-    `partner` is the position of the clip to mix with (-1: unmixed) and `weight` this clip's share; `freq` and `time`
-    are two uniforms each, for width and start of a mask; noise is `gain` times uniforms from `noise_seed`; `roll` is
-    in frames.
+    Attributes:
+        partner: position of the clip to mix with; -1 for unmixed clips.
+        weight: share of this clip in the mixture.
+        freq: two uniform values in [0, 1), for width and start of the frequency mask.
+        time: the same for the time mask.
+        gain: factor of the noise.
+        noise_seed: seed of the uniform noise.
+        roll: shift along time in frames.
     """
 
     partner: Array
@@ -36,15 +41,17 @@ class Draws:
         return len(self.partner)
 
     def take(self, positions: Array) -> Draws:
-        """The draws of some clips."""
+        """Return the draws of the clips at some positions."""
         return Draws(*(getattr(self, field.name)[positions] for field in fields(self)))
 
 
 def draw(generator: np.random.Generator, clips: int, mixup: float) -> Draws:
-    """Draws for every clip of the training list, in the reference's distributions (AAT@dc406ad src/dataloader.py).
+    """Draw values for every clip of the training list, from the reference's distributions.
+
+    Source: AAT@dc406ad src/dataloader.py.
 
     Args:
-        generator: the epoch's stream.
+        generator: the random stream of the epoch.
         clips: length of the training list.
         mixup: probability that a clip is mixed.
     """
@@ -64,14 +71,15 @@ def draw(generator: np.random.Generator, clips: int, mixup: float) -> Draws:
 
 
 def spans(uniforms: Array, bound: int, size: int) -> tuple[Array, Array]:
-    """Where masks begin and end along an axis of `size`, as torchaudio's masking places them from two uniforms each.
+    """Return where masks begin and end along an axis, computed from two uniform values as torchaudio does.
 
     Args:
         uniforms: (clips, 2), for width and start.
-        bound: the width's upper bound.
+        bound: upper bound of the width.
+        size: length of the axis.
 
     Returns:
-        (clips,) first masked cells, and (clips,) first cells behind them.
+        (clips,) first masked cells, and (clips,) first cells after the masks.
     """
     widths = uniforms[:, 0].astype(np.float64) * bound
     starts = (uniforms[:, 1] * (size - widths)).astype(np.int64)
@@ -79,7 +87,10 @@ def spans(uniforms: Array, bound: int, size: int) -> tuple[Array, Array]:
 
 
 def noise(seeds: Array, frames: int, mels: int) -> npt.NDArray[np.uint16]:
-    """(clips, frames, mels) uniform whole numbers below 2**16, one stream a clip; 16 bits are as good and cost less."""
+    """Return (clips, frames, mels) uniform integers below 2**16, with one random stream per clip.
+
+    16 bits are enough for noise, and faster to draw than floats.
+    """
     words = -(-frames * mels // 4)  # of 64 bits
     cells = np.empty((len(seeds), 4 * words), np.uint16)
     for row, seed in zip(cells, seeds.tolist(), strict=True):

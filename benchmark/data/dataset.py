@@ -1,4 +1,4 @@
-"""What a dataset is: info, a reader of its layout, and where it can be generated a writer."""
+"""The interface of a dataset: info, a reader of its layout, and for generated audio a writer."""
 
 from __future__ import annotations
 
@@ -22,45 +22,45 @@ Tally = dict[str, dict[str, int]]
 
 
 class Dataset(ABC):
-    """Reads one official layout."""
+    """Read one official layout."""
 
     info: DatasetInfo
 
     @property
     def recipe(self) -> str:
-        """Name of the recipe file."""
+        """Return the name of the recipe file."""
         return self.info.name
 
     def own_recipe(self, folder: Path) -> list[Layer]:
-        """Recipe values that come from the data itself."""
+        """Return recipe values that were measured on the data itself."""
         return []
 
     @abstractmethod
     def read(self, folder: Path) -> list[Clip]:
-        """The clips of an official folder, in a stable order; no audio is opened.
+        """Return the clips of an official folder, in a stable order; no audio is read.
 
         Raises:
             BenchmarkError: the folder does not follow the layout.
         """
 
     def manifest(self, data_root: Path) -> Manifest:
-        """The manifest of this dataset under a data root.
+        """Return the manifest of this dataset under a data root.
 
         Raises:
-            MissingInputError: the dataset's folder is not there.
-            BenchmarkError: it is there, but wrong.
+            MissingInputError: the dataset's folder does not exist.
+            BenchmarkError: the folder does not follow the layout, or has no clips.
         """
         place = self.find(data_root)
         clips = self.read(place)
         if not clips:
-            raise BenchmarkError(f"{place}: holds no clips of {self.info.label}")
+            raise BenchmarkError(f"{place}: has no clips of {self.info.label}")
         return Manifest(self.info, place, tuple(clips), (place / SYNTHETIC_MARKER).is_file())
 
     def find(self, data_root: Path) -> Path:
-        """The dataset's folder under a data root.
+        """Return the dataset's folder under a data root.
 
         Raises:
-            MissingInputError: it is not there.
+            MissingInputError: it does not exist.
         """
         places = [data_root / folder for folder in self.info.folders]
         place = next((place for place in places if place.is_dir()), None)
@@ -69,16 +69,16 @@ class Dataset(ABC):
         return place
 
     def audio_files(self, manifest: Manifest) -> list[str]:
-        """Paths of the files that the published digest is over: those of the clips, unless there are more."""
+        """Return the paths of the files in the published digest: those of the clips, or more."""
         return [clip.path for clip in manifest.clips]
 
     def problems(self, manifest: Manifest) -> list[str]:
-        """What is wrong with the metadata of a folder that has all official clips; one line each."""
+        """Return faults of the metadata, one line each; called if the folder has all official clips."""
         return []
 
 
 def tally(manifest: Manifest) -> Tally:
-    """Clips by class and by fold or split; annotations that say present and absent, where only some were annotated."""
+    """Count clips by class, and by fold or split; for partly annotated datasets also positive and negative labels."""
     clips, classes = manifest.clips, manifest.info.classes
     counts: dict[str, Counter[str]] = {"class": Counter(dict.fromkeys(classes, 0))}
     counts["class"].update(classes[label] for clip in clips for label in clip.labels)
@@ -100,14 +100,14 @@ class Synthesizable(Dataset):
     def synthetic(
         self, folder: Path, *, classes: int, clips_per_class: int, seed: int, seconds: float
     ) -> Iterable[Sound]:
-        """Write the metadata of the official layout into an empty folder, and give the sounds that belong to it.
+        """Write the metadata of the official layout into an empty folder, and yield the sounds to write.
 
         Args:
             folder: the dataset's.
-            classes: the first so many classes.
-            clips_per_class: of each class in every fold or split.
+            classes: use the first `classes` classes only.
+            clips_per_class: clips of each class in every fold or split.
             seed: of the audio.
-            seconds: length of a clip that is not cut short.
+            seconds: full length of a clip; some layouts have shorter clips too.
         """
 
     def synthesize(
@@ -120,27 +120,33 @@ class Synthesizable(Dataset):
         seconds: float | None = None,
         progress: Progress | None = None,
     ) -> Path:
-        """Generate the dataset's folder under a data root, whole or not at all; the same call again does nothing.
+        """Generate the dataset's folder under a data root, completely or not at all; the same call again does nothing.
 
-        Clips are as long as the dataset's unless `seconds` says otherwise.
+        Args:
+            data_root: where the folder is written.
+            classes: use the first `classes` classes only; None for all.
+            clips_per_class: clips of each class in every fold or split.
+            seed: of the audio.
+            seconds: length of a clip; None for the dataset's.
+            progress: called after each file.
 
         Returns:
-            The folder, which carries a marker so that nothing takes it for the real dataset.
+            The folder. A marker file in it shows that the data is not real.
 
         Raises:
-            BenchmarkError: something else stands at its place, or there are not so many classes.
+            BenchmarkError: the folder exists with other data, or the dataset has fewer classes.
         """
-        most = len(self.info.classes)
-        if classes is not None and not 2 <= classes <= most:
-            raise BenchmarkError(f"{self.info.label} has {most} classes, {classes} were asked for")
-        settings: dict[str, Any] = {"classes": classes or most, "clips_per_class": clips_per_class, "seed": seed}
+        available = len(self.info.classes)
+        if classes is not None and not 2 <= classes <= available:
+            raise BenchmarkError(f"{self.info.label} has {available} classes, {classes} were requested")
+        settings: dict[str, Any] = {"classes": classes or available, "clips_per_class": clips_per_class, "seed": seed}
         if seconds is not None:
             settings["seconds"] = seconds
         place = data_root / self.info.folders[0]
         if place.exists():
             marker = place / SYNTHETIC_MARKER
             if not marker.is_file() or marker.read_text() != json.dumps(settings):
-                raise BenchmarkError(f"{place}: is there already and holds other data; remove it or use another folder")
+                raise BenchmarkError(f"{place}: exists already with other data; remove it or use another folder")
             return place
         data_root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=data_root, prefix=".synthesize-") as temporary:

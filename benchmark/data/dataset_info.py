@@ -1,4 +1,4 @@
-"""What is known of a dataset before any of its files is seen."""
+"""What is known of a dataset before any of its files is read."""
 
 from __future__ import annotations
 
@@ -10,11 +10,16 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Archive:
-    """The file that a dataset is published as.
+    """The archive file of a dataset.
 
-    `hash` is ALGORITHM:DIGEST; `certain` is False where it comes from a third party, or the publisher packs the archive
-    anew now and then: then another hash is told and no error. `top` is the folder inside that is the dataset; empty
-    where the archive has none.
+    Attributes:
+        file: name of the file.
+        urls: where it is published; empty if it cannot be downloaded.
+        hash: ALGORITHM:DIGEST.
+        certain: False if the hash comes from a third party, or the publisher repacks the archive now and then. A
+            different hash is then reported, not an error.
+        top: the dataset's folder inside the archive; empty if the archive has no top folder.
+        bytes: size of the archive; None if unknown.
     """
 
     file: str
@@ -27,7 +32,13 @@ class Archive:
 
 @dataclass(frozen=True)
 class AudioDigest:
-    """Identifies the publisher's audio: sha256 of the sorted lines `md5  PREFIXpath`, joined by newlines."""
+    """Identify the publisher's audio files.
+
+    Attributes:
+        files: number of files.
+        prefix: text before each path.
+        sha256: of the sorted lines `md5  PREFIXpath`, joined by newlines.
+    """
 
     files: int
     prefix: str
@@ -36,12 +47,28 @@ class AudioDigest:
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """Facts of one dataset, stated in its file under `benchmark/data/datasets/`.
+    """Facts about one dataset, given in its file under `benchmark/data/datasets/`.
 
-    `folders` are the names that the official folder goes by under the data root, the first one found is taken.
-    `folds` is empty where the dataset comes with listed `splits`. `clips` is the official number. `metric` is what is
-    reported: accuracy, or the class mean of average precision. `published` are counts of clips by class, fold, split
-    and so on, where the publisher gives them; `notes` are known faults.
+    Attributes:
+        name: as on the command line and in records.
+        label: as in tables.
+        description: one line.
+        folders: possible names of the official folder under the data root; the first one that exists is used.
+        classes: names of the classes, in the order of their indices.
+        clips: official number of clips.
+        seconds: usual length of a clip.
+        metric: what is reported: `accuracy`, or `map` (mean of the classes' average precision).
+        licence: of the audio.
+        homepage: of the publisher.
+        citation: of the dataset.
+        by_hand: how to get the data without `data prepare`.
+        folds: numbers of the folds; empty if the dataset has listed `splits`.
+        splits: names of the listed splits; empty if the dataset has folds.
+        multi_label: whether a clip can have several labels.
+        archive: the file to download; None for the user's own audio.
+        audio: digest of the publisher's audio; None if none is published.
+        published: official counts of clips by kind (class, fold, split, ...) and name.
+        notes: known faults.
     """
 
     name: str
@@ -58,7 +85,6 @@ class DatasetInfo:
     by_hand: str
     folds: tuple[int, ...] = ()
     splits: tuple[str, ...] = ()
-
     multi_label: bool = False
     archive: Archive | None = None
     audio: AudioDigest | None = None
@@ -67,17 +93,17 @@ class DatasetInfo:
 
     @property
     def fold_units(self) -> tuple[int, ...]:
-        """Folds to train on; (0,) where there are none."""
+        """Return the folds to test on, one trial each; (0,) if the dataset has no folds."""
         return self.folds or (0,)
 
     def split_sizes(self, fold: int) -> dict[str, int]:
-        """Official clips of every split; empty where the publisher gives no counts (a user's own folder)."""
+        """Return the official number of clips per split; empty if none are published (a user's own folder)."""
         if self.folds and (folds := self.published.get("fold")):
             return {"train": self.clips - folds[str(fold)], "test": folds[str(fold)]}
         return dict(self.published.get("split", {}))
 
     def evenly(self, clips: int) -> DatasetInfo:
-        """The dataset with so many clips in every fold, or in every split."""
+        """Return the info of a smaller dataset with `clips` clips in every fold or split."""
         kind, names = ("fold", self.folds) if self.folds else ("split", self.splits)
         sizes = {str(name): clips for name in names}
         return dataclasses.replace(self, clips=sum(sizes.values()), published={kind: sizes})

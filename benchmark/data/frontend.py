@@ -1,8 +1,8 @@
-"""The audio front end: waveforms to normalised log-mel filter banks, with augmentation, a batch at a time.
+"""The audio front end: waveforms to normalised log-mel filter banks, with augmentation, batch by batch.
 
-Source: AAT@dc406ad src/dataloader.py, which does it clip by clip on the CPU.
+Source: AAT@dc406ad src/dataloader.py, which works clip by clip on the CPU.
 
-The same code runs on a GPU, where a batch is one piece, and on a CPU, where a batch is cut into pieces whose
+The same code runs on GPU and CPU. A GPU processes a batch at once. On a CPU, a batch is cut into pieces, so that
 intermediate results stay in the processor's cache.
 """
 
@@ -23,18 +23,23 @@ WINDOW = 400
 HOP = 160
 FFT = 512
 PREEMPHASIS = 0.97
-LOG_FLOOR = -15.9424  # log of float32's epsilon: what digital silence gives
+LOG_FLOOR = -15.9424  # log of float32's epsilon: the value of digital silence
 BINS_AT_ONCE = 64
 FRAMES_AT_ONCE = 512  # on a CPU: about 3 MB of intermediate results
 CELLS_AT_ONCE = 2**17  # on a CPU: filter-bank cells augmented together, 0.5 MB
-FEATURES = 1  # raise when a filter bank's numbers change: cached ones are computed again
+FEATURES = 1  # raise when a filter bank's numbers change: cached ones are then computed again
 NOISE_LEVELS = 2**16
 
 
 class Mixture(NamedTuple):
-    """The mixed clips of a batch: their M rows in it, both waveforms, the first's share and its length.
+    """The M mixed clips of a batch.
 
-    Waveforms are mean-free (M, samples), zero behind the first's length.
+    Attributes:
+        rows: (M,) their rows in the batch.
+        first: (M, samples) mean-free waveforms, zero after their length.
+        second: (M, samples) mean-free waveforms of the partners, zero after the first's length.
+        weights: (M,) share of the first.
+        lengths: (M,) samples of the first.
     """
 
     rows: torch.Tensor
@@ -45,9 +50,14 @@ class Mixture(NamedTuple):
 
 
 class Augmentation(NamedTuple):
-    """What is drawn for the B clips of a batch: masks as (B, 2) first and end cells, (B,) gains and rolls, noise.
+    """Random values for the B clips of a batch.
 
-    `noise` holds (B, frames, mels) uniform whole numbers below 2**16, added at the gains; None: neither noise nor roll.
+    Attributes:
+        freq: (B, 2) first masked mel band, and first band after the mask.
+        time: (B, 2) the same in frames.
+        gains: (B,) factors of the noise.
+        rolls: (B,) shifts along time in frames.
+        noise: (B, frames, mels) uniform integers below 2**16; None for neither noise nor roll.
     """
 
     freq: torch.Tensor
@@ -58,9 +68,13 @@ class Augmentation(NamedTuple):
 
 
 class RawBatch(NamedTuple):
-    """What a front end makes features of: raw filter banks (B, frames, mels), except for the rows that are mixed.
+    """Input of a front end.
 
-    Where the augmentation rolls, the banks are rolled already: while they are copied it costs nothing.
+    Attributes:
+        banks: (B, frames, mels) raw filter banks; rows of mixed clips have no values yet. They are rolled already if
+            the augmentation rolls, because that costs nothing while they are copied.
+        mixture: the mixed clips; None if there are none.
+        augmentation: random values; None for evaluation.
     """
 
     banks: torch.Tensor
@@ -70,10 +84,17 @@ class RawBatch(NamedTuple):
 
 @dataclass(frozen=True)
 class FrontEnd:
-    """Settings of a recipe and a protocol.
+    """Compute features with the settings of a recipe and a protocol.
 
-    `fill` is the raw value of padded and masked cells (protocol switch `padding`); masks are upper bounds in mel bands
-    and frames; `noise` adds noise and rolls in training.
+    Attributes:
+        mels: bands of the filter banks.
+        frames: length of the features.
+        mean: of the filter banks, for normalisation.
+        std: of the filter banks, for normalisation.
+        freq_mask: upper bound of the frequency mask in mel bands.
+        time_mask: upper bound of the time mask in frames.
+        fill: raw value of padded and masked cells (protocol switch `padding`).
+        noise: whether training adds noise and rolls along time.
     """
 
     mels: int
@@ -86,9 +107,9 @@ class FrontEnd:
     noise: bool
 
     def __call__(self, batch: RawBatch, device: torch.device | None = None) -> torch.Tensor:
-        """(B, frames, mels) normalised features on a device, augmented where the batch says so.
+        """Return (B, frames, mels) normalised features on a device, augmented if the batch has random values.
 
-        On a CPU the batch's own tensors are written over.
+        On a CPU, the batch's tensors are overwritten.
         """
         banks = batch.banks.to(device or batch.banks.device, non_blocking=True)
         on_cpu = banks.device.type == "cpu"
@@ -105,7 +126,7 @@ class FrontEnd:
         return banks
 
     def _mix(self, mixture: Mixture, banks: torch.Tensor, rolls: torch.Tensor | None, at_once: int) -> None:
-        """Put the filter banks of mixed clips, rolled, into their rows of (B, frames, mels)."""
+        """Compute the filter banks of mixed clips, roll them, and copy them into their rows of (B, frames, mels)."""
         for start in range(0, len(mixture.rows), at_once):
             piece = slice(start, start + at_once)
             lengths = mixture.lengths[piece]
@@ -123,8 +144,9 @@ class FrontEnd:
     def _augment(self, banks: torch.Tensor, draws: Augmentation, pieces: Sequence[slice]) -> None:
         """Mask, normalise and add noise to (B, frames, mels) raw banks, in place.
 
-        A masked cell gets the value of `fill`: the bank is shifted so that this is 0, and multiplied by 0 there. The
-        reference rolls last (defect D30); noise that is drawn for every cell alike is the same afterwards.
+        Masked cells get the value `fill`: the bank is shifted so that `fill` becomes 0, and masked cells are
+        multiplied by 0. The reference rolls last (defect D30). That does not matter for noise, because all cells draw
+        it from the same distribution.
         """
         freq, time, gains, rolls = (
             part.to(banks.device, non_blocking=True) for part in (draws.freq, draws.time, draws.gains, draws.rolls)
@@ -146,38 +168,47 @@ class FrontEnd:
 
 
 def filter_bank(waves: torch.Tensor, mels: int, frames: int | None = None) -> torch.Tensor:
-    """(B, samples) at 16 kHz, mean-free -> (B, 1 + (samples - 400) // 160, mels), as AST calls Kaldi's filter bank.
+    """Compute log-mel filter banks as AST does with Kaldi's.
 
-    Agrees with `torchaudio.compliance.kaldi.fbank(htk_compat=True, use_energy=False, window_type="hanning",
-    dither=0)` up to rounding. Clips shorter than one 25 ms window are padded to it with zeros (the reference fails,
-    defect D35).
+    They agree with `torchaudio.compliance.kaldi.fbank(htk_compat=True, use_energy=False, window_type="hanning",
+    dither=0)` up to rounding. Clips shorter than one 25 ms window are padded with zeros to that length (the reference
+    fails, defect D35).
 
     Args:
-        waves: a batch.
-        mels: bands.
-        frames: at most so many are computed.
+        waves: (B, samples) at 16 kHz, mean-free.
+        mels: number of bands.
+        frames: largest number of frames to compute; None for all.
+
+    Returns:
+        (B, 1 + (samples - 400) // 160, mels), not normalised.
     """
     if waves.shape[1] < WINDOW:
         waves = functional.pad(waves, (0, WINDOW - waves.shape[1]))
     count = 1 + (waves.shape[1] - WINDOW) // HOP
     count = count if frames is None else min(count, frames)
-    # a window's offset is taken off behind the pre-emphasis, which then is done once a sample instead of once a window;
-    # the first sample of a window does not matter, the Hann window is 0 there
+    # the mean of a window is subtracted after the pre-emphasis, so that pre-emphasis is computed once per sample and
+    # not once per window; the first sample of a window does not matter because the Hann window is 0 there
     emphasised = torch.zeros_like(waves)
     torch.sub(waves[:, 1:], waves[:, :-1], alpha=PREEMPHASIS, out=emphasised[:, 1:])
-    windows, shaped = (each.unfold(1, WINDOW, HOP)[:, :count] for each in (waves, emphasised))
+    windows, shaped = (signal.unfold(1, WINDOW, HOP)[:, :count] for signal in (waves, emphasised))
     banks = waves.new_zeros(len(waves), count, mels)
     if waves.device.type != "cpu":
         _log_mel(windows.flatten(0, 1), shaped.flatten(0, 1), banks.flatten(0, 1))
         return banks
-    for clip in zip(windows, shaped, banks, strict=True):  # a clip's numbers do not depend on its batch
+    for clip in zip(windows, shaped, banks, strict=True):  # so that a clip's numbers do not depend on its batch
         for start in range(0, count, FRAMES_AT_ONCE):
             _log_mel(*(part[start : start + FRAMES_AT_ONCE] for part in clip))
     return banks
 
 
 def _log_mel(windows: torch.Tensor, emphasised: torch.Tensor, out: torch.Tensor) -> None:
-    """(n, 400) samples, (n, 400) samples with pre-emphasis -> (n, mels), added to zeros: log energies of mel bands."""
+    """Compute the log energies of mel bands.
+
+    Args:
+        windows: (n, 400) samples.
+        emphasised: (n, 400) samples with pre-emphasis.
+        out: (n, mels) zeros, to which the energies are added.
+    """
     window, blocks = _constants(out.shape[1], windows.device)
     shaped = emphasised - windows.mean(1, keepdim=True).mul_(1 - PREEMPHASIS)
     spectrum = torch.view_as_real(torch.fft.rfft(shaped.mul_(window), n=FFT))
@@ -190,12 +221,13 @@ def _log_mel(windows: torch.Tensor, emphasised: torch.Tensor, out: torch.Tensor)
 
 @functools.cache
 def _constants(mels: int, device: torch.device) -> tuple[torch.Tensor, list[tuple[slice, slice, torch.Tensor]]]:
-    """The window (400,), and the weights of the mel bands from 20 Hz to 8 kHz in blocks: bins, bands, (bins, bands).
+    """Return the window (400,), and the weights of the mel bands from 20 Hz to 8 kHz in blocks.
 
-    A bin lies in two bands, so most of one large matrix would be zeros.
+    A block is a slice of bins, a slice of bands, and (bins, bands) weights. A bin lies in two bands only, so that most
+    of one large matrix would be zeros.
     """
     weights, _ = kaldi.get_mel_banks(mels, FFT, float(RATE), 20.0, 0.0, 100.0, -500.0, 1.0)
-    weights = functional.pad(weights, (0, 1)).T  # (257, mels), nothing of the Nyquist bin
+    weights = functional.pad(weights, (0, 1)).T  # (257, mels), 0 for the Nyquist bin
     blocks = []
     for start in range(0, FFT // 2, BINS_AT_ONCE):
         bins = slice(start, start + BINS_AT_ONCE)
@@ -206,12 +238,22 @@ def _constants(mels: int, device: torch.device) -> tuple[torch.Tensor, list[tupl
 
 
 def frame_counts(lengths: torch.Tensor) -> torch.Tensor:
-    """Frames of clips of so many samples; at least one."""
+    """Return the number of frames for each number of samples; at least one."""
     return 1 + (lengths - WINDOW).clamp(min=0) // HOP
 
 
 def fit(banks: torch.Tensor, frames: int, fill: float, counts: torch.Tensor | None = None) -> torch.Tensor:
-    """(B, n, mels) banks -> (B, frames, mels), cut or filled up; where given, only `counts` (B,) rows are a clip's."""
+    """Cut or pad banks along time.
+
+    Args:
+        banks: (B, n, mels).
+        frames: length of the result.
+        fill: value of the padding.
+        counts: (B,) frames of each clip, after which everything is padding; None if all n frames count.
+
+    Returns:
+        (B, frames, mels).
+    """
     banks = functional.pad(banks[:, :frames], (0, 0, 0, max(0, frames - banks.shape[1])), value=fill)
     if counts is None:
         return banks
@@ -222,13 +264,13 @@ def fit(banks: torch.Tensor, frames: int, fill: float, counts: torch.Tensor | No
 def mix(
     first: torch.Tensor, second: torch.Tensor, weights: torch.Tensor, lengths: torch.Tensor, *, ragged: bool
 ) -> torch.Tensor:
-    """Mixup of (M, samples) mean-free waveforms; the mixture's mean is removed.
+    """Mix (M, samples) mean-free waveforms, and remove the mean of the mixture.
 
     Args:
-        first: zero behind its length; becomes the mixture.
-        second: the same.
+        first: zero after its length; overwritten with the mixture.
+        second: zero after the first's length.
         weights: (M,) share of the first.
-        lengths: (M,) samples that count, those of the first.
+        lengths: (M,) samples of the first, which are those of the mixture.
         ragged: whether lengths differ from the number of samples.
     """
     share = weights.unsqueeze(1)
@@ -240,7 +282,7 @@ def mix(
 
 
 def _rolled(banks: torch.Tensor, rolls: torch.Tensor) -> torch.Tensor:
-    """(B, frames, mels), each rolled along time by its number of frames, padding and all."""
+    """Roll (B, frames, mels) banks along time, padding included, each by its number of frames."""
     clips, frames, _ = banks.shape
     source = (torch.arange(frames, device=banks.device) - rolls.unsqueeze(1)) % frames
     rows = source + torch.arange(clips, device=banks.device).unsqueeze(1) * frames
@@ -248,5 +290,5 @@ def _rolled(banks: torch.Tensor, rolls: torch.Tensor) -> torch.Tensor:
 
 
 def _kept(spans: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
-    """(B, 2) first and end cells of masks, (B or 1, n) cells -> (B, n), 0 in the mask and 1 beside it."""
+    """Return (B, n): 0 in the mask, 1 outside; masks are (B, 2) first and end cells, `cells` is (B or 1, n)."""
     return ((cells < spans[:, :1]) | (cells >= spans[:, 1:])).to(torch.float32)

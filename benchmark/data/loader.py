@@ -1,4 +1,4 @@
-"""Batches of features and targets for a trial."""
+"""Load batches of features and targets for a trial."""
 
 from __future__ import annotations
 
@@ -16,14 +16,20 @@ from benchmark.data.augmentation import UNMIXED, Draws, draw, noise, spans
 from benchmark.data.frontend import Augmentation, FrontEnd, Mixture, RawBatch
 from benchmark.data.manifest import Clip
 
-Item = tuple[list[int], Draws | None]  # positions of a batch's clips and what is drawn for them
-Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # features, targets, how far each target was observed
+Item = tuple[list[int], Draws | None]  # positions of a batch's clips, and their random draws in training
+Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # features, targets, weight of each target (0: not annotated)
 Targets = tuple[torch.Tensor, torch.Tensor]
 EVAL_BATCH_FACTOR = 2  # the reference evaluates with twice the training batch
 
 
 class Loaded(NamedTuple):
-    """What a data worker makes of a batch: input of the front end, (B, classes) targets, and where they count."""
+    """What a data worker returns for a batch of B clips.
+
+    Attributes:
+        raw: input of the front end.
+        targets: (B, classes), 1 for present classes; mixed clips have values in between.
+        observed: (B, classes), weight of each target: 1 if it was annotated, 0 if not.
+    """
 
     raw: RawBatch
     targets: torch.Tensor
@@ -31,10 +37,17 @@ class Loaded(NamedTuple):
 
 
 class Clips(Dataset[Loaded]):
-    """A list of clips, read batch by batch: clean filter banks, waveforms of the mixed clips, targets."""
+    """A list of clips, read batch by batch: clean filter banks, waveforms of the mixed clips, targets.
 
-    def __init__(self, recordings: AudioStore, clips: Sequence[Clip], classes: int, front_end: FrontEnd) -> None:
-        self.recordings = recordings
+    Args:
+        audio: where the audio is read.
+        clips: which clips, in which order.
+        classes: number of classes.
+        front_end: settings of the features.
+    """
+
+    def __init__(self, audio: AudioStore, clips: Sequence[Clip], classes: int, front_end: FrontEnd) -> None:
+        self.audio = audio
         self.clips = clips
         self.classes = classes
         self.front_end = front_end
@@ -43,7 +56,7 @@ class Clips(Dataset[Loaded]):
         return len(self.clips)
 
     def __getitem__(self, item: Item) -> Loaded:
-        """The batch of some positions."""
+        """Return the batch of the clips at some positions."""
         positions, draws = item
         targets, observed = self._targets(positions)
         if draws is None:
@@ -62,13 +75,13 @@ class Clips(Dataset[Loaded]):
         return Loaded(raw, targets, observed)
 
     def _banks(self, positions: list[int], rolls: list[int], mixed: set[int]) -> torch.Tensor:
-        """(B, frames, mels), cut or filled up and rolled; rows of mixed clips are left to the front end."""
+        """Return (B, frames, mels) banks, cut or padded, and rolled; rows of mixed clips are left to the front end."""
         end = self.front_end
         banks = np.empty((len(positions), end.frames, end.mels), np.float32)
         for row, (bank, position, roll) in enumerate(zip(banks, positions, rolls, strict=True)):
             if row not in mixed:
-                clean, start = self.recordings.bank(self.clips[position])[: end.frames], roll % end.frames
-                straight = min(len(clean), end.frames - start)  # the rest comes round to the front
+                clean, start = self.audio.bank(self.clips[position])[: end.frames], roll % end.frames
+                straight = min(len(clean), end.frames - start)  # the rest wraps around to the start
                 wrapped = len(clean) - straight
                 bank[start : start + straight] = clean[:straight]
                 bank[:wrapped] = clean[straight:]
@@ -76,13 +89,14 @@ class Clips(Dataset[Loaded]):
         return torch.from_numpy(banks)
 
     def _mixture(self, rows: list[int], positions: list[int], partners: list[int], shares: torch.Tensor) -> Mixture:
-        first, second = ([self.recordings.wave(self.clips[i]) for i in chosen] for chosen in (positions, partners))
+        """Read the waveforms of mixed clips and their partners, padded to the longest clip, without their means."""
+        first, second = ([self.audio.wave(self.clips[i]) for i in chosen] for chosen in (positions, partners))
         lengths = [len(wave) for wave in first]
         waves = np.empty((2, len(rows), max(lengths)), np.float32)
         for row, (pair, size) in enumerate(zip(zip(first, second, strict=True), lengths, strict=True)):
             for wave, place in zip(pair, waves[:, row], strict=True):
                 kept = min(len(wave), size)
-                np.subtract(wave[:kept], wave.mean(), out=place[:kept])  # the mean of all of it, as the reference
+                np.subtract(wave[:kept], wave.mean(), out=place[:kept])  # mean of the whole clip, as in the reference
                 place[kept:] = 0.0
         one, other = torch.from_numpy(waves)
         return Mixture(torch.tensor(rows), one, other, shares, torch.tensor(lengths))
@@ -101,7 +115,7 @@ class Clips(Dataset[Loaded]):
         return Augmentation(freq, time, gains, torch.from_numpy(draws.roll), cells)
 
     def _targets(self, positions: list[int]) -> Targets:
-        """(B, classes) ones at the clips' labels, and (B, classes) ones where they were annotated."""
+        """Return two (B, classes) tensors: ones at the clips' labels, and ones at annotated classes."""
         targets = np.zeros((len(positions), self.classes), np.float32)
         observed = np.ones_like(targets)
         for row, position in enumerate(positions):
@@ -114,7 +128,13 @@ class Clips(Dataset[Loaded]):
 
 
 def mix_targets(first: Targets, second: Targets, shares: torch.Tensor) -> Targets:
-    """Mixed targets and weights, such that the weighted loss of the mixture is the mixture of both clips' losses."""
+    """Mix targets and weights, so that the weighted loss of the mixture is the mixture of both clips' losses.
+
+    Args:
+        first: (M, classes) targets and weights of the clips.
+        second: the same of their partners.
+        shares: (M, 1) share of the first.
+    """
     (one, seen), (other, also_seen) = first, second
     observed = shares * seen + (1 - shares) * also_seen
     targets = shares * seen * one + (1 - shares) * also_seen * other
@@ -122,7 +142,13 @@ def mix_targets(first: Targets, second: Targets, shares: torch.Tensor) -> Target
 
 
 class TrainingOrder(Sampler[Item]):
-    """Batches of an epoch: a fresh permutation and fresh draws, both a function of the epoch's seeds alone."""
+    """Batches of an epoch: a new permutation and new draws, which depend on the epoch's seeds only.
+
+    Args:
+        clips: length of the training list.
+        batch_size: clips per batch; the last batch may have fewer.
+        mixup: probability that a clip is mixed.
+    """
 
     def __init__(self, clips: int, batch_size: int, mixup: float) -> None:
         self.clips = clips
@@ -131,7 +157,7 @@ class TrainingOrder(Sampler[Item]):
         self.order_seed = self.draw_seed = 0
 
     def set_epoch(self, order_seed: int, draw_seed: int) -> None:
-        """Seeds of the next epoch."""
+        """Set the seeds of the next epoch."""
         self.order_seed, self.draw_seed = order_seed, draw_seed
 
     def __len__(self) -> int:
@@ -147,7 +173,7 @@ class TrainingOrder(Sampler[Item]):
 
 @dataclass(frozen=True)
 class Batches:
-    """Batches of features on a device; each pass over them is an epoch."""
+    """Batches of features on a device; each iteration over them is an epoch."""
 
     loader: DataLoader[Loaded]
     front_end: FrontEnd
@@ -160,12 +186,12 @@ class Batches:
 
 
 def training_batches(clips: Clips, order: TrainingOrder, workers: int, device: torch.device) -> Batches:
-    """Batches in training order; call `order.set_epoch` before each pass."""
+    """Return batches in training order; call `order.set_epoch` before each epoch."""
     return _batches(clips, order, workers, device)
 
 
 def evaluation_batches(clips: Clips, batch_size: int, workers: int, device: torch.device) -> Batches:
-    """Batches of all clips in their order, without augmentation."""
+    """Return batches of all clips in their order, without augmentation."""
     size, positions = EVAL_BATCH_FACTOR * batch_size, list(range(len(clips)))
     items: list[Item] = [(positions[start : start + size], None) for start in range(0, len(positions), size)]
     return _batches(clips, items, workers, device)
@@ -185,5 +211,5 @@ def _batches(clips: Clips, items: Iterable[Item], workers: int, device: torch.de
 
 
 def _one_thread(_: int) -> None:
-    """Intra-op threads of several workers would fight each other."""
+    """Use one thread per data worker: threads of several workers would compete for the cores."""
     torch.set_num_threads(1)

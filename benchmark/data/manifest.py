@@ -1,4 +1,4 @@
-"""Clips and the manifest of a dataset: what is there, without reading any audio."""
+"""The clips of a dataset as they are on disk, without reading any audio."""
 
 from __future__ import annotations
 
@@ -19,10 +19,16 @@ Split = Literal["train", "validation", "test"]
 
 @dataclass(frozen=True)
 class Clip:
-    """One recording: path relative to the dataset's folder, size in bytes, class indices, and fold or split.
+    """One recording.
 
-    `observed` are the classes that were annotated at all; None where all were. `changed` is the file's time of change
-    in nanoseconds, which is no part of what the clip is.
+    Attributes:
+        path: relative to the dataset's folder.
+        size: in bytes.
+        labels: indices of the classes that are present.
+        fold: number of the fold; None for datasets with splits.
+        split: name of the split; None for datasets with folds.
+        observed: indices of the classes that were annotated; None if all were.
+        changed: modification time of the file in nanoseconds; ignored when clips are compared.
     """
 
     path: str
@@ -45,44 +51,63 @@ class Clip:
         split: Split | None = None,
         observed: tuple[int, ...] | None = None,
     ) -> Clip:
-        """The clip of a file that metadata lists at `place`.
+        """Return the clip of a file that the metadata lists.
+
+        Args:
+            folder: the dataset's.
+            path: relative to it.
+            labels: indices of the classes that are present.
+            place: where the metadata lists the file, for messages.
+            fold: number of the fold.
+            split: name of the split.
+            observed: indices of the annotated classes; None for all.
 
         Raises:
-            BenchmarkError: the file is not there.
+            BenchmarkError: the file does not exist.
         """
         try:
-            found = (folder / path).stat()
-        except (OSError, ValueError):  # ValueError: a name that no file can have
+            status = (folder / path).stat()
+        except (OSError, ValueError):  # ValueError: an impossible file name
             raise BenchmarkError(f"{place}: {folder / path} is not there") from None
-        if not stat.S_ISREG(found.st_mode):
+        if not stat.S_ISREG(status.st_mode):
             raise BenchmarkError(f"{place}: {folder / path} is not a file")
-        return cls(path, found.st_size, labels, fold, split, observed, changed=found.st_mtime_ns)
+        return cls(path, status.st_size, labels, fold, split, observed, changed=status.st_mtime_ns)
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """The clips in use and where they are."""
+    """The clips in use and where they are.
+
+    Attributes:
+        info: what is known of the dataset.
+        folder: the dataset's.
+        clips: all clips of the folder, in a stable order.
+        synthetic: whether the audio was generated.
+    """
 
     info: DatasetInfo
     folder: Path
     clips: tuple[Clip, ...]
     synthetic: bool
 
-    @functools.cached_property  # every trial of a grid asks for it, and a dataset can have 100,000 clips
+    @functools.cached_property  # every trial of a grid needs it, and a dataset can have 100,000 clips
     def digest(self) -> str:
-        """sha256 over path, size, labels, fold and split of every clip; no audio is read, so equal sizes look equal."""
+        """Return the sha256 over path, size, labels, fold and split of all clips.
+
+        No audio is read: a file that is replaced by another one of equal size is not noticed.
+        """
         rows = [[clip.path, clip.size, clip.labels, clip.fold, clip.split, clip.observed] for clip in self.clips]
         return hashlib.sha256(json.dumps(rows, separators=(",", ":")).encode()).hexdigest()
 
     @property
     def kind(self) -> Kind:
-        """Whether these clips can speak for the dataset."""
+        """Return whether the clips are all of the dataset, some of them, or generated."""
         if self.synthetic:
             return "synthetic"
         return "complete" if len(self.clips) == self.info.clips else "partial"
 
     def splits(self, fold: int) -> dict[str, list[int]]:
-        """Indices into `clips` for every split: by fold (`test` is the fold, `train` the others), or as listed.
+        """Return indices into `clips` for every split: `test` is the fold and `train` the others, or as listed.
 
         Raises:
             BenchmarkError: a split is empty.

@@ -1,27 +1,29 @@
-"""Work on many files with all cores."""
+"""Run a function on many items with all cores."""
 
 from __future__ import annotations
 
-import multiprocessing
+import logging
 import os
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-Progress = Callable[[str, int, int], None]  # what is done, how many of how many
+Progress = Callable[[str, int, int], None]  # description, items done, items in total
 
-WORTH_PROCESSES = 256  # items: fewer are done before processes have started
-_work: Callable[[Any], Any] | None = None  # of a worker process
+WORTH_PROCESSES = 256  # with fewer items, threads finish before processes have started
+AHEAD = 4  # items per worker that are computed before their result is used
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+logger = logging.getLogger(__name__)
+_function: Callable[[Any], Any] | None = None  # set in worker processes only
 
 
 def usable_cores() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -32,45 +34,59 @@ def in_order(
     *,
     processes: bool = False,
 ) -> Iterator[Result]:
-    """Results in the order of the items, computed ahead by a few, so that results never pile up in memory.
+    """Yield the function's results in the order of the items.
+
+    Only a few results are computed ahead of the caller, so they never fill the memory. Worker processes do not import
+    the caller's main module: scripts need no `if __name__ == "__main__"`, and notebooks work.
 
     Args:
-        function: what to do; for processes it can be pickled, and is so once for each.
-        items: what to do it with.
-        workers: at once; all cores by default.
-        processes: use processes where there are many items. Decoding does not run in several threads at once.
+        function: what to call with each item. For processes it must be picklable; it is sent once to each of them.
+        items: arguments of the calls.
+        workers: number of threads or processes; None for all cores.
+        processes: use processes if there are many items. Decoding audio does not run in several threads at once.
 
     Raises:
-        Exception: the first one that `function` raises; what was not started by then is dropped.
+        Exception: the first one that `function` raises. Items that were not started by then are dropped.
     """
     workers = workers or usable_cores()
     pool: Executor
-    work: Callable[[Item], Result]
+    call: Callable[[Item], Result]
     if processes and workers > 1 and len(items) >= WORTH_PROCESSES:
-        context = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
-        pool, work = ProcessPoolExecutor(workers, context, _start, (function, os.getpid())), _do
+        pool, call, kind = _process_pool(function, workers), _call, "processes"
     else:
-        pool, work = ThreadPoolExecutor(workers), function
-    waiting: deque[Future[Result]] = deque()
+        pool, call, kind = ThreadPoolExecutor(workers), function, "threads"
+    logger.debug("%d items in %d %s", len(items), workers, kind)
+    running: deque[Future[Result]] = deque()
+    # joblib.Parallel would be shorter, but it does not wait for the caller: its results pile up in memory
     with pool:
         try:
             for item in items:
-                waiting.append(pool.submit(work, item))
-                if len(waiting) > 4 * workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
+                running.append(pool.submit(call, item))
+                if len(running) > AHEAD * workers:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
         finally:
-            for future in waiting:
+            for future in running:
                 future.cancel()
 
 
+def _process_pool(function: Callable[[Any], Any], workers: int) -> Executor:
+    """Create processes that hold the function and use one thread each.
+
+    The standard library's pool is of no use here: a forked process may hang if the parent has threads, and a spawned
+    one runs the caller's script again.
+    """
+    from joblib.externals.loky import ProcessPoolExecutor
+
+    pool: Executor = ProcessPoolExecutor(workers, initializer=_start, initargs=(function, os.getpid()), env=ONE_THREAD)
+    return pool
+
+
 def _start(function: Callable[[Any], Any], parent: int) -> None:
-    """In a worker process: take the work, and end with the parent, however that ends."""
-    global _work  # noqa: PLW0603
-    _work = function
-    if torch := sys.modules.get("torch"):
-        torch.set_num_threads(1)  # every core has an item of its own already
+    """Keep the function, and end this worker process when its parent ends, even if the parent is killed."""
+    global _function  # noqa: PLW0603
+    _function = function
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -80,6 +96,6 @@ def _start(function: Callable[[Any], Any], parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _do(item: Any) -> Any:
-    assert _work is not None
-    return _work(item)
+def _call(item: Any) -> Any:
+    assert _function is not None
+    return _function(item)

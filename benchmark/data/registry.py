@@ -1,6 +1,6 @@
-"""The datasets that are there: the modules of `benchmark/data/datasets/`, each with one `DATASET`, or `folder:NAME`.
+"""Find datasets by name: modules of `benchmark/data/datasets/` that define `DATASET`, and `folder:NAME`.
 
-An installed package gives more by entry points of the group `aat_benchmark.datasets`, each a `Dataset`.
+Installed packages can add datasets by entry points of the group `aat_benchmark.datasets`, each a `Dataset`.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from benchmark.plugins import load_installed
 
 @functools.cache
 def datasets() -> dict[str, Dataset]:
-    """Every dataset by name, sorted."""
+    """Return all datasets by name, sorted."""
     modules = (importlib.import_module(f"{folder.__name__}.{m.name}") for m in pkgutil.iter_modules(folder.__path__))
-    stated: list[Dataset] = [module.DATASET for module in modules if hasattr(module, "DATASET")]
-    found = {dataset.info.name: dataset for dataset in stated}
+    own: list[Dataset] = [module.DATASET for module in modules if hasattr(module, "DATASET")]
+    found = {dataset.info.name: dataset for dataset in own}
 
     def accept(_: str, dataset: object) -> None:
         if not isinstance(dataset, Dataset):
-            raise TypeError("it is no benchmark.data.dataset.Dataset")
+            raise TypeError("it is not a benchmark.data.dataset.Dataset")
         if dataset.info.name in found:
-            raise ValueError(f"there is a dataset '{dataset.info.name}' already")
+            raise ValueError(f"there is already a dataset '{dataset.info.name}'")
         found[dataset.info.name] = dataset
 
     load_installed("datasets", accept)
@@ -36,10 +36,10 @@ def datasets() -> dict[str, Dataset]:
 
 
 def get_dataset(name: str, where: str = "dataset") -> Dataset:
-    """The dataset of that name; `folder:NAME` is the user's own.
+    """Return the dataset of a name; `folder:NAME` is a folder of the user.
 
     Raises:
-        BenchmarkError: unknown name, led by `where`.
+        BenchmarkError: unknown name; the message begins with `where`.
     """
     if name.startswith(PREFIX):
         return Folder(name.removeprefix(PREFIX))
@@ -50,7 +50,7 @@ def get_dataset(name: str, where: str = "dataset") -> Dataset:
 
 
 def available(data_root: Path) -> list[str]:
-    """Names of the datasets whose folder stands under a data root."""
+    """Return the names of the datasets whose folder exists under a data root."""
     return [
         name
         for name, dataset in datasets().items()

@@ -1,4 +1,4 @@
-"""Reading of metadata files, with errors that name file and line."""
+"""Read metadata files, with errors that name file and line."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from benchmark.errors import BenchmarkError
 
 
 def read_rows(table: Path, columns: Sequence[str], *, header: bool = True) -> Iterator[tuple[str, dict[str, str]]]:
-    """Rows of a CSV file by column, each with its place (`FILE, line N`) for messages.
+    """Yield the rows of a CSV file by column, each with its place (`FILE, line N`) for messages.
 
     Args:
         table: the file.
-        columns: needed ones; all there are, in order, where the file has no header.
+        columns: required columns; without a header, all columns in order.
         header: whether the first line names the columns.
 
     Raises:
         BenchmarkError: unreadable, or a column or value is missing.
     """
     try:
-        with table.open(newline="", encoding="utf-8-sig") as handle:  # spreadsheets write a mark of the encoding
+        with table.open(newline="", encoding="utf-8-sig") as handle:  # spreadsheet programs write a byte order mark
             reader = csv.DictReader(handle, fieldnames=None if header else list(columns))
             names = [name.strip() for name in reader.fieldnames or ()]
             if missing := set(columns) - set(names):
@@ -41,7 +41,7 @@ def read_rows(table: Path, columns: Sequence[str], *, header: bool = True) -> It
 
 
 def read_lines(path: Path) -> list[str]:
-    """Lines of a text file that are not empty.
+    """Return the lines of a text file that are not empty.
 
     Raises:
         BenchmarkError: unreadable.
@@ -53,7 +53,7 @@ def read_lines(path: Path) -> list[str]:
 
 
 def file_names(folder: Path, suffixes: tuple[str, ...]) -> list[str]:
-    """Sorted names of a folder's files with one of the endings, in any case; hidden ones are left out.
+    """Return the sorted names of a folder's files with one of the suffixes (any case), without hidden files.
 
     Raises:
         BenchmarkError: the folder or an entry cannot be read, or a name is not UTF-8.
@@ -64,21 +64,27 @@ def file_names(folder: Path, suffixes: tuple[str, ...]) -> list[str]:
     except OSError as error:
         raise BenchmarkError(f"{error.filename or folder}: cannot be read: {error.strerror}") from None
     for name in names:
-        if not name.isprintable():  # so are bytes that are not UTF-8
+        if not name.isprintable():  # bytes that are not UTF-8 are not printable either
             raise BenchmarkError(f"{folder}: the file name {name!r} is not plain UTF-8; rename the file")
     return sorted(names)
 
 
 def folder_names(folder: Path) -> list[str]:
-    """Sorted names of the folders in a folder; hidden ones and those led by `_` are left out."""
+    """Return the sorted names of the folders in a folder, except those that begin with `.` or `_`."""
     return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and entry.name[0] not in "._")
 
 
 def one_of(place: str, column: str, value: str, numbers: range) -> int:
-    """A whole number within a range.
+    """Return a value of a table as an integer within a range.
+
+    Args:
+        place: of the row, for messages.
+        column: of the value, for messages.
+        value: the text.
+        numbers: allowed integers.
 
     Raises:
-        BenchmarkError: it is not.
+        BenchmarkError: the value is not an integer, or outside the range.
     """
     if not re.fullmatch("[0-9]{1,9}", value) or int(value) not in numbers:
         raise BenchmarkError(f"{place}: {column} '{value}' is not one of {numbers[0]}..{numbers[-1]}")

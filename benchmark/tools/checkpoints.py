@@ -1,4 +1,4 @@
-"""What a user does with checkpoint files: look, check, convert, fetch."""
+"""Inspect, check and download checkpoint files."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ CHECK_FRAMES = (128, 1024)
 
 
 def describe(path: Path) -> dict[str, Any]:
-    """Format, size, geometry and digest of a checkpoint.
+    """Return format, size, geometry and digest of a checkpoint.
 
     Raises:
-        BenchmarkError: it cannot be read, or is refused.
+        BenchmarkError: it cannot be read, or has an unknown format.
     """
     checkpoint = read_checkpoint(path)
     file, config = checkpoint_files(path)
@@ -48,17 +48,17 @@ def describe(path: Path) -> dict[str, Any]:
 
 
 def verify(path: Path, source: CheckpointSource | None) -> str:
-    """Check that a checkpoint is whole: hash where one is published, finite tensors, a forward pass.
+    """Check a checkpoint: its hash if one is published, finite tensors, a forward pass.
 
     Returns:
-        What was found, in one line.
+        The result in one line.
 
     Raises:
-        BenchmarkError: says what is wrong.
+        BenchmarkError: the checkpoint is damaged, or another file.
     """
-    found = digest(path)
-    if source is not None and source.sha256 is not None and found != source.sha256:
-        raise BenchmarkError(f"{path}: sha256 {found} instead of {source.sha256}; fetch it again")
+    sha256 = digest(path)
+    if source is not None and source.sha256 is not None and sha256 != source.sha256:
+        raise BenchmarkError(f"{path}: sha256 {sha256} instead of {source.sha256}; fetch it again")
     checkpoint = read_checkpoint(path)
     broken = [name for name, tensor in checkpoint.tensors.items() if not torch.isfinite(tensor).all()]
     if broken:
@@ -69,18 +69,18 @@ def verify(path: Path, source: CheckpointSource | None) -> str:
         if not torch.isfinite(logits).all():
             raise BenchmarkError(f"{path}: the model's output on {frames} frames is not finite")
     hashed = "sha256 as published" if source is not None and source.sha256 else "no published sha256 to compare with"
-    return f"{path}: {checkpoint.layout}, {size_name(checkpoint) or 'own size'}, whole; {hashed}: {found}"
+    return f"{path}: {checkpoint.layout}, {size_name(checkpoint) or 'another size'}, complete; {hashed}: {sha256}"
 
 
 def fetch_backbone(choice: BackboneChoice, folder: Path, console: Console) -> Path:
     """Download a declared checkpoint into the checkpoint folder and check that it can be read.
 
     Raises:
-        BenchmarkError: it cannot be had from here; says what to do by hand.
+        BenchmarkError: it cannot be downloaded; the message says what to do by hand.
     """
     source = load_backbone(choice.name).checkpoints[choice.size]
     if not source.urls:
-        raise BenchmarkError(f"{choice.name} comes with the suite: there is nothing to fetch")
+        raise BenchmarkError(f"{choice.name} is part of the suite: there is nothing to download")
     target = folder / source.file
     try:
         fetch(source.urls, target, source.sha256, console)
@@ -89,11 +89,11 @@ def fetch_backbone(choice: BackboneChoice, folder: Path, console: Console) -> Pa
     try:
         read_checkpoint(target)
     except BenchmarkError as error:
-        target.unlink()  # a dead link may answer with a page
-        raise BenchmarkError(f"what came from {source.urls[0]} is no checkpoint ({error}); {source.by_hand}") from None
+        target.unlink()  # a dead link may return a web page
+        raise BenchmarkError(f"{source.urls[0]} is not a checkpoint ({error}); {source.by_hand}") from None
     return target
 
 
 def size_name(checkpoint: Checkpoint) -> str | None:
-    """The size that has this shape, if one has."""
+    """Return the name of the size with this shape; None if there is none."""
     return next((name for name, shape in SHAPES.items() if shape == checkpoint.shape), None)

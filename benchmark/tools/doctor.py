@@ -1,4 +1,4 @@
-"""Is this installation fit to run? Each check says what to do where it is not."""
+"""Check the installation; each failed check says what to do."""
 
 from __future__ import annotations
 
@@ -32,7 +32,14 @@ MEMORY_BYTES = 8e9
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check found; `fix` says what to do about it."""
+    """Result of a check.
+
+    Attributes:
+        check: name of the check.
+        verdict: `ok`, `warning` or `fault`.
+        text: what was found.
+        fix: what to do; empty if everything is fine.
+    """
 
     check: str
     verdict: Verdict
@@ -41,7 +48,14 @@ class Finding:
 
 
 def examine(data_root: Path, checkpoints: Path, results: Path, cache: Path | None) -> Iterator[Finding]:
-    """The checks that need no Ray, one after the other."""
+    """Yield the results of all checks that do not need Ray.
+
+    Args:
+        data_root: where the datasets are.
+        checkpoints: folder of pre-trained backbones.
+        results: results folder.
+        cache: folder of the audio cache; None for no cache.
+    """
     yield from _packages()
     yield from _libraries()
     yield _gpu()
@@ -54,13 +68,13 @@ def examine(data_root: Path, checkpoints: Path, results: Path, cache: Path | Non
 
 
 def _packages() -> Iterator[Finding]:
-    """Installed versions against what the distribution asks for."""
+    """Compare installed versions with the requirements of the distribution."""
     yield Finding("python", "ok", f"{platform.python_version()} on {sys.platform} {platform.machine()}")
     try:
         wanted = importlib.metadata.requires(DISTRIBUTION) or []
     except importlib.metadata.PackageNotFoundError:
         yield Finding(
-            "packages", "fault", f"{DISTRIBUTION} itself is not installed, so nothing says what it needs", INSTALL
+            "packages", "fault", f"{DISTRIBUTION} itself is not installed, so its requirements are unknown", INSTALL
         )
         return
     wrong = []
@@ -74,15 +88,15 @@ def _packages() -> Iterator[Finding]:
             wrong.append(f"{requirement.name} is not installed")
             continue
         if not requirement.specifier.contains(version, prereleases=True):
-            wrong.append(f"{requirement.name} {version}, needed {requirement.specifier}")
+            wrong.append(f"{requirement.name} {version}, required is {requirement.specifier}")
     if wrong:
         yield Finding("packages", "fault", "; ".join(wrong), INSTALL)
     else:
-        yield Finding("packages", "ok", "versions as asked for")
+        yield Finding("packages", "ok", "all required versions are installed")
 
 
 def _libraries() -> Iterator[Finding]:
-    """Compiled parts that break when torch and its companions are of different builds."""
+    """Test compiled parts, which fail if torch, torchaudio and torchvision are of different builds."""
 
     def fbank() -> None:
         import torch
@@ -108,13 +122,14 @@ def _libraries() -> Iterator[Finding]:
             check()
         except Exception as error:
             line = f"{type(error).__name__}: {error}".splitlines()[0]
-            fix = f"install torch, torchaudio and torchvision of one build: {INSTALL}"
+            fix = f"install torch, torchaudio and torchvision of the same build: {INSTALL}"
             yield Finding(name, "fault", line, fix)
         else:
             yield Finding(name, "ok", importlib.metadata.version(name))
 
 
 def _gpu() -> Finding:
+    """Test that torch can use every GPU."""
     import pynvml
     import torch
 
@@ -125,29 +140,32 @@ def _gpu() -> Finding:
         return Finding("gpu", "ok", "none; trials run on the CPU")
     if not torch.cuda.is_available():
         text = f"{count} with driver {driver}, but torch (built for CUDA {torch.version.cuda}) cannot use it"
-        return Finding("gpu", "fault", text, "update the driver, or install a torch built for it")
+        return Finding("gpu", "fault", text, "update the driver, or install a torch version that was built for it")
     try:
         for index in range(torch.cuda.device_count()):
             (torch.ones(8, 8, device=f"cuda:{index}") @ torch.ones(8, 8, device=f"cuda:{index}")).sum().item()
     except RuntimeError as error:
-        return Finding("gpu", "fault", str(error).splitlines()[0], "free the GPU, or see what nvidia-smi says")
+        return Finding("gpu", "fault", str(error).splitlines()[0], "free the GPU; nvidia-smi shows its processes")
     names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     return Finding("gpu", "ok", f"{', '.join(names)}; driver {driver}, CUDA {torch.version.cuda}")
 
 
 def _space(name: str, path: Path) -> Finding:
-    """Free space, and whether the folder can be written."""
-    there = next(parent for parent in (path.absolute(), *path.absolute().parents) if parent.is_dir())
-    if not os.access(there, os.W_OK):
-        return Finding(name, "fault", f"{path}: {there} cannot be written", "choose another folder, or its rights")
-    free = shutil.disk_usage(there).free
+    """Test that a folder can be written and its disk has free space."""
+    existing = next(parent for parent in (path.absolute(), *path.absolute().parents) if parent.is_dir())
+    if not os.access(existing, os.W_OK):
+        return Finding(
+            name, "fault", f"{path}: {existing} cannot be written", "use another folder, or change permissions"
+        )
+    free = shutil.disk_usage(existing).free
     text = f"{path}: {free / 1e9:.0f} GB free"
     if free < SPARE_BYTES:
-        return Finding(name, "warning", text, "`plan` says what a grid needs; `clean` removes what no record needs")
+        return Finding(name, "warning", text, "`plan` shows what a grid needs; `clean` removes unneeded files")
     return Finding(name, "ok", text)
 
 
 def _shared_memory() -> Finding:
+    """Test the size of /dev/shm, which data workers use."""
     shm = Path("/dev/shm")
     size = shutil.disk_usage(shm).total if shm.is_dir() else 0
     if size < SHM_BYTES:
@@ -157,14 +175,16 @@ def _shared_memory() -> Finding:
 
 
 def _memory() -> Finding:
+    """Test the available memory."""
     free = psutil.virtual_memory().available
     text = f"{free / 1e9:.1f} GB available, {os.cpu_count()} cores"
     if free < MEMORY_BYTES:
-        return Finding("memory", "warning", text, "run fewer trials at once with --cpus; `plan` says what one needs")
+        return Finding("memory", "warning", text, "run fewer trials at once (--cpus); `plan` shows what one needs")
     return Finding("memory", "ok", text)
 
 
 def _loopback() -> Finding:
+    """Test the network interface that Ray uses."""
     try:
         with socket.create_server(("127.0.0.1", 0)) as server:
             socket.create_connection(server.getsockname(), timeout=2).close()
@@ -174,17 +194,17 @@ def _loopback() -> Finding:
 
 
 def _datasets(data_root: Path) -> Iterator[Finding]:
-    """What is there; a fold or split that shares a path with another would be caught by the manifest."""
+    """Check the layout of the datasets under the data root, and that no clip is in two folds or splits."""
     names = available(data_root)
     if not names:
-        yield Finding("data", "warning", f"no dataset under {data_root}", "`data list` says how to get each")
+        yield Finding("data", "warning", f"no dataset under {data_root}", "`data list` shows how to get each dataset")
     for name in names:
         try:
             manifest = get_dataset(name).manifest(data_root)
-            places: dict[str, set[object]] = {}
+            units: dict[str, set[object]] = {}
             for clip in manifest.clips:
-                places.setdefault(clip.path, set()).add((clip.fold, clip.split))
-            twice = sum(len(found) > 1 for found in places.values())
+                units.setdefault(clip.path, set()).add((clip.fold, clip.split))
+            twice = sum(len(names_of_clip) > 1 for names_of_clip in units.values())
         except BenchmarkError as error:
             yield Finding(name, "fault", str(error), f"`data prepare {name}`")
             continue
@@ -197,6 +217,7 @@ def _datasets(data_root: Path) -> Iterator[Finding]:
 
 
 def _checkpoints(folder: Path) -> Iterator[Finding]:
+    """Compare the official checkpoints with their published digests."""
     for name in ("ast", "ssast"):
         try:
             choice, path = locate(resolve_backbones(name, "doctor")[0], folder)
@@ -207,5 +228,5 @@ def _checkpoints(folder: Path) -> Iterator[Finding]:
         if published and choice.sha256 != published:
             yield Finding(name, "fault", f"{path}: sha256 is not the published one", f"`checkpoint fetch {name}`")
         else:
-            compared = "as published" if published else "no published one to compare with"
-            yield Finding(name, "ok", f"{path}: sha256 {compared}", "`checkpoint verify` runs it")
+            compared = "as published" if published else "(none is published to compare with)"
+            yield Finding(name, "ok", f"{path}: sha256 {compared}", "`checkpoint verify` tests a forward pass")

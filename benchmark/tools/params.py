@@ -1,4 +1,4 @@
-"""Parameter counts of a grid's cells, without weights or data."""
+"""Parameter counts of the trials of a grid, without weights or data."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ COLUMNS = {
     "input_tdim": "filter-bank frames",
     "n_class": "outputs of the head",
     "method": "method",
-    "trainable_incl_deit_heads": "parameters that train, as the reference counts: for full with two unused heads more",
-    "total_incl_deit_heads": "all parameters, as the reference counts: with the two unused heads",
-    "trainable_excl_deit_heads": "parameters that train in the model that is run",
+    "trainable_incl_deit_heads": "trained parameters, as the reference counts: `full` includes two unused heads",
+    "total_incl_deit_heads": "all parameters, as the reference counts: including the two unused heads",
+    "trainable_excl_deit_heads": "trained parameters of the model that is run",
     "total_excl_deit_heads": "all parameters of the model that is run",
-    "pct_trainable_of_total_incl": "share in per cent, as the reference counts",
-    "pct_trainable_of_total_excl": "share in per cent, of the model that is run",
+    "pct_trainable_of_total_incl": "trained share in per cent, as the reference counts",
+    "pct_trainable_of_total_excl": "trained share in per cent, of the model that is run",
 }
 
 
 def parameter_rows(requests: Iterable[TrialRequest]) -> Iterator[dict[str, Any]]:
-    """One row per backbone, dataset and method, columns as in `COLUMNS`, in the order of the requests."""
+    """Yield one row per backbone, dataset and method, with the columns in `COLUMNS`, in the order of the requests."""
     seen: set[tuple[str, str, str]] = set()
     for request in requests:
         key = (request.backbone.variant, request.dataset.name, request.method.variant)

@@ -1,4 +1,4 @@
-"""How fast the data path is, against the reference's: both on one CPU thread, taking turns."""
+"""Compare the speed of the data path with the reference's: both on one CPU thread, in turn."""
 
 from __future__ import annotations
 
@@ -31,7 +31,16 @@ CLASSES = 10
 
 @dataclass(frozen=True)
 class Speed:
-    """Clips a second at one length, medians over the rounds: the reference's way, and ours with a full cache."""
+    """Clips per second at one length of clips, medians over the rounds; ours with a full cache.
+
+    Attributes:
+        seconds: length of a clip.
+        recipe: dataset whose recipe is used.
+        reference: of the reference, unmixed clips.
+        reference_mixed: of the reference, mixed clips.
+        mixed: of this suite, mixed clips.
+        unmixed: of this suite, unmixed clips.
+    """
 
     seconds: int
     recipe: str
@@ -42,20 +51,20 @@ class Speed:
 
     @property
     def gain_mixed(self) -> float:
-        """How many times faster mixed clips are."""
+        """Return how many times faster than the reference mixed clips are."""
         return self.mixed / self.reference_mixed
 
     @property
     def gain_unmixed(self) -> float:
-        """How many times faster clips are that are not mixed."""
+        """Return how many times faster than the reference unmixed clips are."""
         return self.unmixed / self.reference
 
 
 def measure(rounds: int) -> Iterator[Speed]:
-    """Time both ways in turn on noise of 16 kHz, 16 bits, as the reference had its files prepared.
+    """Time both data paths in turn, on noise with 16 kHz and 16 bits, the format of the reference's files.
 
     Args:
-        rounds: turns of each way, a batch of the recipe's size each; the medians are given.
+        rounds: measurements of each path, each with one batch of the recipe's size.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -67,14 +76,14 @@ def measure(rounds: int) -> Iterator[Speed]:
         torch.set_num_threads(threads)
 
 
-def _measure(folder: Path, seconds: int, name: str, rounds: int) -> Speed:
-    recipe = resolve_recipe(name, backbone="ast", method="aat_ms", tuning="peft", overrides=[]).recipe
+def _measure(folder: Path, seconds: int, dataset: str, rounds: int) -> Speed:
+    recipe = resolve_recipe(dataset, backbone="ast", method="aat_ms", tuning="peft", overrides=[]).recipe
     count = recipe.batch_size
     clips = _write(folder, seconds, count)
-    recordings = AudioStore(folder, folder / "cache", recipe.mels)
+    audio = AudioStore(folder, folder / "cache", recipe.mels)
     paths = {clip.path for clip in clips}
-    recordings.fill(recordings.lacking(clips, paths), paths, stop=True)
-    ours = Clips(recordings, clips, CLASSES, _front_end(recipe))
+    audio.fill(audio.lacking(clips, paths), paths, stop=True)
+    ours = Clips(audio, clips, CLASSES, _front_end(recipe))
     files = [folder / clip.path for clip in clips]
     positions = list(range(count))
 
@@ -82,20 +91,20 @@ def _measure(folder: Path, seconds: int, name: str, rounds: int) -> Speed:
         draws = draw(np.random.default_rng(0), count, float(mixed))
         ours.front_end(ours[positions, draws].raw)
 
-    ways: dict[str, Callable[[], object]] = {
+    tasks: dict[str, Callable[[], object]] = {
         "reference": lambda: [reference_features(files, i, recipe, mixed=False) for i in positions],
         "reference_mixed": lambda: [reference_features(files, i, recipe, mixed=True) for i in positions],
         "mixed": lambda: batch(mixed=True),
         "unmixed": lambda: batch(mixed=False),
     }
-    times: dict[str, list[float]] = {way: [] for way in ways}
+    times: dict[str, list[float]] = {name: [] for name in tasks}
     for turn in range(rounds + 1):
-        for way, work in ways.items():
+        for name, work in tasks.items():
             start = time.perf_counter()
             work()
             if turn:  # the first turn warms up
-                times[way].append(time.perf_counter() - start)
-    return Speed(seconds, name, **{way: count / statistics.median(taken) for way, taken in times.items()})
+                times[name].append(time.perf_counter() - start)
+    return Speed(seconds, dataset, **{name: count / statistics.median(taken) for name, taken in times.items()})
 
 
 def _write(folder: Path, seconds: int, count: int) -> list[Clip]:
@@ -111,12 +120,14 @@ def _front_end(recipe: Recipe) -> FrontEnd:
 
 
 def reference_features(files: list[Path], index: int, recipe: Recipe, *, mixed: bool) -> torch.Tensor:
-    """What the official data loader does for a training clip (AAT@dc406ad src/dataloader.py), with soundfile reading.
+    """Compute features as the official data loader does, but read the file with soundfile.
+
+    Source: AAT@dc406ad src/dataloader.py.
 
     Args:
-        files: of 16 kHz mono.
-        index: of the clip.
-        recipe: settings.
+        files: 16 kHz mono.
+        index: position of the clip in `files`.
+        recipe: settings of the features.
         mixed: whether another clip is mixed in.
 
     Returns:

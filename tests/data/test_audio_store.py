@@ -18,6 +18,7 @@ import torch
 from benchmark.data import array_cache as cache_module
 from benchmark.data.array_cache import ArrayCache
 from benchmark.data.audio import RATE, BadAudioError, decode, remove_mean
+from benchmark.data.audio_cache import DiskCache
 from benchmark.data.audio_store import AudioStore
 from benchmark.data.frontend import filter_bank
 from benchmark.data.manifest import Clip
@@ -45,21 +46,21 @@ def clips_of(folder: Path) -> list[Clip]:
 
 def fill(folder: Path, cache: Path, mixed: bool = True, **options: bool) -> tuple[int, list[BadAudioError]]:
     """Fill a cache as a run does; how many clips it lacked, and the bad files."""
-    recordings, clips = AudioStore(folder, cache, 128), clips_of(folder)
+    audio, clips = AudioStore(folder, cache, 128), clips_of(folder)
     paths = {clip.path for clip in clips} if mixed else set()
-    lacking = recordings.lacking(clips, paths)
-    return len(lacking), recordings.fill(lacking, paths, **{"stop": True, **options})
+    lacking = audio.lacking(clips, paths)
+    return len(lacking), audio.fill(lacking, paths, **{"stop": True, **options})
 
 
 def check(folder: Path, cache: Path | None) -> None:
     """What a cache gives is what decoding gives."""
-    recordings = AudioStore(folder, cache, 128)
-    recordings.lacking(clips_of(folder), set())
+    audio = AudioStore(folder, cache, 128)
+    audio.lacking(clips_of(folder), set())
     for clip in clips_of(folder):
         wave = decode(folder / clip.path)
-        assert np.array_equal(recordings.wave(clip), wave)
+        assert np.array_equal(audio.wave(clip), wave)
         bank = filter_bank(torch.from_numpy(remove_mean(wave)).unsqueeze(0), 128)[0]
-        assert np.array_equal(recordings.bank(clip), bank.numpy())
+        assert np.array_equal(audio.bank(clip), bank.numpy())
 
 
 def test_what_was_cached_is_read_and_not_made_again(
@@ -70,15 +71,15 @@ def test_what_was_cached_is_read_and_not_made_again(
     assert fill(folder, cache) == (0, [])
     check(folder, cache)
     monkeypatch.setattr("benchmark.data.audio_store.decode", None)
-    recordings = AudioStore(folder, cache, 128)
-    assert all(len(recordings.wave(clip)) == 12_000 for clip in clips_of(folder))
+    audio = AudioStore(folder, cache, 128)
+    assert all(len(audio.wave(clip)) == 12_000 for clip in clips_of(folder))
 
 
 def test_arrays_are_views_of_the_file(folder: Path, tmp_path: Path) -> None:
     fill(folder, tmp_path / "cache")
-    recordings = AudioStore(folder, tmp_path / "cache", 128)
+    audio = AudioStore(folder, tmp_path / "cache", 128)
     [clip, *_] = clips_of(folder)
-    first, second = (recordings.waves.get(recordings.sources.digest(clip)) for _ in range(2))
+    first, second = (audio.stored.wave(clip) for _ in range(2))
     assert first is not None
     assert second is not None
     assert np.shares_memory(first, second)
@@ -122,12 +123,12 @@ def test_a_damaged_cache_is_made_again(folder: Path, tmp_path: Path, damage: str
         shard.with_suffix(".npz").write_bytes(b"PK nonsense")
     else:
         shard.unlink()
-    recordings = AudioStore(folder, cache, 128)
+    audio = AudioStore(folder, cache, 128)
     if damage == "flip":
         with pytest.warns(UserWarning, match="a part of the audio cache is damaged"):
             check(folder, cache)
     else:
-        assert len(recordings.lacking(clips_of(folder), set())) == 6
+        assert len(audio.lacking(clips_of(folder), set())) == 6
     assert fill(folder, cache) == (6, [])
     check(folder, cache)
     assert fill(folder, cache) == (0, [])
@@ -135,12 +136,12 @@ def test_a_damaged_cache_is_made_again(folder: Path, tmp_path: Path, damage: str
 
 def test_a_cache_can_be_sent_to_another_process_without_its_content(folder: Path, tmp_path: Path) -> None:
     fill(folder, tmp_path / "cache")
-    recordings = AudioStore(folder, tmp_path / "cache", 128)
+    audio = AudioStore(folder, tmp_path / "cache", 128)
     [clip, *_] = clips_of(folder)
-    recordings.bank(clip)
-    content = pickle.dumps(recordings)
+    audio.bank(clip)
+    content = pickle.dumps(audio)
     assert len(content) < 20_000
-    assert np.array_equal(pickle.loads(content).bank(clip), recordings.bank(clip))
+    assert np.array_equal(pickle.loads(content).bank(clip), audio.bank(clip))
 
 
 def _fill_slowly(folder: Path, cache: Path, pause: float) -> None:
@@ -221,8 +222,8 @@ def test_bad_files_are_collected_when_asked(folder: Path, tmp_path: Path) -> Non
     (folder / "2.wav").write_bytes(b"")
     os.truncate(folder / "5.wav", 10_000)
     for cache in (tmp_path / "cache", None):
-        recordings, clips = AudioStore(folder, cache, 128), clips_of(folder)
-        bad = recordings.fill(recordings.lacking(clips, set()) if cache else clips, set(), stop=False)
+        audio, clips = AudioStore(folder, cache, 128), clips_of(folder)
+        bad = audio.fill(audio.lacking(clips, set()) if cache else clips, set(), stop=False)
         assert [error.path.name for error in bad] == ["2.wav", "5.wav"]
 
 
@@ -239,10 +240,10 @@ def test_a_full_disk_is_one_clear_line(folder: Path, tmp_path: Path, monkeypatch
 
 
 def test_no_room_is_told_before(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    recordings, clips = AudioStore(folder, tmp_path / "cache", 128), clips_of(folder)
+    audio, clips = AudioStore(folder, tmp_path / "cache", 128), clips_of(folder)
     paths = {clip.path for clip in clips}
-    estimate = recordings.estimate(clips, paths)
-    recordings.fill(recordings.lacking(clips, paths), paths, stop=True)
+    estimate = audio.estimate(clips, paths)
+    audio.fill(audio.lacking(clips, paths), paths, stop=True)
     size = sum(path.stat().st_size for path in (tmp_path / "cache").rglob("*.f32"))
     assert estimate.bytes == pytest.approx(size, rel=0.05)
     monkeypatch.setattr("shutil.disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 0))  # type: ignore[attr-defined]
@@ -304,11 +305,11 @@ def test_a_cut_or_changed_index_is_made_again(folder: Path, tmp_path: Path, keep
 
 
 def test_a_file_that_changes_while_it_is_read_is_not_cached(folder: Path, tmp_path: Path) -> None:
-    recordings, clips = AudioStore(folder, tmp_path / "cache", 128), clips_of(folder)
-    lacking = recordings.lacking(clips, set())
+    audio, clips = AudioStore(folder, tmp_path / "cache", 128), clips_of(folder)
+    lacking = audio.lacking(clips, set())
     before = (folder / "0.wav").read_bytes()
     write(folder / "0.wav", 77)
-    [bad] = recordings.fill(lacking, set(), stop=False)
+    [bad] = audio.fill(lacking, set(), stop=False)
     assert bad.reason == "changed while it was read"
     (folder / "0.wav").write_bytes(before)
     assert fill(folder, tmp_path / "cache", mixed=False) == (1, [])
@@ -325,21 +326,21 @@ def test_equal_files_are_stored_once(folder: Path, tmp_path: Path) -> None:
 
 
 def test_what_was_made_before_an_interruption_is_kept(folder: Path, tmp_path: Path) -> None:
-    recordings, clips = AudioStore(folder, tmp_path / "cache", 128), clips_of(folder)
+    audio, clips = AudioStore(folder, tmp_path / "cache", 128), clips_of(folder)
 
     def interrupt(what: str, number: int, total: int) -> None:
         if (what, number) == ("decoding", 4):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        recordings.fill(recordings.lacking(clips, set()), set(), stop=True, progress=interrupt)
+        audio.fill(audio.lacking(clips, set()), set(), stop=True, progress=interrupt)
     assert fill(folder, tmp_path / "cache", mixed=False) == (2, [])
 
 
 def test_a_machine_leaves_the_drafts_of_one_with_a_longer_name(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = AudioStore(folder, tmp_path / "cache", 128).banks.folder
+    place = DiskCache(tmp_path / "cache", folder, 128).banks.folder
     place.mkdir(parents=True)
     theirs, ours = (place / f".{host}-{'0' * 32}.tmp" for host in ("node-1", "node"))
     theirs.touch()
@@ -355,8 +356,8 @@ def test_many_files_are_done_by_processes(folder: Path, tmp_path: Path, monkeypa
     (folder / "6.wav").write_bytes(b"RIFF")
     for name, processes in (("threads", False), ("processes", True)):
         monkeypatch.setattr("benchmark.data.parallel.WORTH_PROCESSES", 2)
-        recordings, clips = AudioStore(folder, tmp_path / name, 128), clips_of(folder)
-        bad = recordings.fill(recordings.lacking(clips, set()), set(), stop=False, processes=processes)
+        audio, clips = AudioStore(folder, tmp_path / name, 128), clips_of(folder)
+        bad = audio.fill(audio.lacking(clips, set()), set(), stop=False, processes=processes)
         assert [(error.path.name, error.reason) for error in bad] == [
             ("6.wav", "cannot be decoded (Format not recognised)")
         ]
@@ -373,6 +374,46 @@ def test_every_one_of_equal_bad_files_is_named(folder: Path, tmp_path: Path) -> 
 
 def test_equal_files_are_mixed_if_one_of_them_is(folder: Path, tmp_path: Path) -> None:
     shutil.copy(folder / "0.wav", folder / "9.wav")
-    recordings, clips = AudioStore(folder, tmp_path / "cache", 128), clips_of(folder)
-    recordings.fill(recordings.lacking(clips, {"0.wav"}), {"0.wav"}, stop=True)
-    assert recordings.lacking(clips, {"0.wav"}) == []
+    audio, clips = AudioStore(folder, tmp_path / "cache", 128), clips_of(folder)
+    audio.fill(audio.lacking(clips, {"0.wav"}), {"0.wav"}, stop=True)
+    assert audio.lacking(clips, {"0.wav"}) == []
+
+
+def test_without_a_cache_everything_is_decoded_and_nothing_is_written(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (folder / "5.wav").write_bytes(b"")
+    before = sorted(tmp_path.rglob("*"))
+    audio, clips = AudioStore(folder, None, 128), clips_of(folder)
+    seen: list[tuple[str, int, int]] = []
+    assert audio.lacking(clips, {"0.wav"}, lambda *progress: seen.append(progress)) == []
+    assert seen == []
+    bad = audio.fill(clips, {"0.wav"}, stop=False, progress=lambda *progress: seen.append(progress))
+    assert [(error.path.name, error.reason) for error in bad] == [("5.wav", "is empty")]
+    assert seen == [("decoding", number, 6) for number in range(1, 7)]
+    with pytest.raises(BadAudioError, match=r"5\.wav: is empty"):
+        audio.fill(clips, set(), stop=True)
+    with pytest.raises(BenchmarkError, match="there is no audio cache to fill"):
+        audio.estimate(clips, set())
+    (folder / "5.wav").unlink()
+    check(folder, None)
+    assert sorted(tmp_path.rglob("*")) == [path for path in before if path.name != "5.wav"]
+
+
+def test_decisions_about_the_cache_are_logged(folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG", logger="benchmark.data")
+    cache = tmp_path / "cache"
+    fill(folder, cache)
+    assert "6 of 6 clips have to be added to the audio cache" in caplog.text
+    assert "decoding 6 files for 6 clips" in caplog.text
+    caplog.clear()
+    [index] = cache.glob("banks128-*/*.npz")
+    index.write_bytes(b"nonsense")
+    fill(folder, cache)
+    assert f"{index}: broken part of the audio cache ignored" in caplog.text
+    assert f"{index}: broken part of the audio cache removed" in caplog.text
+    caplog.clear()
+    fill(folder, cache)
+    assert "found 6 arrays in 1 shards" in caplog.text
+    assert "0 of 6 clips have to be added" in caplog.text

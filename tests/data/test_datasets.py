@@ -179,20 +179,20 @@ def folder_loop(root: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "damage", "message"),
     [
-        ("urbansound8k", edit(US8K, "1-0-0-0.wav", "1-3-0-0.wav"), r"line 2: file name .* does not go with class 0"),
+        ("urbansound8k", edit(US8K, "1-0-0-0.wav", "1-3-0-0.wav"), r"line 2: file name .* does not match class 0"),
         ("urbansound8k", edit(US8K, "1-0-0-0.wav", "7-0-0-0.wav"), "is not there"),
         ("urbansound8k", lambda root: (root / US8K).unlink(), "cannot be read"),
         (
             "speech_commands_v1",
             lambda root: touch(root / "speech_commands_v0.01" / "learn" / "a.wav"),
-            "folder 'learn' is no word of Speech Commands V1",
+            "folder 'learn' is not a word of Speech Commands V1",
         ),
         (
             "speech_commands_v1",
             edit("speech_commands_v0.01/testing_list.txt", "cat/b", "cat/a"),
-            "is listed before, here or in the other list",
+            "is listed twice, in this list or in both",
         ),
-        ("openmic", edit(OPENMIC, "piano", "kazoo"), r"line 2: 'kazoo' is no instrument"),
+        ("openmic", edit(OPENMIC, "piano", "kazoo"), r"line 2: 'kazoo' is not an instrument"),
         ("openmic", edit(OPENMIC, "0.9", "high"), r"line 2: relevance 'high' is not a number"),
         ("openmic", edit("openmic-2018/partitions/split01_test.csv", "000002_1", "000009_1"), "has no labels"),
         ("openmic", edit("openmic-2018/partitions/split01_test.csv", "000002_1", "000001_1"), "is listed twice"),

@@ -69,7 +69,7 @@ def test_synthetic_is_marked_and_reproducible(esc50: Dataset, data_root: Path, t
 
 
 def test_synthesis_never_touches_other_data(esc50: Dataset, esc10_root: Path) -> None:
-    with pytest.raises(BenchmarkError, match="holds other data"):
+    with pytest.raises(BenchmarkError, match="exists already with other data"):
         esc50.synthesize(esc10_root, classes=3, clips_per_class=1, seed=0)
 
 

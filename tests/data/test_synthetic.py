@@ -103,8 +103,8 @@ def test_classes_can_be_learnt_but_not_by_chance(name: str, tmp_path: Path) -> N
     """A linear probe on means and deviations of filter banks, trained on some folds or splits, tested on another."""
     synthesizable(name).synthesize(tmp_path, classes=8, clips_per_class=2 if name == "urbansound8k" else 5, seed=0)
     manifest = get_dataset(name).manifest(tmp_path)
-    recordings = AudioStore(manifest.folder, None, 64)
-    banks = [recordings.bank(clip) for clip in manifest.clips]
+    audio_store = AudioStore(manifest.folder, None, 64)
+    banks = [audio_store.bank(clip) for clip in manifest.clips]
     features = np.array([np.concatenate([bank.mean(0), bank.std(0)]) for bank in banks])
     labels = np.array([clip.labels[0] for clip in manifest.clips])
     test = np.zeros(len(labels), bool)
@@ -117,6 +117,6 @@ def test_classes_can_be_learnt_but_not_by_chance(name: str, tmp_path: Path) -> N
 
 
 def test_too_many_classes_is_one_clear_line(tmp_path: Path) -> None:
-    with pytest.raises(BenchmarkError, match="GTZAN has 10 classes, 11 were asked for"):
+    with pytest.raises(BenchmarkError, match="GTZAN has 10 classes, 11 were requested"):
         synthesizable("gtzan").synthesize(tmp_path, classes=11, clips_per_class=1, seed=0)
     assert not list(tmp_path.iterdir())

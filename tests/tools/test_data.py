@@ -61,8 +61,8 @@ def test_an_archive_at_hand_is_unpacked(synthetic: Path, tmp_path: Path) -> None
     assert place == tmp_path / "data" / "ESC-50-master"
     assert get_dataset("esc50").manifest(tmp_path / "data").digest == get_dataset("esc50").manifest(synthetic).digest
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["ESC-50-master"]
-    assert "packed anew or another file; `data verify` tells" in console.file.getvalue()  # type: ignore[attr-defined]
-    with pytest.raises(BenchmarkError, match=r"is there already; `data verify esc50` checks it"):
+    assert "a repacked archive or another file; `data verify` compares the audio" in console.file.getvalue()  # type: ignore[attr-defined]
+    with pytest.raises(BenchmarkError, match=r"exists already; `data verify esc50` checks it"):
         prepare(get_dataset("esc50"), tmp_path / "data", str(file), QUIET)
 
 
@@ -112,7 +112,9 @@ def test_an_interrupted_download_goes_on(server: tuple[str, type[Handler]], synt
 
 
 def test_what_cannot_be_downloaded_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(BenchmarkError, match=r"GTZAN cannot be downloaded: the original address is dead.*--from FILE"):
+    with pytest.raises(
+        BenchmarkError, match=r"GTZAN cannot be downloaded: the original address no longer.*--from FILE"
+    ):
         prepare(get_dataset("gtzan"), tmp_path, None, QUIET)
     with pytest.raises(BenchmarkError, match="no such file"):
         prepare(get_dataset("gtzan"), tmp_path, str(tmp_path / "genres.tar.gz"), QUIET)
@@ -177,7 +179,7 @@ def page(folder: Path) -> Path:
         (bad_tar("ESC-50-master/link", tarfile.SYMTYPE, "../../x"), "leaves the folder"),
         (bad_tar("ESC-50-master/link", tarfile.LNKTYPE, "../../x"), "leaves the folder"),
         (bad_tar("ESC-50-master/device", tarfile.CHRTYPE), "leaves the folder"),
-        (bad_tar("other/a.wav"), r"holds no folder ESC-50-master; is it the archive of ESC-50\?"),
+        (bad_tar("other/a.wav"), r"has no folder ESC-50-master; is it the archive of ESC-50\?"),
         (bad_tar("ESC-50-master/a.wav"), r"esc50\.csv: cannot be read"),
         (cut, "cannot be unpacked"),
         (cut_zip, "cannot be unpacked"),

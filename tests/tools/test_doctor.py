@@ -33,7 +33,7 @@ def test_a_wrong_version_is_a_fault(data_root: Path, tmp_path: Path, monkeypatch
     monkeypatch.setattr(importlib.metadata, "version", lambda name: "0.1" if name == "timm" else real(name))
     found = findings(data_root, tmp_path)["packages"]
     assert found.verdict == "fault"
-    assert "timm 0.1, needed >=1.0.20" in found.text
+    assert "timm 0.1, required is >=1.0.20" in found.text
     assert "constraints.txt" in found.fix
 
 

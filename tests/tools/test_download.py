@@ -72,7 +72,10 @@ def test_a_whole_file(server: tuple[str, type[Handler]], tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("ranges", [True, False], ids=["resumes", "server-cannot"])
-def test_an_interrupted_download_is_continued(server: tuple[str, type[Handler]], tmp_path: Path, ranges: bool) -> None:
+def test_an_interrupted_download_is_continued(
+    server: tuple[str, type[Handler]], tmp_path: Path, ranges: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="benchmark.tools.download")
     url, handler = server
     handler.ranges = ranges
     part_of(tmp_path / "a.bin", f"{url}/a.bin").write_bytes(CONTENT[:1000])
@@ -80,12 +83,18 @@ def test_an_interrupted_download_is_continued(server: tuple[str, type[Handler]],
     assert path.read_bytes() == CONTENT
     assert handler.asked == ["bytes=1000-"]
     assert list(tmp_path.iterdir()) == [path]
+    assert ("continuing after 1000 bytes" if ranges else "the server cannot continue") in caplog.text
 
 
-def test_the_next_address_is_tried(server: tuple[str, type[Handler]], tmp_path: Path) -> None:
+def test_the_next_address_is_tried(
+    server: tuple[str, type[Handler]], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="benchmark.tools.download")
     url, _ = server
     path = fetch([f"{url}/gone", f"{url}/a.bin"], tmp_path / "a.bin", None, QUIET)
     assert path.read_bytes() == CONTENT
+    assert f"{url}/gone: 404" in caplog.text
+    assert f"downloaded from {url}/a.bin" in caplog.text
 
 
 def test_a_dead_link_and_a_wrong_hash_say_so(server: tuple[str, type[Handler]], tmp_path: Path) -> None:
@@ -115,7 +124,7 @@ def test_fetching_a_backbone_reads_what_came(
     assert path == tmp_path / "cache" / "ast.pth"
     path.unlink()
     handler.files["/ast.pth"] = b"<html>this link is dead</html>"
-    with pytest.raises(BenchmarkError, match=r"is no checkpoint .*ask the authors"):
+    with pytest.raises(BenchmarkError, match=r"is not a checkpoint .*ask the authors"):
         checkpoints.fetch_backbone(choice, tmp_path / "cache", QUIET)
     assert not path.exists()
     del handler.files["/ast.pth"]

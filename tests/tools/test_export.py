@@ -16,8 +16,7 @@ from benchmark.methods import registry
 from benchmark.models.weights import OWN_FOLDER, digest
 from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
-from benchmark.tools import export
-from benchmark.tools.export import export_trial, load_export
+from benchmark.tools.export import export_trial, load_export, merged
 from benchmark.trial.run import Outcome, Setting, attempt_trial
 from tests.samples import logits_of_test
 
@@ -72,7 +71,7 @@ def assert_same(model: torch.nn.Module, request: TrialRequest, store: ResultStor
 def test_buffers_frozen_parts_hooks_and_prefixes_come_back(
     make_request: Make, setting: Setting, data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, onnx: bool
 ) -> None:
-    # the method is gone behind the test, the suite's own, which are imported once only, are not
+    # the method is removed after the test; the suite's methods stay, because they are imported only once
     monkeypatch.setattr(registry, "_METHODS", dict(registry.methods()))
     if onnx:
         pytest.importorskip("onnxscript")
@@ -151,10 +150,10 @@ def test_a_merged_model_that_differs_is_refused(
     pytest.importorskip("onnxruntime")
     request = make_request()
     store = train(request, setting)
-    monkeypatch.setattr(export, "TOLERANCE", 0.0)
+    monkeypatch.setattr(merged, "TOLERANCE", 0.0)
     with pytest.raises(BenchmarkError, match="ONNX Runtime differs from torch by"):
         export_trial(store, request.id, tmp_path / "exported", onnx=True)
-    monkeypatch.setattr(export, "PACKAGES", ("onnx_of_nowhere",))
+    monkeypatch.setattr(merged, "PACKAGES", ("onnx_of_nowhere",))
     with pytest.raises(BenchmarkError, match=r"--onnx needs onnx_of_nowhere: pip install -e '\.\[export\]'"):
         export_trial(store, request.id, tmp_path / "exported", onnx=True)
     assert not list(tmp_path.glob("*export*"))

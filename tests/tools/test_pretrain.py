@@ -73,7 +73,10 @@ def describe(audio: Audio, **changes: object) -> Pretraining:
 
 
 @pytest.mark.parametrize("objective", ["ssast", "supervised"])
-def test_an_interrupted_run_ends_with_the_weights_of_a_whole_one(audio: Path, tmp_path: Path, objective: str) -> None:
+def test_an_interrupted_run_ends_with_the_weights_of_a_whole_one(
+    audio: Path, tmp_path: Path, objective: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="benchmark.tools.pretrain")
     tensors = []
     for place, interrupted in ((tmp_path / "a.safetensors", False), (tmp_path / "b.safetensors", True)):
         found = read_audio(audio, objective, 64, None, lambda *_: None)  # type: ignore[arg-type]
@@ -95,6 +98,7 @@ def test_an_interrupted_run_ends_with_the_weights_of_a_whole_one(audio: Path, tm
             assert not place.exists()
         go(None)
         tensors.append(read_checkpoint(place).tensors)
+    assert caplog.text.count("continuing after epoch 1 of 3") == 1
     one, other = tensors
     assert all(torch.equal(one[name], other[name]) for name in one)
 
@@ -114,7 +118,7 @@ def test_mistakes_are_told_in_a_line(cli: Cli, audio: Path, tmp_path: Path) -> N
     for arguments, message in (
         (["--objective", "ssast", "--audio", tmp_path / "empty", *out], "0 audio files"),
         (["--objective", "ssast", "--audio", tmp_path / "none", *out], "no such folder of audio"),
-        (["--objective", "supervised", "--audio", tmp_path / "empty", *out], "holds no audio files"),
+        (["--objective", "supervised", "--audio", tmp_path / "empty", *out], "has no audio files"),
         (["--objective", "ssast", "--audio", audio, "--out", tmp_path / "there.pth"], "is there already"),
         (["--objective", "ssast", "--audio", audio, "--stride", "10", *out], "must not overlap"),
     ):

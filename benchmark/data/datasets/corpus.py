@@ -1,4 +1,4 @@
-"""A synthetic corpus to pre-train on: as `folder:pretraining`, and of the kinds of sounds that the datasets have."""
+"""A synthetic corpus for pre-training, read as `folder:pretraining`, with the same kinds of sounds as the datasets."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from benchmark.data.synthetic import Sound, Wave, clip_seed, event, genre, instr
 NAME = "pretraining"
 RATE = 16_000
 SECONDS = 1.6
-FIRST = 1000  # no dataset has so many classes: none of these sounds is of a class of theirs
-SPEAKERS = 10**6  # first of the speakers; those of Speech Commands' layout count from 0
+FIRST = 1000  # no dataset has as many classes, so that no sound belongs to a class of a dataset
+SPEAKERS = 10**6  # number of the first speaker; synthetic Speech Commands count from 0
 
 _KINDS: dict[str, tuple[int, Callable[[int, int, float], Wave]]] = {
     "texture": (60, lambda label, clip, seconds: texture(label, clip, seconds, RATE)),
@@ -29,13 +29,13 @@ CLASSES = tuple(f"{kind}-{FIRST + number}" for kind, (count, _) in sorted(_KINDS
 
 
 def make_sound(name: str, clip: int, seconds: float) -> Wave:
-    """A clip of a class such as `word-1017`."""
+    """Generate a clip of a class such as `word-1017`."""
     kind, _, label = name.partition("-")
     return _KINDS[kind][1](int(label), clip, seconds)
 
 
 class Corpus(Synthesizable):
-    """`pretraining/{clips.csv,audio}`; no class or clip of it is in any other synthetic dataset."""
+    """`pretraining/{clips.csv,audio}`; it shares no class and no clip with the other synthetic datasets."""
 
     info = DatasetInfo(
         name=NAME,
@@ -54,21 +54,21 @@ class Corpus(Synthesizable):
     )
 
     def read(self, folder: Path) -> list[Clip]:
-        """As `folder:` does."""
+        """Read the clips as `folder:pretraining` does."""
         return Folder(NAME).read(folder)
 
     def synthetic(
         self, folder: Path, *, classes: int, clips_per_class: int, seed: int, seconds: float
     ) -> Iterable[Sound]:
-        """16 kHz mono, one tenth for testing; see `Synthesizable.synthetic`."""
+        """Yield 16 kHz mono sounds, one tenth for testing; see `Synthesizable.synthetic`."""
         rows = []
-        chosen = CLASSES[:: len(CLASSES) // classes][:classes]  # some of every kind
-        for place, name in enumerate(chosen):
+        chosen = CLASSES[:: len(CLASSES) // classes][:classes]  # some of each kind
+        for index, name in enumerate(chosen):
             for number in range(clips_per_class):
                 path = f"audio/{name}-{number}.wav"
                 split = "test" if number % 10 == 9 or number == clips_per_class - 1 else "train"
                 rows.append((path, name, split))
-                clip = clip_seed(seed, 50_000_000 + place * 1000 + number)
+                clip = clip_seed(seed, 50_000_000 + index * 1000 + number)
                 yield Sound(path, functools.partial(make_sound, name, clip, seconds), RATE)
         write_table(folder / TABLE, ("path", "label", "split"), rows)
 

@@ -74,7 +74,7 @@ RATE = 44_100
 
 
 class Esc50(Synthesizable):
-    """`ESC-50-master/{audio,meta/esc50.csv}`; any subset of the official rows is legal and counts as partial."""
+    """Read `ESC-50-master/{audio,meta/esc50.csv}`; a subset of the official rows is allowed and counts as partial."""
 
     info = DatasetInfo(
         name="esc50",
@@ -88,22 +88,22 @@ class Esc50(Synthesizable):
         licence="CC BY-NC 3.0 (the ESC-10 subset CC BY 3.0)",
         homepage="https://github.com/karolpiczak/ESC-50",
         citation="K. J. Piczak, ESC: Dataset for Environmental Sound Classification, ACM MM 2015",
-        by_hand="get the archive of master from https://github.com/karolpiczak/ESC-50 and unpack it there",
+        by_hand="get the archive of branch master from https://github.com/karolpiczak/ESC-50 and unpack it there",
         folds=FOLDS,
         archive=Archive(
             file="ESC-50-master.zip",
             urls=("https://github.com/karolpiczak/ESC-50/archive/refs/heads/master.zip",),
             hash="md5:7771e4b9d86d0945acce719c7a59305a",
-            certain=False,  # packed anew by the host now and then
+            certain=False,  # repacked by the host now and then
             top="ESC-50-master",
         ),
         audio=AudioDigest(2000, "", "73a735268bb6515d0da95bd84444e6e7762864674e0c422c2de11c12bdadf394"),
         published={"class": dict.fromkeys(CLASSES, 40), "fold": {str(fold): 400 for fold in FOLDS}},
-        notes=("sources 131943, 134049, 209698 and 234879 are in two folds and two classes each",),
+        notes=("the source recordings 131943, 134049, 209698 and 234879 are in two folds and two classes each",),
     )
 
     def read(self, folder: Path) -> list[Clip]:
-        """One clip a row of `meta/esc50.csv`; see `Dataset.read`."""
+        """Read one clip per row of `meta/esc50.csv`; see `Dataset.read`."""
         clips: dict[str, Clip] = {}
         for place, row in read_rows(folder / "meta" / "esc50.csv", COLUMNS):
             name = row["filename"]
@@ -121,7 +121,7 @@ class Esc50(Synthesizable):
     def synthetic(
         self, folder: Path, *, classes: int, clips_per_class: int, seed: int, seconds: float
     ) -> Iterable[Sound]:
-        """44.1 kHz mono textures of 5 s; see `Synthesizable.synthetic`."""
+        """Yield 44.1 kHz mono textures of 5 s; see `Synthesizable.synthetic`."""
         rows = []
         for fold, target, number in itertools.product(FOLDS, range(classes), range(clips_per_class)):
             source = 900_000 + (fold * len(CLASSES) + target) * 100 + number
@@ -133,9 +133,9 @@ class Esc50(Synthesizable):
         write_table(folder / "meta" / "esc50.csv", COLUMNS, rows)
 
     def problems(self, manifest: Manifest) -> list[str]:
-        """The metadata file must be the publisher's."""
-        found = hashlib.sha256((manifest.folder / "meta" / "esc50.csv").read_bytes()).hexdigest()
-        return [] if found == METADATA else [f"meta/esc50.csv has sha256 {found} instead of {METADATA}"]
+        """Check that the metadata file is the publisher's."""
+        digest = hashlib.sha256((manifest.folder / "meta" / "esc50.csv").read_bytes()).hexdigest()
+        return [] if digest == METADATA else [f"meta/esc50.csv has sha256 {digest} instead of {METADATA}"]
 
 
 DATASET = Esc50()

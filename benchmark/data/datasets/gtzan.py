@@ -21,7 +21,13 @@ RATE = 22_050
 
 
 class Listed(NamedTuple):
-    """A line of the filtered lists."""
+    """A row of the filtered lists.
+
+    Attributes:
+        genre: class of the clip.
+        clip: file name without suffix.
+        split: of the clip.
+    """
 
     genre: str
     clip: str
@@ -29,7 +35,7 @@ class Listed(NamedTuple):
 
 
 class Gtzan(Synthesizable):
-    """`genres/GENRE/GENRE.NNNNN.wav`, or `genres_original`, or `Data/genres_original`; 70 faulty clips are not used."""
+    """Read `genres/GENRE/GENRE.NNNNN.wav` (or `[Data/]genres_original/...`) without the 70 faulty clips."""
 
     info = DatasetInfo(
         name="gtzan",
@@ -40,32 +46,32 @@ class Gtzan(Synthesizable):
         clips=930,
         seconds=30,
         metric="accuracy",
-        licence="none known: research use only, never redistribute",
+        licence="unknown: research use only, do not redistribute",
         homepage="https://www.tensorflow.org/datasets/catalog/gtzan",
         citation="G. Tzanetakis, P. Cook, Musical genre classification of audio signals, IEEE TSAP 2002",
         by_hand=(
-            "the original address is dead: get genres.tar.gz (md5 5b3d6dddb579ab49814ab86dba69e7c7) or genres_original "
-            "from a mirror and put the folder there"
+            "the original address no longer works: get genres.tar.gz (md5 5b3d6dddb579ab49814ab86dba69e7c7) or "
+            "genres_original from a mirror and put the folder there"
         ),
         splits=("train", "validation", "test"),
         archive=Archive(
             file="genres.tar.gz",
             urls=(),
             hash="md5:5b3d6dddb579ab49814ab86dba69e7c7",
-            certain=False,  # mirrors pack it anew
+            certain=False,  # mirrors repack it
             top="genres",
             bytes=1_225_571_541,
         ),
         audio=AudioDigest(1000, "genres/", "f9a6007fb691e64f9bd687388a56c1d6164afd1efb2a4203c5c8c41ab19028af"),
         published={"split": {"train": 443, "validation": 197, "test": 290}},
         notes=(
-            "jazz.00054.wav is broken in a common mirror: --on-bad-audio skip leaves 442 of the 443 training clips",
-            "numbers on this split are not comparable with 10-fold numbers on all 1000 clips",
+            "jazz.00054.wav is damaged in a common mirror: --on-bad-audio skip leaves 442 of the 443 training clips",
+            "results on this split are not comparable with 10-fold results on all 1000 clips",
         ),
     )
 
     def read(self, folder: Path) -> list[Clip]:
-        """The clips of the filtered lists that are there; see `Dataset.read`."""
+        """Read the clips of the filtered lists whose files exist; see `Dataset.read`."""
         clips = []
         for line in filtered_lists():
             path = f"{line.genre}/{line.clip}.wav"
@@ -75,14 +81,14 @@ class Gtzan(Synthesizable):
         return sorted(clips, key=lambda clip: clip.path)
 
     def audio_files(self, manifest: Manifest) -> list[str]:
-        """All 1000 clips, the faulty ones included."""
+        """Return the paths of all 1000 clips, including faulty ones."""
         folders = [genre for genre in CLASSES if (manifest.folder / genre).is_dir()]
         return [f"{genre}/{name}" for genre in folders for name in file_names(manifest.folder / genre, (".wav",))]
 
     def synthetic(
         self, folder: Path, *, classes: int, clips_per_class: int, seed: int, seconds: float
     ) -> Iterable[Sound]:
-        """22.05 kHz mono pieces of 30 s; see `Synthesizable.synthetic`."""
+        """Yield 22.05 kHz mono pieces of 30 s; see `Synthesizable.synthetic`."""
         written: Counter[tuple[str, str]] = Counter()
         for line in filtered_lists():
             label = CLASSES.index(line.genre)
@@ -93,7 +99,7 @@ class Gtzan(Synthesizable):
 
 
 def filtered_lists() -> Iterator[Listed]:
-    """The 930 lines."""
+    """Yield the 930 rows of the fault-filtered lists."""
     for _, row in read_rows(SPLIT, ("split", "clip")):
         yield Listed(row["clip"].partition(".")[0], row["clip"], cast("Split", row["split"]))
 

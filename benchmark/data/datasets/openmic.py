@@ -1,4 +1,4 @@
-"""OpenMIC-2018: instruments, several a clip, few of them annotated."""
+"""OpenMIC-2018: instruments, several per clip, few of them annotated."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ CLASSES = tuple(
     "synthesizer trombone trumpet ukulele violin voice".split()
 )
 COLUMNS = ("sample_key", "instrument", "relevance", "num_responses")
-PRESENT = 0.5  # relevance from which annotators say that an instrument plays
+PRESENT = 0.5  # from this relevance on, an instrument counts as present
 PARTITIONS: tuple[Split, ...] = ("train", "test")
 LABELS = "openmic-2018-aggregated-labels.csv"
 RATE = 44_100
 
 
 class OpenMic(Synthesizable):
-    """`openmic-2018/` with audio by prefix, aggregated labels as CSV and the partition lists; the npz is not needed."""
+    """Read `openmic-2018/`: audio in folders by prefix, aggregated labels as CSV, partition lists; no npz needed."""
 
     info = DatasetInfo(
         name="openmic",
@@ -62,16 +62,16 @@ class OpenMic(Synthesizable):
         },
         notes=(
             "only 41268 of 400000 pairs of clip and instrument are annotated",
-            "the official scripts take every annotated instrument as present (D5) and test on training clips (D4)",
+            "the official scripts count every annotated instrument as present (D5) and test on training clips (D4)",
         ),
     )
 
     def read(self, folder: Path) -> list[Clip]:
-        """The clips of both partition lists, labelled by relevance; see `Dataset.read`."""
+        """Read the clips of both partition lists, with labels by relevance; see `Dataset.read`."""
         observed: dict[str, dict[int, bool]] = {}
         for place, row in read_rows(folder / LABELS, COLUMNS):
             if row["instrument"] not in CLASSES:
-                raise BenchmarkError(f"{place}: '{row['instrument']}' is no instrument of {self.info.label}")
+                raise BenchmarkError(f"{place}: '{row['instrument']}' is not an instrument of {self.info.label}")
             try:
                 present = float(row["relevance"]) >= PRESENT
             except ValueError:
@@ -102,7 +102,7 @@ class OpenMic(Synthesizable):
     def synthetic(
         self, folder: Path, *, classes: int, clips_per_class: int, seed: int, seconds: float
     ) -> Iterable[Sound]:
-        """44.1 kHz stereo Ogg of 10 s, one to three instruments at once, two to four annotated; see `Synthesizable`."""
+        """Yield 44.1 kHz stereo Ogg of 10 s: one to three instruments, two to four annotated; see `Synthesizable`."""
         rows = []
         for split, begin in zip(PARTITIONS, (0, 500_000), strict=True):
             keys = []

@@ -1,4 +1,4 @@
-"""What both versions of Speech Commands share: word folders and two lists of files."""
+"""The layout of both versions of Speech Commands: word folders and two lists of files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from benchmark.errors import BenchmarkError
 NOISE_FOLDER = "_background_noise_"
 LISTS: dict[Split, str] = {"validation": "validation_list.txt", "test": "testing_list.txt"}
 RATE = 16_000
-MOST_PER_CLASS = 2**27 - 1  # of the publisher's rule
+MOST_PER_CLASS = 2**27 - 1  # constant of the publisher's rule
 VALIDATION_PERCENT, TEST_PERCENT = 10, 10
 
 WORDS_V1 = (
@@ -29,7 +29,7 @@ WORDS_V2 = sorted([*WORDS_V1, "backward", "follow", "forward", "learn", "visual"
 
 
 def which_set(file: str) -> Split:
-    """The publisher's rule: the split of a recording by the SHA-1 of its speaker, so that speakers do not mix.
+    """Return the split of a recording by the publisher's rule, which keeps all recordings of a speaker in one split.
 
     Source: P. Warden, arXiv:1804.03209, section 7; the README of the archives.
     """
@@ -42,14 +42,21 @@ def which_set(file: str) -> Split:
 
 
 def list_digest(paths: Iterable[str]) -> str:
-    """sha256 of a list of files, whatever its order."""
+    """Return the sha256 of a list of files; their order does not matter."""
     return hashlib.sha256("\n".join(sorted(paths)).encode()).hexdigest()
 
 
 class SpeechCommands(Synthesizable):
-    """Word folders with `validation_list.txt` and `testing_list.txt`; what neither lists is for training.
+    """Read word folders, `validation_list.txt` and `testing_list.txt`; files in neither list are for training.
 
-    All words as a closed set; not the 12-way task that other benchmarks make of it.
+    All words are classes. Some other benchmarks use 10 words, "unknown" and "silence" instead.
+
+    Args:
+        version: 1 or 2.
+        words: the classes.
+        splits: official number of clips per split.
+        archive: its size in bytes and its sha256.
+        lists: `list_digest` of the official lists by split; None if unknown.
     """
 
     def __init__(
@@ -91,43 +98,43 @@ class SpeechCommands(Synthesizable):
                 bytes=size,
             ),
             published={"split": splits},
-            notes=("not comparable with the 12-way task that other benchmarks make of it",),
+            notes=("results are not comparable with the 12-class task of other benchmarks",),
         )
 
     def read(self, folder: Path) -> list[Clip]:
-        """One clip a WAV file of the word folders; see `Dataset.read`."""
+        """Read one clip per WAV file of the word folders; see `Dataset.read`."""
         listed: dict[str, Split] = {}
         for split, name in LISTS.items():
             for path in read_lines(folder / name):
                 if path in listed:
-                    raise BenchmarkError(f"{folder / name}: {path} is listed before, here or in the other list")
+                    raise BenchmarkError(f"{folder / name}: {path} is listed twice, in this list or in both")
                 listed[path] = split
         words = folder_names(folder)
         if unknown := sorted(set(words) - set(self.info.classes)):
-            raise BenchmarkError(f"{folder}: folder '{unknown[0]}' is no word of {self.info.label}")
+            raise BenchmarkError(f"{folder}: folder '{unknown[0]}' is not a word of {self.info.label}")
         clips = []
-        for label, said in enumerate(self.info.classes):
-            for name in file_names(folder / said, (".wav",)) if said in words else ():
-                path = f"{said}/{name}"
+        for label, spoken in enumerate(self.info.classes):
+            for name in file_names(folder / spoken, (".wav",)) if spoken in words else ():
+                path = f"{spoken}/{name}"
                 split = listed.get(path, "train")
                 clips.append(Clip.at(folder, path, (label,), split=split, place=str(folder)))
         return clips
 
     def problems(self, manifest: Manifest) -> list[str]:
-        """The lists must be the publisher's, and agree with its rule."""
-        found = []
+        """Check that the lists are the publisher's and agree with its rule."""
+        faults = []
         for split, expected in self.lists.items():
             digest = list_digest(clip.path for clip in manifest.clips if clip.split == split)
             if digest != expected:
-                found.append(f"{LISTS[split]} has sorted sha256 {digest} instead of {expected}")
+                faults.append(f"{LISTS[split]} has sorted sha256 {digest} instead of {expected}")
         if wrong := [clip.path for clip in manifest.clips if which_set(clip.path) != clip.split]:
-            found.append(f"{wrong[0]} and {len(wrong) - 1} more are in another split than the publisher's rule gives")
-        return found
+            faults.append(f"{wrong[0]} and {len(wrong) - 1} more are in another split than the publisher's rule gives")
+        return faults
 
     def synthetic(
         self, folder: Path, *, classes: int, clips_per_class: int, seed: int, seconds: float
     ) -> Iterable[Sound]:
-        """16 kHz mono words of up to 1 s, split by the publisher's rule; see `Synthesizable.synthetic`."""
+        """Yield 16 kHz mono words of up to 1 s, split by the publisher's rule; see `Synthesizable.synthetic`."""
         listed: dict[Split, list[str]] = {split: [] for split in LISTS}
         for label in range(classes):
             missing = dict.fromkeys(self.info.splits, clips_per_class)

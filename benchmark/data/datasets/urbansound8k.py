@@ -32,7 +32,7 @@ CLASS_COUNTS = (1000, 429, 1000, 1000, 1000, 1000, 374, 1000, 929, 1000)
 FOLD_COUNTS = (873, 888, 925, 990, 936, 823, 838, 806, 816, 837)
 FOLDS = tuple(range(1, 11))
 SHORTEST, LONGEST = 0.0545, 4.0  # seconds
-# rates, depths and channels as they come in the archive
+# sample rates, encodings and channels as in the archive
 FORMATS = (
     (44_100, "PCM_16", 2), (48_000, "PCM_16", 2), (44_100, "PCM_24", 2), (96_000, "PCM_24", 2), (44_100, "PCM_16", 1),
     (22_050, "PCM_16", 1), (8_000, "PCM_16", 1), (11_025, "PCM_U8", 1), (192_000, "PCM_24", 2), (44_100, "PCM_32", 2),
@@ -42,7 +42,7 @@ COLUMNS = ("slice_file_name", "fsID", "start", "end", "salience", "fold", "class
 
 
 class UrbanSound8K(Synthesizable):
-    """`UrbanSound8K/{audio/fold1..fold10,metadata/UrbanSound8K.csv}`; the folds are never reshuffled."""
+    """Read `UrbanSound8K/{audio/fold1..fold10,metadata/UrbanSound8K.csv}`; the folds are never reshuffled."""
 
     info = DatasetInfo(
         name="urbansound8k",
@@ -77,7 +77,7 @@ class UrbanSound8K(Synthesizable):
     )
 
     def read(self, folder: Path) -> list[Clip]:
-        """One clip a row of `metadata/UrbanSound8K.csv`; see `Dataset.read`."""
+        """Read one clip per row of `metadata/UrbanSound8K.csv`; see `Dataset.read`."""
         clips: dict[str, Clip] = {}
         for place, row in read_rows(folder / "metadata" / "UrbanSound8K.csv", COLUMNS):
             fold = one_of(place, "fold", row["fold"], range(1, 11))
@@ -85,7 +85,7 @@ class UrbanSound8K(Synthesizable):
             name = row["slice_file_name"]
             parts = name.split("-")
             if len(parts) != 4 or parts[1] != str(target) or Path(name).name != name:
-                raise BenchmarkError(f"{place}: file name '{name}' does not go with class {target}")
+                raise BenchmarkError(f"{place}: file name '{name}' does not match class {target}")
             path = f"audio/fold{fold}/{name}"
             if path in clips:
                 raise BenchmarkError(f"{place}: {path} is listed twice")
@@ -95,7 +95,7 @@ class UrbanSound8K(Synthesizable):
     def synthetic(
         self, folder: Path, *, classes: int, clips_per_class: int, seed: int, seconds: float
     ) -> Iterable[Sound]:
-        """Events of 0.0545 to 4 s in the formats of the archive; see `Synthesizable.synthetic`."""
+        """Yield events of 0.0545 to 4 s in the formats of the archive; see `Synthesizable.synthetic`."""
         rows = []
         for fold, label, number in itertools.product(FOLDS, range(classes), range(clips_per_class)):
             source = 900_000 + (fold * len(CLASSES) + label) * 100 + number

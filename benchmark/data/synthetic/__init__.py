@@ -1,4 +1,4 @@
-"""Synthetic audio: sounds that a class can be told by, with variation between clips. Never real data."""
+"""Synthetic audio: sounds that differ between classes, with variation between clips. Never real data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Music-like clips: instruments that play notes, and genres that have a tempo, a rhythm, a scale and a sound."""
+"""Music-like clips: instruments that play notes, and genres with a tempo, a rhythm, a scale and a timbre."""
 
 from __future__ import annotations
 
@@ -8,18 +8,21 @@ from benchmark.data.synthetic.sound import Wave, band_noise, levelled
 
 MAJOR, MINOR, PENTATONIC = (0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10), (0, 3, 5, 7, 10)
 SCALES = (MAJOR, MINOR, PENTATONIC)
-STEPS = 16  # of a bar
+STEPS = 16  # per bar
 
 
 def note(sound: int, frequency: float, seconds: float, rate: int, clip: np.random.Generator) -> Wave:
-    """One note of an instrument: overtones, attack, decay, vibrato and breath are the instrument's.
+    """Generate one note; overtones, attack, decay, vibrato and breath depend on the instrument.
 
     Args:
-        sound: which instrument.
+        sound: number of the instrument.
         frequency: in Hz.
         seconds: length.
         rate: samples per second.
-        clip: what is drawn for the clip.
+        clip: random generator of the clip.
+
+    Returns:
+        (seconds * rate,) samples.
     """
     timbre = np.random.default_rng([sound, 11])
     slope, odd = timbre.uniform(0.5, 2.5), timbre.uniform(0, 1) < 0.4
@@ -34,10 +37,10 @@ def note(sound: int, frequency: float, seconds: float, rate: int, clip: np.rando
 
 
 def instruments(labels: tuple[int, ...], seed: int, seconds: float, rate: int) -> Wave:
-    """Instruments that play together, each a melody of its own in its own register, over a faint room.
+    """Generate instruments that play together, each with its melody in its register, and faint noise.
 
     Args:
-        labels: which ones.
+        labels: class indices of the instruments.
         seed: of the clip.
         seconds: length.
         rate: samples per second.
@@ -58,16 +61,16 @@ def instruments(labels: tuple[int, ...], seed: int, seconds: float, rate: int) -
 
 
 def genre(label: int, seed: int, seconds: float, rate: int) -> Wave:
-    """A piece in a genre: bars of drums on the genre's rhythm, a bass and a lead with its timbres.
+    """Generate a piece in a genre: drums in the genre's rhythm, a bass and a lead with its timbres.
 
     Args:
-        label: class index; decides tempo, rhythm, scale and timbres.
-        seed: of the clip: key, melody, mix.
+        label: class index; determines tempo, rhythm, scale and timbres.
+        seed: of the clip; determines key, melody and mix.
         seconds: length.
         rate: samples per second.
     """
     style = np.random.default_rng([label, 5])
-    rhythms = [style.uniform(size=STEPS) < style.uniform(*often) for often in ((0.15, 0.5), (0.05, 0.3))]
+    rhythms = [style.uniform(size=STEPS) < style.uniform(*density) for density in ((0.15, 0.5), (0.05, 0.3))]
     tempo, scale, drums = style.uniform(70, 160), SCALES[int(style.integers(len(SCALES)))], style.uniform(0.1, 1.0)
     sounds = style.integers(100, 200, size=2).tolist()
     clip = np.random.default_rng([label, seed, 5])
@@ -80,15 +83,15 @@ def genre(label: int, seed: int, seconds: float, rate: int) -> Wave:
         for hit, pattern in zip(hits, rhythms, strict=True):
             if pattern[number % STEPS]:
                 _add(wave, drums * hit, start, rate)
-        for sound, octave, every in zip(sounds, (1, 3), (4, 2), strict=True):
-            if number % every == 0 and clip.uniform() < 0.8:
+        for sound, octave, interval in zip(sounds, (1, 3), (4, 2), strict=True):
+            if number % interval == 0 and clip.uniform() < 0.8:
                 pitch = 55 * 2 ** (octave + (root + clip.choice(scale)) / 12)
-                _add(wave, 0.5 * note(sound, pitch, min(every * step, seconds - start), rate, clip), start, rate)
+                _add(wave, 0.5 * note(sound, pitch, min(interval * step, seconds - start), rate, clip), start, rate)
     return levelled(clip, wave)
 
 
 def _add(wave: np.ndarray, part: Wave, start: float, rate: int) -> None:
-    """Add a part in place, as far as it fits."""
+    """Add a part to a waveform in place; what reaches beyond its end is cut."""
     first = int(start * rate)
     part = part[: len(wave) - first]
     wave[first : first + len(part)] += part

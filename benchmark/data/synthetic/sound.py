@@ -1,4 +1,4 @@
-"""A sound to write, and what the kinds of sounds share."""
+"""A sound file to write, and helpers for all kinds of sounds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,15 @@ Wave = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Sound:
-    """A file of a synthetic dataset: where it goes, how its samples are made, and how they are stored."""
+    """A file of a synthetic dataset.
+
+    Attributes:
+        path: relative to the dataset's folder.
+        make: returns the (samples,) waveform.
+        rate: samples per second.
+        subtype: encoding, as soundfile names it.
+        channels: number of channels.
+    """
 
     path: str
     make: Callable[[], Wave]
@@ -25,7 +33,7 @@ class Sound:
     channels: int = 1
 
     def write(self, folder: Path) -> None:
-        """Write the file, folders included; the format is that of the name's ending."""
+        """Write the file and create its folders; the suffix of the path determines the format."""
         wave = self.make()
         if self.channels > 1:
             pan = np.linspace(0.8, 1.0, self.channels, dtype=np.float32)
@@ -36,12 +44,12 @@ class Sound:
 
 
 def clip_seed(seed: int, number: int) -> int:
-    """A seed for each clip of a dataset; other seeds of the dataset share none of them."""
+    """Return the seed of a clip; no two seeds of a dataset share a clip's seed."""
     return seed * 10**8 + number
 
 
 def write_table(path: Path, header: Sequence[str] | None, rows: Iterable[Sequence[object]]) -> None:
-    """Write a CSV file, folders included."""
+    """Write a CSV file and create its folders; None for no header."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as handle:
         writer = csv.writer(handle, lineterminator="\n")
@@ -50,7 +58,7 @@ def write_table(path: Path, header: Sequence[str] | None, rows: Iterable[Sequenc
 
 
 def band_noise(generator: np.random.Generator, samples: int, rate: int, centre: float) -> Wave:
-    """(samples,) noise of about one octave around a frequency in Hz, unit peak."""
+    """Return (samples,) noise with a width of about one octave around a frequency in Hz; its peak is 1."""
     spectrum = np.fft.rfft(generator.standard_normal(samples))
     distance = np.log2(np.maximum(np.fft.rfftfreq(samples, 1 / rate), 1) / centre)
     shaped = np.fft.irfft(spectrum * np.exp(-2 * distance**2), samples)
@@ -58,5 +66,5 @@ def band_noise(generator: np.random.Generator, samples: int, rate: int, centre: 
 
 
 def levelled(generator: np.random.Generator, wave: npt.NDArray[np.floating]) -> Wave:
-    """At a drawn peak between 0.2 and 0.8, as recordings differ in level."""
+    """Scale a waveform to a random peak between 0.2 and 0.8, because the level of recordings differs."""
     return np.asarray(wave * (generator.uniform(0.2, 0.8) / (np.abs(wave).max() + 1e-9)), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Speech-like words: a word is a sequence of fricatives and vowels, a speaker a pitch and a vocal tract."""
+"""Speech-like words: a word is a sequence of fricatives and vowels; a speaker has a pitch and a vocal tract."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ PHONES = 3
 
 
 def word(label: int, speaker: int, seed: int, rate: int, seconds: float = 1.0) -> Wave:
-    """A word said by a speaker.
+    """Generate a word spoken by a speaker.
 
     Args:
-        label: class index; decides the phones.
-        speaker: decides pitch and vocal tract.
-        seed: decides how it is said: timing, glide, level, room noise.
+        label: class index; determines the phones.
+        speaker: determines pitch and vocal tract.
+        seed: of the clip; determines timing, glide, level and room noise.
         rate: samples per second.
-        seconds: length of most recordings; the word is as long in any.
+        seconds: length of most recordings; the length of the word does not depend on it.
 
     Returns:
-        (n,) samples, at least as long as the word, mostly `seconds`, sometimes down to 0.8 of them.
+        (n,) samples: usually `seconds` long, sometimes down to 0.8 of that, but never shorter than the word.
     """
     phones = np.random.default_rng([label, 9]).integers(len(VOWELS) * len(FRICATIVES), size=PHONES).tolist()
     voice = np.random.default_rng([speaker, 7])
@@ -41,18 +41,18 @@ def word(label: int, speaker: int, seed: int, rate: int, seconds: float = 1.0) -
         vowel, fricative = phone % len(VOWELS), phone // len(VOWELS)
         hiss = band_noise(clip, int(rate * clip.uniform(0.04, 0.08)), rate, FRICATIVES[fricative] * tract)
         parts += [0.3 * hiss, _vowel(clip, VOWELS[vowel], pitch, tract, int(rate * clip.uniform(0.09, 0.16)), rate)]
-    said = np.concatenate(parts)
+    spoken = np.concatenate(parts)
     length = int(rate * seconds * clip.choice([1.0, 1.0, 1.0, clip.uniform(0.8, 1.0)]))
-    start = int(clip.uniform(0, max(1, length - len(said))))
-    wave = 0.01 * clip.standard_normal(max(length, start + len(said)))
-    wave[start : start + len(said)] += said
+    start = int(clip.uniform(0, max(1, length - len(spoken))))
+    wave = 0.01 * clip.standard_normal(max(length, start + len(spoken)))
+    wave[start : start + len(spoken)] += spoken
     return levelled(clip, wave)
 
 
 def _vowel(
     clip: np.random.Generator, formants: tuple[int, int, int], pitch: float, tract: float, samples: int, rate: int
 ) -> Wave:
-    """Harmonics of a gliding pitch, weighted by resonances at the formants."""
+    """Generate harmonics of a gliding pitch, weighted by resonances at the formants."""
     time = np.arange(samples) / rate
     fundamental = pitch * (1 + clip.uniform(-0.1, 0.1) * time / max(time[-1], 1e-3)) * 2 ** clip.normal(0, 0.03)
     phase = 2 * np.pi * np.cumsum(fundamental) / rate

@@ -1,4 +1,4 @@
-"""Environmental sounds: textures that go on, and events that happen."""
+"""Environmental sounds: continuous textures, and events."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ GOLDEN_RATIO = 0.6180339887
 
 
 def texture(label: int, seed: int, seconds: float, rate: int) -> Wave:
-    """An environmental texture: a class has a pitch, an overtone slope, a pulse rate and a noise band.
+    """Generate an environmental texture; a class has a pitch, an overtone slope, a pulse rate and a noise band.
 
     Args:
-        label: class index; decides the character.
-        seed: decides the clip: detuning, phase, level, noise.
+        label: class index; determines the character.
+        seed: of the clip; determines detuning, phase, level and noise.
         seconds: length.
         rate: samples per second.
 
@@ -22,7 +22,7 @@ def texture(label: int, seed: int, seconds: float, rate: int) -> Wave:
         (seconds * rate,) samples in [-1, 1].
     """
     character = np.random.default_rng(label)
-    spread = (label * GOLDEN_RATIO) % 1  # neighbouring classes far apart
+    spread = (label * GOLDEN_RATIO) % 1  # so that neighbouring classes differ much
     pitch = 120 * 16**spread
     pulse = character.uniform(0.5, 12)
     slope = character.uniform(0.4, 1.6)
@@ -40,9 +40,9 @@ def texture(label: int, seed: int, seconds: float, rate: int) -> Wave:
 
 
 def event(label: int, seed: int, seconds: float, rate: int) -> Wave:
-    """A texture of the class that comes in one to four bursts over a background of street noise.
+    """Generate one to four bursts of a class's texture over street noise.
 
-    Args and result as of `texture`.
+    For arguments and result see `texture`.
     """
     clip = np.random.default_rng([label, seed, 1])
     wave = texture(label, seed, seconds, rate)

@@ -1,1 +1,1 @@
-"""What a user does with datasets: prepare, verify, measure, describe."""
+"""Prepare, verify, measure and describe datasets."""

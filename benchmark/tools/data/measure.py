@@ -1,4 +1,4 @@
-"""Numbers about audio: level statistics of filter banks, lengths, formats."""
+"""Measure audio: level of the filter banks, lengths, formats."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from benchmark.files import write_atomic
 from benchmark.spec.recipe import Recipe, resolve_recipe
 
 MELS = 128
-FAINTEST = 1e-3  # standard deviation of log mel: less is digital silence
+FAINTEST = 1e-3  # standard deviation of log mel; audio below it is digital silence
 BINS = 10  # of the histogram of lengths
-FRAMES_A_SECOND = 100
-COVERED = 0.98  # share of a folder's clips that fit into the frames of its recipe
+FRAMES_PER_SECOND = 100
+COVERED = 0.98  # share of a folder's clips that are not cut by the frames of its recipe
 FEWEST_FRAMES, MOST_FRAMES, FRAMES_STEP = 64, 1024, 16
-TIME_MASK = 96 / 512  # of the frames, as the official ESC-50 recipe
+TIME_MASK = 96 / 512  # share of the frames, as in the official ESC-50 recipe
 
 
 def own_or_declared_recipe(dataset: Dataset, manifest: Manifest) -> Recipe:
-    """The recipe of AST with a PEFT method, for its frames, mel bands, mean and deviation."""
+    """Return the recipe of AST with a PEFT method, for its frames, mel bands, mean and standard deviation."""
     own = dataset.own_recipe(manifest.folder)
     return resolve_recipe(dataset.recipe, backbone="ast", method="aat_ms", tuning="peft", overrides=own).recipe
 
@@ -40,18 +40,25 @@ def own_or_declared_recipe(dataset: Dataset, manifest: Manifest) -> Recipe:
 def level_statistics(
     dataset: Dataset, manifest: Manifest, cache: Path | None, folds: tuple[int, ...], progress: Progress | None
 ) -> dict[str, Any]:
-    """Mean and standard deviation of the training clips' filter banks, for each fold, beside the recipe's.
+    """Measure mean and standard deviation of the training clips' filter banks per fold, to compare with the recipe's.
+
+    Args:
+        dataset: for the recipe.
+        manifest: its clips.
+        cache: folder of the audio cache; None to decode each time.
+        folds: which folds; empty for all.
+        progress: called after each clip.
 
     Raises:
-        BenchmarkError: a bad file, or a fold that is not there.
+        BenchmarkError: the dataset has no such fold.
     """
     if unknown := [fold for fold in folds if fold not in manifest.info.fold_units]:
         raise BenchmarkError(f"{manifest.info.name}: has no fold {unknown[0]}")
     recipe = own_or_declared_recipe(dataset, manifest)
     training = {fold: manifest.splits(fold)["train"] for fold in folds or manifest.info.fold_units}
     used = sorted({index for indices in training.values() for index in indices})
-    recordings = AudioStore(manifest.folder, cache, recipe.mels)
-    levels, bad = _levels(recordings, {index: manifest.clips[index] for index in used}, recipe.frames, progress)
+    audio = AudioStore(manifest.folder, cache, recipe.mels)
+    levels, bad = _levels(audio, {index: manifest.clips[index] for index in used}, recipe.frames, progress)
     measured = {}
     for fold, indices in training.items():
         known = [levels[index] for index in indices if index in levels]
@@ -68,7 +75,10 @@ def level_statistics(
 
 
 def describe(dataset: Dataset, data_root: Path, progress: Progress | None = None) -> dict[str, Any]:
-    """The info, and of a folder that is there clips by class and split, lengths and formats, by the files' headers."""
+    """Return the info of a dataset; if its folder exists, also clips by class and split, lengths and formats.
+
+    Lengths and formats are read from the headers of the files.
+    """
     try:
         manifest = dataset.manifest(data_root)
     except MissingInputError as error:
@@ -101,33 +111,39 @@ def describe(dataset: Dataset, data_root: Path, progress: Progress | None = None
 def write_folder_recipe(
     dataset: Dataset, data_root: Path, cache: Path | None, progress: Progress | None
 ) -> tuple[Path, list[str]]:
-    """Measure a user's own audio and write the recipe values that depend on it beside it.
+    """Measure a user's own audio, and write the recipe values that depend on it into its folder.
 
-    Frames cover nearly all clips; mean and deviation are over all training clips, of every fold where there are folds.
+    Frames cover nearly all clips. Mean and standard deviation are over all training clips, of all folds.
+
+    Args:
+        dataset: a `folder:NAME`.
+        data_root: where its folder is.
+        cache: folder of the audio cache; None to decode each time.
+        progress: called after each clip.
 
     Returns:
-        The file, and remarks: bad files, which are left out, and clips that are cut.
+        The file, and remarks: bad files, which are left out, and how many clips are cut.
 
     Raises:
-        BenchmarkError: there is a recipe already, or nothing to measure.
+        BenchmarkError: there is a recipe already, or there is no audio to measure.
     """
     manifest = dataset.manifest(data_root)
     path = manifest.folder / RECIPE
     if path.exists():
-        raise BenchmarkError(f"{path}: is there already; remove it to measure anew")
+        raise BenchmarkError(f"{path}: exists already; remove it to measure again")
     info = manifest.info
     training = [clip for clip in manifest.clips if clip.split in {None, "train"}]
     headers = in_order(lambda clip: _header(manifest.folder, clip), training)
     lengths = [header.duration for header in headers if header is not None]
     if not lengths:
         raise BenchmarkError(f"{manifest.folder}: no file can be decoded")
-    steps = math.ceil(np.quantile(lengths, COVERED) * FRAMES_A_SECOND / FRAMES_STEP)
+    steps = math.ceil(np.quantile(lengths, COVERED) * FRAMES_PER_SECOND / FRAMES_STEP)
     frames = min(max(FEWEST_FRAMES, steps * FRAMES_STEP), MOST_FRAMES)
-    recordings = AudioStore(manifest.folder, cache, MELS)
-    levels, bad = _levels(recordings, dict(enumerate(training)), frames, progress)
+    audio = AudioStore(manifest.folder, cache, MELS)
+    levels, bad = _levels(audio, dict(enumerate(training)), frames, progress)
     level = sum(levels.values(), start=Level())
     if not level.cells or level.std < FAINTEST:
-        raise BenchmarkError(f"{manifest.folder}: there is nothing to measure: all clips are bad or digital silence")
+        raise BenchmarkError(f"{manifest.folder}: nothing to measure: all clips are bad or digital silence")
     values = {
         "frames": frames,
         "mean": round(level.mean, 7),
@@ -137,20 +153,20 @@ def write_folder_recipe(
     }
     source = f"measured on {len(levels)} {'' if info.folds else 'training '}clips of {info.name}"
     write_atomic(path, yaml.safe_dump({"source": source, "values": values}, sort_keys=False).encode())
-    cut = sum(length > frames / FRAMES_A_SECOND + 0.05 for length in lengths)
+    cut = sum(length > frames / FRAMES_PER_SECOND + 0.05 for length in lengths)
     remarks = [f"left out: {line}" for line in bad]
     if cut:
-        remarks.append(f"{cut} of {len(lengths)} clips are longer than {frames / FRAMES_A_SECOND:g} s: the rest is cut")
+        remarks.append(f"{cut} of {len(lengths)} clips are longer than {frames / FRAMES_PER_SECOND:g} s and are cut")
     return path, remarks
 
 
 def _levels(
-    recordings: AudioStore, clips: dict[int, Clip], frames: int, progress: Progress | None
+    audio: AudioStore, clips: dict[int, Clip], frames: int, progress: Progress | None
 ) -> tuple[dict[int, Level], list[str]]:
-    """Levels by index, and what is wrong with the other clips' files."""
+    """Return levels by index, and what is wrong with the files of the other clips."""
     levels: dict[int, Level] = {}
     bad: list[str] = []
-    for index, level in zip(clips, recordings.levels(list(clips.values()), frames, progress), strict=True):
+    for index, level in zip(clips, audio.levels(list(clips.values()), frames, progress), strict=True):
         if isinstance(level, BadAudioError):
             bad.append(f"{level.path}: {level.reason}")
         else:
@@ -166,7 +182,7 @@ def _header(folder: Path, clip: Clip) -> Any:
 
 
 def _histogram(lengths: list[float]) -> dict[str, int]:
-    """Clips by length in seconds."""
+    """Count clips by length in seconds."""
     if not lengths:
         return {}
     if max(lengths) - min(lengths) < 0.01:

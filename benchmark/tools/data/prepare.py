@@ -1,9 +1,10 @@
-"""Download and unpack a dataset: whole and in its place, or not at all."""
+"""Download and unpack a dataset, completely or not at all."""
 
 from __future__ import annotations
 
 import errno
 import hashlib
+import logging
 import shutil
 import tarfile
 import tempfile
@@ -20,49 +21,53 @@ from benchmark.errors import BenchmarkError
 from benchmark.tools.download import DownloadFailedError, fetch
 
 DOWNLOADS = ".downloads"
-ROOM = 2.2  # an archive and what comes out of it, in archives
+ROOM = 2.2  # free space to unpack an archive, in sizes of the archive, which is kept until the end
 MEGABYTE = 2**20
+logger = logging.getLogger(__name__)
 
 
 def prepare(dataset: Dataset, data_root: Path, source: str | None, console: Console) -> Path:
-    """Get a dataset's archive, unpack it beside its place, check the layout, move it there.
+    """Download a dataset's archive, unpack it to a temporary folder, check the layout, and move it to its place.
 
     Args:
-        dataset: which one.
+        dataset: what to prepare.
         data_root: where its folder goes.
-        source: an archive file, or the address of a mirror; None for the publisher's.
-        console: for progress and remarks.
+        source: an archive file, or the address of a mirror; None for the publisher's address.
+        console: for progress and notes.
 
     Returns:
         The dataset's folder.
 
     Raises:
-        BenchmarkError: it is there already, cannot be had, is another file, or does not unpack to the dataset.
+        BenchmarkError: the dataset exists already, the archive cannot be downloaded or is another file, or it does not
+            contain the dataset.
     """
     info, archive = dataset.info, dataset.info.archive
     for folder in info.folders:
         if (data_root / folder).exists():
             raise BenchmarkError(
-                f"{data_root / folder}: is there already; `data verify {info.name}` checks it, or remove it first"
+                f"{data_root / folder}: exists already; `data verify {info.name}` checks it, or remove it first"
             )
     if archive is None or not (source or archive.urls):
         raise BenchmarkError(f"{info.label} cannot be downloaded: {info.by_hand}, or give --from FILE")
     data_root.mkdir(parents=True, exist_ok=True)
     _check_room(data_root, archive)
-    given = Path(source).expanduser() if source and "://" not in source else None
-    if given is not None and not given.is_file():
-        raise BenchmarkError(f"{given}: no such file")
-    path = given or _download(info, archive, data_root, source, console)
-    if given or not archive.certain:
-        _compare(path, archive, console, must=given is not None and archive.certain)
+    local = Path(source).expanduser() if source and "://" not in source else None
+    if local is not None and not local.is_file():
+        raise BenchmarkError(f"{local}: no such file")
+    path = local or _download(info, archive, data_root, source, console)
+    if local or not archive.certain:
+        _compare_hash(path, archive, console, strict=local is not None and archive.certain)
     try:
         return _unpack(dataset, path, data_root, console)
     finally:
-        if given is None:
-            path.unlink()  # what did not unpack must be downloaded again
+        if local is None:
+            logger.debug("%s: removing the downloaded archive", path)
+            path.unlink()  # also if it could not be unpacked: then it must be downloaded again
 
 
 def _download(info: DatasetInfo, archive: Archive, data_root: Path, mirror: str | None, console: Console) -> Path:
+    """Download an archive into the data root."""
     target = data_root / DOWNLOADS / archive.file
     try:
         known = archive.hash.removeprefix("sha256:") if archive.certain else None
@@ -72,6 +77,7 @@ def _download(info: DatasetInfo, archive: Archive, data_root: Path, mirror: str 
 
 
 def _check_room(data_root: Path, archive: Archive) -> None:
+    """Raise an error if the disk has too little space to unpack an archive."""
     free = shutil.disk_usage(data_root).free
     if archive.bytes and free < ROOM * archive.bytes:
         raise BenchmarkError(
@@ -80,20 +86,21 @@ def _check_room(data_root: Path, archive: Archive) -> None:
         )
 
 
-def _compare(path: Path, archive: Archive, console: Console, *, must: bool) -> None:
-    """Say whether a file is the archive that is known."""
+def _compare_hash(path: Path, archive: Archive, console: Console, *, strict: bool) -> None:
+    """Compare a file with the known hash of an archive; a difference is an error if `strict`, else a note."""
     algorithm, _, expected = archive.hash.partition(":")
     with path.open("rb") as handle:
-        found = hashlib.file_digest(handle, algorithm).hexdigest()
-    if found == expected:
+        digest = hashlib.file_digest(handle, algorithm).hexdigest()
+    if digest == expected:
         return
-    text = f"{path}: {algorithm} {found} instead of {expected}"
-    if must:
+    text = f"{path}: {algorithm} {digest} instead of {expected}"
+    if strict:
         raise BenchmarkError(f"{text}; get the file again")
-    console.print(f"note: {text}: packed anew or another file; `data verify` tells by the audio", soft_wrap=True)
+    console.print(f"note: {text}: a repacked archive or another file; `data verify` compares the audio", soft_wrap=True)
 
 
 def _unpack(dataset: Dataset, path: Path, data_root: Path, console: Console) -> Path:
+    """Unpack an archive to a temporary folder, check the layout, and move the dataset's folder to its place."""
     info, archive = dataset.info, dataset.info.archive
     with tempfile.TemporaryDirectory(dir=data_root, prefix=".prepare-") as temporary:
         draft = Path(temporary)
@@ -105,29 +112,29 @@ def _unpack(dataset: Dataset, path: Path, data_root: Path, console: Console) -> 
             raise
         except OSError as error:
             if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS}:
-                raise  # not the archive's fault
-            raise _broken(path, error) from None
-        except Exception as error:  # each compression has exceptions of its own for what is damaged or encrypted
-            raise _broken(path, error) from None
+                raise  # the disk is the problem, not the archive
+            raise _damaged(path, error) from None
+        except Exception as error:  # each compression has its own exceptions for damaged or encrypted files
+            raise _damaged(path, error) from None
         found = next((draft / name for name in info.folders if (draft / name).is_dir()), None)
         if found is None and archive is not None and not archive.top:
             found = draft
         if found is None:
-            raise BenchmarkError(f"{path}: holds no folder {info.folders[0]}; is it the archive of {info.label}?")
+            raise BenchmarkError(f"{path}: has no folder {info.folders[0]}; is it the archive of {info.label}?")
         if not dataset.read(found):
-            raise BenchmarkError(f"{path}: holds no clips of {info.label}")
+            raise BenchmarkError(f"{path}: has no clips of {info.label}")
         place = data_root / (info.folders[0] if found == draft else found.relative_to(draft).name)
         found.rename(place)
         if found == draft:
-            draft.mkdir()  # for the clean-up
+            draft.mkdir()  # the temporary folder is removed at the end of the block, so it must exist
     return place
 
 
 def _extract(path: Path, target: Path) -> Iterator[tuple[int, int]]:
-    """Unpack member by member; yields bytes read of the archive, and its size.
+    """Unpack member by member; yield the bytes read so far and the size of the archive.
 
     Raises:
-        BenchmarkError: a member or a link would end up outside the folder, or is no file.
+        BenchmarkError: a member or a link points outside the folder, or is not a file.
     """
     size = path.stat().st_size
     if zipfile.is_zipfile(path):
@@ -150,13 +157,13 @@ def _extract(path: Path, target: Path) -> Iterator[tuple[int, int]]:
 
 
 def _safe(member: tarfile.TarInfo, target: str) -> tarfile.TarInfo | None:
-    """tarfile's own rules, and absolute names refused instead of made relative."""
+    """Apply tarfile's rules, but refuse absolute names instead of making them relative."""
     if member.name.startswith("/"):
         raise tarfile.AbsolutePathError(member)
     return tarfile.data_filter(member, target)
 
 
-def _broken(path: Path, error: Exception) -> BenchmarkError:
+def _damaged(path: Path, error: Exception) -> BenchmarkError:
     reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(":")
     return BenchmarkError(f"{path}: cannot be unpacked ({reason}); get the file again")
 

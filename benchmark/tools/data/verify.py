@@ -1,4 +1,4 @@
-"""Is this the dataset? Counts, digests, decodability, and clips that are in two splits."""
+"""Check whether a folder is the published dataset: counts, digests, decoding, and recordings in two splits."""
 
 from __future__ import annotations
 
@@ -18,15 +18,21 @@ from benchmark.data.parallel import Progress, in_order
 Verdict = Literal["official", "complete", "re-encoded", "partial", "synthetic"]
 MEANING: dict[Verdict, str] = {
     "official": "the publisher's files, byte for byte",
-    "complete": "all clips; the publisher gives no digest of the files to compare with",
+    "complete": "all clips; no digest of the files is published to compare with",
     "re-encoded": "all clips, but not the publisher's bytes",
-    "partial": "some of the clips: results do not speak for the dataset",
-    "synthetic": "generated audio: results do not speak for the dataset",
+    "partial": "some of the clips: results are not those of the dataset",
+    "synthetic": "generated audio: results are not those of the dataset",
 }
 
 
 class Checked(NamedTuple):
-    """One file: md5 of its bytes, and what is wrong with its audio."""
+    """A file that was read.
+
+    Attributes:
+        path: relative to the dataset's folder.
+        md5: of its content; empty if it cannot be read.
+        bad: what is wrong with its audio; None if nothing is.
+    """
 
     path: str
     md5: str
@@ -35,7 +41,20 @@ class Checked(NamedTuple):
 
 @dataclass(frozen=True)
 class Verification:
-    """What was found. `problems` are faults; `remarks` are worth knowing."""
+    """Result of `verify`.
+
+    Attributes:
+        folder: the dataset's.
+        verdict: which kind of copy this is.
+        clips: number of clips in the folder.
+        official_clips: official number of clips.
+        files: number of files that were read.
+        digest: of the audio files, see `audio_digest`.
+        counts: clips by class, fold or split.
+        bad_files: what is wrong, by path.
+        problems: faults.
+        remarks: notes that are not faults.
+    """
 
     folder: Path
     verdict: Verdict
@@ -50,29 +69,29 @@ class Verification:
 
 
 def verify(dataset: Dataset, data_root: Path, progress: Progress | None = None) -> Verification:
-    """Read and decode every file with all cores.
+    """Read and decode every file, with all cores.
 
     Raises:
-        BenchmarkError: the folder is not there, or does not follow its layout.
+        BenchmarkError: the folder does not exist, or does not follow its layout.
     """
     manifest = dataset.manifest(data_root)
     info = manifest.info
     used = {clip.path for clip in manifest.clips}
     paths = sorted(used | set(dataset.audio_files(manifest)))
     checked: list[Checked] = []
-    for each in in_order(functools.partial(_check, manifest.folder, used), paths, processes=True):
-        checked.append(each)
+    for file in in_order(functools.partial(_check, manifest.folder, used), paths, processes=True):
+        checked.append(file)
         if progress:
             progress("reading and decoding", len(checked), len(paths))
     digest = audio_digest(checked, info.audio.prefix if info.audio else "")
     counts = tally(manifest)
-    bad = {each.path: each.bad for each in checked if each.bad}
+    bad = {file.path: file.bad for file in checked if file.bad}
     verdict = _verdict(manifest, len(checked), digest)
     problems, remarks = [f"{path}: {reason}" for path, reason in bad.items()], []
     if manifest.kind == "complete":
         problems += [*_count_gaps(info.published, counts), *dataset.problems(manifest)]
     if verdict == "re-encoded" and info.audio and len(checked) != info.audio.files:
-        remarks.append(f"the published digest is over {info.audio.files} files, here are {len(checked)}")
+        remarks.append(f"the published digest is of {info.audio.files} files, this folder has {len(checked)}")
     remarks += _shared(manifest, checked)
     return Verification(
         manifest.folder, verdict, len(manifest.clips), info.clips, len(checked), digest, counts, bad, problems, remarks
@@ -80,8 +99,8 @@ def verify(dataset: Dataset, data_root: Path, progress: Progress | None = None) 
 
 
 def audio_digest(files: Iterable[Checked], prefix: str) -> str:
-    """sha256 of the sorted lines `md5  PREFIXpath`, joined by newlines."""
-    lines = sorted(f"{each.md5}  {prefix}{each.path}" for each in files)
+    """Return the sha256 of the sorted lines `md5  PREFIXpath`, joined by newlines."""
+    lines = sorted(f"{file.md5}  {prefix}{file.path}" for file in files)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
@@ -118,12 +137,12 @@ def _count_gaps(published: Mapping[str, Mapping[str, int]], counts: Tally) -> li
 
 
 def _shared(manifest: Manifest, checked: list[Checked]) -> list[str]:
-    """Equal files in different folds or splits, which let a model see test clips in training."""
+    """Return a remark on equal files in different folds or splits: a model would see test clips in training."""
     places = {clip.path: str(clip.fold if clip.fold is not None else clip.split) for clip in manifest.clips}
     equal: dict[str, list[str]] = defaultdict(list)
-    for each in checked:
-        if each.path in places and each.md5:
-            equal[each.md5].append(each.path)
+    for file in checked:
+        if file.path in places and file.md5:
+            equal[file.md5].append(file.path)
     across = [paths for paths in equal.values() if len({places[path] for path in paths}) > 1]
     if not across:
         return []

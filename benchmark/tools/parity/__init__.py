@@ -1,1 +1,1 @@
-"""Holds this suite against numbers that the official implementations computed (golden files)."""
+"""Compare this suite with numbers that the official implementations computed (golden files)."""

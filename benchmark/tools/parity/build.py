@@ -1,4 +1,4 @@
-"""Models for golden cases: weights and inputs from the file's rules, architecture from the reference's constructor."""
+"""Build models for golden cases: weights and inputs by the file's rules, architecture by the reference's arguments."""
 
 from __future__ import annotations
 
@@ -27,10 +27,14 @@ RULE_SCALE = np.float32(0.02)
 
 
 def build_case(case: Content, content: Content) -> AudioTransformer:
-    """The model of a model or train case, in float32, with what trains marked.
+    """Build the model of a model or train case, in float32; trained parameters require gradients.
+
+    Args:
+        case: one case.
+        content: the whole golden file.
 
     Raises:
-        BenchmarkError: a family, size or adapter that this suite does not know.
+        BenchmarkError: unknown family, size or adapter.
     """
     family = case["family"]
     if family == "hf_ast":
@@ -52,7 +56,7 @@ def build_case(case: Content, content: Content) -> AudioTransformer:
     )
     checkpoint = _checkpoint(case["checkpoint"], content) if case.get("checkpoint") else None
     model = AudioTransformer(config) if checkpoint is None else from_checkpoint(config, checkpoint)
-    # without AudioSet weights the official AST makes as many deep prompts as there are patches in time (defect D9)
+    # without AudioSet weights the official AST creates as many deep prompts as there are patches in time (defect D9)
     scratch = family == "aat_ast" and not ctor["audioset_pretrain"]
     trainable = _adapt(model, adapters, config.grid[1] if scratch else REFERENCE_PROMPTS)
     freeze_others(model, set(trainable), "+".join(adapters) or "full")
@@ -63,18 +67,18 @@ def build_case(case: Content, content: Content) -> AudioTransformer:
 
 
 def by_rule(name: str, shape: tuple[int, ...]) -> torch.Tensor:
-    """The golden rule for weights: a normal draw seeded by the name, LayerNorm gains around one."""
+    """Return weights by the golden rule: normal values seeded by the name; LayerNorm gains are around one."""
     values = np.random.RandomState(zlib.crc32(name.encode())).standard_normal(shape).astype("float32") * RULE_SCALE
     return torch.from_numpy(1 + values if len(shape) == 1 and name.endswith(".weight") else values)
 
 
 def inputs(seed: int, batch: int, frames: int, mels: int) -> torch.Tensor:
-    """The golden rule for inputs, (batch, frames, mels)."""
+    """Return (batch, frames, mels) inputs by the golden rule."""
     return torch.from_numpy(np.random.RandomState(seed).standard_normal((batch, frames, mels)).astype("float32"))
 
 
 def fill_by_rule(model: AudioTransformer, *, fresh_only: bool) -> None:
-    """Set parameters by the rule: all of them, or those that no checkpoint holds."""
+    """Set parameters by the rule: all of them, or only those that are not in the checkpoint."""
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if not fresh_only or re.search("mlp_head|adapter|prompt", name):
@@ -82,7 +86,7 @@ def fill_by_rule(model: AudioTransformer, *, fresh_only: bool) -> None:
 
 
 def _adapt(model: AudioTransformer, adapters: list[str], deep_prompts: int) -> list[str]:
-    """Apply a list of the official `--finetune` option through this suite's methods; returns what trains."""
+    """Apply a list of the official `--finetune` option with this suite's methods; return the names that train."""
     if unknown := set(adapters) - ADAPTERS:
         raise BenchmarkError(f"unknown adapter '{min(unknown)}' (known: {', '.join(sorted(ADAPTERS))})")
     if not adapters:
@@ -98,11 +102,11 @@ def _adapt(model: AudioTransformer, adapters: list[str], deep_prompts: int) -> l
 
 
 def _checkpoint(name: str, content: Content) -> Checkpoint:
-    """The official checkpoint of the file's layout, filled by the rule, through the ordinary reader."""
+    """Return an official checkpoint with the file's layout and weights by the rule, read as any checkpoint."""
     return _filled(name, json.dumps(content["checkpoints"][name]))
 
 
-@functools.lru_cache(maxsize=1)  # neighbouring cases start from the same one, and it takes seconds to fill
+@functools.lru_cache(maxsize=1)  # consecutive cases share a checkpoint, and filling it takes seconds
 def _filled(name: str, description: str) -> Checkpoint:
     layout = json.loads(description)
     sizes = {f"p_{key}": value for key, value in layout.get("ctor", {}).items() if f"p_{key}" in INPUT_SIZES}
@@ -115,6 +119,7 @@ def _filled(name: str, description: str) -> Checkpoint:
 
 
 def _hugging_face(case: Content, content: Content) -> AudioTransformer:
+    """Build the model of a Hugging Face case."""
     ctor: dict[str, Any] = {"layer_norm_eps": 1e-12, "num_labels": 2, **case["ctor"]}  # transformers' defaults
     tensors = {name: by_rule(name, tuple(shape)) for name, shape in content["param_lists"][case["params"]]}
     checkpoint = interpret(tensors, "Hugging Face case", settings=ctor)
@@ -131,8 +136,8 @@ def _hugging_face(case: Content, content: Content) -> AudioTransformer:
 
 
 def _shape(size: str) -> Shape:
-    """`base384`, `tiny224`, `small`, `base_nokd`: the official names of the sizes."""
+    """Return the shape for an official name of a size: `base384`, `tiny224`, `small`, `base_nokd`."""
     match = re.fullmatch(r"(tiny|small|base)(?:224|384|_nokd)?", size)
     if match is None:
-        raise BenchmarkError(f"unknown model size '{size}' (heads are {HEAD_WIDTH} wide in all that are known)")
+        raise BenchmarkError(f"unknown model size '{size}' (in all known sizes, heads are {HEAD_WIDTH} wide)")
     return SHAPES[match[1]]  # type: ignore[index]  # one of the sizes by the pattern

@@ -13,10 +13,14 @@ Content = dict[str, Any]
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a case of a golden file went.
+    """Result of a case of a golden file.
 
-    `error64` and `error32` are the largest absolute errors in float64 and float32, None where a case has no such part;
-    `problems` say what is wrong, nothing when the case passes.
+    Attributes:
+        kind: of the case.
+        name: of the case.
+        error64: largest absolute error in float64; None if the case has no such part.
+        error32: the same in float32.
+        problems: what is wrong; empty if the case passes.
     """
 
     kind: str
@@ -27,18 +31,18 @@ class Outcome:
 
     @property
     def passed(self) -> bool:
-        """True when nothing is wrong."""
+        """Return True if nothing is wrong."""
         return not self.problems
 
     def line(self) -> str:
-        """The outcome in one line."""
+        """Return the outcome as one line."""
         errors = [f"{'-' if error is None else f'{error:.1e}':>8}" for error in (self.error64, self.error32)]
         text = f"{'pass' if self.passed else 'FAIL'}  {self.kind:12} f64 {errors[0]}  f32 {errors[1]}  {self.name}"
         return "  ".join([text, *self.problems])
 
 
 def gap(found: Any, expected: Any) -> float:
-    """Largest absolute difference; infinite where shapes differ or something is not finite."""
+    """Return the largest absolute difference; infinite if shapes differ or a value is not finite."""
     one, other = np.asarray(found, dtype=np.float64), np.asarray(expected, dtype=np.float64)
     if one.shape != other.shape or not np.isfinite(one).all():
         return float("inf")
@@ -46,6 +50,6 @@ def gap(found: Any, expected: Any) -> float:
 
 
 def beyond(label: str, error: float, tolerance: float) -> Iterable[str]:
-    """A problem when an error is over its tolerance."""
+    """Yield a problem if an error is larger than its tolerance."""
     if not error <= tolerance:
         yield f"{label} is off by {error:.1e}, allowed are {tolerance:.0e}"

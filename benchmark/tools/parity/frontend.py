@@ -1,4 +1,4 @@
-"""The front end and the reference's seeded data pipeline."""
+"""Compare the front end with the reference's, and with its seeded data pipeline."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PARTS = {"how_to_make_the_waveforms", "fbank", "dataset_pipeline_with_fixed_rng"
 
 
 def frontend_outcomes(content: Content) -> Iterator[Outcome]:
-    """Every case of the `frontend` part."""
+    """Yield the outcome of each case of the `frontend` part."""
     for key in sorted(set(content) - PARTS):
         yield Outcome("front end", key, None, None, (f"unknown kind of case '{key}'",))
     for case in content.get("fbank", []):
@@ -43,7 +43,7 @@ def frontend_outcomes(content: Content) -> Iterator[Outcome]:
 
 
 def waveform(seed: int, samples: int) -> torch.Tensor:
-    """The golden rule for recordings: two tones in noise as 16-bit samples, decoded, mean-free."""
+    """Return a waveform by the golden rule: two tones in noise, as decoded 16-bit samples minus their mean."""
     r, t = np.random.RandomState(seed), np.arange(samples) / RATE
     x = 0.1 * r.standard_normal(samples) + 0.3 * np.sin(2 * np.pi * 440 * t)
     x = np.clip(x + 0.2 * np.sin(2 * np.pi * 3100 * t + 1) + 0.01, -1, 1)
@@ -64,7 +64,7 @@ def _filter_bank(case: Content) -> Outcome:
 
 
 def _pipeline(case: Content) -> Outcome:
-    """Items in the reference's order of random calls; its draws go into this suite's front end."""
+    """Compute items with the reference's random draws, in its order of calls, in this suite's front end."""
     conf = {**DEFAULTS, **case["conf"]}
     front_end, files = _front_end(conf), list(case["dataset_files"].values())
     seeds = {int(seed) for seed in re.findall(r"seed\((\d+)\)", case["seeds"])}
@@ -102,14 +102,14 @@ def _item(files: list[Content], index: int, conf: Content, front_end: FrontEnd) 
     if conf["noise"]:
         noise = torch.rand(1, front_end.frames, front_end.mels) * NOISE_LEVELS
         gain, roll = np.random.rand() * MAX_GAIN, np.random.randint(-MAX_ROLL, MAX_ROLL)
-        noise = torch.roll(noise, roll, dims=1)  # the reference rolls noise and all
+        noise = torch.roll(noise, roll, dims=1)  # the reference also rolls the noise
     draws = Augmentation(freq, time, torch.tensor([gain], dtype=torch.float32), torch.tensor([roll]), noise)
     banks = torch.roll(_padded_bank(wave, front_end.frames), roll, dims=1)
     return front_end(RawBatch(banks, mixture, draws))[0], target
 
 
 def _mixture(first: torch.Tensor, second: torch.Tensor, weight: float) -> Mixture:
-    """A batch of one mixed clip."""
+    """Return a batch of one mixed clip."""
     other = torch.zeros(1, len(first))
     other[0, : len(second)] = second[: len(first)]
     share = torch.tensor([weight], dtype=torch.float32)
@@ -117,12 +117,12 @@ def _mixture(first: torch.Tensor, second: torch.Tensor, weight: float) -> Mixtur
 
 
 def _padded_bank(wave: torch.Tensor, frames: int) -> torch.Tensor:
-    """(1, frames, 128)."""
+    """Return the (1, frames, 128) filter bank of a waveform, padded with zeros."""
     return fit(filter_bank(wave.unsqueeze(0), 128), frames, 0.0)
 
 
 def _facts(facts: Content) -> Outcome:
-    """Numbers of frames, the value of silence, the value of masked and padded cells."""
+    """Compare numbers of frames, the value of silence, and the value of masked and padded cells."""
     problems = [
         f"{samples} samples give {len(filter_bank(torch.zeros(1, int(samples)), 128)[0])} frames instead of {frames}"
         for samples, frames in facts["frames"].items()
@@ -150,7 +150,7 @@ def _front_end(conf: Content) -> FrontEnd:
 
 
 def _summary_gap(bank: torch.Tensor, expected: Content) -> tuple[float, list[str]]:
-    """Largest error over the cells and means that the file keeps of a filter bank."""
+    """Return the largest error over the cells and means that the file has of a filter bank, and problems."""
     if list(bank.shape) != expected["shape"]:
         return float("inf"), [f"shape {list(bank.shape)} instead of {expected['shape']}"]
     values = bank.double().numpy()

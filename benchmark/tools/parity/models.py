@@ -1,4 +1,4 @@
-"""Forward passes and training steps against the official models'."""
+"""Compare forward passes and training steps with those of the official models."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ UNUSED_HEADS = ("v.head.weight", "v.head.bias", "v.head_dist.weight", "v.head_di
 
 
 def model_outcome(case: Content, content: Content) -> Outcome:
-    """Logits in float32 and float64, parameter counts where the case has them."""
+    """Compare logits in float32 and float64, and parameter counts if the case has them."""
     model = build_case(case, content).eval()
     given = case["input"]
     x = inputs(given["seed"], given["batch"], given["frames"], given["mels"])
@@ -33,7 +33,7 @@ def model_outcome(case: Content, content: Content) -> Outcome:
 
 
 def train_outcome(case: Content, content: Content) -> Outcome:
-    """A few AdamW steps: losses, logits after them, gradient norms of the first, what gets none."""
+    """Compare a few AdamW steps: losses, logits after them, gradient norms of the first step."""
     errors, problems = {}, []
     for precision in ("f64", "f32"):
         expected, tolerance = case[precision], case["tolerance"][precision]
@@ -71,7 +71,7 @@ def _train(model: AudioTransformer, case: Content, expected: Content) -> tuple[f
 
 
 def _gradient_problems(named: dict[str, torch.nn.Parameter], expected: Content) -> Iterable[str]:
-    """Compare the gradients of the first step with what a case tells of them (all of it in float64 only)."""
+    """Compare the gradients of the first step with those of a case, which has all details in float64 only."""
     norms = {name: None if p.grad is None else float(p.grad.double().norm()) for name, p in named.items()}
     total = sum(norm**2 for norm in norms.values() if norm is not None) ** 0.5
     relative = 1e-8 if next(iter(named.values())).dtype == torch.float64 else 1e-4
@@ -90,7 +90,7 @@ def _gradient_problems(named: dict[str, torch.nn.Parameter], expected: Content) 
 
 
 def _count_problems(model: AudioTransformer, case: Content) -> Iterable[str]:
-    """Parameter counts as the reference counts them: with the two unused heads, unless it is a Hugging Face model."""
+    """Compare parameter counts, which include the two unused heads except for Hugging Face models."""
     counted = case["family"] != "hf_ast"
     heads = unused_head_parameters(model.width, distilled=model.config.distilled) if counted else 0
     total = sum(parameter.numel() for parameter in model.parameters())

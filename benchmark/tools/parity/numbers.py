@@ -1,4 +1,4 @@
-"""Metrics and learning-rate schedules."""
+"""Compare metrics and learning-rate schedules."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WARMUP_STEPS = 1000
 
 
 def metric_outcome(case: Content) -> Outcome:
-    """accuracy, average precision, AUC by class and their means, d'."""
+    """Compare accuracy, average precision and AUC by class, their means, and d'."""
     r = np.random.RandomState(case["seed"])
     n, classes = case["N"], case["C"]
     output = 1 / (1 + np.exp(-r.standard_normal((n, classes))))
@@ -42,7 +42,7 @@ def metric_outcome(case: Content) -> Outcome:
 
 
 def schedule_outcome(name: str, case: Content) -> Outcome:
-    """Learning rate at the first and last step of every epoch, and at single steps."""
+    """Compare the learning rate at the first and last step of every epoch, and at single steps."""
     args = case["args"]
     recipe = resolve_recipe("esc50", backbone="ast", method="full", tuning="full", overrides=[]).recipe.model_copy(
         update={

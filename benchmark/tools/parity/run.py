@@ -1,4 +1,4 @@
-"""Every case of a golden file, one after the other."""
+"""Run all cases of a golden file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmark.tools.parity.frontend import frontend_outcomes
 from benchmark.tools.parity.models import model_outcome, train_outcome
 from benchmark.tools.parity.numbers import metric_outcome, schedule_outcome
 
-# parts of a golden file that describe others and hold no case of their own
+# parts of a golden file that describe other parts and have no cases
 DESCRIPTIONS = {
     "format",
     "references",
@@ -31,21 +31,21 @@ FORMAT = 1
 
 
 def run_parity(path: Path, only: str = "") -> Iterator[Outcome]:
-    """Outcomes in the order of the file; a case that cannot be run, or is of an unknown kind, fails.
+    """Yield outcomes in the order of the file; a case that cannot be run, or has an unknown kind, fails.
 
     Args:
         path: a file in the golden format.
         only: run cases whose name contains this.
 
     Raises:
-        BenchmarkError: unreadable, or of another format.
+        BenchmarkError: the file cannot be read, or has another format.
     """
     try:
         content: Content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise BenchmarkError(f"{path}: cannot be read: {error}") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise BenchmarkError(f"{path}: is no golden file of format {FORMAT}")
+        raise BenchmarkError(f"{path}: is not a golden file of format {FORMAT}")
     for key in sorted(set(content) - CASES - DESCRIPTIONS):
         yield Outcome("unknown", key, None, None, (f"unknown kind of case '{key}'",))
     for case in content.get("model_cases", []):

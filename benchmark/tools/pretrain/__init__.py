@@ -1,1 +1,1 @@
-"""Pre-training of backbones: tagging, or SSAST's masked patches."""
+"""Pre-train backbones: by tagging, or on SSAST's masked patches."""

@@ -1,9 +1,10 @@
-"""The audio to pre-train on: labelled as `folder:` reads it, or whatever lies below a folder."""
+"""The audio for pre-training: a labelled folder as for `folder:NAME`, or all audio files below a folder."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,51 +16,67 @@ from benchmark.errors import BenchmarkError
 from benchmark.spec.names import Objective
 from benchmark.spec.pretraining import MELS
 
-HELD_OUT = 20  # one clip of so many, where the folder does not say which
+HELD_OUT = 20  # one clip of 20 is held out, unless the folder has a split or folds
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Audio:
-    """Readable clips, how they are read, the level of those that train, and what was left out and why."""
+    """Audio for pre-training.
+
+    Attributes:
+        manifest: the readable clips; held-out clips are in the split `test`.
+        store: where their audio is read.
+        level: of the training clips.
+        left_out: bad files, one message each.
+    """
 
     manifest: Manifest
-    recordings: AudioStore
+    store: AudioStore
     level: Level
     left_out: list[str]
 
     @property
     def counts(self) -> dict[str, int]:
-        """Clips that train, and that are held out."""
+        """Return the numbers of training and of held-out clips."""
         splits = {"training": "train", "held out": "test"}
         return {name: sum(clip.split == split for clip in self.manifest.clips) for name, split in splits.items()}
 
 
-def read_audio(folder: Path, objective: Objective, frames: int, cache: Path | None, tell: Progress) -> Audio:
-    """Find the clips, decode them into the cache and measure their level over the first `frames` frames.
+def read_audio(folder: Path, objective: Objective, frames: int, cache: Path | None, progress: Progress) -> Audio:
+    """Find the clips, decode them into the cache, and measure their level.
+
+    Args:
+        folder: of the audio.
+        objective: `supervised` needs labels.
+        frames: rows of each filter bank that count for the level.
+        cache: folder of the audio cache; None to decode each time.
+        progress: called after each file.
 
     Raises:
-        BenchmarkError: as `find_audio`, or too few files can be read.
+        BenchmarkError: see `find_audio`; or too few files can be read.
     """
     manifest = find_audio(folder, objective)
-    recordings = AudioStore(manifest.folder, cache, MELS)
-    doubtful = recordings.lacking(manifest.clips, set(), tell) if cache else list(manifest.clips)
-    bad = recordings.fill(doubtful, set(), stop=False, progress=tell, processes=True)
-    broken = {error.path for error in bad}
-    clips = tuple(clip for clip in manifest.clips if manifest.folder / clip.path not in broken)
+    store = AudioStore(manifest.folder, cache, MELS)
+    unread = store.lacking(manifest.clips, set(), progress) if cache else list(manifest.clips)
+    bad = store.fill(unread, set(), stop=False, progress=progress, processes=True)
+    bad_paths = {error.path for error in bad}
+    clips = tuple(clip for clip in manifest.clips if manifest.folder / clip.path not in bad_paths)
     training = [clip for clip in clips if clip.split == "train"]
     if not training or len(training) == len(clips):
         raise BenchmarkError(
             f"{folder}: too few files can be read: {len(training)}, {len(clips) - len(training)} held out"
         )
-    level = recordings.statistics(training, frames, tell)
-    return Audio(dataclasses.replace(manifest, clips=clips), recordings, level, [str(error) for error in bad])
+    logger.info("%s: %d clips for training, %d held out", folder, len(training), len(clips) - len(training))
+    level = store.statistics(training, frames, progress)
+    return Audio(dataclasses.replace(manifest, clips=clips), store, level, [str(error) for error in bad])
 
 
 def find_audio(folder: Path, objective: Objective) -> Manifest:
-    """The clips of a folder, each for training or held out (`test`).
+    """Return the clips of a folder, for training (`train`) or held out (`test`).
 
     Raises:
-        BenchmarkError: there is no audio, or for `supervised` no labels.
+        BenchmarkError: there is no audio, or no labels for `supervised`.
     """
     folder = folder.absolute()
     if not folder.is_dir():
@@ -77,9 +94,9 @@ def find_audio(folder: Path, objective: Objective) -> Manifest:
         if path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith(".")
     )
     clips = [Clip.at(folder, name, (), split="train", place=str(folder)) for name in names]
-    order = sorted(range(len(clips)), key=lambda place: hashlib.sha1(clips[place].path.encode()).digest())
-    for place in order[: len(clips) // HELD_OUT]:
-        clips[place] = dataclasses.replace(clips[place], split="test")
+    order = sorted(range(len(clips)), key=lambda index: hashlib.sha1(clips[index].path.encode()).digest())
+    for index in order[: len(clips) // HELD_OUT]:
+        clips[index] = dataclasses.replace(clips[index], split="test")
     if len(clips) < HELD_OUT:
         raise BenchmarkError(
             f"{folder}: {len(clips)} audio files ({', '.join(SUFFIXES)}) below it; at least {HELD_OUT} are needed"

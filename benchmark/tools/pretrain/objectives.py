@@ -1,4 +1,4 @@
-"""What is learnt in pre-training, and how its progress is told."""
+"""Objectives of pre-training, and the values that measure progress."""
 
 from __future__ import annotations
 
@@ -19,20 +19,25 @@ Values = dict[str, torch.Tensor]
 
 
 class Task(nn.Module, ABC):
-    """A model in pre-training; the first of its values, `loss`, is what is trained on."""
+    """A model in pre-training, with its loss."""
 
     @property
     @abstractmethod
     def backbone(self) -> AudioTransformer:
-        """What fine-tuning starts from."""
+        """Return the model that fine-tuning starts from."""
 
     @abstractmethod
     def measure(self, batch: Batch, rng: np.random.Generator) -> Values:
-        """Means over a batch; the loss first."""
+        """Return means over a batch by name; `loss` is minimized.
+
+        Args:
+            batch: features, targets and weights of the targets.
+            rng: for random masks.
+        """
 
 
 class Tagging(Task):
-    """Supervised, as AST: the classes of a clip; cross-entropy, or with several labels a clip binary cross-entropy."""
+    """Supervised, as AST: cross-entropy over the classes, or binary cross-entropy for several labels per clip."""
 
     def __init__(self, run: Pretraining, *, multi_label: bool) -> None:
         super().__init__()
@@ -42,11 +47,11 @@ class Tagging(Task):
 
     @property
     def backbone(self) -> AudioTransformer:
-        """The model, whose tagging head is kept too."""
+        """Return the model, including its tagging head."""
         return self.model
 
     def measure(self, batch: Batch, rng: np.random.Generator) -> Values:
-        """Loss, and for single labels the accuracy."""
+        """Return the loss, and for single labels the accuracy; see `Task.measure`."""
         features, targets, observed = batch
         logits = self.model(features)
         values = {"loss": loss_of(logits, targets, observed, "bce" if self.multi_label else "cross_entropy")}
@@ -56,7 +61,7 @@ class Tagging(Task):
 
 
 class Masked(Task):
-    """Self-supervised, as SSAST."""
+    """Self-supervised, as SSAST: masked-patch classification and reconstruction."""
 
     def __init__(self, run: Pretraining) -> None:
         super().__init__()
@@ -64,22 +69,22 @@ class Masked(Task):
 
     @property
     def backbone(self) -> AudioTransformer:
-        """The model without mask vector and prediction heads."""
+        """Return the model without mask vector and prediction heads."""
         return self.masked.model
 
     def measure(self, batch: Batch, rng: np.random.Generator) -> Values:
-        """Joint loss, its parts, and the share of masked patches that were told from the others."""
-        found = self.masked(batch[0], rng)
+        """Return the joint loss, its parts, and the accuracy of masked-patch classification; see `Task.measure`."""
+        losses = self.masked(batch[0], rng)
         return {
-            "loss": found.joint,
-            "contrastive": found.contrastive,
-            "generative": found.generative,
-            "accuracy": found.accuracy,
+            "loss": losses.joint,
+            "contrastive": losses.contrastive,
+            "generative": losses.generative,
+            "accuracy": losses.accuracy,
         }
 
 
 def make_task(run: Pretraining, *, multi_label: bool) -> Task:
-    """The model with fresh weights, drawn from torch's generator.
+    """Create the model with new weights, drawn from torch's generator.
 
     Raises:
         ValueError: patches overlap where they must not.
@@ -88,5 +93,5 @@ def make_task(run: Pretraining, *, multi_label: bool) -> Task:
 
 
 def model_config(run: Pretraining) -> ModelConfig:
-    """The architecture."""
+    """Return the architecture."""
     return ModelConfig(shape=run.shape, mels=MELS, frames=run.frames, stride=run.stride, classes=max(1, run.classes))

@@ -1,9 +1,10 @@
-"""The pre-training loop: resumable, told as it goes, ending with a checkpoint and what stands behind it."""
+"""Pre-train a backbone: can be continued, reports progress, and writes a checkpoint with a report."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
 import os
 from collections.abc import Callable
@@ -32,28 +33,41 @@ from benchmark.trial.train_step import device_name
 
 WARMUP_SHARE = 0.05  # of the steps
 BETAS = (0.95, 0.999)  # of AST and SSAST alike
-Told = Callable[[dict[str, float]], None]
+EpochDone = Callable[[dict[str, float]], None]
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Course:
-    """The batches of a run."""
+class PretrainingBatches:
+    """The batches of a run.
+
+    Attributes:
+        training: batches of the training clips.
+        order: their order, set for each epoch.
+        held_out: batches of the held-out clips.
+    """
 
     training: Batches
     order: TrainingOrder
     held_out: Batches
 
 
-def make_course(run: Pretraining, audio: Audio, device: torch.device) -> Course:
-    """Batches of the clips that train and of those that were held out."""
+def make_course(run: Pretraining, audio: Audio, device: torch.device) -> PretrainingBatches:
+    """Create the batches of the training clips and of the held-out clips.
+
+    Args:
+        run: settings of the pre-training.
+        audio: the clips.
+        device: where the features are computed.
+    """
     front_end = FrontEnd(
         mels=MELS, frames=run.frames, mean=run.mean, std=run.std, freq_mask=run.freq_mask, time_mask=run.time_mask,
         fill=0.0, noise=False,
     )  # fmt: skip
     train, held_out = (
         Clips(
-            audio.recordings,
-            [each for each in audio.manifest.clips if each.split == split],
+            audio.store,
+            [clip for clip in audio.manifest.clips if clip.split == split],
             max(1, run.classes),
             front_end,
         )
@@ -61,7 +75,7 @@ def make_course(run: Pretraining, audio: Audio, device: torch.device) -> Course:
     )
     order = TrainingOrder(len(train), run.batch_size, 0.0)
     workers = 0 if device.type == "cpu" else min(8, os.cpu_count() or 1)
-    return Course(
+    return PretrainingBatches(
         training_batches(train, order, workers, device),
         order,
         evaluation_batches(held_out, run.batch_size, workers, device),
@@ -70,24 +84,24 @@ def make_course(run: Pretraining, audio: Audio, device: torch.device) -> Course:
 
 def pretrain(
     run: Pretraining,
-    course: Course,
+    course: PretrainingBatches,
     out: Path,
     *,
     multi_label: bool,
     device: torch.device,
     tell: Progress,
-    told: Told,
+    told: EpochDone,
 ) -> dict[str, Any]:
-    """Train to the end, from the last epoch of an earlier call where there is one, and write the checkpoint.
+    """Train, or continue after the last epoch of an interrupted call, and write the checkpoint.
 
     Args:
-        run: what to do.
+        run: settings of the pre-training.
         course: the batches.
-        out: the checkpoint; its report stands beside it as `.json`, and while it is not there `.state`.
+        out: the checkpoint file. A report is written beside it as `.json`; until then, `.state` keeps the last epoch.
         multi_label: whether clips have several labels.
-        device: where the arithmetic is done.
-        tell: told after every step: what, how many, of how many.
-        told: told after every epoch: its values.
+        device: where the model is trained.
+        tell: called after each step with a description, the steps done and the steps in total.
+        told: called after each epoch with its values.
 
     Returns:
         The report.
@@ -99,13 +113,14 @@ def pretrain(
     task = make_task(run, multi_label=multi_label).to(device)
     optimizer = torch.optim.Adam(task.parameters(), lr=run.lr, weight_decay=run.weight_decay, betas=BETAS)
     key = hashlib.sha256(run.model_dump_json().encode()).hexdigest()
-    snapshots = ResumeFiles(out.with_name(f"{out.name}.state"))
+    resume_files = ResumeFiles(out.with_name(f"{out.name}.state"))
     history: list[dict[str, float]] = []
-    if state := snapshots.load(key):
+    if state := resume_files.load(key):
         task.load_state_dict(state["task"])
         optimizer.load_state_dict(state["optimizer"])
         restore_random_state(state["random"])
         history = state["history"]
+        logger.info("%s: continuing after epoch %d of %d", out, len(history), run.epochs)
     steps = len(course.order)
     for epoch in range(len(history) + 1, run.epochs + 1):
         course.order.set_epoch(
@@ -128,7 +143,7 @@ def pretrain(
             raise BenchmarkError(f"epoch {epoch}: the loss is not finite; use a lower --lr")
         history.append(values)
         told(values)
-        snapshots.save(
+        resume_files.save(
             {
                 "written_by": key,
                 "task": task.state_dict(),
@@ -148,19 +163,19 @@ def pretrain(
         "environment": environment,
     }
     write_atomic(out.with_suffix(".json"), json.dumps(report, indent=1).encode() + b"\n")
-    snapshots.remove()
+    resume_files.remove()
     return report
 
 
 def rate(step: int, steps: int) -> float:
-    """Share of the highest learning rate at a step, counted from 1: a linear warm-up, then a cosine to 0."""
+    """Return the share of the highest learning rate: linear warm-up, then a cosine to 0. Steps count from 1."""
     warmup = max(1.0, WARMUP_SHARE * steps)
     return min(1.0, step / warmup) * 0.5 * (1 + math.cos(math.pi * (step - 1) / steps))
 
 
 @torch.no_grad()
-def evaluate(task: Task, course: Course, run: Pretraining) -> dict[str, float]:
-    """Means over the clips held out, with the same masks in every epoch."""
+def evaluate(task: Task, course: PretrainingBatches, run: Pretraining) -> dict[str, float]:
+    """Return means over the held-out clips, with the same masks in every epoch."""
     task.eval()
     rng = np.random.default_rng(stream("pretrain", run.seed, "held out"))
     sums: dict[str, float] = {}
@@ -171,7 +186,7 @@ def evaluate(task: Task, course: Course, run: Pretraining) -> dict[str, float]:
 
 
 def write(run: Pretraining, task: Task, out: Path) -> None:
-    """The checkpoint: in the official format for official sizes, else in this suite's own, at half precision."""
+    """Write the checkpoint: official sizes in the official format, others in this suite's format at half precision."""
     model = task.backbone
     if run.official:
         save_official(model, out, task.masked if isinstance(task, Masked) else None, run.frames)

@@ -1,0 +1,216 @@
+"""The audio cache as one dataset folder sees it: on disk, or no cache at all."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmark.data.array_cache import Array, ArrayCache, unusable
+from benchmark.data.audio import DECODING
+from benchmark.data.file_digests import FileDigests
+from benchmark.data.frontend import FEATURES
+from benchmark.data.manifest import Clip
+from benchmark.data.parallel import Progress
+from benchmark.errors import BenchmarkError
+
+logger = logging.getLogger(__name__)
+
+
+class Missing(NamedTuple):
+    """Whether the waveform and the filter bank of a clip are needed and not in the cache."""
+
+    wave: bool
+    bank: bool
+
+
+class Decoded(NamedTuple):
+    """Waveform and filter bank of a file; None if the cache does not need them."""
+
+    wave: Array | None
+    bank: Array | None
+
+
+Add = Callable[[Clip, Decoded], None]
+
+
+class AudioCache(ABC):
+    """Keep decoded waveforms and filter banks of one dataset folder by the content of its files."""
+
+    @abstractmethod
+    def identify(self, clips: Sequence[Clip], progress: Progress | None = None) -> None:
+        """Learn the digests of the clips' files; call this before the other methods."""
+
+    @abstractmethod
+    def digest(self, clip: Clip) -> str | None:
+        """Return the sha256 of a clip's file; None if it is not known."""
+
+    @abstractmethod
+    def wave(self, clip: Clip) -> Array | None:
+        """Return the (samples,) waveform; None if it is not stored."""
+
+    @abstractmethod
+    def bank(self, clip: Clip) -> Array | None:
+        """Return the (frames, mels) filter bank; None if it is not stored."""
+
+    @abstractmethod
+    def missing(self, clip: Clip, mixed: Collection[str]) -> Missing:
+        """Return which arrays of a clip have to be added; waveforms only for paths in `mixed`."""
+
+    @abstractmethod
+    def is_complete(self, clip: Clip, mixed: Collection[str]) -> bool:
+        """Return True if the clip's file does not have to be read."""
+
+    @abstractmethod
+    def is_unchanged(self, clip: Clip, content: bytes) -> bool:
+        """Return True if the content of a clip's file is what `identify` read."""
+
+    @abstractmethod
+    def room(self) -> tuple[Path, int]:
+        """Return the cache folder and the free bytes of its disk.
+
+        Raises:
+            BenchmarkError: the folder cannot be written, or there is no cache.
+        """
+
+    @abstractmethod
+    def filling(self) -> AbstractContextManager[Add]:
+        """Return a context that yields a function which adds what was decoded of a clip.
+
+        Raises:
+            BenchmarkError: the cache cannot be written.
+        """
+
+
+class DiskCache(AudioCache):
+    """Arrays in shards below the cache folder.
+
+    Args:
+        cache: the cache folder, one for all datasets.
+        folder: the dataset's.
+        mels: bands of the filter banks.
+    """
+
+    def __init__(self, cache: Path, folder: Path, mels: int) -> None:
+        self.cache = cache
+        self.mels = mels
+        self.waves = ArrayCache(cache / f"waves-{DECODING}")
+        self.banks = ArrayCache(cache / f"banks{mels}-{FEATURES}-{DECODING}")
+        self.file_digests = FileDigests(cache, folder)
+
+    def identify(self, clips: Sequence[Clip], progress: Progress | None = None) -> None:
+        """See `AudioCache.identify`."""
+        for number, _ in enumerate(self.file_digests.identify(clips), start=1):
+            if progress:
+                progress("identifying", number, len(clips))
+
+    def digest(self, clip: Clip) -> str | None:
+        """See `AudioCache.digest`."""
+        return self.file_digests.digest(clip)
+
+    def wave(self, clip: Clip) -> Array | None:
+        """Return a view of the file on disk; see `AudioCache.wave`."""
+        return self.waves.get(self.digest(clip))
+
+    def bank(self, clip: Clip) -> Array | None:
+        """Return a view of the file on disk; see `AudioCache.bank`."""
+        values = self.banks.get(self.digest(clip))
+        return None if values is None else values.reshape(-1, self.mels)
+
+    def missing(self, clip: Clip, mixed: Collection[str]) -> Missing:
+        """See `AudioCache.missing`."""
+        digest = self.digest(clip)
+        return Missing(clip.path in mixed and digest not in self.waves, digest not in self.banks)
+
+    def is_complete(self, clip: Clip, mixed: Collection[str]) -> bool:
+        """Return True if another process added the clip in the meantime."""
+        return not any(self.missing(clip, mixed))
+
+    def is_unchanged(self, clip: Clip, content: bytes) -> bool:
+        """See `AudioCache.is_unchanged`."""
+        return hashlib.sha256(content).hexdigest() == self.digest(clip)
+
+    def room(self) -> tuple[Path, int]:
+        """See `AudioCache.room`."""
+        try:
+            self.cache.mkdir(parents=True, exist_ok=True)
+            return self.cache, shutil.disk_usage(self.cache).free
+        except OSError as error:
+            raise unusable(self.cache, error) from None
+
+    @contextmanager
+    def filling(self) -> Iterator[Add]:
+        """See `AudioCache.filling`."""
+        with self.waves.filling() as waves, self.banks.filling() as banks:
+
+            def add(clip: Clip, decoded: Decoded) -> None:
+                digest = self.digest(clip)
+                if digest is None:
+                    return
+                for filler, values in ((waves, decoded.wave), (banks, decoded.bank)):
+                    if values is not None:
+                        filler.add(digest, values)
+
+            yield add
+
+
+class NullCache(AudioCache):
+    """No cache (`--cache none`): files are decoded each time and nothing is stored."""
+
+    def identify(self, clips: Sequence[Clip], progress: Progress | None = None) -> None:
+        """Do nothing: without a cache, digests are of no use."""
+
+    def digest(self, clip: Clip) -> str | None:
+        """Return None."""
+        return None
+
+    def wave(self, clip: Clip) -> Array | None:
+        """Return None."""
+        return None
+
+    def bank(self, clip: Clip) -> Array | None:
+        """Return None."""
+        return None
+
+    def missing(self, clip: Clip, mixed: Collection[str]) -> Missing:
+        """Return that nothing has to be added."""
+        return Missing(wave=False, bank=False)
+
+    def is_complete(self, clip: Clip, mixed: Collection[str]) -> bool:
+        """Return False: a file that may be bad has to be read each time."""
+        return False
+
+    def is_unchanged(self, clip: Clip, content: bytes) -> bool:
+        """Return True: there is nothing to compare with."""
+        return True
+
+    def room(self) -> tuple[Path, int]:
+        """Raise an error: nothing is stored."""
+        raise BenchmarkError("there is no audio cache to fill; name a folder with --cache DIR")
+
+    @contextmanager
+    def filling(self) -> Iterator[Add]:
+        """Yield a function that does nothing."""
+        yield lambda clip, decoded: None
+
+
+def open_cache(cache: Path | None, folder: Path, mels: int) -> AudioCache:
+    """Open the audio cache for one dataset folder.
+
+    Args:
+        cache: the cache folder; None for no cache.
+        folder: the dataset's.
+        mels: bands of the filter banks.
+
+    Raises:
+        BenchmarkError: the cache cannot be read.
+    """
+    if cache is None:
+        logger.debug("%s: no audio cache; files are decoded each time", folder)
+        return NullCache()
+    return DiskCache(cache, folder, mels)

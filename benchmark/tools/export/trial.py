@@ -1,0 +1,131 @@
+"""Write an exported trial, and load it again."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from benchmark.errors import BenchmarkError, MissingInputError
+from benchmark.files import write_atomic
+from benchmark.methods.external import load_place
+from benchmark.methods.registry import methods as known_methods
+from benchmark.models.checkpoint import Checkpoint, read_checkpoint
+from benchmark.models.transformer import AudioTransformer
+from benchmark.models.weights import default_folder, locate
+from benchmark.records.schema import Record
+from benchmark.records.store import ResultStore
+from benchmark.spec.backbone import BackboneChoice
+from benchmark.tools.export.card import Card, make_card
+from benchmark.tools.export.latency import measure_latency
+from benchmark.tools.export.merged import check_packages, write_onnx
+from benchmark.trial.adapter_file import AdapterFile, rebuild, unpack
+
+ADAPTER, CARD, MERGED = "adapter.safetensors", "adapter.json", "model.onnx"
+logger = logging.getLogger(__name__)
+
+
+def load_export(folder: Path, checkpoints: Path | None = None, methods: Iterable[str] = ()) -> AudioTransformer:
+    """Load the trained model of an exported folder, on the CPU, in evaluation mode.
+
+    Args:
+        folder: what `export` wrote; its `adapter.json` describes the model's input.
+        checkpoints: folder of pre-trained backbones; None for the default one.
+        methods: files of methods from outside the suite, as they were given to `run`.
+
+    Raises:
+        BenchmarkError: the file is damaged, the method's code changed, or the backbone is not the one of the training.
+    """
+    return _load(folder / ADAPTER, checkpoints, methods)[1]
+
+
+def export_trial(
+    store: ResultStore,
+    trial: str,
+    out: Path,
+    *,
+    onnx: bool,
+    checkpoints: Path | None = None,
+    methods: Iterable[str] = (),
+) -> Card:
+    """Write what a trial trained, its description and with `onnx` the merged model; all files or none.
+
+    Args:
+        store: where the trial's record is.
+        trial: its id, or the beginning of its id.
+        out: folder to create; it may exist if it is empty.
+        onnx: also write `model.onnx`.
+        checkpoints: as in `load_export`.
+        methods: as in `load_export`.
+
+    Raises:
+        BenchmarkError: there is no such trial, it kept no weights, `out` is not empty, packages are missing, or ONNX
+            Runtime computes other logits than torch.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise BenchmarkError(f"{out}: is there already; give --out a new folder")
+    if onnx:
+        check_packages()
+    record = store.find(trial)
+    source = _weights(store, record)
+    adapter, model = _load(source, checkpoints, methods)
+    if not adapter.of(record):
+        raise BenchmarkError(f"{source}: has weights of another run of this trial than its record; run it again")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".export-") as temporary:
+        draft = Path(temporary) / "export"
+        draft.mkdir()
+        write_atomic(draft / ADAPTER, source.read_bytes())
+        file = draft / MERGED if onnx else None
+        name = adapter.request.method.variant
+        merged = None if file is None else write_onnx(model, adapter.normalisation, file, name)
+        card = make_card(
+            record,
+            adapter,
+            model,
+            adapter_bytes=(draft / ADAPTER).stat().st_size,
+            onnx=merged,
+            latency=measure_latency(model, file),
+        )
+        write_atomic(draft / CARD, card.model_dump_json(indent=1).encode() + b"\n")
+        draft.rename(out)
+    return card
+
+
+def _weights(store: ResultStore, record: Record) -> Path:
+    """Return the file of a trial's weights."""
+    path = store.weights_path(record.request)
+    if path.is_file():
+        return path
+    if record.status == "diverged":
+        raise BenchmarkError(f"trial {record.id} diverged; it has no weights to export")
+    raise BenchmarkError(
+        f"trial {record.id} kept no weights; train it again with `run --keep-weights` into another results folder"
+    )
+
+
+def _load(path: Path, checkpoints: Path | None, methods: Iterable[str]) -> tuple[AdapterFile, AudioTransformer]:
+    """Read a file of trained weights and rebuild the whole model."""
+    adapter, tensors = unpack(path)
+    for place in methods:
+        load_place(place)
+    known = known_methods()
+    if unknown := [part.name for part in adapter.request.method.parts if part.source and part.name not in known]:
+        raise BenchmarkError(f"method '{unknown[0]}' is from outside the suite: name its file with --method")
+    checkpoint = _backbone(adapter.request.backbone, checkpoints or default_folder())
+    return adapter, rebuild(adapter, tensors, checkpoint, path)
+
+
+def _backbone(choice: BackboneChoice, folder: Path) -> Checkpoint | None:
+    """Read the weights that a trial started from; None if they were random."""
+    name = choice.weights.removeprefix("file:")
+    local = choice if name == choice.weights else choice.model_copy(update={"weights": f"file:{folder / name}"})
+    try:
+        found, path = locate(local, folder)
+    except MissingInputError as error:
+        raise MissingInputError(f"{error}; --checkpoints names the folder") from None
+    if found.sha256 != choice.sha256:
+        raise BenchmarkError(f"{path}: sha256 {found.sha256}, but the trial was trained on {choice.sha256}")
+    logger.info("backbone: %s", path or choice.weights)
+    return read_checkpoint(path) if path else None
