@@ -1,1 +1,1 @@
-"""Hyper-parameter search on validation data: space, sampler, history."""
+"""Hyper-parameter search on validation data with Optuna: search space, training loop, history."""

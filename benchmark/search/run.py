@@ -1,132 +1,252 @@
-"""A search with Ray Tune over methods, combinations, hyper-parameters and learning rates."""
+"""The search loop: Optuna proposes and prunes configurations, Ray runs their trainings in parallel."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import json
+import logging
 import os
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import optuna
+from optuna.trial import TrialState
 from rich.console import Console
 
 from benchmark.data.parallel import usable_cores
 from benchmark.errors import BenchmarkError
 from benchmark.methods.registry import externals
-from benchmark.orchestrator.interrupt import Stop, watchdog
+from benchmark.orchestrator.interrupt import RESTARTS, Stop, watchdog
 from benchmark.orchestrator.ray_session import ray_session
-from benchmark.orchestrator.run import common_setting, scratch_folder, tidy, worker_config
 from benchmark.planning.estimate import machine_here, needed_bytes
-from benchmark.planning.packing import Share, pack
+from benchmark.planning.packing import Node, Share, pack
 from benchmark.records.lease import Lease
 from benchmark.records.store import ResultStore
-from benchmark.search.history import Ledger, spent
-from benchmark.search.space import Limits, Space, Verdict
+from benchmark.search.history import COUNTED, Configuration, configurations, spent, write_table
+from benchmark.search.space import METHOD, Limits, Size, Space, compute_size
 from benchmark.spec.options import RunOptions
 from benchmark.spec.request import TrialRequest
+from benchmark.trial.fit import StoppedError
+from benchmark.trial.run import Setting, run_on_validation
+from benchmark.trial.seeding import stream
 
-if TYPE_CHECKING:
-    from ray.tune.schedulers import ASHAScheduler
+logger = logging.getLogger(__name__)
 
-    from benchmark.search.sampler import Fitting
+MAX_DRAWS = 100  # in a row that exceed the limits
+LOOK_EVERY_SECONDS = 1.0  # so that Ctrl-C is noticed while all are training
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Keep other searches off a results folder.
+def exclusive(folder: Path) -> Iterator[None]:
+    """Keep other searches out of a results folder.
 
     Raises:
-        BenchmarkError: one is at work there.
+        BenchmarkError: another search is running there.
     """
-    lease = Lease.take(folder, "search")
+    path = folder / "leases" / "search.json"
+    if RESTARTS in os.environ:  # started again in the same process, because Ray died: the old lease looks alive
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            if json.loads(path.read_bytes())["pid"] == os.getpid():
+                path.unlink()
+    lease = Lease.take(folder, path.stem)
     if lease is None:
-        raise BenchmarkError(f"{folder}: another search is at work there")
+        raise BenchmarkError(f"{folder}: another search is running there")
     try:
         with lease:
             yield
     finally:
         with contextlib.suppress(OSError):
-            lease.path.parent.rmdir()
+            path.parent.rmdir()
 
 
-def run_search(
-    space: Space, limits: Limits, ledger: Ledger, budget: int, seed: int, options: RunOptions, console: Console
-) -> bool:
-    """Try configurations until the budget is spent; what is in the ledger counts. Returns whether the user stopped it.
+def train(trial: optuna.Trial, request: TrialRequest, setting: Setting) -> None:
+    """Train a configuration in a worker process. Every epoch is reported to the study, which may prune it.
 
     Args:
-        space: what to draw from.
-        limits: what fits.
-        ledger: where everything is kept.
-        budget: configurations in all.
-        seed: of the draws.
-        options: machine and resources.
-        console: where it is told how it goes.
-
-    Raises:
-        BenchmarkError: Ray does not start, or the resources never suffice.
+        trial: Optuna's trial, with the study's storage and pruner.
+        request: what to train.
+        setting: where to train; output goes to the trial's log there.
     """
-    store = ResultStore(ledger.path.parent)
-    scratch, stop, began = scratch_folder(store.folder), Stop(store.folder, console), time.monotonic()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    epochs = max(request.recipe.epochs for request in space.bases.values())
-    left = budget - spent(ledger.configurations)
-    places = {name: each.place for name, each in externals(base.method for base in space.bases.values()).items()}
-    common = {**common_setting(options, store), "stop": stop.file, "methods": places}
-    try:
-        with (
-            ray_session(None, options.cpus or usable_cores(), None, store.folder / "logs" / "ray.log") as nodes,
-            stop.on_signals(),
-            watchdog(stop),
-        ):
-            machine = machine_here()
+    began, best = time.monotonic(), 0.0
 
-            def share(need: int) -> Share:
-                [found] = pack(
-                    nodes, {"": need}, options.cpus_per_trial, options.gpus_per_trial, exclusive=False
-                ).values()
-                return found
+    def report(progress: dict[str, Any]) -> None:
+        nonlocal best
+        epoch, epochs, value = progress["epoch"], progress["epochs"], progress["value"]
+        if value is None:
+            raise BenchmarkError(f"no score after epoch {epoch}: loss or outputs are not finite")
+        print(f"epoch {epoch}/{epochs}: {progress['metric']} {100 * value:.1f} %", flush=True)
+        best = max(best, value)
+        trial.report(best, epoch)  # the best epoch so far decides about pruning
+        if epoch < epochs:
+            if trial.should_prune():
+                raise optuna.TrialPruned
+            _check_stop(setting)
 
-            def give(request: TrialRequest, verdict: Verdict) -> dict[str, Any]:
-                each = share(needed_bytes(verdict.peak_bytes or 0, None, machine))
-                return worker_config(request, each, None, common)
-
-            at_once = share(0).slots(nodes)
-            console.print(f"Ray is up after {time.monotonic() - began:.0f} s: up to {at_once} at once", highlight=False)
-
-            def say(text: str) -> None:
-                console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-            from benchmark.search.sampler import Fitting, asha
-
-            searcher = Fitting(space, limits, ledger, seed, give, stop, say)
-            _fit(searcher, asha(epochs, ledger.configurations), left, at_once, scratch)
-        return stop.asked
-    except KeyboardInterrupt:
-        return True
-    finally:
-        tidy(scratch)
+    log = ResultStore(setting.results).log_path(request.id)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
+        try:
+            _check_stop(setting)
+            run_on_validation(request, setting, report)
+        except StoppedError:
+            return  # trained again when the search is continued
+        except optuna.TrialPruned:
+            _finish(trial, TrialState.PRUNED, time.monotonic() - began)
+        except (Exception, SystemExit) as error:
+            traceback.print_exc()
+            _fail(trial, f"{type(error).__name__}: {error}".splitlines()[0], time.monotonic() - began)
+        else:
+            _finish(trial, TrialState.COMPLETE, time.monotonic() - began, best)
 
 
-def _fit(searcher: Fitting, scheduler: ASHAScheduler, number: int, at_once: int, scratch: Path) -> None:
-    from ray import tune
+def _check_stop(setting: Setting) -> None:
+    if setting.stop is not None and setting.stop.exists():
+        raise StoppedError
 
-    from benchmark.orchestrator.trainable import search_in_worker
 
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(at_once)
-    tuner = tune.Tuner(
-        tune.with_resources(search_in_worker, lambda config: tune.PlacementGroupFactory([config["bundle"]])),
-        tune_config=tune.TuneConfig(
-            search_alg=searcher,
-            scheduler=scheduler,
-            num_samples=number,
-            max_concurrent_trials=at_once,
-            reuse_actors=True,
-            trial_dirname_creator=lambda trial: trial.trial_id,
-        ),
-        run_config=tune.RunConfig(name="tune", storage_path=str(scratch), verbose=0, callbacks=[]),
-    )
-    tuner.fit()
+def _finish(
+    trial: optuna.Trial, state: TrialState, seconds: float, score: float | None = None, error: str | None = None
+) -> None:
+    trial.set_user_attr("seconds", seconds)
+    trial.set_user_attr("error", error)
+    trial.study.tell(trial, score, state)
+
+
+def _fail(trial: optuna.Trial, error: str, seconds: float = 0.0) -> None:
+    """Store a failed configuration: with the worst score, so that Optuna avoids its like."""
+    _finish(trial, TrialState.COMPLETE, seconds, 0.0, error)
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search that runs in this process.
+
+    Attributes:
+        space: what to choose from.
+        limits: limits on a configuration.
+        study: Optuna's study; its configurations count against the budget.
+        folder: results folder, absolute.
+        seed: seed of the draws.
+        options: machine and resources.
+        console: where progress is shown.
+    """
+
+    space: Space
+    limits: Limits
+    study: optuna.Study
+    folder: Path
+    seed: int
+    options: RunOptions
+    console: Console
+
+    def run(self, budget: int) -> bool:
+        """Try configurations until the budget is spent; return whether the user stopped the search.
+
+        Raises:
+            BenchmarkError: Ray does not start, or the machine lacks the resources for one training.
+        """
+        began, stop = time.monotonic(), Stop(self.folder, self.console)
+        cores, log = self.options.cpus or usable_cores(), self.folder / "logs" / "ray.log"
+        try:
+            with ray_session(None, cores, None, log) as nodes, stop.on_signals(), watchdog(stop):
+                at_once = self._share(nodes, 0).slots(nodes)
+                self._say(f"Ray is up after {time.monotonic() - began:.0f} s: up to {at_once} at once")
+                self._loop(budget, at_once, nodes, stop)
+            return stop.asked
+        except KeyboardInterrupt:  # the second Ctrl-C
+            return True
+
+    def _loop(self, budget: int, at_once: int, nodes: list[Node], stop: Stop) -> None:
+        import ray
+        from ray.exceptions import RayError
+
+        running: dict[Any, optuna.Trial] = {}
+        drawn: tuple[optuna.Trial, TrialRequest, Size] | None
+        while True:
+            left = budget - spent(configurations(self.study)) - len(running)
+            for _ in range(min(left, at_once - len(running))):
+                if (drawn := self._draw(stop)) is None:
+                    budget = 0
+                    break
+                trial, request, size = drawn
+                share = self._share(nodes, size.peak_bytes or 0)
+                # with GPUs as an argument of `remote`, Ray starts a fresh process for the task
+                task: Any = ray.remote(num_cpus=share.cpus, num_gpus=share.gpus, max_retries=0)(train)
+                running[task.remote(trial, request, self._setting(share, stop))] = trial
+            if not running:
+                return
+            for ended in ray.wait(list(running), timeout=LOOK_EVERY_SECONDS)[0]:
+                trial = running.pop(ended)
+                try:
+                    ray.get(ended)
+                except RayError as error:
+                    logger.warning("configuration %d: %s", trial.number, error)
+                    _fail(trial, "its process died")
+                self._show(trial)
+
+    def _draw(self, stop: Stop) -> tuple[optuna.Trial, TrialRequest, Size] | None:
+        """Return the next configuration within the limits; None if the user stopped, or none is found."""
+        for _ in range(MAX_DRAWS):
+            if stop.asked:
+                return None
+            # seeded by position: a continued search draws what an undisturbed one would draw
+            number = len(self.study.get_trials(deepcopy=False, states=COUNTED))
+            self.study.sampler = optuna.samplers.TPESampler(seed=stream("search", self.seed, number) % 2**32)
+            trial = self.study.ask()
+            self.space.draw(trial)
+            name, request = str(trial.params[METHOD]), None
+            values = {"name": name, "method": name, "lr": 0.0}
+            try:
+                values["method"], request = self.space.request(trial.params)
+                values["lr"] = request.recipe.lr
+                size = compute_size(request, self.space.split.manifest.info, self.limits)
+            except BenchmarkError as error:  # the method refuses the values, or the trial
+                size = Size(error=str(error))
+            for key, value in {**values, **dataclasses.asdict(size)}.items():
+                trial.set_user_attr(key, value)
+            if request and not size.error:
+                write_table(self.folder, self.study)
+                return trial, request, size
+            self.study.tell(trial, state=TrialState.PRUNED)
+            self._show(trial)
+        self._say(f"{MAX_DRAWS} configurations in a row exceed the limits: the search ends")
+        return None
+
+    def _show(self, trial: optuna.Trial) -> None:
+        """Write the table, and print what became of a configuration."""
+        write_table(self.folder, self.study)
+        number = spent(configurations(self.study))
+        if (ended := self.study.trials[trial.number]).state.is_finished():
+            self._say(f"[{number}] {Configuration.of(ended, number)}")
+
+    def _share(self, nodes: list[Node], peak_bytes: int) -> Share:
+        """Return the resources of a training that needs that much memory for a step."""
+        needed, options = needed_bytes(peak_bytes, None, machine_here()), self.options
+        [share] = pack(nodes, {"": needed}, options.cpus_per_trial, options.gpus_per_trial, exclusive=False).values()
+        return share
+
+    def _setting(self, share: Share, stop: Stop) -> Setting:
+        options, methods = self.options, [request.method for request in self.space.bases.values()]
+        return Setting(
+            results=self.folder,
+            data_root=options.data_root.absolute(),
+            cache=options.cache and options.cache.absolute(),
+            checkpoints=options.checkpoints,
+            device="cuda" if share.gpus else "cpu",
+            threads=share.cpus,
+            workers=share.cpus - 1 if share.gpus else 0,
+            exclusive=False,
+            fresh_process=False,
+            gpu_share=share.gpus,
+            stop=stop.file,
+            methods={name: external.place for name, external in externals(methods).items()},
+        )
+
+    def _say(self, text: str) -> None:
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""What a search chooses from: methods, combinations, their hyper-parameters and the learning rate; and what fits."""
+"""The search space: methods, combinations, their hyper-parameters and the learning rate; and limits on their size."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from benchmark.methods.registry import methods, resolve_methods
 from benchmark.numerics import NUMERICS_VERSION
 from benchmark.planning.expand import Expansion, Source, recipe_of
 from benchmark.planning.flops import count_costs
-from benchmark.search.history import Draw
 from benchmark.spec.grammar import canonical, parse_refs, split_list
 from benchmark.spec.grid import Grid
 from benchmark.spec.request import DatasetChoice, TrialRequest
@@ -28,166 +27,200 @@ from benchmark.trial.build import count_parameters
 if TYPE_CHECKING:
     import optuna
 
-RATES = (0.1, 10.0)  # factors on the recipe's learning rate
-METHOD, RATE = "method", "rate"
+METHOD, RATE = "method", "rate"  # names of Optuna's parameters
+RATE_FACTORS = (0.1, 10.0)  # lowest and highest factor on the recipe's learning rate
 
 
 @dataclass(frozen=True)
-class Dimension:
-    """The values of one hyper-parameter of a candidate's part; `label` is its name in a draw, which holds positions."""
+class Hyperparameter:
+    """A hyper-parameter to choose.
+
+    Attributes:
+        label: its name in Optuna, which chooses a position in `values`.
+        part: position of its method in the combination.
+        key: name of the method's field.
+        values: the choices.
+    """
 
     label: str
     part: int
     key: str
     values: tuple[Any, ...]
 
-    @property
-    def ordered(self) -> bool:
-        """Numbers, of which neighbours are alike."""
-        return all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in self.values)
+    def draw(self, trial: optuna.Trial) -> None:
+        """Let Optuna choose; it takes numbers as ordered, other values as unrelated."""
+        if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in self.values):
+            trial.suggest_int(self.label, 0, len(self.values) - 1)
+        else:
+            trial.suggest_categorical(self.label, list(range(len(self.values))))
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """A method or a combination; `places` is each part as it is written on the command line."""
+class MethodSpace:
+    """A method or a combination with the hyper-parameters to choose.
+
+    Attributes:
+        name: name without options, such as `aat_m+prompt`.
+        parts: every method of it as the command line takes it, without options.
+        hyperparameters: what to choose.
+    """
 
     name: str
-    places: tuple[str, ...]
-    dimensions: tuple[Dimension, ...]
+    parts: tuple[str, ...]
+    hyperparameters: tuple[Hyperparameter, ...]
 
-    def text(self, draw: Mapping[str, Any]) -> str:
-        """The method as a command takes it: `aat_m[bottleneck=0.5]+prompt`."""
-        given: list[dict[str, Any]] = [{} for _ in self.places]
-        for each in self.dimensions:
-            given[each.part][each.key] = each.values[int(draw.get(each.label, 0))]
-        written = "+".join(canonical(place, options) for place, options in zip(self.places, given, strict=True))
-        [composed] = resolve_methods(written, "search")
-        changed = [part.changed() for part in composed.parts]
-        return "+".join(canonical(place, options) for place, options in zip(self.places, changed, strict=True))
+    def text(self, params: Mapping[str, Any]) -> str:
+        """Return the chosen method as the command line takes it, such as `aat_m[bottleneck=0.5]+prompt`."""
+        chosen: list[dict[str, Any]] = [{} for _ in self.parts]
+        for parameter in self.hyperparameters:
+            chosen[parameter.part][parameter.key] = parameter.values[int(params.get(parameter.label, 0))]
+        [composed] = resolve_methods(self._write(chosen), "search")
+        return self._write([part.changed() for part in composed.parts])  # defaults are left out
+
+    def _write(self, options: Sequence[Mapping[str, Any]]) -> str:
+        return "+".join(canonical(part, values) for part, values in zip(self.parts, options, strict=True))
 
 
 def default_methods() -> list[str]:
-    """Every parameter-efficient method of the suite, and every two of them that have something to choose."""
-    known = {name: each for name, each in methods().items() if each.tuning == "peft" and not each.external}
-    pairs = itertools.combinations([name for name, each in known.items() if each.search_space()], 2)
+    """Return all parameter-efficient methods of the suite, and all pairs of those with hyper-parameters to choose."""
+    known = {name: cls for name, cls in methods().items() if cls.tuning == "peft" and not cls.external}
+    pairs = itertools.combinations([name for name, cls in known.items() if cls.search_space()], 2)
     return [*known, *("+".join(pair) for pair in pairs)]
 
 
-def candidates(texts: Sequence[str]) -> list[Candidate]:
-    """What method references stand for: options that are given have the given values, the others the method's.
+def method_spaces(texts: Sequence[str]) -> dict[str, MethodSpace]:
+    """Return the search space of method references, by name.
+
+    Options that are given have the given values as choices, other options those of the method.
 
     Raises:
         BenchmarkError: a reference that does not fit the grammar, or an unknown name or value.
     """
-    groups: dict[str, tuple[Composed, tuple[str, ...], list[dict[str, list[Any]]]]] = {}
+    found: dict[str, tuple[Composed, tuple[str, ...], list[dict[str, list[Any]]]]] = {}
     for text in split_list(texts):
         for refs, composed in zip(parse_refs(text), resolve_methods(text, "--method"), strict=True):
             name = "+".join(part.name for part in composed.parts)
-            places = tuple(ref.name for ref in refs)
-            _, _, given = groups.setdefault(name, (composed, places, [{} for _ in refs]))
+            _, _, given = found.setdefault(name, (composed, tuple(ref.name for ref in refs), [{} for _ in refs]))
             for values, ref, part in zip(given, refs, composed.parts, strict=True):
                 for key, _ in ref.options:
                     known = values.setdefault(key, [])
                     if (value := getattr(part, key)) not in known:
                         known.append(value)
-    found, labels = [], dict[str, tuple[Any, ...]]()
-    for name, (composed, places, given) in groups.items():
-        dimensions = []
-        for index, (part, values) in enumerate(zip(composed.parts, given, strict=True)):
-            for key, choices in {**part.search_space(), **{key: tuple(each) for key, each in values.items()}}.items():
+    spaces, labels = {}, dict[str, tuple[Any, ...]]()
+    for name, (composed, parts, wanted) in found.items():
+        parameters = []
+        for index, (part, values) in enumerate(zip(composed.parts, wanted, strict=True)):
+            for key, choices in {**part.search_space(), **{key: tuple(given) for key, given in values.items()}}.items():
                 label = f"{part.name}.{key}"
-                if labels.setdefault(label, choices) != choices:  # Optuna wants the same choices under one name
+                if labels.setdefault(label, choices) != choices:  # a label has the same choices throughout a study
                     label = f"{name}:{label}"
-                dimensions.append(Dimension(label, index, key, choices))
-        found.append(Candidate(name, places, tuple(dimensions)))
-    return found
+                parameters.append(Hyperparameter(label, index, key, choices))
+        spaces[name] = MethodSpace(name, parts, tuple(parameters))
+    return spaces
 
 
 @dataclass(frozen=True)
 class Space:
-    """The space of a search on one dataset and backbone.
+    """The search space on one dataset and backbone.
 
-    Args:
-        grid: of one dataset and backbone, with the recipe's changes.
+    Attributes:
+        grid: one dataset and one backbone, with the changes of the recipe.
         source: the dataset as it was found.
-        held: its clips for the search.
-        bases: a request of each candidate with its default settings, by name.
-        candidates: by name.
+        split: its clips without the test clips.
+        bases: a request of every method with its default hyper-parameters, by name.
+        methods: the methods and combinations, by name.
     """
 
     grid: Grid
     source: Source
-    held: ValidationSplit
+    split: ValidationSplit
     bases: dict[str, TrialRequest]
-    candidates: dict[str, Candidate]
+    methods: dict[str, MethodSpace]
 
     @property
     def first(self) -> TrialRequest:
-        """A request of the search, for what all of them share: backbone, dataset, fold, seed, protocol."""
+        """A request of the search: backbone, dataset, fold, seed and protocol are those of all requests."""
         base = next(iter(self.bases.values()))
-        choice = DatasetChoice(name=base.dataset.name, manifest=self.held.manifest.digest)
-        return _changed(base, dataset=choice)
+        return _changed(base, dataset=DatasetChoice(name=base.dataset.name, manifest=self.split.manifest.digest))
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of the longest training."""
+        return max(request.recipe.epochs for request in self.bases.values())
 
     @property
     def marks(self) -> list[str]:
-        """Why no score of the search speaks for the paper."""
+        """Reasons why the scores are not comparable with the paper."""
         marks = ["validation data, search", *self.first.marks]
         kind = self.source.manifest.kind if self.source.manifest else "complete"
         return [*marks, *{"synthetic": ["synthetic audio"], "partial": ["partial data"]}.get(kind, [])]
 
-    def ask(self, trial: optuna.trial.Trial) -> None:
-        """Draw a configuration; hyper-parameters are those of the method that was drawn."""
-        candidate = self.candidates[trial.suggest_categorical(METHOD, list(self.candidates))]
-        for each in candidate.dimensions:
-            positions = range(len(each.values))
-            if each.ordered:
-                trial.suggest_int(each.label, positions[0], positions[-1])
-            else:
-                trial.suggest_categorical(each.label, list(positions))
-        trial.suggest_float(RATE, *RATES, log=True)
+    def draw(self, trial: optuna.Trial) -> None:
+        """Let Optuna choose a method, its hyper-parameters and, as the last one, the learning rate."""
+        method = self.methods[trial.suggest_categorical(METHOD, list(self.methods))]
+        for parameter in method.hyperparameters:
+            parameter.draw(trial)
+        trial.suggest_float(RATE, *RATE_FACTORS, log=True)
 
-    def request(self, draw: Draw) -> tuple[str, TrialRequest]:
-        """A draw as a method's text and a request without test clips; the rate is rounded so that a command can say it.
+    def request(self, params: Mapping[str, Any]) -> tuple[str, TrialRequest]:
+        """Return what Optuna chose as the method's text and as a request without test clips.
+
+        The learning rate has three digits, so that a command can state it exactly.
 
         Raises:
             BenchmarkError: the method refuses the values.
         """
-        candidate = self.candidates[str(draw[METHOD])]
-        text, base = candidate.text(draw), self.bases[candidate.name]
+        chosen = self.methods[str(params[METHOD])]
+        text, base = chosen.text(params), self.bases[chosen.name]
         [method] = resolve_methods(text, "search")
         recipe = recipe_of(self.grid, self.source, base.backbone, method, [])
         if recipe is None:
             raise BenchmarkError(f"{self.source.info.name}: its recipe depends on data that is not there")
-        rate = float(f"{recipe.lr * float(draw[RATE]):.3g}")
+        rate = float(f"{recipe.lr * float(params[RATE]):.3g}")
         request = _changed(self.first, method=method.choice(), recipe=recipe.model_copy(update={"lr": rate}))
         if reason := method.skip(request):
             raise BenchmarkError(reason)
         return text, request
 
+    def settings(self, limits: Limits, seed: int) -> dict[str, Any]:
+        """Return everything that decides what the search tries and how it scores, as JSON values."""
+        return {
+            "request": self.first.model_dump(mode="json", exclude={"method", "recipe"}),
+            "recipes": {name: base.recipe.model_dump(mode="json") for name, base in self.bases.items()},
+            "methods": {
+                name: {parameter.label: list(parameter.values) for parameter in method.hyperparameters}
+                for name, method in self.methods.items()
+            },
+            "limits": dataclasses.asdict(limits),
+            "numerics_version": NUMERICS_VERSION,
+            "seed": seed,
+        }
+
 
 def _changed(request: TrialRequest, **values: Any) -> TrialRequest:
-    """A copy with other values; pydantic's own would keep the old id."""
+    """Return a copy with other values; pydantic's own copy would keep the old id."""
     return TrialRequest(**{name: getattr(request, name) for name in TrialRequest.model_fields} | values)
 
 
-def make_space(grid: Grid, expansion: Expansion, known: Mapping[str, Candidate]) -> Space:
-    """The space of one dataset and backbone; candidates that cannot adapt the model, or that refuse it, are left out.
+def make_space(grid: Grid, expansion: Expansion, known: Mapping[str, MethodSpace]) -> Space:
+    """Return the space of one dataset and backbone, without the methods that do not fit the model.
 
     Args:
-        grid: as the command line chose it.
-        expansion: of the grid, whose methods are the candidates with their default settings.
-        known: candidates by name.
+        grid: the grid of the search.
+        expansion: its trials, whose methods have their default hyper-parameters.
+        known: the methods and combinations, by name.
 
     Raises:
-        BenchmarkError: several datasets or backbones, too few clips, or no candidate is left.
+        BenchmarkError: several datasets or backbones, too few clips, or no method is left.
     """
-    backbones = {each.backbone.variant for each in expansion.requests}
-    for name, number in (("dataset", len(expansion.info)), ("backbone", len(backbones))):
+    backbones = {request.backbone.variant for request in expansion.requests}
+    for kind, number in (("dataset", len(expansion.info)), ("backbone", len(backbones))):
         if number > 1:
-            raise BenchmarkError(f"--{name}: a search takes one {name}, {number} were given")
-    requests = [each for each in expansion.requests if each.fold == expansion.requests[0].fold]
+            raise BenchmarkError(f"--{kind}: a search takes one {kind}, {number} were given")
     reasons, bases = list(expansion.skipped), {}
-    for request in requests:
+    for request in expansion.requests:
+        if request.fold != expansion.requests[0].fold:
+            continue
         try:
             count_parameters(request, len(expansion.info[request.dataset.name].classes))
             bases[request.method.name] = request
@@ -198,54 +231,44 @@ def make_space(grid: Grid, expansion: Expansion, known: Mapping[str, Candidate])
     [(name, manifest)] = expansion.manifests.items()
     dataset = get_dataset(name)
     source = Source(dataset, manifest.info, manifest, dataset.own_recipe(manifest.folder))
-    held = hold_out(manifest, requests[0].fold)
-    return Space(grid, source, held, bases, {name: each for name, each in known.items() if name in bases})
-
-
-def settings_of(space: Space, limits: Limits) -> dict[str, Any]:
-    """What decides which configurations a search draws and what they score, by name, as JSON."""
-    bases = space.bases
-    return {
-        "request": space.first.model_dump(mode="json", exclude={"method", "recipe"}),
-        "recipes": {name: base.recipe.model_dump(mode="json") for name, base in bases.items()},
-        "methods": {
-            name: {each.label: list(each.values) for each in candidate.dimensions}
-            for name, candidate in space.candidates.items()
-        },
-        "limits": dataclasses.asdict(limits),
-        "numerics_version": NUMERICS_VERSION,
-    }
+    split = hold_out(manifest, expansion.requests[0].fold)
+    return Space(grid, source, split, bases, {name: method for name, method in known.items() if name in bases})
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The most parameters that may train, the head's included, and bytes that a training step may take; None: any."""
+    """Limits on a configuration; None for no limit.
+
+    Attributes:
+        trainable: most trainable parameters, head included.
+        peak_bytes: most memory of one training step, in bytes.
+    """
 
     trainable: int | None = None
     peak_bytes: int | None = None
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """Whether a configuration is worth a training: its counts as far as they were needed, and why it is not."""
+class Size:
+    """Trainable parameters and memory of one training step, None if not computed; `error` if it must not be trained."""
 
     trainable: int | None = None
     peak_bytes: int | None = None
-    reason: str | None = None
+    error: str | None = None
 
 
-def judge(request: TrialRequest, info: DatasetInfo, limits: Limits) -> Verdict:
-    """Count a configuration on tensors without content and hold it against the limits; nothing is trained."""
+def compute_size(request: TrialRequest, info: DatasetInfo, limits: Limits) -> Size:
+    """Compute parameters and memory on meta tensors and compare them with the limits; nothing is trained."""
     try:
         trainable = count_parameters(request, len(info.classes)).trainable
     except BenchmarkError as error:
-        return Verdict(reason=str(error))
+        return Size(error=str(error))
     if limits.trainable is not None and trainable > limits.trainable:
-        return Verdict(trainable, reason=f"{trainable:,} trainable parameters, more than {limits.trainable:,}")
+        return Size(trainable, error=f"{trainable:,} trainable parameters, more than {limits.trainable:,}")
     cost = count_costs([request], {info.name: info}, Console(quiet=True)).get(request.step_key)
     if cost is None:
-        return Verdict(trainable, reason="does not fit the model")
+        return Size(trainable, error="does not fit the model")
     if limits.peak_bytes is not None and cost.peak_bytes > limits.peak_bytes:
         most = f"{limits.peak_bytes / 1e9:.3g} GB"
-        return Verdict(trainable, cost.peak_bytes, f"{cost.peak_bytes / 1e9:.3g} GB for a step, more than {most}")
-    return Verdict(trainable, cost.peak_bytes)
+        return Size(trainable, cost.peak_bytes, f"{cost.peak_bytes / 1e9:.3g} GB for a step, more than {most}")
+    return Size(trainable, cost.peak_bytes)

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shlex
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
-from typing import Any
 
+import psutil
 import pytest
 
-from benchmark.search.history import Configuration, winner
 from tests.conftest import Cli
 
-pytest.importorskip("optuna")
+optuna = pytest.importorskip("optuna")
+from benchmark.search.history import JOURNAL, Configuration, configurations, winner  # noqa: E402
+
 SETTINGS = ["recipe.frames=64", "recipe.time_mask=12", "recipe.stride=[16,16]", "recipe.batch_size=8"]
 COMMON = ["--backbone", "ast-demo", "--epochs", "2", "--cpus", "1", *(w for s in SETTINGS for w in ("--set", s))]
 
@@ -24,10 +30,29 @@ def search(cli: Cli, data_root: Path, out: Path, *more: str) -> tuple[int, str, 
     return done.returncode, done.stdout, done.stderr
 
 
-def tried(out: Path) -> list[dict[str, Any]]:
-    """What was tried, without how long it took."""
-    found = json.loads((out / "search.json").read_text())["configurations"]
-    return [{key: value for key, value in each.items() if key != "seconds"} for each in found]
+def rows(out: Path) -> list[Configuration]:
+    """What was tried, with the scores of every epoch."""
+    backend = optuna.storages.journal.JournalFileBackend(str(out / JOURNAL))
+    return configurations(optuna.load_study(study_name="search", storage=optuna.storages.JournalStorage(backend)))
+
+
+def tried(out: Path) -> list[dict[str, str]]:
+    """The rows of search.csv, without how long they took."""
+    with (out / "search.csv").open() as handle:
+        return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(handle)]
+
+
+def cut(out: Path, trained: int) -> None:
+    """Cut the journal off where a configuration has its first score: as if the process had been killed then."""
+    lines, started = (out / JOURNAL).read_text().splitlines(keepends=True), list[int]()
+    for number, line in enumerate(lines, 1):
+        entry = json.loads(line)
+        if entry["op_code"] == 7 and entry["trial_id"] not in started:  # an intermediate value
+            started.append(entry["trial_id"])
+            if len(started) == trained:
+                (out / JOURNAL).write_text("".join(lines[:number]))
+                return
+    raise AssertionError
 
 
 @pytest.fixture(scope="module")
@@ -45,20 +70,22 @@ def test_a_search_ends_with_a_front_and_a_command_that_runs(cli: Cli, found: tup
     assert "Not comparable with the paper: validation data, search; demo backbone; recipe changed (" in shown
     assert "; synthetic audio." in shown
     files = {path.name for path in out.iterdir()}
-    assert files == {"search.json", "search.csv", "logs", *(f"pareto-search.{e}" for e in ("png", "pdf", "svg"))}
-    configurations = tried(out)
-    trained = [each for each in configurations if each["state"] in {"finished", "pruned"}]
+    assert files == {JOURNAL, "search.csv", "logs", *(f"pareto-search.{e}" for e in ("png", "pdf", "svg"))}
+    found_rows = rows(out)
+    trained = [row for row in found_rows if row.state in {"finished", "pruned"}]
     assert len(trained) == 4
-    assert all(each["trainable"] <= 30_000 and each["peak_bytes"] <= 1e9 for each in trained)
-    assert all(len(each["scores"]) == 2 for each in trained if each["state"] == "finished")
-    infeasible = [each for each in configurations if each["state"] == "infeasible"]
-    assert {each["error"] for each in infeasible if "more than 30,000" not in each["error"]} == set()
-    assert not any(each["scores"] for each in infeasible)
-    with (out / "search.csv").open() as handle:
-        assert [row["method"] for row in csv.DictReader(handle)] == [each["method"] for each in configurations]
+    assert all((row.trainable or 0) <= 30_000 and (row.peak_bytes or 0) <= 1e9 for row in trained)
+    assert all(row.epochs == 2 for row in trained if row.state == "finished")
+    infeasible = [row for row in found_rows if row.state == "infeasible"]
+    assert {row.error for row in infeasible if "more than 30,000" not in (row.error or "")} == set()
+    assert not any(row.epochs for row in infeasible)
+    assert [row["method"] for row in tried(out)] == [row.method for row in found_rows]
+    logs = [path.read_text() for path in (out / "logs" / "trials").iterdir()]
+    assert len(logs) == 4
+    assert all("epoch 1/2: " in log for log in logs)
     command = shlex.split(shown.splitlines()[-1])
     assert command[:4] == ["python", "-m", "benchmark", "run"]
-    best = winner([Configuration.model_validate(each) for each in configurations])
+    best = winner(found_rows)
     assert best
     assert best.method in command
     assert f"recipe.lr={best.lr:g}" in command
@@ -79,11 +106,7 @@ def test_test_clips_do_not_matter_and_a_search_goes_on_as_an_undisturbed_one(
     limits = ["--max-params", "30k", "--max-memory", "1"]
     code, shown, errors = search(cli, tmp_path / "data", tmp_path / "out", "--budget", "2", *limits)
     assert code == 0, shown + errors
-    file = tmp_path / "out" / "search.json"
-    content = json.loads(file.read_text())
-    last = content["configurations"][-1]
-    last |= {"state": "unfinished", "scores": []}  # as if the process had died in it
-    file.write_text(json.dumps(content))
+    cut(tmp_path / "out", 2)
     code, shown, errors = search(cli, tmp_path / "data", tmp_path / "out", "--budget", "4", *limits)
     assert code == 0, shown + errors
     assert tried(tmp_path / "out") == tried(found[0])
@@ -94,14 +117,87 @@ def test_failures_do_not_end_a_search(cli: Cli, data_root: Path, tmp_path: Path)
     code, shown, errors = search(cli, data_root, tmp_path / "out", *diverges)
     assert code == 3, shown + errors
     assert shown.count("failed: linear, lr ") == 2
-    assert [each["state"] for each in tried(tmp_path / "out")] == ["failed", "failed"]
-    assert all("not finite" in each["error"] for each in tried(tmp_path / "out"))
+    assert [row["state"] for row in tried(tmp_path / "out")] == ["failed", "failed"]
+    assert all("not finite" in row["error"] for row in tried(tmp_path / "out"))
+
+
+DIES = """
+import os
+from dataclasses import dataclass
+
+from benchmark.methods.contract import Method
+from benchmark.methods.registry import register
+
+@register("dies", label="Dies", source="none")
+@dataclass(frozen=True, kw_only=True)
+class Dies(Method):
+    \"\"\"End the process of the training.\"\"\"
+
+    def adapt(self, model):
+        if next(model.parameters()).device.type != "meta":
+            os._exit(1)
+        return []
+"""
+
+
+def test_a_worker_that_dies_is_a_failed_configuration(cli: Cli, data_root: Path, tmp_path: Path) -> None:
+    (tmp_path / "dies.py").write_text(DIES)
+    method = ["--budget", "1", "--method", str(tmp_path / "dies.py")]
+    code, shown, errors = search(cli, data_root, tmp_path / "out", *method)
+    assert code == 3, shown + errors
+    assert "its process died" in shown
+    assert [(row["state"], row["error"]) for row in tried(tmp_path / "out")] == [("failed", "its process died")]
+
+
+def test_stopped_and_with_a_dead_ray_a_search_goes_on(cli: Cli, data_root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    arguments = ["--budget", "2", "--method", "linear", "--epochs", "80"]
+
+    def start() -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "benchmark", "search", "--dataset", "esc50", "--data-root", str(data_root)]
+        return subprocess.Popen(
+            [*command, "--results", str(out), *COMMON, *arguments], env={**os.environ, "AAT_BENCHMARK_CACHE": "none"},
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+
+    def wait_for(scores: int, run: subprocess.Popen[str]) -> None:
+        deadline = time.monotonic() + 240
+        while time.monotonic() < deadline and run.poll() is None:
+            if out.is_dir() and (out / JOURNAL).exists() and (out / JOURNAL).read_text().count('"op_code":7') >= scores:
+                return
+            time.sleep(0.05)
+        raise AssertionError
+
+    run = start()
+    wait_for(1, run)
+    run.send_signal(signal.SIGINT)
+    shown, _ = run.communicate(timeout=120)
+    assert run.returncode == 130, shown
+    assert "interrupted: 0 of 2 configurations" in shown
+    assert [row["state"] for row in tried(out)] == ["unfinished"]
+    assert not list(out.glob(".stop-*"))
+    before = (out / JOURNAL).read_text().count('"op_code":7')
+    run = start()
+    wait_for(before + 1, run)
+    [daemon] = [child for child in psutil.Process(run.pid).children(recursive=True) if child.name() == "raylet"]
+    daemon.kill()
+    shown, _ = run.communicate(timeout=300)
+    assert run.returncode == 0, shown
+    assert "Ray died" in shown
+    assert [row["state"] in {"finished", "pruned"} for row in tried(out)] == [True, True]
+
+
+def test_another_search_in_the_folder_is_refused(cli: Cli, found: tuple[Path, str], data_root: Path) -> None:
+    code, shown, errors = search(cli, data_root, found[0], "--budget", "4", "--max-params", "40k", "--max-memory", "1")
+    assert code == 2, shown + errors
+    assert "of another search, which differs in limits; give another --results, or remove it" in errors
+    assert len(errors.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--budget", "0"], "--budget 0: expected at least 1 configuration"),
+        (["--budget", "0"], "budget 0: expected at least 1 configuration"),
         (["--budget", "1", "--max-params", "many"], "--max-params many: expected a number such as 300k"),
         (["--budget", "1", "--dataset", "esc5"], "unknown dataset 'esc5' (did you mean 'esc50'?)"),
         (["--budget", "1", "--dataset", "gtzan"], "GTZAN: no folder"),

@@ -1,0 +1,211 @@
+"""Search methods, hyper-parameters and learning rates on validation data."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.api.search_result import SearchResult, make_result
+from benchmark.errors import BenchmarkError, MissingInputError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from benchmark.search.history import Configuration
+    from benchmark.search.space import Limits, Space
+
+PROTOCOL_GRID = "paper"  # folds, seeds and protocol of the winner's final run
+logger = logging.getLogger(__name__)
+
+
+def search(
+    dataset: str,
+    backbone: str,
+    budget: int,
+    *,
+    max_params: int | None = None,
+    max_memory: float | None = None,
+    methods: str | Iterable[str] = (),
+    fold: int | None = None,
+    seed: int = 0,
+    epochs: int | None = None,
+    data_root: str | Path | None = None,
+    checkpoints: str | Path | None = None,
+    results: str | Path | None = None,
+    settings: Mapping[str, Any] | Iterable[str] = (),
+    protocol: str | None = None,
+    cache: str | Path | None = None,
+    cpus: int | None = None,
+    cpus_per_trial: int | None = None,
+    gpus_per_trial: float | None = None,
+    console: Console | None = None,
+) -> SearchResult:
+    """Search methods, combinations, hyper-parameters and learning rates on validation data; test clips are not read.
+
+    The same call continues an interrupted search, and with a larger budget a finished one.
+
+    Args:
+        dataset: name of the dataset.
+        backbone: the backbone, such as `ast[weights=FILE]`.
+        budget: configurations to train in all; those that exceed a limit do not count.
+        max_params: most trainable parameters, head included.
+        max_memory: most GB of one training step, as computed.
+        methods: the methods to choose from, such as `aat_m[bottleneck=8,16]+prompt`, with values to choose from;
+            default all parameter-efficient methods and all pairs of them.
+        fold: test fold, which is not read; default the first one.
+        seed: seed of the draws and of the trainings.
+        epochs: most epochs of a configuration; default the recipe's.
+        data_root: folder of the official dataset folders; default AAT_BENCHMARK_DATA or `data`.
+        checkpoints: folder of pre-trained checkpoints; default AAT_BENCHMARK_CHECKPOINTS or the user's cache folder.
+        results: results folder; default `results/runs/search-DATASET-BACKBONE`.
+        settings: recipe values and protocol switches, `{"recipe.frames": 64}` or `["recipe.frames=64"]`.
+        protocol: a protocol instead of the paper's.
+        cache: folder of the audio cache, or `none` to decode every time; default AAT_BENCHMARK_CACHE or the user's
+            cache folder.
+        cpus: CPU cores to use in all; default all.
+        cpus_per_trial: CPU cores of one training; default a share of the machine.
+        gpus_per_trial: GPUs of one training, fractions allowed; default as much as its memory needs.
+        console: where progress is shown; default stderr.
+
+    Raises:
+        BenchmarkError: a mistake in an argument, missing data, a results folder of another search, or limits that no
+            configuration meets.
+    """
+    if find_spec("optuna") is None:
+        raise BenchmarkError("search needs Optuna: pip install -e '.[search]'")
+    if budget < 1:
+        raise BenchmarkError(f"budget {budget}: expected at least 1 configuration")
+    if max_memory is not None and not 0 < max_memory < 1e6:
+        raise BenchmarkError(f"max memory {max_memory:g}: expected a number of GB above 0")
+    from rich.console import Console
+
+    from benchmark.orchestrator.cache_warmup import prepare_audio
+    from benchmark.search import history
+    from benchmark.search.run import Search, exclusive
+    from benchmark.search.space import Limits
+    from benchmark.spec.grammar import path_name
+    from benchmark.spec.options import RunOptions
+
+    console = console or Console(stderr=True)
+    folder = Path(results or Path("results") / "runs" / path_name(f"search-{dataset}-{backbone}", ""))
+    changes = _as_text(settings)
+    limited = changes if epochs is None else [*changes, f"recipe.epochs={epochs}"]
+    space, places = _make_space(
+        [methods] if isinstance(methods, str) else list(methods), dataset, backbone, fold, seed, limited, protocol,
+        _folders(data_root, checkpoints),
+    )  # fmt: skip
+    limits = Limits(max_params, None if max_memory is None else round(max_memory * 1e9))
+    options = RunOptions(
+        data_root=_folders(data_root, checkpoints)[0].absolute(), cache=_cache(cache), checkpoints=places, cpus=cpus,
+        cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial,
+    )  # fmt: skip
+    console.print(_heading(space), markup=False, highlight=False, soft_wrap=True)
+    with exclusive(folder):
+        study, interrupted = history.open_study(folder, space.settings(limits, seed), space.epochs), False
+        done = history.spent(history.configurations(study))
+        logger.info("%s: %d of %d configurations are done", folder, done, budget)
+        if done < budget:
+            manifest = space.split.manifest
+            prepare_audio([space.first], {manifest.info.name: manifest}, options.cache, console)
+            interrupted = Search(space, limits, study, folder.absolute(), seed, options, console).run(budget)
+        history.write_table(folder, study)
+    rows = history.configurations(study)
+    if not interrupted and not history.spent(rows):
+        raise BenchmarkError(_nothing_fits(rows, limits))
+    given = {"--data-root": data_root, "--checkpoints": checkpoints, "--protocol": protocol}
+    words = ["--dataset", dataset, "--backbone", backbone, *(w for o, v in given.items() if v for w in (o, str(v)))]
+    return make_result(
+        space, rows, folder, budget, interrupted=interrupted,
+        words=["python", "-m", "benchmark", "run", "--grid", PROTOCOL_GRID, *words], settings=changes,
+    )  # fmt: skip
+
+
+def _make_space(
+    methods: list[str],
+    dataset: str,
+    backbone: str,
+    fold: int | None,
+    seed: int,
+    settings: list[str],
+    protocol: str | None,
+    folders: tuple[Path, Path],
+) -> tuple[Space, dict[str, Path]]:
+    """Return the search space, and the paths of checkpoints by sha256.
+
+    Args:
+        methods: the methods to choose from; all if empty.
+        dataset: the dataset.
+        backbone: the backbone.
+        fold: test fold; None for the first one.
+        seed: seed of the trainings.
+        settings: recipe values and protocol switches.
+        protocol: a protocol instead of the paper's.
+        folders: data root, and folder of checkpoints.
+
+    Raises:
+        BenchmarkError: a mistake in an argument, or missing data.
+    """
+    from benchmark.planning.expand import expand
+    from benchmark.search.space import default_methods, make_space, method_spaces
+    from benchmark.spec.grid import load_grid, narrow
+
+    known = method_spaces(methods or default_methods())
+    grid = narrow(
+        load_grid(PROTOCOL_GRID),
+        methods=["+".join(method.parts) for method in known.values()],
+        datasets=[dataset],
+        backbones=[backbone],
+        folds=[] if fold is None else [str(fold)],
+        seeds=[str(seed)],
+        settings=settings,
+        protocol=protocol,
+    )
+    expansion = expand(grid, *folders)
+    if expansion.missing_inputs:
+        raise MissingInputError(expansion.missing_inputs[0])
+    return make_space(grid, expansion, known), expansion.checkpoints
+
+
+def _folders(data_root: str | Path | None, checkpoints: str | Path | None) -> tuple[Path, Path]:
+    """Return the data root and the folder of checkpoints."""
+    from benchmark.models.weights import default_folder
+
+    root = data_root or os.environ.get("AAT_BENCHMARK_DATA") or "data"
+    return Path(root), Path(checkpoints or os.environ.get("AAT_BENCHMARK_CHECKPOINTS") or default_folder())
+
+
+def _cache(given: str | Path | None) -> Path | None:
+    """Return the folder of the audio cache; None decodes every time."""
+    from benchmark.models.weights import default_folder
+
+    chosen = given or os.environ.get("AAT_BENCHMARK_CACHE") or default_folder() / "audio-cache"
+    return None if str(chosen) == "none" else Path(chosen).absolute()
+
+
+def _as_text(settings: Mapping[str, Any] | Iterable[str]) -> list[str]:
+    """Return settings as KEY=VALUE; JSON reads back as the same value."""
+    if not isinstance(settings, Mapping):
+        return list(settings)
+    return [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in settings.items()]
+
+
+def _heading(space: Space) -> str:
+    clips = space.split.manifest.clips
+    number = sum(clip.split == "validation" for clip in clips)
+    return (
+        f"Searching {len(space.methods)} methods and combinations; validation: {space.split.rule} ({number} of "
+        f"{len(clips)} clips); test clips are not read"
+    )
+
+
+def _nothing_fits(rows: list[Configuration], limits: Limits) -> str:
+    """Say why nothing was trained, with the smallest configuration."""
+    key = "trainable" if limits.trainable is not None else "peak_bytes"
+    sizes = [(getattr(row, key), row) for row in rows if getattr(row, key) is not None]
+    _, nearest = min(sizes, key=lambda pair: pair[0], default=(0, rows[-1]))
+    return f"none of {len(rows)} configurations fits; the nearest, {nearest.method}: {nearest.error}"
