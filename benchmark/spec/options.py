@@ -24,6 +24,8 @@ class RunOptions:
         deterministic: use only algorithms that repeat bit for bit on a GPU.
         loggers: where curves are also written: `tensorboard`, `mlflow`.
         keep_weights: keep the trained parameters beside the record.
+        restart_on_ray_death: run the command line of this process again when Ray's own processes die. Only for
+            command lines: a script or a notebook would start from its beginning.
     """
 
     data_root: Path
@@ -38,3 +40,4 @@ class RunOptions:
     deterministic: bool = False
     loggers: tuple[str, ...] = ()
     keep_weights: bool = False
+    restart_on_ray_death: bool = False
