@@ -7,62 +7,6 @@ from typing import Annotated
 
 import typer
 
-from benchmark.errors import BenchmarkError
-
-SKELETON = '''"""{title}: say in a line what it does."""
-
-from __future__ import annotations
-
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Annotated, ClassVar
-
-import torch
-from pydantic import Field
-from torch import nn
-
-from benchmark.methods import Method, register
-from benchmark.models.transformer import AudioTransformer
-
-
-class Module(nn.Module):
-    """What is inserted: here a bottleneck that gives zeros until it has learnt something."""
-
-    def __init__(self, width: int, hidden: int) -> None:
-        super().__init__()
-        self.down = nn.Linear(width, hidden)
-        self.up = nn.Linear(hidden, width)
-        nn.init.zeros_(self.up.weight)
-        nn.init.zeros_(self.up.bias)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(batch, tokens, width) -> (batch, tokens, width)."""
-        return self.up(torch.relu(self.down(x)))
-
-
-@register("{name}", label="{title}", source="arXiv:0000.00000")  # the label stands in tables and figures
-@dataclass(frozen=True, kw_only=True)
-class {title}(Method):
-    """Say what it trains and where; `show method` prints this."""
-
-    # the model computes at first what it computed without the method; False if yours does not
-    identity_at_start: ClassVar[bool] = True
-
-    # a hyper-parameter: type, bounds and default; set with --method "{name}[hidden=8]", swept with hidden=8,16
-    hidden: Annotated[int, Field(ge=1)] = 16
-
-    def adapt(self, model: AudioTransformer) -> Iterable[str]:
-        """Insert modules, and name all that trains; the head trains anyway, the rest is frozen."""
-        for layer in range(len(model.blocks)):
-            # sites: attn_parallel, attn_out, mlp_parallel, mlp_out; *_parallel gets the sub-layer's input and adds to
-            # its output, *_out gets that output and replaces it. Anywhere else: model.attach(path, name, module,
-            # parallel=...). Tokens: model.add_prompts(n), model.add_prefix(layer, n). What is there already, such as
-            # biases, only has to be named.
-            yield from model.insert("mlp_parallel", layer, "{name}", Module(model.width, self.hidden))
-
-    # Where needed, see benchmark.methods.Method: skip(request), param_groups(names), recipe_overrides(dataset)
-'''
-
 app = typer.Typer(no_args_is_help=True, help="Write files to start from.")
 
 
@@ -73,26 +17,16 @@ def _root() -> None:
 
 @app.command("method")
 def method(
-    name: Annotated[str, typer.Argument(help="As it is to be called on the command line.")],
-    folder: Annotated[Path, typer.Option("--folder", help="Where to write NAME.py.")] = Path(),
+    name: Annotated[str, typer.Argument(help="Name of the method on the command line.")],
+    folder: Annotated[Path, typer.Option("--folder", help="Folder in which NAME.py is written.")] = Path(),
 ) -> None:
     """Write the commented skeleton of a method, which passes `check` as it is.
 
     Example: python -m benchmark new method mine
     """
-    from benchmark.files import write_atomic
-    from benchmark.methods.registry import check_name, methods
+    from benchmark.api.new_method import new_method
 
-    check_name(name)
-    if name in methods():
-        raise BenchmarkError(f"there is a method '{name}' already; choose another name")
-    path = folder / f"{name}.py"
-    if path.exists():
-        raise BenchmarkError(f"{path} is there already")
-    if not folder.is_dir():
-        raise BenchmarkError(f"{folder}: no such folder")
-    title = "".join(word.capitalize() for word in name.split("_") if word)
-    write_atomic(path, SKELETON.format(name=name, title=title).encode())
+    path = new_method(name, folder)
     where = path if path.is_absolute() else f"./{path}"
     typer.echo(f"{path}\ncheck it:  python -m benchmark check {where}")
     typer.echo(f"run it:    python -m benchmark run --grid smoke --method linear,{where}")

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 import benchmark
-from benchmark.records.lease import Claim
+from benchmark.records.lease import Lease
 from tests.conftest import AST, SSAST, TINY_RECIPE, Cli
 
 GRID = {
@@ -89,13 +89,13 @@ def test_every_trial_has_a_log_and_curves_for_tensorboard(results: Path) -> None
 
 def test_status_tells_what_is_running_and_watches_until_the_end(results: Path, cli: Cli) -> None:
     trial = json.loads(next((results / "trials").rglob("*.json")).read_text())["id"]
-    with Claim.take(results, trial):
+    with Lease.take(results, trial):
         shown = cli("status", "--results", results).stdout
         [line] = [line for line in shown.splitlines() if trial in line]
         assert line.startswith("running ")
         assert line.endswith(" completed")  # the last line of its log
         assert json.loads(cli("status", "--results", results, "--json").stdout)["running"] == [trial]
-    (results / "claims").rmdir()
+    (results / "leases").rmdir()
     watched = cli("status", "--results", results, "--watch")
     assert watched.returncode == 0
     assert watched.stdout.splitlines()[-1].startswith("8 trials: 8 done")
