@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from benchmark.api import folders
 from benchmark.api.budget import within_budget
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-Rerun = Literal["failed", "stale"]
 LOGGERS = ("tensorboard", "mlflow")
 
 
@@ -49,7 +47,7 @@ def run(
     checkpoints: str | Path | None = None,
     results: str | Path | None = None,
     cache: str | Path | None = None,
-    rerun: Rerun | Iterable[Rerun] = (),
+    rerun: Names = (),
     skip_missing: bool = False,
     budget: str | float | None = None,
     report: bool = True,

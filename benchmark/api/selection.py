@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from benchmark.planning.expand import Expansion
     from benchmark.records.store import ResultStore
     from benchmark.spec.grid import Grid
+
+logger = logging.getLogger(__name__)
 
 Names = str | Iterable[str]
 Numbers = int | str | Iterable[int | str]
@@ -87,7 +90,7 @@ class Selection:
         store = ResultStore(results_folder(self.results, grid.name))
         # a grid that generates its audio keeps it apart from the user's data
         synthetic = store.folder / "synthetic" if grid.synthesize else None
-        return SelectedGrid(
+        selected = SelectedGrid(
             grid=grid,
             store=store,
             data_root=synthetic or data_root(self.data_root),
@@ -95,6 +98,9 @@ class Selection:
             cache=cache_folder(self.cache, synthetic),
             shard=None if self.shard is None else _shard(self.shard),
         )
+        logger.info("results: %s; data root: %s", store.folder, selected.data_root)
+        logger.info("audio cache: %s; checkpoints: %s", selected.cache or "none", selected.checkpoints)
+        return selected
 
 
 @dataclass(frozen=True)

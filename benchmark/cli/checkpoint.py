@@ -64,7 +64,7 @@ def convert(
 
 @app.command()
 def fetch(
-    backbones: Annotated[list[str], typer.Argument(help="Declared backbones, e.g. ast 'ssast[size=tiny]'.")],
+    backbones: Annotated[list[str], typer.Argument(help="Declared backbones, e.g. ast 'ssast\\[size=tiny]'.")],
     checkpoints: options.Checkpoints = None,
 ) -> None:
     """Download declared checkpoints from their published addresses; an interrupted download is continued.

@@ -57,7 +57,7 @@ def pretrain(
     cache: options.CacheFolder = None,
     device: options.Device = None,
 ) -> None:
-    """Train a Transformer on your own audio, and write a checkpoint for `ast[weights=FILE]` or `ssast[weights=FILE]`.
+    """Train a Transformer on your own audio, and write a checkpoint that --backbone takes as weights=FILE.
 
     Official sizes with the official stride are written in the authors' format, others in this suite's format at half
     precision. One clip in twenty, or the split `test` of a labelled folder, is held out and measured after every epoch.

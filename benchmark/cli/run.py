@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +14,20 @@ if TYPE_CHECKING:
     from benchmark.api.run_result import RunResult
 
 SOME_FAILED, INTERRUPTED = 3, 130  # exit codes
+
+
+class Logger(StrEnum):
+    """Where the curves are also written."""
+
+    TENSORBOARD = "tensorboard"
+    MLFLOW = "mlflow"
+
+
+class Rerun(StrEnum):
+    """States of trials that a run leaves alone unless asked."""
+
+    FAILED = "failed"
+    STALE = "stale"
 
 
 def run(
@@ -32,7 +47,7 @@ def run(
     on_bad_audio: options.BadAudio = None,
     shard: options.Shard = None,
     rerun: Annotated[
-        list[Literal["failed", "stale"]],
+        list[Rerun],
         typer.Option(help="Also run trials that failed too often, or whose record has another numerics version."),
     ] = [],
     skip_missing: Annotated[
@@ -69,7 +84,7 @@ def run(
         typer.Option("--keep-weights", help="Keep the trained parameters beside each record, for `export`."),
     ] = False,
     log: Annotated[
-        list[Literal["tensorboard", "mlflow"]],
+        list[Logger],
         typer.Option(help="Also write the curves for TensorBoard or MLflow, into RESULTS/logs."),
     ] = [],
 ) -> None:
