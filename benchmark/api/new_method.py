@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmark.errors import BenchmarkError
 
-SKELETON = '''"""{title}: say in one line what it does."""
+SKELETON = '''"""{title}: describe the method in one line."""
 
 from __future__ import annotations
 
@@ -37,27 +37,29 @@ class Module(nn.Module):
         return self.up(torch.relu(self.down(x)))
 
 
-@register("{name}", label="{title}", source="arXiv:0000.00000")  # the label is shown in tables and figures
+@register("{name}", label="{title}", source="arXiv:0000.00000")  # tables and figures show the label
 @dataclass(frozen=True, kw_only=True)
 class {title}(Method):
-    """Say what it trains and where; `show method` prints this."""
+    """Say what is trained, and where; `show method` prints this text."""
 
-    # before the first step the model computes the same as without the method; False if yours does not
+    # True: before training, the adapted model gives the same logits as the backbone; `check` tests it
     identity_at_start: ClassVar[bool] = True
 
-    # a hyper-parameter: type, bounds and default; set with --method "{name}[hidden=8]", swept with hidden=8,16
+    # A hyper-parameter: type, bounds, default. Set it with --method "{name}[hidden=8]", sweep it with hidden=8,16.
     hidden: Annotated[int, Field(ge=1)] = 16
 
     def adapt(self, model: AudioTransformer) -> Iterable[str]:
-        """Insert modules, and return the names of what trains. The head trains anyway; the rest is frozen."""
+        """Insert modules, return names of parameters to train. The head always trains; the rest is frozen."""
         for layer in range(len(model.blocks)):
-            # sites: attn_parallel, attn_out, mlp_parallel, mlp_out; *_parallel gets the sub-layer's input and adds to
-            # its output, *_out gets that output and replaces it. Anywhere else: model.attach(path, name, module,
-            # parallel=...). Tokens: model.add_prompts(n), model.add_prefix(layer, n). Parameters that exist already,
-            # such as biases, only have to be named.
+            # Sites: attn_parallel, attn_out, mlp_parallel, mlp_out. At *_parallel, the module gets the sub-layer's
+            # input and its output is added; at *_out, it gets the sub-layer's output and replaces it.
+            # Elsewhere: model.attach(path, name, module, parallel=...).
+            # Tokens: model.add_prompts(n), model.add_prefix(layer, n).
+            # To train existing parameters, such as biases, return their names.
             yield from model.insert("mlp_parallel", layer, "{name}", Module(model.width, self.hidden))
 
-    # Where needed, see benchmark.methods.Method: skip(request), param_groups(names), recipe_overrides(dataset)
+    # Optional: skip(request), param_groups(names), recipe_overrides(dataset), search_space(); see
+    # benchmark.methods.Method
 '''
 
 

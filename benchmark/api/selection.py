@@ -84,7 +84,7 @@ class Selection:
             backbones=_texts(self.backbones),
             folds=_texts(self.folds),
             seeds=_texts(self.seeds),
-            settings=[*_settings(self.settings), *_settings(recipe)],
+            settings=[*settings_text(self.settings), *settings_text(recipe)],
             protocol=self.protocol,
         )
         store = ResultStore(results_folder(self.results, grid.name))
@@ -140,7 +140,7 @@ def _texts(values: Names | Numbers) -> list[str]:
     return [str(values)] if isinstance(values, str | int) else [str(value) for value in values]
 
 
-def _settings(settings: Settings) -> list[str]:
+def settings_text(settings: Settings) -> list[str]:
     """Return settings as KEY=VALUE; values of a mapping are written as JSON, which reads back as the same value."""
     if isinstance(settings, str):
         return [settings]
