@@ -1,54 +1,84 @@
-"""Reproducibility benchmark for parameter-efficient fine-tuning of audio Transformers."""
+"""Reproducibility benchmark for parameter-efficient fine-tuning of audio Transformers.
+
+The functions of `__all__` are the use-cases: `benchmark.run(grid="smoke", results="OUT")` and so on. They are imported
+when they are first used, so that `import benchmark` stays quick.
+"""
 
 from __future__ import annotations
 
+import importlib
+import logging
 import os
-from typing import TYPE_CHECKING
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
+    from benchmark.api.check import check
+    from benchmark.api.claims import claims
+    from benchmark.api.explain import explain
+    from benchmark.api.export import export
+    from benchmark.api.load import load_export, load_results
+    from benchmark.api.merge import merge
+    from benchmark.api.plan import plan
+    from benchmark.api.profile import profile
+    from benchmark.api.report import report
+    from benchmark.api.run import run
+    from benchmark.api.status import status
 
-    import pandas as pd
+__version__ = "0.1.0"
+__all__ = [
+    "check",
+    "claims",
+    "explain",
+    "export",
+    "load_export",
+    "load_results",
+    "merge",
+    "plan",
+    "profile",
+    "report",
+    "run",
+    "search",
+    "status",
+]
 
-    from benchmark.models.transformer import AudioTransformer
+_MODULES = {name: f"benchmark.api.{name}" for name in __all__} | {
+    "load_export": "benchmark.api.load",
+    "load_results": "benchmark.api.load",
+}
 
 # pandas keeps text in Arrow, whose own allocator was seen to block the start of threads
 os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
-__version__ = "0.1.0"
+# a library shows no log messages of its own; users configure `logging`, the command line has `-v`
+logging.getLogger("benchmark").addHandler(logging.NullHandler())
 
 
-def load_results(results: str | Path) -> pd.DataFrame:
-    """One row per finished trial of the results folder; see `benchmark.records.frame.COLUMNS`.
+def __getattr__(name: str) -> Any:
+    """Import a function of the API when it is first used."""
+    if name not in _MODULES:
+        raise AttributeError(f"module 'benchmark' has no attribute '{name}'")
+    function = getattr(importlib.import_module(_MODULES[name]), name)
+    globals()[name] = function
+    return function
 
-    Args:
-        results: the folder that was given to `run --results`.
 
-    Raises:
-        benchmark.errors.BenchmarkError: the folder does not exist or holds a record of a newer schema.
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+class _Package(ModuleType):
+    """This package, with functions that a subpackage of the same name cannot hide.
+
+    `benchmark.report` and `benchmark.search` are functions of the API, and also subpackages. Importing a subpackage
+    sets the attribute of that name on the parent, so `import benchmark.report.write` would replace the function.
+    Imports such as `from benchmark.report.write import ...` find subpackages in `sys.modules` and need no attribute.
     """
-    from benchmark.records.frame import load_results as load
 
-    return load(results)
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _MODULES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
 
 
-def load_export(
-    folder: str | Path, checkpoints: str | Path | None = None, methods: Iterable[str] = ()
-) -> AudioTransformer:
-    """The trained model that `python -m benchmark export` wrote: (B, frames, mels) normalised filter banks -> logits.
-
-    Args:
-        folder: the folder that was given to `export --out`.
-        checkpoints: folder of pre-trained backbones, None for the default one.
-        methods: files of methods from outside the suite, as they were given to `run`.
-
-    Raises:
-        benchmark.errors.BenchmarkError: damaged, the method is another one by now, or the backbone is not the one that
-            it was trained on.
-    """
-    from pathlib import Path
-
-    from benchmark.tools.export import load_export as load
-
-    return load(Path(folder), None if checkpoints is None else Path(checkpoints), methods)
+sys.modules[__name__].__class__ = _Package

@@ -1,21 +1,38 @@
-"""Errors whose message is meant for the user: one line that says what is wrong, where, and what to do."""
+"""Errors whose message is meant for the user: what is wrong, where, and what to do."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class BenchmarkError(Exception):
-    """Bad input or a missing part; the command line prints the message and exits with 2, without a traceback."""
+    """Wrong input, or a part that is missing.
+
+    The command line prints the message in one line and exits with 2, without a traceback.
+    """
 
 
 class MissingInputError(BenchmarkError):
-    """Data or a checkpoint that a trial needs is not there."""
+    """Data or a checkpoint that a trial needs is missing."""
+
+
+class MissingInputsError(MissingInputError):
+    """Several inputs of a grid are missing.
+
+    Attributes:
+        inputs: one line per missing input.
+        advice: what to do, in one line.
+    """
+
+    def __init__(self, inputs: Sequence[str], advice: str) -> None:
+        super().__init__("\n".join([advice, *(f"  missing input: {line}" for line in inputs)]))
+        self.inputs = tuple(inputs)
+        self.advice = advice
 
 
 def closest(name: str, known: Iterable[str]) -> str:
-    """A hint for a misspelt name: ` (did you mean 'x'?)`, or the valid names, or nothing when there are none."""
+    """Return a hint for a misspelt name: ` (did you mean 'x'?)`, or the valid names, or nothing if there are none."""
     names = sorted(known)
     match = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     if match:

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Temporary file in the same folder, fsync, rename, fsync of the folder; folders are made.
+    """Write a file so that a reader, or a crash at any moment, never sees a part of it. Missing folders are made.
 
     Raises:
         OSError: nothing was written.
@@ -27,13 +27,13 @@ def write_atomic(path: Path, data: bytes) -> None:
         raise
     folder = os.open(path.parent, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(folder)  # the new name of the file has to survive a power failure, too
     finally:
         os.close(folder)
 
 
 def _umask() -> int:
-    """The process's file mode mask, which mkstemp ignores."""
+    """Return the file mode mask of this process, which mkstemp ignores."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

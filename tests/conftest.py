@@ -25,7 +25,7 @@ Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture(scope="session")
 def cli(tmp_path_factory: pytest.TempPathFactory) -> Cli:
-    """Run `python -m benchmark ARGS` away from the repository; returns the finished process."""
+    """Return a function that runs `python -m benchmark ARGS` outside the repository, and returns the process."""
     folder, cache = tmp_path_factory.mktemp("cwd"), tmp_path_factory.mktemp("cache")
 
     def call(*args: str | Path, timeout: float = 240) -> subprocess.CompletedProcess[str]:
@@ -40,7 +40,7 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> Cli:
 
 @pytest.fixture(scope="session")
 def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data root with a small synthetic ESC-50: 3 classes, 1 clip a class and fold."""
+    """Return a data root with a small synthetic ESC-50: 3 classes, 1 clip per class and fold."""
     root = tmp_path_factory.mktemp("data")
     get_dataset("esc50").synthesize(root, classes=3, clips_per_class=1, seed=0)
     return root
@@ -48,9 +48,9 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def esc10_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data root with 400 real recordings in ESC-50's layout."""
+    """Return a data root with 400 real recordings in ESC-50's layout."""
     if not ESC10.is_dir():
-        pytest.skip("the real recordings of ESC-10 are not beside the repository")
+        pytest.skip("the real recordings of ESC-10 are not available")
     root = tmp_path_factory.mktemp("esc10")
     command = [sys.executable, ESC10 / "make_esc50_tree.py", ESC10, root / "ESC-50-master"]
     subprocess.run(command, check=True, capture_output=True)
@@ -58,7 +58,11 @@ def esc10_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def tiny_grid(**changes: object) -> Grid:
-    """A grid of one trial at demo size."""
+    """Return a grid of one trial at demo size.
+
+    Args:
+        changes: fields of the grid.
+    """
     values: dict[str, object] = {
         "name": "tiny",
         "origin": "grid 'tiny'",
@@ -74,7 +78,7 @@ def tiny_grid(**changes: object) -> Grid:
 
 @pytest.fixture
 def make_request(data_root: Path) -> Callable[..., TrialRequest]:
-    """A request on the small synthetic data; keywords are those of a grid."""
+    """Return a function that makes a request on the small synthetic data; its keywords are fields of a grid."""
 
     def make(**changes: object) -> TrialRequest:
         return expand(tiny_grid(**changes), data_root, Path("no-checkpoints")).requests[0]

@@ -1,1 +1,4 @@
-"""The command line: one file per command, thin. Heavy imports happen inside the commands."""
+"""The command line: one file per command, which parses, calls `benchmark.api` and prints.
+
+Heavy imports happen inside the commands, so that `--help` stays quick.
+"""

@@ -1,33 +1,31 @@
-"""`clean`: remove what no record needs."""
+"""`clean`: remove the files that no record needs."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from benchmark.cli import options
+
 
 def clean(
-    results: Annotated[Path, typer.Option("--results", help="Results folder.")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    results: options.ResultsFolder,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be removed.")] = False,
 ) -> None:
-    """Remove epoch checkpoints and failed tries of finished trials, and what killed processes left.
+    """Remove resume states and failed attempts of finished trials, and leftovers of killed processes.
 
-    Records, predictions, kept weights, and the checkpoints of unfinished trials stay.
+    Records, predictions, kept weights, and resume states of unfinished trials stay.
 
     Example: python -m benchmark clean --results OUT --dry-run
     """
-    from benchmark.records.leftovers import Leftover, find_leftovers
-    from benchmark.records.store import ResultStore
+    from benchmark.api.clean import clean as clean_results
 
-    by_reason: dict[str, list[Leftover]] = defaultdict(list)
-    for each in find_leftovers(ResultStore(results)):
-        by_reason[each.reason].append(each)
-        if not dry_run:
-            each.remove()
-    for reason, group in by_reason.items():
-        typer.echo(f"{len(group)} x {reason}: {sum(each.size for each in group) / 1e6:.1f} MB")
-    total = sum(each.size for group in by_reason.values() for each in group)
+    sizes: dict[str, list[int]] = defaultdict(list)
+    for leftover in clean_results(results, dry_run=dry_run):
+        sizes[leftover.reason].append(leftover.size)
+    for reason, group in sizes.items():
+        typer.echo(f"{len(group)} x {reason}: {sum(group) / 1e6:.1f} MB")
+    total = sum(sum(group) for group in sizes.values())
     typer.echo(f"{'would remove' if dry_run else 'removed'} {total / 1e6:.1f} MB from {results}")

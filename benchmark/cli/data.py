@@ -3,56 +3,36 @@
 from __future__ import annotations
 
 import dataclasses
-import json as jsonlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from benchmark.cli import options
-from benchmark.errors import BenchmarkError, MissingInputError
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from benchmark.data.dataset import Dataset
-    from benchmark.data.parallel import Progress
+from benchmark.cli.printing import print_json, stderr_console
 
 app = typer.Typer(help="Get, check, measure and generate datasets.", no_args_is_help=True)
 Name = Annotated[
     str, typer.Argument(metavar="DATASET", help="A dataset (`data list`), or folder:NAME for your own audio.")
 ]
-FAULTY = 3
-BAR = 30
+FAULTY = 3  # exit code
+MAX_BAR = 30  # characters of the longest bar of a histogram
 
 
 @app.command("list")
 def list_(data_root: options.DataRoot = options.DATA_ROOT, json: options.Json = False) -> None:
-    """Print every dataset and what stands under the data root; no audio is read.
+    """Print every dataset and what is under the data root; no audio is read.
 
     Example: python -m benchmark data list --data-root DIR
     """
-    from benchmark.data.registry import datasets
+    from benchmark.api.data import list_datasets
 
-    rows = {name: {"label": each.info.label, **_state(each, data_root)} for name, each in datasets().items()}
+    states = list_datasets(data_root)
     if json:
-        typer.echo(jsonlib.dumps(rows, indent=1))
+        print_json({name: dataclasses.asdict(state) for name, state in states.items()})
         return
-    for name, row in rows.items():
-        typer.echo(f"{name:20}{row['state']:11}{row['clips']:>7} of {row['official']:<7} {row['where']}")
-
-
-def _state(dataset: Dataset, data_root: Path) -> dict[str, Any]:
-    official = dataset.info.clips
-    try:
-        manifest = dataset.manifest(data_root)
-    except MissingInputError:
-        where = f"get it with `data prepare {dataset.info.name}`"
-        return {"state": "missing", "clips": 0, "official": official, "where": where}
-    except BenchmarkError as error:
-        return {"state": "wrong", "clips": 0, "official": official, "where": str(error)}
-    return {"state": manifest.kind, "clips": len(manifest.clips), "official": official, "where": str(manifest.folder)}
+    for name, state in states.items():
+        typer.echo(f"{name:20}{state.state:11}{state.clips:>7} of {state.official:<7} {state.where}")
 
 
 @app.command()
@@ -60,39 +40,31 @@ def prepare(
     name: Name,
     data_root: options.DataRoot = options.DATA_ROOT,
     source: Annotated[
-        str | None, typer.Option("--from", help="An archive that you have already, or the address of a mirror.")
+        str | None, typer.Option("--from", help="An archive file that you have already, or the address of a mirror.")
     ] = None,
     cache: options.CacheFolder = None,
 ) -> None:
-    """Download a dataset and unpack it, or say what to do by hand; of your own audio, measure what its recipe needs.
+    """Download and unpack a dataset, or say what to do by hand. For your own audio, measure the values of its recipe.
 
-    An interrupted download is continued. Nothing is left in the dataset's place unless all of it is there.
+    An interrupted download is continued. The dataset's folder appears only when it is complete.
 
     Example: python -m benchmark data prepare esc50 --data-root DIR
     """
-    from rich.console import Console
+    from benchmark.api.data import PreparedDataset, prepare_data
 
-    from benchmark.data.datasets.folder import Folder
-    from benchmark.data.registry import get_dataset
-    from benchmark.tools.data.measure import write_folder_recipe
-    from benchmark.tools.data.prepare import prepare as get
-
-    dataset = get_dataset(name)
-    if isinstance(dataset, Folder):
-        if source:
-            raise BenchmarkError(f"{name}: --from is for published datasets; your own audio lies in its folder already")
-        with _progress() as show:
-            path, remarks = write_folder_recipe(dataset, data_root, _cache(cache), show)
-        typer.echo(f"{path}:\n{path.read_text()}", nl=False)
-        for remark in remarks:
-            typer.echo(remark)
-        folds = ",".join(map(str, dataset.manifest(data_root).info.folds[:2]))
-        command = f"run --grid quick --dataset {name}{f' --fold {folds}' if folds else ''} --data-root {data_root}"
-        typer.echo(f"run it with `python -m benchmark {command}`")
+    prepared = prepare_data(name, data_root, source=source, cache=cache, console=stderr_console())
+    if isinstance(prepared, PreparedDataset):
+        typer.echo(
+            f"{prepared.folder}: {prepared.clips} of {prepared.official} clips; check them with "
+            f"`python -m benchmark data verify {name} --data-root {data_root}`"
+        )
         return
-    place = get(dataset, data_root, source, Console(stderr=True))
-    count = f"{len(dataset.manifest(data_root).clips)} of {dataset.info.clips} clips"
-    typer.echo(f"{place}: {count}; check them with `python -m benchmark data verify {name} --data-root {data_root}`")
+    typer.echo(f"{prepared.path}:\n{prepared.path.read_text()}", nl=False)
+    for remark in prepared.remarks:
+        typer.echo(remark)
+    folds = ",".join(map(str, prepared.folds[:2]))
+    command = f"run --grid quick --dataset {name}{f' --fold {folds}' if folds else ''} --data-root {data_root}"
+    typer.echo(f"run it with `python -m benchmark {command}`")
 
 
 @app.command()
@@ -101,16 +73,14 @@ def verify(name: Name, data_root: options.DataRoot = options.DATA_ROOT, json: op
 
     Example: python -m benchmark data verify esc50 --data-root DIR
 
-    Exit code: 0 sound (official, re-encoded, partial or synthetic), 2 wrong layout, 3 bad files or wrong counts.
+    Exit code: 0 no problems (official, re-encoded, partial or synthetic), 2 wrong layout, 3 bad files or wrong counts.
     """
-    from benchmark.data.registry import get_dataset
+    from benchmark.api.data import verify_data
     from benchmark.tools.data.verify import MEANING
-    from benchmark.tools.data.verify import verify as check
 
-    with _progress() as show:
-        found = check(get_dataset(name), data_root, show)
+    found = verify_data(name, data_root, console=stderr_console())
     if json:
-        typer.echo(jsonlib.dumps(dataclasses.asdict(found), indent=1, default=str))
+        print_json(dataclasses.asdict(found))
     else:
         typer.echo(f"{found.folder}: {found.verdict} ({MEANING[found.verdict]})")
         typer.echo(f"clips      {found.clips} of {found.official_clips}; {found.files} files read")
@@ -133,21 +103,15 @@ def stats(
     cache: options.CacheFolder = None,
     json: options.Json = False,
 ) -> None:
-    """Measure mean and standard deviation of the training clips' filter banks, beside those of the recipe.
+    """Measure mean and standard deviation of the training clips' filter banks, and print those of the recipe too.
 
     Example: python -m benchmark data stats esc50 --data-root DIR --fold 1
     """
-    from benchmark.data.registry import get_dataset
-    from benchmark.spec.grammar import split_list
-    from benchmark.spec.grid import whole_number
-    from benchmark.tools.data.measure import level_statistics
+    from benchmark.api.data import data_statistics
 
-    folds = [whole_number(text, "--fold") for text in split_list(fold)]
-    dataset = get_dataset(name)
-    with _progress() as show:
-        found = level_statistics(dataset, dataset.manifest(data_root), _cache(cache), tuple(folds), show)
+    found = data_statistics(name, data_root, folds=fold, cache=cache, console=stderr_console())
     if json:
-        typer.echo(jsonlib.dumps(found, indent=1))
+        print_json(found)
         return
     typer.echo(f"{name} ({found['kind']}), first {found['frames']} frames of the training clips, log mel")
     typer.echo(f"recipe    mean {found['recipe']['mean']:9.4f}  std {found['recipe']['std']:8.4f}")
@@ -160,17 +124,15 @@ def stats(
 
 @app.command()
 def describe(name: Name, data_root: options.DataRoot = options.DATA_ROOT, json: options.Json = False) -> None:
-    """Print a dataset's info, and of the copy under the data root clips by class and split, lengths and formats.
+    """Print a dataset's info; for the copy under the data root, clips by class and split, lengths and formats.
 
     Example: python -m benchmark data describe openmic --data-root DIR
     """
-    from benchmark.data.registry import get_dataset
-    from benchmark.tools.data.measure import describe as find
+    from benchmark.api.data import describe_data
 
-    with _progress() as show:
-        found = find(get_dataset(name), data_root, show)
+    found = describe_data(name, data_root, console=stderr_console())
     if json:
-        typer.echo(jsonlib.dumps(found, indent=1, default=str))
+        print_json(found)
         return
     here = found.pop("here")
     for key in ("label", "description", "metric", "licence", "homepage", "citation", "by_hand"):
@@ -195,41 +157,37 @@ def synthesize(
         int, typer.Option("--clips-per-class", min=1, max=100, help="Clips of each class in every fold or split.")
     ],
     data_root: options.DataRoot = options.DATA_ROOT,
-    classes: Annotated[int | None, typer.Option(min=2, help="The first so many classes.", show_default="all")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the audio.")] = 0,
+    classes: Annotated[
+        int | None, typer.Option(min=2, help="Number of classes, the first ones.", show_default="all")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the audio.")] = 0,
     seconds: Annotated[
         float | None, typer.Option(min=0.1, help="Length of a clip.", show_default="the dataset's")
     ] = None,
 ) -> None:
-    """Write generated audio in a dataset's official layout and formats; everything made of it is marked as synthetic.
+    """Write generated audio in a dataset's official layout and formats; results on it are marked as synthetic.
 
-    `pretraining` is a corpus for the command `pretrain`, which shares no class with the datasets.
+    `pretraining` is audio for the command `pretrain`, which shares no class with the datasets.
 
     Example: python -m benchmark data synthesize gtzan --data-root DIR --clips-per-class 2
     """
-    from benchmark.data.dataset import Synthesizable
-    from benchmark.data.datasets.corpus import CORPUS
-    from benchmark.data.registry import get_dataset
+    from benchmark.api.data import synthesize_data
 
-    dataset = CORPUS if name == CORPUS.info.name else get_dataset(name)
-    if not isinstance(dataset, Synthesizable):
-        raise BenchmarkError(f"{name} cannot be synthesized")
-    with _progress() as show:
-        place = dataset.synthesize(
-            data_root, classes=classes, clips_per_class=clips_per_class, seed=seed, seconds=seconds, progress=show
-        )
-    typer.echo(f"{place}: {len(dataset.manifest(data_root).clips)} synthetic clips")
+    made = synthesize_data(
+        name, clips_per_class, data_root, classes=classes, seed=seed, seconds=seconds, console=stderr_console()
+    )
+    typer.echo(f"{made.folder}: {made.clips} synthetic clips")
 
 
 @app.command()
 def speed(
-    rounds: Annotated[int, typer.Option(min=1, help="Turns of each way.")] = 15,
+    rounds: Annotated[int, typer.Option(min=1, help="Number of measurements of each code.")] = 15,
     json: options.Json = False,
 ) -> None:
-    """Measure clips a second of the data path on one CPU thread, against the official code's way, taking turns.
+    """Measure clips per second of the data path on one CPU thread, in turn with the official code's data path.
 
-    The official way decodes a file (16 kHz, as it was prepared), computes a filter bank and augments, clip by clip.
-    Ours reads the audio cache: mixed clips need a new filter bank, unmixed ones do not.
+    The official path decodes a file (16 kHz, as it was prepared), computes a filter bank and augments, clip by clip.
+    Ours reads the audio cache: mixed clips need a new filter bank, unmixed clips do not.
 
     Example: python -m benchmark data speed
     """
@@ -247,23 +205,7 @@ def speed(
                 f"{row.mixed:7.0f}  {row.gain_unmixed:6.1f} {row.gain_mixed:5.2f}"
             )
     if json:
-        typer.echo(jsonlib.dumps(rows, indent=1))
-
-
-@contextmanager
-def _progress() -> Iterator[Progress]:
-    from rich.console import Console
-
-    from benchmark.console import counting
-
-    with counting(Console(stderr=True)) as show:
-        yield show
-
-
-def _cache(given: str | None) -> Path | None:
-    from benchmark.models.weights import default_folder
-
-    return options.cache_folder(given, default_folder())
+        print_json(rows)
 
 
 def _counts(counts: Mapping[str, int]) -> str:
@@ -271,7 +213,7 @@ def _counts(counts: Mapping[str, int]) -> str:
 
 
 def _bars(counts: Mapping[str, int]) -> Iterator[str]:
-    """A histogram in text."""
+    """Yield the lines of a histogram in text."""
     width, most = max(map(len, counts), default=0), max([1, *counts.values()])
     for name, number in counts.items():
-        yield f"  {name:{width}} {number:7} {'#' * round(BAR * number / most)}".rstrip()
+        yield f"  {name:{width}} {number:7} {'#' * round(MAX_BAR * number / most)}".rstrip()

@@ -1,4 +1,4 @@
-"""`doctor`: is this installation fit to run?"""
+"""`doctor`: whether this installation can run the suite."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import typer
 
 from benchmark.cli import options
 
-FAULTY = 3
+FAULTY = 3  # exit code
 
 
 def doctor(
@@ -21,23 +21,14 @@ def doctor(
 
     Example: python -m benchmark doctor --data-root DIR
 
-    Exit code: 0 fit (warnings aside), 3 something has to be fixed.
+    Exit code: 0 no faults (there may be warnings), 3 something has to be fixed.
     """
-    from itertools import chain
+    from benchmark.api.doctor import doctor as examine
 
-    from benchmark.models.weights import default_folder
-    from benchmark.orchestrator.ray_session import try_ray
-    from benchmark.tools.doctor import Finding, examine
-
-    folder = default_folder()
-    findings = chain(
-        examine(data_root, checkpoints or folder, results or Path("results"), options.cache_folder(cache, folder)),
-        (Finding("ray", *found) for found in [try_ray()]),
-    )
     faults = 0
-    for each in findings:
-        faults += each.verdict == "fault"
-        advice = f" -> {each.fix}" if each.fix and each.verdict != "ok" else ""
-        typer.echo(f"{each.verdict:8} {each.check:20} {each.text}{advice}")
-    typer.echo(f"{faults} faults" if faults else "fit to run")
+    for finding in examine(data_root=data_root, checkpoints=checkpoints, results=results, cache=cache):
+        faults += finding.verdict == "fault"
+        advice = f" -> {finding.fix}" if finding.fix and finding.verdict != "ok" else ""
+        typer.echo(f"{finding.verdict:8} {finding.check:20} {finding.text}{advice}")
+    typer.echo(f"{faults} faults" if faults else "All checks passed")
     raise typer.Exit(FAULTY if faults else 0)

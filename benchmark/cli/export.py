@@ -15,33 +15,33 @@ if TYPE_CHECKING:
 
 
 def export(
-    trial: Annotated[str, typer.Argument(help="A trial's id, or how it begins; `status` lists them.")],
-    results: Annotated[Path, typer.Option("--results", help="Results folder.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder to write; a new or an empty one.")],
+    trial: Annotated[str, typer.Argument(help="Id of a trial, or its beginning; `status` lists the ids.")],
+    results: options.ResultsFolder,
+    out: Annotated[Path, typer.Option("--out", help="Folder to write; it must be new or empty.")],
     onnx: Annotated[
-        bool, typer.Option("--onnx", help="Also write the merged model as ONNX, checked against ONNX Runtime.")
+        bool, typer.Option("--onnx", help="Also write the merged model as ONNX, compared with ONNX Runtime.")
     ] = False,
     checkpoints: options.Checkpoints = None,
     method: Annotated[
-        list[str], typer.Option("--method", help="File of a method from outside the suite, as it was given to `run`.")
+        list[str],
+        typer.Option("--method", help="File of a method from outside the suite, as it was given to `run`."),
     ] = [],
 ) -> None:
     """Write what a trial trained (safetensors, JSON), and print sizes and the time of one clip on one CPU thread.
 
-    The trial must have been run with --keep-weights; these are the weights at its end. The backbone stays outside:
-    `benchmark.load_export` puts both together again.
+    The trial must have been run with --keep-weights. The weights are those of its last epoch. The backbone is not
+    included: `benchmark.load_export` joins both.
 
     Example: python -m benchmark export 1b72baf7ed8d --results OUT --out my-model --onnx
     """
-    from benchmark.records.store import ResultStore
-    from benchmark.tools.export import export_trial
+    from benchmark.api.export import export as export_trial
 
-    card = export_trial(ResultStore(results), trial, out, onnx=onnx, checkpoints=checkpoints, methods=method)
+    card = export_trial(trial, results=results, out=out, onnx=onnx, checkpoints=checkpoints, methods=method)
     _print(card)
     if card.numerics_version != NUMERICS_VERSION:
         typer.echo(
-            f"the trial is of numerics version {card.numerics_version}, this code of {NUMERICS_VERSION}: the model may "
-            "not compute what its score says"
+            f"the trial has numerics version {card.numerics_version}, this code has {NUMERICS_VERSION}: the model may "
+            "compute other outputs than its score is of"
         )
     typer.echo(f"wrote {out}")
 
@@ -65,9 +65,9 @@ def _print(card: Card) -> None:
         rows.append(("model.onnx", f"{_megabytes(card.onnx.bytes)}, opset {card.onnx.opset}"))
         error = f"{card.onnx.largest_error:.1e} on {card.onnx.inputs} clips, at most {card.onnx.tolerance:.1e} allowed"
         rows.append(("largest error of a logit", error))
-    for each in card.latency:
-        low, high = each.quartiles
-        rows.append((f"one clip, {each.runtime}", f"{each.median:.2f} ms (quartiles {low:.2f} to {high:.2f})"))
+    for latency in card.latency:
+        low, high = latency.quartiles
+        rows.append((f"one clip, {latency.runtime}", f"{latency.median:.2f} ms (quartiles {low:.2f} to {high:.2f})"))
     typer.echo(tabulate(rows, tablefmt="plain", disable_numparse=True))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 import warnings
+from typing import Annotated
 
 import typer
 
@@ -31,7 +32,8 @@ from benchmark.cli import (
     search,
     status,
 )
-from benchmark.errors import BenchmarkError
+from benchmark.cli.logs import configure_logging
+from benchmark.errors import BenchmarkError, MissingInputsError
 
 app = typer.Typer(
     name="python -m benchmark",
@@ -50,9 +52,21 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def _root(
-    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+    verbose: Annotated[
+        int,
+        typer.Option(
+            "--verbose",
+            "-v",
+            count=True,
+            help="Log to stderr: -v what is done and why, -vv in detail. AAT_BENCHMARK_LOG=info|debug does the same.",
+            show_default=False,
+        ),
+    ] = 0,
 ) -> None:
-    pass
+    configure_logging(verbose)
 
 
 app.command("run")(run.run)
@@ -79,16 +93,23 @@ app.command("show")(catalogue.show)
 
 
 def main() -> None:
-    """Run the command line; a mistake of the user's is one line on stderr and exit code 2."""
+    """Run the command line; a mistake of the user is reported in one line on stderr, with exit code 2."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal without the sign for plus-minus
+            stream.reconfigure(errors="replace")  # a terminal without the plus-minus sign
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
     try:
         app()
+    except MissingInputsError as error:
+        for line in error.inputs:
+            print(f"missing input: {line}", file=sys.stderr)
+        _fail(error.advice)
     except BenchmarkError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        _fail(str(error))
     except OSError as error:  # a full disk, a folder that cannot be written, a closed pipe
-        print(f"error: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
-        sys.exit(2)
+        _fail(f"{error.filename or 'output'}: {error.strerror or error}")
+
+
+def _fail(message: str) -> None:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(2)

@@ -1,4 +1,4 @@
-"""`merge`: join results of several machines."""
+"""`merge`: join the results of several machines."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from typing import Annotated
 
 import typer
 
-DIFFERENT = 3
+DIFFERENT = 3  # exit code
 
 
 def merge(
     folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Results folders to join.")],
     results: Annotated[Path, typer.Option("--results", help="Results folder to join them into.")],
 ) -> None:
-    """Join results folders: records with what lies beside them, failed tries, profiles and lists of trials.
+    """Join results folders: records with the files beside them, failed attempts, profiles and lists of trials.
 
-    A trial that two folders have with different results keeps its first record in the tables; the other is put under
-    `conflicts/`, and both are told.
+    Where two folders have different results of a trial, the first record stays in the tables. The other is written
+    under `conflicts/`, and both are reported.
 
     Example: python -m benchmark merge FROM_A FROM_B --results OUT
 
     Exit code: 0 joined, 3 joined, but some trials have different results.
     """
-    from benchmark.records.merge import merge as join
+    from benchmark.api.merge import merge as join
 
-    found = join(folders, results)
-    for gap in found.gaps:
+    merged = join(folders, results)
+    for gap in merged.gaps:
         typer.echo(f"different: {gap}")
     typer.echo(
-        f"{found.records} records added, {found.equal} were there already, {len(found.gaps)} with different results; "
-        f"{found.attempts} failed tries, {found.profiles} profiles; results in {results}"
+        f"{merged.records} records added, {merged.equal} were there already, {len(merged.gaps)} with different "
+        f"results; {merged.attempts} failed attempts, {merged.profiles} profiles; results in {results}"
     )
-    raise typer.Exit(DIFFERENT if found.gaps else 0)
+    raise typer.Exit(DIFFERENT if merged.gaps else 0)

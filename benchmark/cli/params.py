@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 import csv
-import json
 import sys
-from enum import StrEnum
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from benchmark.cli import options
-
-
-class Format(StrEnum):
-    """How the counts are printed."""
-
-    CSV = "csv"
-    MARKDOWN = "markdown"
-    JSON = "json"
+from benchmark.cli.printing import print_json
 
 
 def params(
@@ -28,7 +18,7 @@ def params(
     dataset: options.Datasets = [],
     backbone: options.Backbones = [],
     settings: options.Settings = [],
-    style: Annotated[Format, typer.Option("--format", help="Output format.")] = Format.MARKDOWN,
+    style: Annotated[Literal["csv", "markdown", "json"], typer.Option("--format", help="Output format.")] = "markdown",
 ) -> None:
     """Print total and trainable parameters of every backbone, dataset and method; no data or weights needed.
 
@@ -37,17 +27,17 @@ def params(
 
     Example: python -m benchmark params --grid paper --format csv
     """
-    from benchmark.tools.params import COLUMNS, parameter_rows
+    from benchmark.api.params import params as count
+    from benchmark.tools.params import COLUMNS
 
-    chosen = options.select(grid, Path(), None, None, method, dataset, backbone, [], [], settings, None)
-    rows = parameter_rows(chosen.expand().requests)
-    if style is Format.CSV:
+    rows = count(grid, methods=method, datasets=dataset, backbones=backbone, settings=settings)
+    if style == "csv":
         writer = csv.DictWriter(sys.stdout, COLUMNS, lineterminator="\n")
         writer.writeheader()
         for row in rows:
             writer.writerow(row)
-    elif style is Format.JSON:
-        typer.echo(json.dumps(list(rows), indent=1))
+    elif style == "json":
+        print_json(list(rows))
     else:
         from tabulate import tabulate
 

@@ -1,4 +1,4 @@
-"""`parity`: this suite against the official implementations' numbers."""
+"""`parity`: numbers of this suite compared with those of the official implementations."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def parity(
     file: Annotated[Path, typer.Argument(help="File in the golden format, e.g. tests/golden/golden.json.")],
     only: Annotated[str, typer.Option(help="Only cases whose name contains this.")] = "",
 ) -> None:
-    """Run every case of a golden file and print the largest absolute errors; exit code 1 when one fails.
+    """Run every case of a golden file and print the largest absolute errors; exit code 1 if one fails.
 
     Example: python -m benchmark parity tests/golden/golden.json --only tiny
     """

@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from benchmark.cli import options
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from benchmark.planning.expand import Expansion
-    from benchmark.records.schema import StepProfile
-    from benchmark.records.store import ResultStore
-    from benchmark.spec.request import TrialRequest
+from benchmark.cli.printing import print_json, stderr_console, stdout_console
 
 
 def profile(
     grid: options.GridName,
     data_root: options.DataRoot = options.DATA_ROOT,
-    results: options.ResultsFolder = None,
+    results: options.GridResults = None,
     method: options.Methods = [],
     dataset: options.Datasets = [],
     backbone: options.Backbones = [],
     settings: options.Settings = [],
     protocol: options.ProtocolName = None,
-    steps: Annotated[int, typer.Option(min=0, help="Steps to time; 0 only counts.")] = 10,
-    seconds: Annotated[float, typer.Option(min=0, help="Time fewer steps than that where they take longer.")] = 60,
+    steps: Annotated[int, typer.Option(min=0, help="Number of steps to time; 0 only counts.")] = 10,
+    seconds: Annotated[float, typer.Option(min=0, help="Time fewer steps where they take longer than this.")] = 60,
     clips: Annotated[
         int | None, typer.Option(min=1, help="Clips of a timed step.", show_default="the recipe's batch size")
     ] = None,
@@ -38,69 +30,31 @@ def profile(
 ) -> None:
     """Measure training steps at a grid's true shapes, with random weights and random input: no data, no weights.
 
-    Prints, for each dataset, method and size of backbone: operations per clip (multiply-adds count as two),
-    activations kept for the backward pass, seconds a step, clips a second, peak memory. The files stay in
-    RESULTS/profiles, where `plan` and `report` find them. Each step runs in a process of its own.
+    Prints, for each dataset, method and size of backbone: operations per clip (a multiply-add counts as two),
+    memory kept for the backward pass, seconds per step, clips per second, peak memory. The files stay in
+    RESULTS/profiles, where `plan` and `report` find them. Each timed step runs in a process of its own.
 
     Example: python -m benchmark profile --grid paper --results OUT
     """
-    import json as jsonlib
+    from benchmark.api.profile import profile as profile_grid
 
-    from rich.console import Console
-
-    from benchmark.data.parallel import usable_cores
-
-    where = options.choose_device(device)
-    chosen = options.select(grid, data_root, None, results, method, dataset, backbone, [], [], settings, protocol)
-    expansion = chosen.expand()
-    found = profile_shapes(
-        expansion.requests, expansion, chosen.store, Console(stderr=json, highlight=False),
-        device=where, threads=threads or usable_cores(),
-        steps=steps, seconds=seconds, clips=clips,
-    )  # fmt: skip
-    if json:
-        typer.echo(jsonlib.dumps([each.model_dump(mode="json") for each in found], indent=1))
-    else:
-        typer.echo(f"profiles: {chosen.store.folder / 'profiles'}")
-
-
-def profile_shapes(
-    requests: Sequence[TrialRequest],
-    expansion: Expansion,
-    store: ResultStore,
-    console: Console,
-    *,
-    device: str,
-    threads: int,
-    steps: int,
-    seconds: float,
-    clips: int | None,
-    identity: tuple[str, ...] = (),
-) -> list[StepProfile]:
-    """Profile every step shape of the requests into the store, a line each."""
-    from benchmark.trial.profile import How, profile_steps, shapes
-
-    todo, found = shapes(requests), []
-    classes = {name: len(info.classes) for name, info in expansion.info.items()}
-    with store.lock():  # a folder that cannot be written is told before the work
-        pass
-    how = How(device, threads, steps, seconds, clips, identity)
-    for each in profile_steps(todo, classes, how):
-        store.write_profile(each)
-        found.append(each)
-        console.print(f"[{len(found)}/{len(todo)}] {_text(each)}", markup=False, soft_wrap=True)
-    return found
-
-
-def _text(profile: StepProfile) -> str:
-    cost, request = profile.cost, profile.request
-    text = (
-        f"{request.dataset.name} {request.method.variant} ({request.backbone.size}): "
-        f"{cost.train_flops / 1e9:.2f} GFLOPs/clip, {cost.saved_bytes / 2**20:.0f} MiB for backward"
+    found = profile_grid(
+        grid,
+        methods=method,
+        datasets=dataset,
+        backbones=backbone,
+        settings=settings,
+        protocol=protocol,
+        data_root=data_root,
+        results=results,
+        steps=steps,
+        seconds=seconds,
+        clips=clips,
+        threads=threads,
+        device=device,
+        console=stderr_console() if json else stdout_console(),
     )
-    if profile.step_seconds:
-        text += f", {profile.step_seconds:.3g} s/step of {profile.clips} clips"
-        text += f", {profile.clips / profile.step_seconds:.3g} clips/s"
-    if profile.gpu_allocated_bytes:
-        text += f", peak {profile.gpu_allocated_bytes / 2**20:.0f} MiB"
-    return f"{text}, {profile.status}: {profile.error}" if profile.error else text
+    if json:
+        print_json([each.model_dump(mode="json") for each in found.profiles])
+    else:
+        typer.echo(f"profiles: {found.folder}")

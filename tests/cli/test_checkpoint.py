@@ -19,7 +19,7 @@ from tests.conftest import TINY_RECIPE, Cli
 
 @pytest.fixture(scope="module")
 def ssast(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An official-format SSAST of size tiny, under its published name."""
+    """Return an SSAST of size tiny in the official format, under its published name."""
     path = tmp_path_factory.mktemp("checkpoints") / "SSAST-Tiny-Patch-400.pth"
     torch.save(official_ssast(SHAPES["tiny"]), path)
     return path

@@ -1,4 +1,4 @@
-"""`clean` removes what no record needs, and nothing else."""
+"""`clean` removes the files that no record needs, and nothing else."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.samples import make_record
 
 @pytest.fixture
 def store(make_request: Callable[..., TrialRequest], tmp_path: Path) -> ResultStore:
-    """One finished trial, one unfinished, and what both and dead processes left."""
+    """Return results of a finished and an unfinished trial, with files that they and dead processes left."""
     store = ResultStore(tmp_path / "out")
     done, open_ = make_request(), make_request(seeds=[1])
     store.submit([done, open_])
@@ -38,7 +38,7 @@ def store(make_request: Callable[..., TrialRequest], tmp_path: Path) -> ResultSt
     return store
 
 
-def test_what_goes_and_what_stays(store: ResultStore, cli: Cli) -> None:
+def test_what_is_removed_and_what_stays(store: ResultStore, cli: Cli) -> None:
     [record] = list(store.records())
     open_ = next(request for request in store.submitted() if request.id != record.id)
     before = {path for path in store.folder.rglob("*") if path.is_file()}

@@ -23,11 +23,10 @@ from tests.chaos import GRID, differences, leftovers
 
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
 ENVIRONMENT = {**os.environ, **TOKEN, "RAY_USAGE_STATS_ENABLED": "0", "RAY_memory_monitor_refresh_ms": "0"}
-TUNE = ["--epochs", "12"]
 
 
 def can_hide() -> bool:
-    """Whether a process can be given a view of the file system of its own."""
+    """Return whether a process can get its own view of the file system."""
     if not shutil.which("unshare"):
         return False
     return subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode == 0
@@ -39,7 +38,13 @@ def free_port() -> int:
 
 
 def ray_start(*options: str, hide: Path | None = None, log: Path) -> subprocess.Popen[bytes]:
-    """`ray start --block`, with a folder hidden from it."""
+    """Start `ray start --block`, with a folder hidden from it.
+
+    Args:
+        options: options of `ray start`.
+        hide: the folder to hide.
+        log: where its output goes.
+    """
     ray = [str(Path(sys.executable).parent / "ray"), "start", "--num-cpus=1", "--disable-usage-stats", "--block"]
     command = [*ray, *options]
     if hide:
@@ -50,11 +55,11 @@ def ray_start(*options: str, hide: Path | None = None, log: Path) -> subprocess.
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """A node and all that it started."""
+    """Kill a node and every process that it started."""
     family = [*psutil.Process(process.pid).children(recursive=True), process] if process.poll() is None else []
-    for each in family:
+    for member in family:
         try:
-            each.send_signal(signal.SIGKILL)
+            member.send_signal(signal.SIGKILL)
         except psutil.Error:
             continue
     process.wait(timeout=30)
@@ -62,7 +67,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """Address of the head, and the second node, from which `tmp_path/out` is hidden."""
+    """Return the address of the head, and the second node, from which `tmp_path/out` is hidden."""
     if not can_hide():
         pytest.skip("no mount namespaces here: the second machine would see the results folder")
     address = f"127.0.0.1:{free_port()}"
@@ -93,7 +98,7 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
             end(process)
 
 
-def test_results_come_home_and_a_lost_machine_costs_nothing(
+def test_results_are_copied_back_and_a_lost_machine_costs_no_trial(
     cluster: tuple[str, subprocess.Popen[bytes]], tmp_path: Path
 ) -> None:
     address, second = cluster

@@ -1,4 +1,4 @@
-"""Datasets on the command line: generate, check, describe, run; bad files; one's own audio."""
+"""Datasets on the command line: generate, check, describe, run; bad files; a user's own audio."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TINY = [word for setting in SMALL for word in ("--set", setting.replace(" ", "")
 
 @pytest.fixture(scope="module")
 def root(cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All six, two classes, one clip of each in every fold or split."""
+    """Return a data root with all six datasets: two classes, one clip per class in every fold or split."""
     place = tmp_path_factory.mktemp("data")
     for name in json.loads(cli("data", "list", "--data-root", place, "--json").stdout):
         done = cli("data", "synthesize", name, "--data-root", place, "--classes", 2, "--clips-per-class", 1)
@@ -54,7 +54,7 @@ def test_a_trial_of_every_dataset(cli: Cli, root: Path, tmp_path: Path) -> None:
     assert "synthetic audio" in done.stdout
 
 
-def test_bad_files_stop_a_run_or_are_skipped_and_told(cli: Cli, tmp_path: Path) -> None:
+def test_bad_files_stop_a_run_or_are_skipped_and_reported(cli: Cli, tmp_path: Path) -> None:
     root, out = tmp_path / "data", tmp_path / "out"
     cli("data", "synthesize", "gtzan", "--data-root", root, "--classes", 2, "--clips-per-class", 2)
     first, *_, last = sorted((root / "genres").rglob("*.wav"))
@@ -100,7 +100,7 @@ def test_verify_stats_and_describe(cli: Cli, root: Path) -> None:
     assert unknown.stderr.startswith("error: dataset: unknown dataset 'esc' (did you mean 'esc50'?)")
 
 
-def test_ones_own_audio_from_prepare_to_the_table(cli: Cli, root: Path, tmp_path: Path) -> None:
+def test_a_users_own_audio_from_prepare_to_the_table(cli: Cli, root: Path, tmp_path: Path) -> None:
     (tmp_path / "birds").symlink_to(root / "speech_commands_v0.01")
     (tmp_path / "mine").mkdir()
     for word in ("bed", "bird"):

@@ -28,7 +28,7 @@ def test_the_demo_is_the_papers_methods_on_six_tasks_and_two_backbones() -> None
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_demo_backbone_is_the_one_that_its_report_tells_of(name: str) -> None:
+def test_a_demo_backbone_is_the_one_of_its_report(name: str) -> None:
     report = json.loads((OWN_FOLDER / f"{name}.json").read_text())
     [choice] = resolve_backbones(name, "test")
     found, path = locate(choice, Path("no-checkpoints"))

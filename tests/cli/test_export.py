@@ -1,4 +1,4 @@
-"""What a run keeps with --keep-weights, and `export` of it, from outside."""
+"""`run --keep-weights` and `export`, on the command line."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def grid(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory, cli: Cli, grid: Path, data_root: Path) -> Path:
-    """Two trials, whose last epoch is the one that is reported."""
+    """Return the results of two trials, whose reported epoch is the last one."""
     folder = tmp_path_factory.mktemp("run") / "out"
     arguments = ["--data-root", data_root, "--results", folder, "--set", "protocol.selection=last", "--no-report"]
     done = cli("run", "--grid", grid, *arguments, "--keep-weights", "--cpus-per-trial", "1")
@@ -55,7 +55,7 @@ def record(results: Path, method: str) -> Record:
 
 
 def logits(model: AudioTransformer, request: TrialRequest, data_root: Path) -> np.ndarray:
-    """Of the test split, in the batches and on the one thread of the trial."""
+    """Return the logits of the test split, computed in the batches and on the one thread of the trial."""
     clips = prepare(request, get_dataset("esc50").manifest(data_root), None).splits["test"]
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -147,7 +147,7 @@ def test_what_is_wrong_is_one_line_and_nothing_is_written(results: Path, tmp_pat
     assert [path.name for path in tmp_path.rglob("*")] == ["taken", "mine.txt"]
 
 
-def test_finished_trials_without_weights_are_told(
+def test_finished_trials_without_weights_are_reported(
     results: Path, grid: Path, data_root: Path, tmp_path: Path, cli: Cli
 ) -> None:
     copy = tmp_path / "out"

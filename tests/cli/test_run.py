@@ -1,4 +1,4 @@
-"""The command line from outside, on a tiny real grid."""
+"""The command line as a subprocess, on a tiny grid that is really trained."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 import benchmark
-from benchmark.records.lease import Claim
+from benchmark.records.lease import Lease
 from tests.conftest import AST, SSAST, TINY_RECIPE, Cli
 
 GRID = {
@@ -39,7 +39,7 @@ def grid_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory, cli: Cli, grid_file: Path, data_root: Path) -> Path:
-    """A results folder with the finished grid."""
+    """Return a results folder with the finished grid."""
     folder = tmp_path_factory.mktemp("run") / "out"
     arguments = ["run", "--grid", grid_file, "--data-root", data_root, "--results", folder]
     done = cli(*arguments, "--log", "tensorboard", "--deterministic")
@@ -54,7 +54,7 @@ def results(tmp_path_factory: pytest.TempPathFactory, cli: Cli, grid_file: Path,
 
 
 def files(folder: Path) -> dict[str, tuple[int, int]]:
-    """Every record with its size and time of change."""
+    """Return size and time of change of every record."""
     found = (folder / "trials").rglob("*.json")
     return {str(p.relative_to(folder)): (p.stat().st_size, p.stat().st_mtime_ns) for p in found}
 
@@ -87,15 +87,15 @@ def test_every_trial_has_a_log_and_curves_for_tensorboard(results: Path) -> None
     assert record["cost"]["train_flops"] > 0
 
 
-def test_status_tells_what_is_running_and_watches_until_the_end(results: Path, cli: Cli) -> None:
+def test_status_shows_what_is_running_and_watches_until_the_end(results: Path, cli: Cli) -> None:
     trial = json.loads(next((results / "trials").rglob("*.json")).read_text())["id"]
-    with Claim.take(results, trial):
+    with Lease.take(results, trial):
         shown = cli("status", "--results", results).stdout
         [line] = [line for line in shown.splitlines() if trial in line]
         assert line.startswith("running ")
         assert line.endswith(" completed")  # the last line of its log
         assert json.loads(cli("status", "--results", results, "--json").stdout)["running"] == [trial]
-    (results / "claims").rmdir()
+    (results / "leases").rmdir()
     watched = cli("status", "--results", results, "--watch")
     assert watched.returncode == 0
     assert watched.stdout.splitlines()[-1].startswith("8 trials: 8 done")
@@ -129,7 +129,7 @@ def test_plan_and_status_agree(cli: Cli, results: Path, grid_file: Path, data_ro
     assert {trial["id"] for trial in status["trials"]} <= {line.split()[1] for line in plan.stdout.splitlines()}
 
 
-def test_load_results_tells_what_the_table_tells(results: Path) -> None:
+def test_load_results_agrees_with_the_table(results: Path) -> None:
     frame = benchmark.load_results(results)
     assert len(frame) == 8
     table = pd.read_csv(results / "report" / "results.csv").set_index(["backbone", "method"])["score"]
@@ -231,7 +231,7 @@ def test_a_rerun_that_fails_says_so_and_keeps_the_record(
     shutil.copytree(results, copy)
     shutil.copytree(data_root, data)
     for path in (data / "ESC-50-master" / "audio").iterdir():
-        path.write_bytes(b"x" * path.stat().st_size)  # as large as before: the digest does not tell
+        path.write_bytes(b"x" * path.stat().st_size)  # as large as before: the manifest digest stays the same
     for path in (copy / "trials").rglob("*.json"):
         path.write_text(path.read_text().replace('"numerics_version": ', '"numerics_version": 9'))
     before = files(copy)
@@ -309,7 +309,7 @@ def test_everything_listed_can_be_shown(cli: Cli, kind: str) -> None:
     assert name in yaml.safe_load(shown.stdout)
 
 
-def test_show_tells_hyper_parameters_sources_and_defaults(cli: Cli) -> None:
+def test_show_prints_hyper_parameters_sources_and_defaults(cli: Cli) -> None:
     shown = yaml.safe_load(cli("show", "method", "aat_ms").stdout)["aat_ms"]
     assert shown["hyper-parameters"]["bottleneck"]["default"] == 0.25
     assert "2401.10544" in shown["source"]

@@ -1,4 +1,4 @@
-"""Runs that are killed, stopped, doubled, split up or out of time."""
+"""Runs that are killed, stopped, started twice, split into shards, or out of time."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_two_runs_share_a_folder(tmp_path: Path) -> None:
     assert not [path for path in out.rglob("*") if path.name in {"leases", "checkpoints", ".tune"}]
 
 
-def test_asked_once_a_run_stops_behind_its_epochs_and_is_continued(grid: Path, cli: Cli, tmp_path: Path) -> None:
+def test_after_one_signal_a_run_stops_after_its_epochs_and_is_continued(grid: Path, cli: Cli, tmp_path: Path) -> None:
     out, log = tmp_path / "out", tmp_path / "log.txt"
     run = start(grid, out, log)
     deadline = time.monotonic() + 120
@@ -75,7 +75,7 @@ def test_asked_once_a_run_stops_behind_its_epochs_and_is_continued(grid: Path, c
     assert max(resumed) > 0
 
 
-def test_a_trial_that_takes_too_long_is_given_up_once(grid: Path, cli: Cli, tmp_path: Path) -> None:
+def test_a_trial_that_takes_too_long_is_ended_once(grid: Path, cli: Cli, tmp_path: Path) -> None:
     out = tmp_path / "out"
     arguments = [
         "run",
@@ -126,7 +126,7 @@ def test_when_rays_daemon_dies_the_run_starts_again(grid: Path, tmp_path: Path) 
     assert len(records(out)) == 12
 
 
-def test_a_folder_that_cannot_be_written_is_told_before_anything_runs(grid: Path, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported_before_anything_runs(grid: Path, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("a file")
     command = [sys.executable, "-m", "benchmark", "run", "--grid", grid, "--results", tmp_path / "out" / "deeper"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.cli.report import print_report
+from benchmark.cli.printing import print_report
 from benchmark.errors import BenchmarkError
 from benchmark.records.schema import Record
 from benchmark.records.store import ResultStore
@@ -256,7 +256,7 @@ def test_equal_records_give_equal_files(make_request: Make, tmp_path: Path) -> N
 def test_a_folder_without_records_has_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = ResultStore(tmp_path)
     (store.folder / "trials").mkdir()
-    print_report(store, None)
+    print_report(build_report(store), store.folder)
     assert f"report: {tmp_path / 'report'}" in capsys.readouterr().out.replace("\n", "")
 
 
@@ -265,7 +265,7 @@ def test_the_printed_explain_command_finds_its_cell(
 ) -> None:
     layers = [[{"source": "test", "values": {**TINY_RECIPE, "lr": lr}}] for lr in (0.1, 0.2)]
     results = make_results(tmp_path, [make_record(make_request(overrides=layer), [0.5]) for layer in layers])
-    print_report(results.store, None)
+    print_report(build_report(results.store), results.store.folder)
     shown = capsys.readouterr().out.partition("benchmark explain ")[2].partition(" --results")[0]
     assert len(find_cells(results, shlex.split(shown))) == 2
 

@@ -25,7 +25,7 @@ def test_this_installation_is_fit(cli: Cli, data_root: Path) -> None:
     assert lines["ray"].startswith("ok")
     assert lines["esc50"].startswith("warning")
     assert "synthetic" in lines["esc50"]
-    assert done.stdout.splitlines()[-1] == "fit to run"
+    assert done.stdout.splitlines()[-1] == "All checks passed"
 
 
 def test_a_wrong_version_is_a_fault(data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

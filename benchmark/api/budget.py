@@ -1,0 +1,78 @@
+"""Which trials to run where the time does not suffice for all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from benchmark.console import say
+from benchmark.errors import BenchmarkError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from benchmark.planning.estimate import Estimate
+    from benchmark.records.store import ResultStore
+    from benchmark.spec.request import TrialRequest
+
+SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
+
+
+def parse_duration(text: str) -> float:
+    """Return `8h` in seconds.
+
+    Raises:
+        BenchmarkError: not a number with one of the units s, min, h, d.
+    """
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(s|min|h|d)", text)
+    if not match or not float(match[1]):
+        raise BenchmarkError(f"--budget {text}: expected a time such as 8h, 30min or 2d")
+    return float(match[1]) * SECONDS[match[2]]
+
+
+def within_budget(
+    budget: str | float,
+    requests: Sequence[TrialRequest],
+    estimates: Mapping[str, Estimate],
+    store: ResultStore,
+    protocol: str,
+    console: Console,
+) -> list[TrialRequest]:
+    """Return the trials that decide the most claims within a time, and print which claims stay open.
+
+    Args:
+        budget: seconds, or text such as `8h`.
+        requests: the trials that are not finished.
+        estimates: their time, by trial id.
+        store: the results folder, whose finished cells count as decided.
+        protocol: name of the protocol whose claims are meant.
+        console: where the choice is printed.
+
+    Raises:
+        BenchmarkError: a budget that cannot be read, or that is too short for any claim.
+    """
+    from benchmark.planning.budget import choose
+    from benchmark.planning.estimate import duration
+    from benchmark.planning.packing import node_here, pack
+    from benchmark.report.claims.judge import judge
+    from benchmark.report.write import read_results
+
+    seconds = parse_duration(budget) if isinstance(budget, str) else float(budget)
+    with store.lock():
+        store.submit(requests)  # the report reads which cells a complete grid would have
+    results, node = read_results(store), node_here()
+    cells = results.cells[results.cells["score"].notna() & (results.cells["protocol"] == protocol)]
+    complete = set(zip(cells["backbone"], cells["dataset"], cells["method"], strict=True))
+    claims = {claim.id: claim.needs for claim in judge(results, protocol) if claim.verdict == "not run" and claim.needs}
+    share = next(iter(pack([node], {"": 0}, None, None, exclusive=False).values()))
+    at_once = node.gpus or share.slots([node])
+    choice = choose(requests, estimates, claims, complete, seconds * at_once)
+    say(
+        console,
+        f"budget: {len(choice.requests)} of {len(requests)} trials, about {duration(choice.seconds / at_once)}, decide "
+        f"{len(choice.decided)} claims; {len(choice.open)} stay open: {', '.join(choice.open) or 'none'}",
+    )
+    if not choice.requests:
+        raise BenchmarkError("--budget: the time is too short to decide any claim; `plan` shows how long trials take")
+    return choice.requests

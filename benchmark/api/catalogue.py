@@ -1,0 +1,204 @@
+"""What the suite knows: methods, datasets, backbones, grids, protocols, recipes, known defects."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from benchmark.errors import BenchmarkError, closest
+
+if TYPE_CHECKING:
+    from benchmark.methods.contract import Method
+
+Entry = dict[str, Any]  # plain values, as `show` prints them
+
+
+@dataclass(frozen=True)
+class ResolvedRecipe:
+    """The recipe that trials of one dataset, backbone and method get.
+
+    Attributes:
+        dataset: name of the dataset.
+        backbone: name of the backbone.
+        method: the method with its hyper-parameters.
+        values: recipe values by key.
+        sources: where each value comes from.
+        open: remarks on values that the paper leaves open.
+    """
+
+    dataset: str
+    backbone: str
+    method: str
+    values: dict[str, Any]
+    sources: dict[str, str]
+    open: dict[str, str]
+
+
+def catalogue(kind: str) -> dict[str, Entry]:
+    """Return every entry of a kind, by name.
+
+    Args:
+        kind: `methods`, `datasets`, `backbones`, `grids`, `protocols`, `recipes` or `defects`.
+
+    Raises:
+        BenchmarkError: an unknown kind.
+
+    Example:
+        >>> list(catalogue("methods"))
+    """
+    if kind not in CATALOGUES:
+        raise BenchmarkError(f"unknown kind '{kind}'{closest(kind, CATALOGUES)}")
+    return CATALOGUES[kind]()
+
+
+def catalogue_entries(kind: str, name: str) -> dict[str, Entry]:
+    """Return one entry in full as plain data; of a composed method `a+b`, the entry of each part.
+
+    Args:
+        kind: as for `catalogue`.
+        name: name of the entry.
+
+    Raises:
+        BenchmarkError: an unknown kind or name.
+
+    Example:
+        >>> catalogue_entries("methods", "aat_ms")["aat_ms"]["hyper-parameters"]
+    """
+    entries = catalogue(kind)
+    names = name.split("+") if kind == "methods" else [name]
+    for part in names:
+        if part not in entries:
+            raise BenchmarkError(f"unknown {kind.removesuffix('s')} '{part}'{closest(part, entries)}")
+        if kind == "methods":
+            from benchmark.methods.registry import find_method
+
+            entries[part] = _method(find_method(part))
+    plain: dict[str, Entry] = json.loads(json.dumps({part: entries[part] for part in names}))
+    return plain
+
+
+def resolved_recipe(dataset: str, backbone: str = "ast", method: str = "full") -> ResolvedRecipe:
+    """Return the recipe that trials get, and where each value comes from.
+
+    Args:
+        dataset: name of a recipe, which is that of its dataset.
+        backbone: name of a backbone.
+        method: a method, as for `run`.
+
+    Raises:
+        BenchmarkError: an unknown name.
+
+    Example:
+        >>> resolved_recipe("esc50", method="aat_ms").values["lr"]
+    """
+    from benchmark.methods.registry import resolve_methods
+    from benchmark.spec.backbone import load_backbone
+    from benchmark.spec.recipe import resolve_recipe
+
+    choice = resolve_methods(method, "show recipe")[0].choice()
+    resolved = resolve_recipe(
+        dataset, backbone=load_backbone(backbone).name, method=choice.name, tuning=choice.tuning, overrides=[]
+    )
+    values = resolved.recipe.model_dump(mode="json")
+    return ResolvedRecipe(dataset, backbone, choice.variant, values, resolved.sources, resolved.open)
+
+
+def _methods() -> dict[str, Entry]:
+    from benchmark.methods import huggingface
+    from benchmark.methods.registry import methods
+
+    of_peft = {
+        name: {"label": f"{tuner} (peft)", "description": huggingface.describe(tuner)}
+        for name in huggingface.names()
+        for tuner in [name.removeprefix(huggingface.PREFIX)]
+    }
+    return {**{name: _method(method) for name, method in methods().items()}, **of_peft}
+
+
+def _method(method: type[Method]) -> Entry:
+    return {
+        "label": method.label,
+        "description": inspect.cleandoc(method.__doc__ or ""),
+        "hyper-parameters": _hyper_parameters(method),
+        "learning rate": method.tuning,
+        "source": method.source,
+    }
+
+
+def _hyper_parameters(method: type[Method]) -> Entry:
+    fields = dataclasses.fields(method)  # type: ignore[arg-type]  # every registered method is a dataclass
+    return {field.name: {"type": str(field.type), "default": field.default} for field in fields}
+
+
+def _datasets() -> dict[str, Entry]:
+    from benchmark.data.registry import datasets
+
+    return {name: dataclasses.asdict(dataset.info) for name, dataset in datasets().items()}
+
+
+def _backbones() -> dict[str, Entry]:
+    from benchmark.spec.backbone import load_backbone
+    from benchmark.spec.yaml import declared
+
+    entries = {name: load_backbone(name) for name in declared("backbones")}
+    return {name: {**entry.model_dump(), **entry.shape.model_dump()} for name, entry in entries.items()}
+
+
+def _grids() -> dict[str, Entry]:
+    from benchmark.spec.grid import GridFile, load_grid
+    from benchmark.spec.yaml import declared
+
+    return {name: load_grid(name).model_dump(include=set(GridFile.model_fields)) for name in declared("grids")}
+
+
+def _protocols() -> dict[str, Entry]:
+    from benchmark.spec.protocol import SWITCHES, Protocol, load_protocol
+    from benchmark.spec.yaml import declared
+
+    def switch(name: str, value: str) -> Entry:
+        field = Protocol.model_fields[name]
+        extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+        return {"value": value, "defect": extra.get("defect"), "meaning": field.description}
+
+    loaded = {name: load_protocol(name) for name in declared("protocols")}
+    return {
+        name: {"switches": {key: switch(key, getattr(protocol, key)) for key in SWITCHES}}
+        for name, protocol in loaded.items()
+    }
+
+
+def _recipes() -> dict[str, Entry]:
+    from benchmark.spec.recipe import RecipeFile
+    from benchmark.spec.yaml import declared, read_yaml, validate
+
+    return {
+        name: validate(RecipeFile, read_yaml(path), str(path)).model_dump(exclude_none=True)
+        for name, path in declared("recipes").items()
+    }
+
+
+def _defects() -> dict[str, Entry]:
+    from importlib.resources import files
+
+    import yaml
+
+    content = yaml.safe_load((files("paper_tables") / "defects.yaml").read_text(encoding="utf-8"))
+    return {
+        name: {"description": f"{entry['title']} [{entry.get('switch') or entry['status']}]", **entry}
+        for name, entry in content["defects"].items()
+    }
+
+
+CATALOGUES: dict[str, Callable[[], dict[str, Entry]]] = {
+    "methods": _methods,
+    "datasets": _datasets,
+    "backbones": _backbones,
+    "grids": _grids,
+    "protocols": _protocols,
+    "recipes": _recipes,
+    "defects": _defects,
+}

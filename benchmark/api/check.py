@@ -1,0 +1,82 @@
+"""Whether a method keeps the contract."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from benchmark.api.method_names import method_names
+from benchmark.console import stderr_console
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from benchmark.api.method_names import MethodNames
+    from benchmark.testing import Finding
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """The outcomes of all checks. `print` shows them, one per line.
+
+    Attributes:
+        findings: the outcomes by method, in the order of the checks; `fault` is None where the method passed.
+    """
+
+    findings: dict[str, list[Finding]]
+
+    @property
+    def faults(self) -> list[Finding]:
+        """The outcomes of the checks that failed."""
+        return [finding for findings in self.findings.values() for finding in findings if finding.fault]
+
+    def __str__(self) -> str:
+        lines = []
+        for variant, findings in self.findings.items():
+            lines += [variant, *(f"  {'FAIL' if finding.fault else 'ok  '} {_text(finding)}" for finding in findings)]
+        return "\n".join([*lines, self.summary()])
+
+    def summary(self) -> str:
+        """Return the number of failed checks in a sentence."""
+        return f"{len(self.faults)} of the checks failed" if self.faults else "all checks passed"
+
+
+def check(methods: MethodNames, *, console: Console | None = None) -> CheckResult:
+    """Check methods against the contract: trains small models with random weights on the CPU, half a minute each.
+
+    No data is needed.
+
+    Args:
+        methods: text such as `./mine.py` or `aat_m+prompt`, a class derived from `Method`, or a list of them.
+        console: where each outcome is printed as soon as it is known; None for stderr, `Console(quiet=True)` for
+            silence.
+
+    Raises:
+        BenchmarkError: there is no such method.
+
+    Example:
+        >>> import benchmark
+        >>> assert not benchmark.check("./mine.py").faults
+    """
+    from rich.markup import escape
+
+    from benchmark.methods.registry import resolve_methods
+    from benchmark.testing import conform
+
+    console = console or stderr_console()
+    outcomes: dict[str, list[Finding]] = {}
+    resolved = [method for text in method_names(methods) for method in resolve_methods(text, "check")]
+    for method in resolved:
+        variant = method.choice().variant
+        console.print(escape(variant), soft_wrap=True)
+        findings = outcomes.setdefault(variant, [])
+        for finding in conform(method):
+            findings.append(finding)
+            word = "[red]FAIL[/red]" if finding.fault else "ok  "
+            console.print(f"  {word} {escape(_text(finding))}", soft_wrap=True)
+    return CheckResult(outcomes)
+
+
+def _text(finding: Finding) -> str:
+    about = f"{finding.about}: {finding.fault}" if finding.fault else finding.about
+    return f"{finding.check:13} {about} ({finding.seconds:.1f} s)"

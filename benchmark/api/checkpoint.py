@@ -1,0 +1,113 @@
+"""Check, convert and fetch pre-trained checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from benchmark.api.folders import checkpoint_folder
+from benchmark.console import stderr_console
+from benchmark.errors import BenchmarkError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from benchmark.spec.backbone import BackboneChoice
+
+
+class Fetched(NamedTuple):
+    """A downloaded checkpoint: the backbone as it was named, the file, and its sha256."""
+
+    backbone: str
+    path: Path
+    sha256: str
+
+
+def verify_checkpoint(what: str | Path, checkpoints: str | Path | None = None) -> str:
+    """Check hash, tensors and a forward pass of a checkpoint.
+
+    Args:
+        what: a declared backbone such as `ssast[size=tiny]`, or a checkpoint file.
+        checkpoints: folder of pre-trained checkpoints; None for the default one.
+
+    Returns:
+        What was found, in one line.
+
+    Raises:
+        BenchmarkError: what is wrong.
+
+    Example:
+        >>> verify_checkpoint("ast")
+    """
+    from benchmark.models.weights import locate
+    from benchmark.spec.backbone import load_backbone
+    from benchmark.tools.checkpoints import verify
+
+    choice = _declared(str(what))
+    if choice is None:
+        return verify(Path(what), None)
+    _, path = locate(choice, checkpoint_folder(checkpoints))
+    assert path is not None
+    return verify(path, load_backbone(choice.name).checkpoints[choice.size])
+
+
+def convert_checkpoint(path: str | Path, target: str | Path, *, half: bool = False) -> None:
+    """Write a checkpoint in this suite's format: the backbone as safetensors, its geometry in the metadata.
+
+    Args:
+        path: checkpoint file, or a Hugging Face folder.
+        target: file to write, `.safetensors`.
+        half: store in half precision.
+
+    Raises:
+        BenchmarkError: the checkpoint cannot be read, or a wrong name of the target.
+
+    Example:
+        >>> convert_checkpoint("SSAST-Tiny-Patch-400.pth", "ssast-tiny.safetensors")
+    """
+    from benchmark.models.checkpoint import read_checkpoint, save_checkpoint
+
+    if Path(target).suffix != ".safetensors":
+        raise BenchmarkError(f"{target}: the name must end in .safetensors")
+    save_checkpoint(read_checkpoint(Path(path)), Path(target), half=half)
+
+
+def fetch_checkpoints(
+    backbones: Iterable[str], checkpoints: str | Path | None = None, *, console: Console | None = None
+) -> Iterator[Fetched]:
+    """Download declared checkpoints from their published addresses; an interrupted download is continued.
+
+    Args:
+        backbones: declared backbones, such as `ast` or `ssast[size=tiny]`.
+        checkpoints: folder to download to; None for the default one.
+        console: where progress is shown; None for stderr, `Console(quiet=True)` for silence.
+
+    Yields:
+        Each checkpoint as soon as it is complete.
+
+    Raises:
+        BenchmarkError: not a declared backbone, or its checkpoint cannot be downloaded; the message says how to get it.
+
+    Example:
+        >>> list(fetch_checkpoints(["ast", "ssast"]))
+    """
+    from benchmark.models.weights import digest
+    from benchmark.tools.checkpoints import fetch_backbone
+
+    for name in backbones:
+        choice = _declared(name)
+        if choice is None:
+            raise BenchmarkError(f"{name}: no declared backbone with published weights (see `list backbones`)")
+        path = fetch_backbone(choice, checkpoint_folder(checkpoints), console or stderr_console())
+        yield Fetched(name, path, digest(path))
+
+
+def _declared(text: str) -> BackboneChoice | None:
+    """Return the backbone that a text names; None if it is the path of a file or has no published weights."""
+    from benchmark.spec.backbone import resolve_backbones
+
+    if Path(text).exists() or Path(text).suffix:
+        return None
+    [choice] = resolve_backbones(text, "checkpoint")
+    return choice if choice.weights == "pretrained" else None

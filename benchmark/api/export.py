@@ -1,0 +1,55 @@
+"""A trained model for use elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmark.api.folders import checkpoint_folder
+
+if TYPE_CHECKING:
+    from benchmark.tools.export import Card
+
+
+def export(
+    trial: str,
+    *,
+    results: str | Path,
+    out: str | Path,
+    onnx: bool = False,
+    checkpoints: str | Path | None = None,
+    methods: str | Iterable[str] = (),
+) -> Card:
+    """Write what a trial trained, its description, and if wanted the merged model as ONNX.
+
+    The trial must have been run with `keep_weights=True`. The backbone is not included: `load_export` joins both.
+
+    Args:
+        trial: id of the trial, or the beginning of it; `status` lists the ids.
+        results: results folder.
+        out: folder to write, which must be new or empty.
+        onnx: also write the merged model as ONNX, compared with ONNX Runtime.
+        checkpoints: folder of pre-trained checkpoints; None for the default one.
+        methods: files of methods from outside the suite, as they were given to `run`.
+
+    Returns:
+        The content of `adapter.json`: score, sizes in bytes, the time of one clip in milliseconds.
+
+    Raises:
+        BenchmarkError: no such trial, it kept no weights, or the folder is not empty. Then nothing is written.
+
+    Example:
+        >>> card = benchmark.export("1b72baf7ed8d", results="OUT", out="my-model")
+    """
+    from benchmark.records.store import ResultStore
+    from benchmark.tools.export import export_trial
+
+    return export_trial(
+        ResultStore(Path(results)),
+        trial,
+        Path(out),
+        onnx=onnx,
+        checkpoints=checkpoint_folder(checkpoints),
+        methods=[methods] if isinstance(methods, str) else list(methods),
+    )

@@ -1,0 +1,202 @@
+"""What a run would do, and what it would cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.api.profile import profile_shapes
+from benchmark.api.selection import Names, Numbers, OnBadAudio, SelectedGrid, Selection, Settings
+from benchmark.api.status import counts_line, plan_as_dict, trial_line
+from benchmark.console import stderr_console
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rich.console import Console
+
+    from benchmark.api.method_names import MethodNames
+    from benchmark.planning.estimate import Estimate, Machine, Total
+    from benchmark.planning.expand import Expansion
+    from benchmark.planning.plan import Plan
+    from benchmark.records.store import ResultStore
+    from benchmark.spec.grid import Grid
+    from benchmark.spec.request import TrialRequest
+
+CALIBRATION_CLIPS, CALIBRATION_STEPS, CALIBRATION_SECONDS = 8, 3, 20.0  # of each step shape; clips on a CPU only
+
+
+@dataclass(frozen=True)
+class PlanResult:
+    """What a run would do. `print` shows a line per trial, what is missing, the counts and the cost.
+
+    Attributes:
+        results: the results folder.
+        plan: every trial with its state (done, stale, failed, missing).
+        missing_inputs: one line per missing dataset or checkpoint.
+        skipped: one line per trial that its method cannot run.
+        estimates: time, memory and operations of the trials that a run would submit, by trial id.
+        machine: what the estimates are for.
+        total: the estimates summed up.
+    """
+
+    results: Path
+    plan: Plan = field(repr=False)
+    missing_inputs: list[str]
+    skipped: list[str]
+    estimates: Mapping[str, Estimate] = field(repr=False)
+    machine: Machine
+    total: Total
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the content as plain data, for JSON."""
+        content = plan_as_dict(self.plan, self.results, missing_inputs=self.missing_inputs)
+        content["trials"] = [{**trial, **_cost(self.estimates.get(trial["id"]))} for trial in content["trials"]]
+        content["skipped"] = self.skipped
+        machine = {"device": self.machine.device, "threads": self.machine.threads}
+        return {**content, "cost": {**machine, **self.total.as_dict()}}
+
+    def __str__(self) -> str:
+        lines = [
+            trial_line(entry) + (f"  {_text(estimate)}" if estimate else "")
+            for entry in self.plan.entries
+            for estimate in [self.estimates.get(entry.request.id)]
+        ]
+        lines += [f"missing input: {line}" for line in self.missing_inputs]
+        lines += [f"skipped: {line}" for line in self.skipped]
+        lines.append(counts_line(self.plan, self.results))
+        if self.estimates:
+            lines.append(f"cost of the {len(self.estimates)} to run on {self.machine.device}: {self.total.text()}")
+        return "\n".join(lines)
+
+
+def plan(
+    grid: str | Path | Grid,
+    *,
+    methods: MethodNames = (),
+    datasets: Names = (),
+    backbones: Names = (),
+    folds: Numbers = (),
+    seeds: Numbers = (),
+    settings: Settings = (),
+    protocol: str | None = None,
+    limit_clips: int | None = None,
+    on_bad_audio: OnBadAudio | None = None,
+    shard: str | None = None,
+    data_root: str | Path | None = None,
+    checkpoints: str | Path | None = None,
+    results: str | Path | None = None,
+    cache: str | Path | None = None,
+    cpus_per_trial: int | None = None,
+    gpus_per_trial: float | None = None,
+    calibrate: bool = False,
+    console: Console | None = None,
+) -> PlanResult:
+    """Return the trials of a grid with their states, the missing inputs, and what a run would cost. Trains nothing.
+
+    The cost comes from counted operations; from measured steps where `profile` or `calibrate` made some; from
+    finished records where there are some. `Estimate.source` says which.
+
+    Args:
+        grid: name of a declared grid, path of a YAML file, or a `Grid` object.
+        methods: as for `run`.
+        datasets: as for `run`.
+        backbones: as for `run`.
+        folds: as for `run`.
+        seeds: as for `run`.
+        settings: as for `run`.
+        protocol: as for `run`.
+        limit_clips: as for `run`.
+        on_bad_audio: as for `run`.
+        shard: as for `run`.
+        data_root: as for `run`.
+        checkpoints: as for `run`.
+        results: as for `run`.
+        cache: as for `run`.
+        cpus_per_trial: as for `run`.
+        gpus_per_trial: as for `run`.
+        calibrate: first time a few steps of every shape that was not timed on this machine yet.
+        console: where progress is shown; None for stderr, `Console(quiet=True)` for silence.
+
+    Raises:
+        BenchmarkError: a mistake in an argument, or data that does not follow its layout.
+
+    Example:
+        >>> print(benchmark.plan("paper", datasets="esc50", data_root="DIR"))
+    """
+    from benchmark.planning.estimate import estimate_trials, machine_here, total
+    from benchmark.planning.packing import node_here, pack
+    from benchmark.planning.plan import make_plan
+
+    console = console or stderr_console()
+    selected = Selection(
+        grid=grid, methods=methods, datasets=datasets, backbones=backbones, folds=folds, seeds=seeds,
+        settings=settings, protocol=protocol, limit_clips=limit_clips, on_bad_audio=on_bad_audio, shard=shard,
+        data_root=data_root, checkpoints=checkpoints, results=results, cache=cache,
+    ).resolve()  # fmt: skip
+    expansion, store = selected.expand(), selected.store
+    made = make_plan(expansion.requests, store)
+    to_run, machine = made.to_run(), machine_here(cpus_per_trial)
+    if calibrate:
+        _calibrate(to_run, expansion, store, machine, console)
+    estimates = estimate_trials(to_run, expansion, store, machine, console)
+    node = node_here()
+    memory = {trial_id: estimate.memory_bytes for trial_id, estimate in estimates.items()}
+    shares = pack([node], memory, cpus_per_trial, gpus_per_trial, exclusive=False) if memory else {}
+    return PlanResult(
+        results=store.folder,
+        plan=made,
+        missing_inputs=_missing_inputs(selected, expansion),
+        skipped=expansion.skipped,
+        estimates=estimates,
+        machine=machine,
+        total=total(estimates, shares, node),
+    )
+
+
+def _missing_inputs(selected: SelectedGrid, expansion: Expansion) -> list[str]:
+    if not selected.grid.synthesize:
+        return expansion.missing_inputs
+    return [f"{line.partition(':')[0]}: synthetic audio, which `run` makes" for line in expansion.missing_inputs]
+
+
+def _calibrate(
+    requests: Sequence[TrialRequest], expansion: Expansion, store: ResultStore, machine: Machine, console: Console
+) -> None:
+    """Time a few steps of every shape that the results folder has no timing of for this machine."""
+    known = {
+        profile.request.step_key
+        for profile in store.profiles()
+        if (profile.device, profile.threads) == (machine.device, machine.threads) and profile.step_seconds
+    }
+    profile_shapes(
+        [request for request in requests if request.step_key not in known],
+        expansion,
+        store,
+        console,
+        device="cpu" if machine.device == "cpu" else "cuda",
+        threads=machine.threads,
+        steps=CALIBRATION_STEPS,
+        seconds=CALIBRATION_SECONDS,
+        clips=CALIBRATION_CLIPS if machine.device == "cpu" else None,
+    )
+
+
+def _cost(estimate: Estimate | None) -> dict[str, Any]:
+    if estimate is None:
+        return {}
+    return {
+        "seconds": estimate.seconds,
+        "by": estimate.source,
+        "flops": estimate.flops,
+        "memory_bytes": estimate.memory_bytes,
+        "checkpoint_bytes": estimate.checkpoint_bytes,
+        "record_bytes": estimate.record_bytes,
+    }
+
+
+def _text(estimate: Estimate) -> str:
+    from benchmark.planning.estimate import duration, gigabytes
+
+    return f"{duration(estimate.seconds)} by {estimate.source}, {gigabytes(estimate.memory_bytes)}"

@@ -1,0 +1,159 @@
+"""Time and memory of a grid's training steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmark.api.device import choose_device
+from benchmark.api.selection import Names, Selection, Settings
+from benchmark.console import say, stderr_console
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from benchmark.api.method_names import MethodNames
+    from benchmark.planning.expand import Expansion
+    from benchmark.records.schema import StepProfile
+    from benchmark.records.store import ResultStore
+    from benchmark.spec.grid import Grid
+    from benchmark.spec.request import TrialRequest
+
+
+@dataclass(frozen=True)
+class ProfileResult:
+    """Profiles of training steps. `print` shows a line per profile and the folder.
+
+    Attributes:
+        folder: where the files of the profiles are.
+        profiles: one per step shape: operations per clip (a multiply-add counts as two), bytes kept for the backward
+            pass, seconds per step, peak memory.
+    """
+
+    folder: Path
+    profiles: list[StepProfile]
+
+    def __str__(self) -> str:
+        return "\n".join([*map(_text, self.profiles), f"profiles: {self.folder}"])
+
+
+def profile(
+    grid: str | Path | Grid,
+    *,
+    methods: MethodNames = (),
+    datasets: Names = (),
+    backbones: Names = (),
+    settings: Settings = (),
+    protocol: str | None = None,
+    data_root: str | Path | None = None,
+    results: str | Path | None = None,
+    steps: int = 10,
+    seconds: float = 60,
+    clips: int | None = None,
+    threads: int | None = None,
+    device: str | None = None,
+    console: Console | None = None,
+) -> ProfileResult:
+    """Measure training steps at a grid's true shapes, with random weights and random input: no data, no weights.
+
+    The files stay in RESULTS/profiles, where `plan` and `report` find them. Each timed step runs in a process of its
+    own.
+
+    Args:
+        grid: name of a declared grid, path of a YAML file, or a `Grid` object.
+        methods: as for `run`.
+        datasets: as for `run`.
+        backbones: as for `run`.
+        settings: as for `run`.
+        protocol: as for `run`.
+        data_root: as for `run`; only a user's own dataset is looked up there.
+        results: results folder; default `results/runs/GRID`.
+        steps: number of steps to time; 0 only counts operations and memory.
+        seconds: time fewer steps than that where they take longer in all.
+        clips: clips of a timed step; None for the recipe's batch size.
+        threads: CPU threads; None for all cores.
+        device: `cpu` or `cuda`; None for `cuda` if there is a GPU.
+        console: where a line per profile is printed; None for stderr, `Console(quiet=True)` for silence.
+
+    Raises:
+        BenchmarkError: a mistake in an argument, or a method that does not fit the model.
+
+    Example:
+        >>> benchmark.profile("paper", datasets="esc50", results="OUT", steps=0)
+    """
+    from benchmark.data.parallel import usable_cores
+
+    chosen_device = choose_device(device)
+    selected = Selection(
+        grid=grid, methods=methods, datasets=datasets, backbones=backbones, settings=settings, protocol=protocol,
+        data_root=data_root, results=results,
+    ).resolve()  # fmt: skip
+    expansion = selected.expand()
+    profiles = profile_shapes(
+        expansion.requests,
+        expansion,
+        selected.store,
+        console or stderr_console(),
+        device=chosen_device,
+        threads=threads or usable_cores(),
+        steps=steps,
+        seconds=seconds,
+        clips=clips,
+    )
+    return ProfileResult(selected.store.folder / "profiles", profiles)
+
+
+def profile_shapes(
+    requests: Sequence[TrialRequest],
+    expansion: Expansion,
+    store: ResultStore,
+    console: Console,
+    *,
+    device: str,
+    threads: int,
+    steps: int,
+    seconds: float,
+    clips: int | None,
+    identity: tuple[str, ...] = (),
+) -> list[StepProfile]:
+    """Profile every step shape of the requests into a results folder.
+
+    Args:
+        requests: trials; those of one shape are profiled once.
+        expansion: the grid's datasets, for their numbers of classes.
+        store: the results folder.
+        console: where a line per profile is printed.
+        device: `cpu` or `cuda`.
+        threads: CPU threads.
+        steps: number of steps to time; 0 only counts.
+        seconds: time fewer steps where they take longer than this in all.
+        clips: clips of a timed step; None for the recipe's batch size.
+        identity: methods whose change of the untrained model's output is computed.
+    """
+    from benchmark.trial.profile import How, profile_steps, shapes
+
+    to_profile, profiles = shapes(requests), []
+    classes = {name: len(info.classes) for name, info in expansion.info.items()}
+    with store.lock():  # a folder that cannot be written is reported before the work
+        pass
+    for profile in profile_steps(to_profile, classes, How(device, threads, steps, seconds, clips, identity)):
+        store.write_profile(profile)
+        profiles.append(profile)
+        say(console, f"[{len(profiles)}/{len(to_profile)}] {_text(profile)}")
+    return profiles
+
+
+def _text(profile: StepProfile) -> str:
+    cost, request = profile.cost, profile.request
+    text = (
+        f"{request.dataset.name} {request.method.variant} ({request.backbone.size}): "
+        f"{cost.train_flops / 1e9:.2f} GFLOPs/clip, {cost.saved_bytes / 2**20:.0f} MiB for backward"
+    )
+    if profile.step_seconds:
+        text += f", {profile.step_seconds:.3g} s/step of {profile.clips} clips"
+        text += f", {profile.clips / profile.step_seconds:.3g} clips/s"
+    if profile.gpu_allocated_bytes:
+        text += f", peak {profile.gpu_allocated_bytes / 2**20:.0f} MiB"
+    return f"{text}, {profile.status}: {profile.error}" if profile.error else text

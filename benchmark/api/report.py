@@ -1,0 +1,57 @@
+"""Tables and figures from records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from benchmark.records.store import ResultStore
+    from benchmark.report.write import Report
+
+
+def report(
+    results: str | Path, output: str | Path | None = None, *, paper: str | Path | None = None, html: bool = False
+) -> Report:
+    """Write tables (CSV, Markdown, LaTeX, JSON) and figures (PNG, PDF, SVG) from the records alone.
+
+    Args:
+        results: results folder.
+        output: folder to write; default RESULTS/report.
+        paper: more numbers of the paper, in the form of `paper_tables/scores.yaml`.
+        html: also write one self-contained page, `report.html`.
+
+    Returns:
+        `paths` of the files, the main table as `results` (a DataFrame, scores in per cent), and `warnings`: reasons
+        why the results are not comparable with the paper.
+
+    Raises:
+        BenchmarkError: not a results folder, or a mistake in `paper`.
+
+    Example:
+        >>> benchmark.report("OUT").results
+    """
+    from benchmark.records.store import ResultStore
+    from benchmark.report.write import build_report
+
+    return build_report(
+        ResultStore(Path(results)),
+        None if output is None else Path(output),
+        None if paper is None else Path(paper),
+        html=html,
+    )
+
+
+def main_table(store: ResultStore) -> tuple[pd.DataFrame, list[str]]:
+    """Return the main table and its warnings without writing a file.
+
+    Raises:
+        BenchmarkError: not a results folder.
+    """
+    from benchmark.report.render import marks, plain, wide
+    from benchmark.report.write import read_results
+
+    cells = read_results(store).cells
+    return plain(wide(cells, "score")), marks(cells)

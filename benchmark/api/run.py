@@ -1,0 +1,273 @@
+"""Train and evaluate a grid, then report."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmark.api import folders
+from benchmark.api.budget import within_budget
+from benchmark.api.run_result import RERUN, RunResult
+from benchmark.api.selection import Names, Numbers, OnBadAudio, SelectedGrid, Selection, Settings
+from benchmark.console import say, stderr_console
+from benchmark.errors import BenchmarkError, MissingInputError, MissingInputsError, closest
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from benchmark.api.method_names import MethodNames
+    from benchmark.orchestrator.run import Ended
+    from benchmark.planning.expand import Expansion
+    from benchmark.planning.plan import Plan
+    from benchmark.records.store import ResultStore
+    from benchmark.spec.grid import Grid
+    from benchmark.spec.options import RunOptions
+    from benchmark.spec.request import TrialRequest
+
+logger = logging.getLogger(__name__)
+
+LOGGERS = ("tensorboard", "mlflow")
+
+
+def run(
+    grid: str | Path | Grid,
+    *,
+    methods: MethodNames = (),
+    datasets: Names = (),
+    backbones: Names = (),
+    folds: Numbers = (),
+    seeds: Numbers = (),
+    settings: Settings = (),
+    protocol: str | None = None,
+    limit_clips: int | None = None,
+    on_bad_audio: OnBadAudio | None = None,
+    shard: str | None = None,
+    data_root: str | Path | None = None,
+    checkpoints: str | Path | None = None,
+    results: str | Path | None = None,
+    cache: str | Path | None = None,
+    rerun: Names = (),
+    skip_missing: bool = False,
+    budget: str | float | None = None,
+    report: bool = True,
+    address: str | None = None,
+    cpus: int | None = None,
+    cpus_per_trial: int | None = None,
+    gpus_per_trial: float | None = None,
+    exclusive: bool = False,
+    timeout: float | None = None,
+    deterministic: bool = False,
+    keep_weights: bool = False,
+    loggers: Names = (),
+    restart_on_ray_death: bool = False,
+    console: Console | None = None,
+) -> RunResult:
+    """Run the trials of a grid that have no record yet, then write tables and figures.
+
+    Killing the process loses at most the current epochs: the same call continues. Works in a script without an
+    `if __name__ == "__main__"` guard and in a notebook. Call it from the main thread, so that Ctrl-C can stop it.
+
+    Args:
+        grid: name of a declared grid (`smoke`, `demo`, `quick`, `paper`), path of a YAML file, or a `Grid` object.
+        methods: use only these; text such as `aat_ms[bottleneck=64]` or `./mine.py`, a class derived from `Method`,
+            an object of such a class, or a list of them. A class must be defined in a file that can be imported.
+        datasets: use only these; a name or a list.
+        backbones: use only these; a name such as `ast[size=demo]` or a list.
+        folds: use only these; a number or a list.
+        seeds: use these instead of the grid's; a number or a list.
+        settings: recipe values and protocol switches, `{"recipe.epochs": 2}` or `["recipe.epochs=2"]`.
+        protocol: a protocol instead of the grid's: `reference` or `corrected`.
+        limit_clips: use at most this many clips of each split; results are marked.
+        on_bad_audio: `stop` (default) at a file that cannot be read, or `skip` it and record that.
+        shard: `I/N`, run only the I-th of N parts of the trials.
+        data_root: folder that holds the official dataset folders; default AAT_BENCHMARK_DATA or `data`. A grid that
+            generates its audio does not read it.
+        checkpoints: folder of pre-trained checkpoints; default AAT_BENCHMARK_CHECKPOINTS or the user's cache folder.
+        results: results folder; default `results/runs/GRID`.
+        cache: folder of the audio cache, or `none` to decode every time; default AAT_BENCHMARK_CACHE or the user's
+            cache folder.
+        rerun: also run trials that are `failed` (too often) or `stale` (trained by another numerics version).
+        skip_missing: run the trials whose data and checkpoint are available, instead of raising an error.
+        budget: time for this run, seconds or text such as `8h`: run only the trials that decide the most claims.
+        report: write tables and figures into RESULTS/report at the end.
+        address: Ray cluster to use (`auto` or host:port); None starts Ray on this machine.
+        cpus: CPU cores to use in all; None for all.
+        cpus_per_trial: CPU cores of one trial; None divides the machine.
+        gpus_per_trial: GPUs of one trial, fractions allowed; None packs by memory.
+        exclusive: one trial per device, each in a fresh process, to measure time and memory.
+        timeout: seconds after which a trial is ended; None for no limit.
+        deterministic: use only algorithms that repeat bit for bit on a GPU; slower.
+        keep_weights: keep the trained parameters beside each record, for `export`.
+        loggers: also write the curves for `tensorboard` or `mlflow`, into RESULTS/logs.
+        restart_on_ray_death: start the command line of this process again when Ray's own processes die. Only right
+            for a command line: a script or notebook would start from its beginning.
+        console: where progress is shown; None for stderr, `Console(quiet=True)` for silence.
+
+    Returns:
+        Counts by state, the main table, warnings and the folder; see `RunResult`.
+
+    Raises:
+        BenchmarkError: a mistake in an argument, a missing input, or resources that never suffice. A trial that fails
+            raises nothing: it is counted in the result, and the others go on.
+
+    Example:
+        >>> import benchmark
+        >>> done = benchmark.run(grid="smoke", methods=["linear", "aat_ms"], results="OUT")
+        >>> print(done)
+    """
+    from benchmark.planning.plan import make_plan
+    from benchmark.spec.options import RunOptions
+
+    console = console or stderr_console()
+    wanted = _known("rerun", [rerun] if isinstance(rerun, str) else list(rerun), RERUN)
+    curves = _known("loggers", [loggers] if isinstance(loggers, str) else list(loggers), LOGGERS)
+    selected = Selection(
+        grid=grid, methods=methods, datasets=datasets, backbones=backbones, folds=folds, seeds=seeds,
+        settings=settings, protocol=protocol, limit_clips=limit_clips, on_bad_audio=on_bad_audio, shard=shard,
+        data_root=data_root, checkpoints=checkpoints, results=results, cache=cache,
+    ).resolve()  # fmt: skip
+    store = selected.store
+    if selected.grid.synthesize:
+        if folders.data_root(data_root) != folders.DATA_ROOT:
+            say(console, f"grid '{selected.grid.name}' makes its own audio; --data-root is not read")
+        _synthesize(selected)
+    expansion = selected.expand()
+    requests = _available(expansion, console, skip_missing=skip_missing)
+    plan = make_plan(requests, store)
+    to_run = plan.to_run(wanted)
+    if keep_weights and (without := _without_weights(plan, to_run, store)):
+        say(
+            console,
+            f"{without} finished trials kept no weights and are not run again: --keep-weights needs another --results",
+        )
+    with store.lock():
+        store.submitted()  # a damaged list, or a folder that cannot be written, is reported before hours of work
+    logger.info("%d of %d trials of grid %s are to run", len(to_run), len(requests), selected.grid.name)
+    if not to_run:
+        return _result(store, plan, report=report, ended=None, submitted=0)
+    options = RunOptions(
+        data_root=selected.data_root,
+        cache=selected.cache,
+        checkpoints=expansion.checkpoints,
+        address=address,
+        cpus=cpus,
+        cpus_per_trial=cpus_per_trial,
+        gpus_per_trial=gpus_per_trial,
+        exclusive=exclusive,
+        timeout=timeout,
+        deterministic=deterministic,
+        loggers=tuple(curves),
+        keep_weights=keep_weights,
+        restart_on_ray_death=restart_on_ray_death,
+    )
+    submitted, ended = _train(to_run, requests, plan, selected, expansion, options, budget, console)
+    return _result(store, make_plan(requests, store), report=report, ended=ended, submitted=submitted)
+
+
+def _known(name: str, values: list[str], valid: tuple[str, ...]) -> list[str]:
+    for value in values:
+        if value not in valid:
+            raise BenchmarkError(f"{name}: unknown value '{value}'{closest(value, valid)}")
+    return values
+
+
+def _synthesize(selected: SelectedGrid) -> None:
+    """Write the audio of a grid that generates its own."""
+    from benchmark.data.dataset import Synthesizable
+    from benchmark.data.registry import get_dataset
+
+    grid = selected.grid
+    if not isinstance(grid.datasets, list):
+        raise BenchmarkError(f"{grid.origin}: synthesize needs a list of datasets")
+    with selected.store.lock():
+        for name in grid.datasets:
+            dataset = get_dataset(name, grid.origin)
+            wanted = grid.synthesis(name)
+            if not isinstance(dataset, Synthesizable) or wanted is None:
+                raise BenchmarkError(f"{grid.origin}: {name} cannot be synthesized")
+            dataset.synthesize(selected.data_root, **wanted.model_dump())
+
+
+def _available(expansion: Expansion, console: Console, *, skip_missing: bool) -> list[TrialRequest]:
+    """Return the trials whose inputs are available, and print what is left out."""
+    requests, missing = expansion.runnable, expansion.missing_inputs
+    if missing:
+        if len(missing) == 1 and not requests:
+            raise MissingInputError(missing[0])
+        if not skip_missing or not requests:
+            rest = f", or run the {len(requests)} trials that need none of them with --skip-missing" if requests else ""
+            raise MissingInputsError(missing, f"inputs of the grid are missing ({len(missing)}): get them{rest}")
+        for line in missing:
+            say(console, f"missing input: {line}")
+        say(console, f"{len(expansion.requests) - len(requests)} of {len(expansion.requests)} trials are skipped")
+    for line in expansion.skipped:
+        say(console, f"skipped: {line}")
+    return requests
+
+
+def _without_weights(plan: Plan, to_run: list[TrialRequest], store: ResultStore) -> int:
+    """Return how many trials are finished, are not run again, and kept no weights."""
+    again = {request.id for request in to_run}
+    finished = [entry.request for entry in plan.entries if entry.state in {"done", "stale"}]
+    return sum(request.id not in again and not store.weights_path(request).is_file() for request in finished)
+
+
+def _train(
+    to_run: list[TrialRequest],
+    requests: list[TrialRequest],
+    plan: Plan,
+    selected: SelectedGrid,
+    expansion: Expansion,
+    options: RunOptions,
+    budget: str | float | None,
+    console: Console,
+) -> tuple[int, Ended]:
+    """Run trials until each has a record or a failed attempt; return how many, and how the run ended.
+
+    Args:
+        to_run: the trials to run.
+        requests: all trials of the grid, which the results folder remembers.
+        plan: states of all trials before the run.
+        selected: the grid and its folders.
+        expansion: datasets and checkpoints of the grid.
+        options: machine, resources and folders.
+        budget: time for this run; None for all trials.
+        console: where progress is shown.
+    """
+    from benchmark.orchestrator.cache_warmup import prepare_audio
+    from benchmark.orchestrator.run import run_trials
+    from benchmark.planning.estimate import estimate_trials, machine_here
+
+    store = selected.store
+    estimates = estimate_trials(to_run, expansion, store, machine_here(options.cpus_per_trial), console)
+    if budget is not None:
+        to_run = within_budget(budget, to_run, estimates, store, selected.grid.protocol, console)
+    prepare_audio(to_run, expansion.manifests, selected.cache, console)
+    with store.lock():
+        store.submit(requests)
+    return len(to_run), run_trials(to_run, estimates, store, options, before=plan.counts()["done"], console=console)
+
+
+def _result(store: ResultStore, plan: Plan, *, report: bool, ended: Ended | None, submitted: int) -> RunResult:
+    """Write the report, unless nothing was run and there is one, and collect the result."""
+    from benchmark.api.report import main_table
+    from benchmark.report.write import build_report
+
+    written, table, warnings = None, None, list[str]()
+    if report and (submitted or not (store.folder / "report").is_dir()):
+        written = build_report(store)
+        table, warnings = written.results, written.warnings
+    elif report:
+        table, warnings = main_table(store)
+    return RunResult(
+        results=store.folder,
+        counts={str(state): number for state, number in plan.counts().items()},
+        submitted=submitted,
+        failed=ended.failed if ended else 0,
+        interrupted=ended is not None and ended.interrupted,
+        table=table,
+        warnings=warnings,
+        report=written,
+        plan=plan,
+    )
