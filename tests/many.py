@@ -25,7 +25,7 @@ from benchmark.planning.expand import expand
 from benchmark.records.schema import Record
 from benchmark.records.store import ResultStore
 from benchmark.report.render import to_latex, to_markdown
-from benchmark.report.write import build_report, read_results, tables
+from benchmark.report.write import build_report, build_tables, read_results
 from benchmark.spec.grid import load_grid, narrow
 from benchmark.spec.request import TrialRequest
 from tests.samples import make_record
@@ -71,7 +71,7 @@ def main() -> int:
         store = ResultStore(Path(name) / "out")
         fill(store, given.records)
         began = time.perf_counter()
-        for table in tables(read_results(store)):
+        for table in build_tables(read_results(store)):
             to_markdown(table.text, table.caption)
             to_latex(table.text, table.caption)
             table.data.to_csv(index=False)

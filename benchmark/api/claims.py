@@ -106,7 +106,6 @@ def _count(store: ResultStore, protocol: str, console: Console) -> None:
     known |= {profile.request.step_key for profile in profiles if profile.identity_error is not None}
     profile_shapes(
         [request for request in expansion.requests if request.step_key not in known],
-        expansion,
         store,
         console,
         device="cpu",

@@ -139,7 +139,7 @@ def plan(
     made = make_plan(expansion.requests, store)
     to_run, machine = made.to_run(), machine_here(cpus_per_trial)
     if calibrate:
-        _calibrate(to_run, expansion, store, machine, console)
+        _calibrate(to_run, store, machine, console)
     estimates = estimate_trials(to_run, expansion, store, machine, console)
     node = node_here()
     memory = {trial_id: estimate.memory_bytes for trial_id, estimate in estimates.items()}
@@ -161,9 +161,7 @@ def _missing_inputs(selected: SelectedGrid, expansion: Expansion) -> list[str]:
     return [f"{line.partition(':')[0]}: synthetic audio, which `run` makes" for line in expansion.missing_inputs]
 
 
-def _calibrate(
-    requests: Sequence[TrialRequest], expansion: Expansion, store: ResultStore, machine: Machine, console: Console
-) -> None:
+def _calibrate(requests: Sequence[TrialRequest], store: ResultStore, machine: Machine, console: Console) -> None:
     """Time a few steps of every shape that the results folder has no timing of for this machine."""
     known = {
         profile.request.step_key
@@ -172,7 +170,6 @@ def _calibrate(
     }
     profile_shapes(
         [request for request in requests if request.step_key not in known],
-        expansion,
         store,
         console,
         device="cpu" if machine.device == "cpu" else "cuda",

@@ -99,7 +99,7 @@ def pretrain(
     from benchmark.spec.yaml import validate
     from benchmark.tools.pretrain.audio import read_audio
     from benchmark.tools.pretrain.objectives import model_config
-    from benchmark.tools.pretrain.run import make_course
+    from benchmark.tools.pretrain.run import make_batches
     from benchmark.tools.pretrain.run import pretrain as train
 
     out, console = Path(out), console or stderr_console()
@@ -141,7 +141,7 @@ def pretrain(
         )
         report = train(
             run,
-            make_course(run, found, where),
+            make_batches(run, found, where),
             out,
             multi_label=found.manifest.info.multi_label,
             device=where,

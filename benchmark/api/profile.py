@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from benchmark.api.method_names import MethodNames
-    from benchmark.planning.expand import Expansion
     from benchmark.records.schema import StepProfile
     from benchmark.records.store import ResultStore
     from benchmark.spec.grid import Grid
@@ -93,7 +92,6 @@ def profile(
     expansion = selected.expand()
     profiles = profile_shapes(
         expansion.requests,
-        expansion,
         selected.store,
         console or stderr_console(),
         device=chosen_device,
@@ -107,7 +105,6 @@ def profile(
 
 def profile_shapes(
     requests: Sequence[TrialRequest],
-    expansion: Expansion,
     store: ResultStore,
     console: Console,
     *,
@@ -122,7 +119,6 @@ def profile_shapes(
 
     Args:
         requests: trials; those of one shape are profiled once.
-        expansion: the grid's datasets, for their numbers of classes.
         store: the results folder.
         console: where a line per profile is printed.
         device: `cpu` or `cuda`.
@@ -135,10 +131,9 @@ def profile_shapes(
     from benchmark.trial.profile import How, profile_steps, shapes
 
     to_profile, profiles = shapes(requests), []
-    classes = {name: len(info.classes) for name, info in expansion.info.items()}
     with store.lock():  # a folder that cannot be written is reported before the work
         pass
-    for profile in profile_steps(to_profile, classes, How(device, threads, steps, seconds, clips, identity)):
+    for profile in profile_steps(to_profile, How(device, threads, steps, seconds, clips, identity)):
         store.write_profile(profile)
         profiles.append(profile)
         say(console, f"[{len(profiles)}/{len(to_profile)}] {_text(profile)}")

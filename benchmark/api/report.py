@@ -51,7 +51,8 @@ def main_table(store: ResultStore) -> tuple[pd.DataFrame, list[str]]:
         BenchmarkError: not a results folder.
     """
     from benchmark.report.render import marks, plain, wide
+    from benchmark.report.tables.results import score_text
     from benchmark.report.write import read_results
 
     cells = read_results(store).cells
-    return plain(wide(cells, "score")), marks(cells)
+    return plain(wide(cells, score_text)), marks(cells)

@@ -235,7 +235,7 @@ def _train(
         budget: time for this run; None for all trials.
         console: where progress is shown.
     """
-    from benchmark.orchestrator.cache_warmup import prepare_audio
+    from benchmark.orchestrator.cache_warmup import warm_cache
     from benchmark.orchestrator.run import run_trials
     from benchmark.planning.estimate import estimate_trials, machine_here
 
@@ -243,7 +243,7 @@ def _train(
     estimates = estimate_trials(to_run, expansion, store, machine_here(options.cpus_per_trial), console)
     if budget is not None:
         to_run = within_budget(budget, to_run, estimates, store, selected.grid.protocol, console)
-    prepare_audio(to_run, expansion.manifests, selected.cache, console)
+    warm_cache(to_run, expansion.manifests, selected.cache, console)
     with store.lock():
         store.submit(requests)
     return len(to_run), run_trials(to_run, estimates, store, options, before=plan.counts()["done"], console=console)

@@ -84,7 +84,7 @@ def search(
         raise BenchmarkError(f"max memory {max_memory:g}: expected a number of GB above 0")
     from rich.console import Console
 
-    from benchmark.orchestrator.cache_warmup import prepare_audio
+    from benchmark.orchestrator.cache_warmup import warm_cache
     from benchmark.search import history
     from benchmark.search.run import Search, exclusive
     from benchmark.search.space import Limits
@@ -111,7 +111,7 @@ def search(
         logger.info("%s: %d of %d configurations are done", folder, done, budget)
         if done < budget:
             manifest = space.split.manifest
-            prepare_audio([space.first], {manifest.info.name: manifest}, options.cache, console)
+            warm_cache([space.first], {manifest.info.name: manifest}, options.cache, console)
             interrupted = Search(space, limits, study, folder.absolute(), seed, options, console).run(budget)
         history.write_table(folder, study)
     rows = history.configurations(study)

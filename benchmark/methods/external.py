@@ -78,13 +78,6 @@ def parse_place(text: str) -> Place:
     return Place(text, None, match["module"], match["name"])
 
 
-def load_place(text: str) -> type[Method]:
-    """Load the method at a place; see `Registry.load`."""
-    from benchmark.methods.registry import REGISTRY
-
-    return REGISTRY.load(text)
-
-
 def run_file(path: Path, previous: UserFile | None = None) -> UserFile:
     """Run a user's file as a module, unless it still has the content of `previous`.
 

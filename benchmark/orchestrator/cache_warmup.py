@@ -33,7 +33,7 @@ class AudioNeeds:
     stop: bool = False
 
 
-def prepare_audio(
+def warm_cache(
     requests: Sequence[TrialRequest], manifests: Mapping[str, Manifest], cache: Path | None, console: Console
 ) -> None:
     """Put the audio of trials into the cache; show its size first, then progress.

@@ -165,7 +165,7 @@ def file_relay(results: Path, marker: Path) -> Iterator[tuple[RelayAddress, Any]
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    address = RelayAddress(marker, keeper_name(results))
+    address = RelayAddress(marker, relay_name(results))
     write_atomic(marker, address.actor.encode())
     on_this_machine = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
     actor: Any = ray.remote(FileRelay)
@@ -245,6 +245,6 @@ class RemoteWorkspace:
         self._resume.remove()
 
 
-def keeper_name(results: Path) -> str:
+def relay_name(results: Path) -> str:
     """Return the name of a results folder's relay, and of the folder that its trials have on other machines."""
     return f"{NAMESPACE}-{hashlib.sha256(f'{socket.gethostname()}:{results}'.encode()).hexdigest()[:12]}"

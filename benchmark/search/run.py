@@ -21,9 +21,9 @@ from rich.console import Console
 
 from benchmark.data.parallel import usable_cores
 from benchmark.errors import BenchmarkError
-from benchmark.methods.registry import externals
 from benchmark.orchestrator.interrupt import RESTARTS, Stop, watchdog
 from benchmark.orchestrator.ray_session import ray_session
+from benchmark.orchestrator.worker_config import run_setting, trial_setting
 from benchmark.planning.estimate import machine_here, needed_bytes
 from benchmark.planning.packing import Node, Share, pack
 from benchmark.records.lease import Lease
@@ -32,9 +32,10 @@ from benchmark.search.history import COUNTED, Configuration, configurations, spe
 from benchmark.search.space import METHOD, Limits, Size, Space, compute_size
 from benchmark.spec.options import RunOptions
 from benchmark.spec.request import TrialRequest
-from benchmark.trial.fit import StoppedError
-from benchmark.trial.run import Setting, run_on_validation
+from benchmark.trial.fit import EpochProgress, StoppedError
+from benchmark.trial.run import run_on_validation
 from benchmark.trial.seeding import stream
+from benchmark.trial.setting import Setting
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +76,7 @@ def train(trial: optuna.Trial, request: TrialRequest, setting: Setting) -> None:
     """
     began, best = time.monotonic(), 0.0
 
-    def report(progress: dict[str, Any]) -> None:
+    def report(progress: EpochProgress) -> None:
         nonlocal best
         epoch, epochs, value = progress["epoch"], progress["epochs"], progress["value"]
         if value is None:
@@ -106,7 +107,7 @@ def train(trial: optuna.Trial, request: TrialRequest, setting: Setting) -> None:
 
 
 def _check_stop(setting: Setting) -> None:
-    if setting.stop is not None and setting.stop.exists():
+    if setting.asked_to_stop:
         raise StoppedError
 
 
@@ -205,7 +206,7 @@ class Search:
             try:
                 values["method"], request = self.space.request(trial.params)
                 values["lr"] = request.recipe.lr
-                size = compute_size(request, self.space.split.manifest.info, self.limits)
+                size = compute_size(request, self.limits)
             except BenchmarkError as error:  # the method refuses the values, or the trial
                 size = Size(error=str(error))
             for key, value in {**values, **dataclasses.asdict(size)}.items():
@@ -232,21 +233,10 @@ class Search:
         return share
 
     def _setting(self, share: Share, stop: Stop) -> Setting:
-        options, methods = self.options, [request.method for request in self.space.bases.values()]
-        return Setting(
-            results=self.folder,
-            data_root=options.data_root.absolute(),
-            cache=options.cache and options.cache.absolute(),
-            checkpoints=options.checkpoints,
-            device="cuda" if share.gpus else "cpu",
-            threads=share.cpus,
-            workers=share.cpus - 1 if share.gpus else 0,
-            exclusive=False,
-            fresh_process=False,
-            gpu_share=share.gpus,
-            stop=stop.file,
-            methods={name: external.place for name, external in externals(methods).items()},
-        )
+        requests = self.space.bases.values()
+        setting = run_setting(self.options, self.folder, requests, stop=stop.file)
+        device = "cuda" if share.gpus else "cpu"
+        return dataclasses.replace(trial_setting(setting, share, None), device=device)
 
     def _say(self, text: str) -> None:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from benchmark.data.dataset_info import DatasetInfo
 from benchmark.data.registry import get_dataset
 from benchmark.data.validation_split import ValidationSplit, hold_out
 from benchmark.errors import BenchmarkError
@@ -222,7 +221,7 @@ def make_space(grid: Grid, expansion: Expansion, known: Mapping[str, MethodSpace
         if request.fold != expansion.requests[0].fold:
             continue
         try:
-            count_parameters(request, len(expansion.info[request.dataset.name].classes))
+            count_parameters(request, request.classes)
             bases[request.method.name] = request
         except BenchmarkError as error:
             reasons.append(str(error))
@@ -257,15 +256,15 @@ class Size:
     error: str | None = None
 
 
-def compute_size(request: TrialRequest, info: DatasetInfo, limits: Limits) -> Size:
+def compute_size(request: TrialRequest, limits: Limits) -> Size:
     """Compute parameters and memory on meta tensors and compare them with the limits; nothing is trained."""
     try:
-        trainable = count_parameters(request, len(info.classes)).trainable
+        trainable = count_parameters(request, request.classes).trainable
     except BenchmarkError as error:
         return Size(error=str(error))
     if limits.trainable is not None and trainable > limits.trainable:
         return Size(trainable, error=f"{trainable:,} trainable parameters, more than {limits.trainable:,}")
-    cost = count_costs([request], {info.name: info}, Console(quiet=True)).get(request.step_key)
+    cost = count_costs([request], Console(quiet=True)).get(request.step_key)
     if cost is None:
         return Size(trainable, error="does not fit the model")
     if limits.peak_bytes is not None and cost.peak_bytes > limits.peak_bytes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from benchmark.data.registry import get_dataset
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.build import count_parameters
 
@@ -32,13 +31,12 @@ def parameter_rows(requests: Iterable[TrialRequest]) -> Iterator[dict[str, Any]]
         if key in seen:
             continue
         seen.add(key)
-        classes = len(get_dataset(request.dataset.name).info.classes)
-        counts = count_parameters(request, classes)
+        counts = count_parameters(request, request.classes)
         yield {
             "backbone": key[0],
             "dataset": key[1],
             "input_tdim": request.recipe.frames,
-            "n_class": classes,
+            "n_class": request.classes,
             "method": key[2],
             "trainable_incl_deit_heads": counts.trainable_reference,
             "total_incl_deit_heads": counts.total_reference,

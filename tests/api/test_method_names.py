@@ -51,46 +51,19 @@ def test_a_class_of_a_file_travels_as_file_and_class(tmp_path: Path) -> None:
     path = tmp_path / "mine_api.py"
     path.write_text(SOURCE.format(name="mine_api_test"))
     mine = load(path, "mine_api").Mine
-    assert method_names([mine, mine(norms=False)]) == ["mine_api_test", "mine_api_test[norms=false]"]
-    [method] = resolve_methods("mine_api_test", "test")
+    assert method_names([mine, mine(norms=False)]) == [f"{path}:Mine", f"{path}:Mine[norms=false]"]
+    [method] = resolve_methods(f"{path}:Mine", "test")
     assert externals([method.choice()])["mine_api_test"].place == f"{path}:Mine"
 
 
-@pytest.mark.parametrize(
-    ("script", "message"),
-    [
-        (None, "is defined in a notebook"),
-        ("import benchmark\n", "which runs again when it is imported"),
-    ],
-)
-def test_a_class_that_workers_cannot_import_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str | None, message: str
-) -> None:
-    main = ModuleType("__main__")
-    if script is not None:
-        (tmp_path / "script.py").write_text(script)
-        main.__file__ = str(tmp_path / "script.py")
-    monkeypatch.setitem(sys.modules, "__main__", main)
-    here = type("Here", (AATMS,), {"__module__": "__main__", "name": "here"})
-    with pytest.raises(BenchmarkError, match=message) as raised:
+def test_a_class_that_workers_cannot_load_is_refused() -> None:
+    here = type("Here", (AATMS,), {"__module__": "__main__", "name": "here", "external": None})
+    with pytest.raises(BenchmarkError, match=r"notebook cell.*put it into a file of its own"):
         method_names(here)
-    assert "here.py" in str(raised.value)
-
-
-def test_a_script_with_a_guard_can_be_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    main = ModuleType("__main__")
-    script = tmp_path / "guarded.py"
-    script.write_text('if __name__ == "__main__":\n    print("work")\n')
-    main.__file__ = str(script)
-    monkeypatch.setitem(sys.modules, "__main__", main)
-    monkeypatch.setattr("inspect.getfile", lambda _: str(script))
-    here = type("Here", (AATMS,), {"__module__": "__main__", "name": "here", "__qualname__": "Here"})
-    assert method_names(here) == ["here"]
-    assert here.external.place == f"{script}:Here"
 
 
 def test_what_is_no_method_is_refused() -> None:
     with pytest.raises(BenchmarkError, match="expected text, a class derived from Method"):
         method_names([3])  # type: ignore[list-item]
-    with pytest.raises(BenchmarkError, match=r"put @register\(.*above class Bare"):
+    with pytest.raises(BenchmarkError, match=r"Bare is not a registered method: put @register\("):
         method_names(type("Bare", (AATMS,), {}))

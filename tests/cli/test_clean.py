@@ -26,9 +26,9 @@ def store(make_request: Callable[..., TrialRequest], tmp_path: Path) -> ResultSt
     store.write(make_record(done, [0.5]), {})
     for request in (done, open_):
         store.write_attempt(Attempt.now(request, "failed", "no", "no", "code"))
-        (store.folder / "checkpoints" / request.id).mkdir(parents=True)
-        (store.folder / "checkpoints" / request.id / "last.ckpt").write_bytes(b"1234")
-    (store.folder / "checkpoints" / "0123456789ab").mkdir()
+        (store.folder / "resume" / request.id).mkdir(parents=True)
+        (store.folder / "resume" / request.id / "last.ckpt").write_bytes(b"1234")
+    (store.folder / "resume" / "0123456789ab").mkdir()
     orphan = store.record_path(open_).with_suffix(".npz")
     orphan.write_bytes(b"5")
     store.weights_path(open_).write_bytes(b"5")
@@ -47,14 +47,14 @@ def test_what_is_removed_and_what_stays(store: ResultStore, cli: Cli) -> None:
     assert before == {path for path in store.folder.rglob("*") if path.is_file()}
     done = cli("clean", "--results", store.folder)
     assert done.returncode == 0, done.stderr
-    assert "1 x epoch checkpoint of a finished trial" in done.stdout
+    assert "1 x resume state of a finished trial" in done.stdout
     left = {str(path.relative_to(store.folder)) for path in store.folder.rglob("*") if path.is_file()}
     assert left == {
         "grid.json",
         f"trials/{record.request.path_stem}.json",
         f"trials/{record.request.path_stem}.npz",
         f"trials/{record.request.path_stem}.safetensors",
-        f"checkpoints/{open_.id}/last.ckpt",
+        f"resume/{open_.id}/last.ckpt",
         f"attempts/{open_.id}-1.json",
     }
     assert find_leftovers(store) == []

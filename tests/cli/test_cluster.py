@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from benchmark.data.registry import get_dataset
-from benchmark.orchestrator.remote_results import keeper_name
+from benchmark.orchestrator.remote_results import relay_name
 from tests.chaos import GRID, differences, leftovers
 
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
@@ -125,7 +125,7 @@ def test_results_are_copied_back_and_a_lost_machine_costs_no_trial(
     run = subprocess.Popen(
         [*command, "--results", out, "--address", address], env=environment, stdout=log, stderr=log
     )  # fmt: skip
-    away = Path(tempfile.gettempdir()) / keeper_name(out)
+    away = Path(tempfile.gettempdir()) / relay_name(out)
     came_home = False
     deadline = time.monotonic() + 150
     while time.monotonic() < deadline and run.poll() is None and not came_home:

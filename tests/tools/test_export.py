@@ -15,6 +15,7 @@ from benchmark.errors import BenchmarkError, MissingInputError
 from benchmark.methods import registry
 from benchmark.models.weights import OWN_FOLDER, digest
 from benchmark.records.store import ResultStore
+from benchmark.spec.options import RunOptions
 from benchmark.spec.request import TrialRequest
 from benchmark.tools.export import export_trial, load_export, merged
 from benchmark.trial.run import Outcome, Setting, attempt_trial
@@ -50,10 +51,7 @@ class Everything(Method):
 
 @pytest.fixture
 def setting(data_root: Path, tmp_path: Path) -> Setting:
-    return Setting(
-        results=tmp_path / "out", data_root=data_root, cache=None, checkpoints={}, device="cpu", threads=1, workers=0,
-        exclusive=False, fresh_process=False, keep_weights=True,
-    )  # fmt: skip
+    return Setting(tmp_path / "out", RunOptions(data_root, keep_weights=True))
 
 
 def train(request: TrialRequest, setting: Setting, **changes: object) -> ResultStore:
@@ -69,10 +67,8 @@ def assert_same(model: torch.nn.Module, request: TrialRequest, store: ResultStor
 
 @pytest.mark.parametrize("onnx", [False, True])
 def test_buffers_frozen_parts_hooks_and_prefixes_come_back(
-    make_request: Make, setting: Setting, data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, onnx: bool
+    make_request: Make, setting: Setting, data_root: Path, tmp_path: Path, onnx: bool
 ) -> None:
-    # the method is removed after the test; the suite's methods stay, because they are imported only once
-    monkeypatch.setattr(registry, "_METHODS", dict(registry.methods()))
     if onnx:
         pytest.importorskip("onnxscript")
         pytest.importorskip("onnxruntime")
@@ -86,7 +82,7 @@ def test_buffers_frozen_parts_hooks_and_prefixes_come_back(
     card = export_trial(store, request.id, tmp_path / "exported", onnx=onnx, methods=[str(file)])
     assert (card.onnx is not None) is onnx
     assert_same(load_export(tmp_path / "exported", methods=[str(file)]), request, store, data_root)
-    registry._METHODS.pop("everything")
+    registry.REGISTRY.forget("everything")
     with pytest.raises(BenchmarkError, match="'everything' is from outside the suite: name its file with --method"):
         load_export(tmp_path / "exported")
 

@@ -14,7 +14,7 @@ from benchmark.models.checkpoint import read_checkpoint
 from benchmark.spec.backbone import SHAPES
 from benchmark.spec.pretraining import Pretraining
 from benchmark.tools.pretrain.audio import Audio, read_audio
-from benchmark.tools.pretrain.run import make_course, pretrain, rate
+from benchmark.tools.pretrain.run import make_batches, pretrain, rate
 from tests.conftest import Cli
 
 SMALL = ["--frames", "64", "--batch-size", "16", "--lr", "1e-3"]
@@ -87,7 +87,7 @@ def test_an_interrupted_run_ends_with_the_weights_of_a_whole_one(
                 if stop_after is not None and values["epoch"] > stop_after:
                     raise KeyboardInterrupt
 
-            course = make_course(run, found, torch.device("cpu"))
+            course = make_batches(run, found, torch.device("cpu"))
             pretrain(
                 run, course, place, multi_label=False, device=torch.device("cpu"), tell=lambda *_: None, told=told
             )  # fmt: skip

@@ -192,9 +192,10 @@ def test_norm_stats(make_request: Make, data_root: Path) -> None:
 
 def test_count_unused_heads(make_request: Make, tmp_path: Path) -> None:
     from benchmark.report.render import wide
+    from benchmark.report.tables.parameters import parameters_text
 
     texts = []
     for request in both(make_request, "count_unused_heads", methods=["full"]):
         cells = make_results(tmp_path / str(len(texts)), [make_record(request, [0.5])]).cells
-        texts.append(wide(cells, "parameters")["esc50"][0])
+        texts.append(wide(cells, parameters_text)["esc50"][0])
     assert texts[0] != texts[1]

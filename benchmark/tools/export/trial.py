@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmark.errors import BenchmarkError, MissingInputError
 from benchmark.files import write_atomic
-from benchmark.methods.external import load_place
+from benchmark.methods.registry import load_place
 from benchmark.methods.registry import methods as known_methods
 from benchmark.models.checkpoint import Checkpoint, read_checkpoint
 from benchmark.models.transformer import AudioTransformer

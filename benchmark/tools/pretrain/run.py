@@ -52,7 +52,7 @@ class PretrainingBatches:
     held_out: Batches
 
 
-def make_course(run: Pretraining, audio: Audio, device: torch.device) -> PretrainingBatches:
+def make_batches(run: Pretraining, audio: Audio, device: torch.device) -> PretrainingBatches:
     """Create the batches of the training clips and of the held-out clips.
 
     Args:
