@@ -43,6 +43,7 @@ class Stop:
         file: file whose presence asks trials to stop.
         asked: True after the first signal.
         ray_died: True when Ray has died and the run cannot continue.
+        guarded: True while `watchdog` turns the KeyboardInterrupt of Ray's death into an error.
     """
 
     def __init__(self, folder: Path, console: Console) -> None:
@@ -50,6 +51,7 @@ class Stop:
         self.console = console
         self.asked = False
         self.ray_died = False
+        self.guarded = False
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the console: Tune pickles objects that refer to this one, and a console holds locks."""
@@ -76,6 +78,8 @@ class Stop:
         return self.asked
 
     def _handle(self, number: int, frame: object) -> None:
+        if self.ray_died and not self.guarded:
+            return  # the run is ending already
         if self.asked or self.ray_died:
             raise KeyboardInterrupt
         self.asked = True
@@ -109,15 +113,22 @@ def watchdog(stop: Stop, *, restart: bool = False) -> Iterator[None]:
                 if restart:
                     _restart(stop)
                 stop.ray_died = True
-                _kill(_ray_processes())
-                _interrupt(caller)
+                if stop.guarded:
+                    _interrupt(caller)
                 return
 
+    stop.guarded = True
     if daemons:
         threading.Thread(target=watch, name="ray-watchdog", daemon=True).start()
     try:
-        yield
+        try:
+            yield
+        finally:
+            stop.guarded = False  # an interrupt that comes later is of no use; one that comes here is caught below
+            ended.set()
     except KeyboardInterrupt:
+        if stop.ray_died:
+            _kill(_ray_processes())
         if stop.ray_died and not stop.asked:
             raise BenchmarkError(RAY_DIED) from None
         raise
@@ -126,9 +137,8 @@ def watchdog(stop: Stop, *, restart: bool = False) -> Iterator[None]:
             raise
         if restart:
             _restart(stop)
+        _kill(_ray_processes())
         raise BenchmarkError(RAY_DIED) from error
-    finally:
-        ended.set()
 
 
 def _is_running(process: psutil.Process, names: Sequence[str] = ()) -> bool:
@@ -178,7 +188,7 @@ def _restart(stop: Stop) -> None:
     if restarts > MOST_RESTARTS:
         print(f"Ray died {restarts} times; giving up", file=sys.stderr, flush=True)
         os._exit(3)
-    print("Ray died; starting again with the trials that are left", file=sys.stderr, flush=True)
+    print("Ray died; starting again with what is left", file=sys.stderr, flush=True)
     os.environ[RESTARTS] = str(restarts)
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 

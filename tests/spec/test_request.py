@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from benchmark.spec.request import TrialRequest
-from tests.conftest import SSAST
+from benchmark.errors import BenchmarkError
+from benchmark.records.schema import Record, StepProfile
+from benchmark.spec.request import DatasetChoice, TrialRequest
+from tests.conftest import REPOSITORY, SSAST
 
 
 def test_every_part_of_a_request_changes_the_id(make_request: Callable[..., TrialRequest]) -> None:
@@ -54,3 +56,44 @@ def test_paths_are_readable(make_request: Callable[..., TrialRequest], method: s
     assert backbone.startswith("ast-")
     assert (dataset, name) == ("esc50", f"f1-s0-{request.id}")
     assert method_folder.startswith(folder)
+
+
+def test_the_number_of_classes_is_known_and_not_part_of_the_id(make_request: Callable[..., TrialRequest]) -> None:
+    request = make_request()
+    assert request.classes == 50
+    content = request.model_dump(mode="json")
+    del content["dataset"]["classes"]  # as in records of earlier releases
+    old = TrialRequest.model_validate(content)
+    assert (old.id, old.cell, old.step_key) == (request.id, request.cell, request.step_key)
+    with pytest.raises(BenchmarkError, match="number of classes is not known"):
+        _ = old.classes
+
+
+def test_two_folders_of_one_name_share_no_cost_unless_their_classes_agree(
+    make_request: Callable[..., TrialRequest],
+) -> None:
+    base = make_request()
+
+    def folder(name: str, classes: int | None) -> str:
+        dataset = DatasetChoice(name=f"folder:{name}", manifest=None, classes=classes)
+        return base.model_copy(update={"dataset": dataset}).step_key
+
+    assert folder("birds", 3) != folder("birds", 4)
+    assert folder("birds", 3) == folder("frogs", 3)
+    assert folder("birds", 3) != base.step_key
+
+
+def test_stored_profiles_keep_their_step_keys() -> None:
+    paths = sorted((REPOSITORY / "results" / "h100" / "profiles").glob("*/*.json"))
+    assert paths
+    for path in paths:
+        assert StepProfile.model_validate_json(path.read_bytes()).request.step_key == path.stem
+
+
+def test_committed_records_keep_their_ids() -> None:
+    paths = sorted((REPOSITORY / "results" / "demo" / "trials").rglob("*.json"))
+    assert paths
+    for path in paths:
+        record = Record.model_validate_json(path.read_bytes())
+        assert record.request.id == record.id
+        assert path.stem.endswith(record.id)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,8 +15,8 @@ import torch
 from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
 from benchmark.trial import profile as room
-from benchmark.trial.profile import How, profile_step, shapes
-from tests.conftest import Cli
+from benchmark.trial.profile import How, profile_step, profile_steps, shapes
+from tests.conftest import REPOSITORY, Cli
 
 
 def test_profiles_need_no_data_and_feed_the_plan(cli: Cli, tmp_path: Path) -> None:
@@ -70,3 +73,56 @@ def test_one_request_a_shape(make_request: Callable[..., TrialRequest]) -> None:
 
 def test_a_slow_step_is_timed_once(make_request: Callable[..., TrialRequest]) -> None:
     assert profile_step(make_request(), How("cpu", 1, steps=50, seconds=0)).steps == 1
+
+
+KILLED = """
+import os, signal
+from collections.abc import Iterable
+from dataclasses import dataclass
+from benchmark.methods.contract import Method
+from benchmark.methods.registry import register
+
+@register("killed_step", label="Killed", source="a test")
+@dataclass(frozen=True, kw_only=True)
+class Killed(Method):
+    \"\"\"Be killed where real tensors are made.\"\"\"
+
+    def adapt(self, model: object) -> Iterable[str]:
+        if next(model.parameters()).device.type != "meta":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return []
+"""
+
+
+def test_a_child_that_is_killed_is_out_of_memory(make_request: Callable[..., TrialRequest], tmp_path: Path) -> None:
+    path = tmp_path / "killed_step.py"
+    path.write_text(KILLED)
+    requests = [make_request(methods=[str(path)]), make_request()]
+    first, second = profile_steps(requests, How("cpu", 1, steps=1, seconds=10))
+    assert (first.status, first.error, first.request) == ("out_of_memory", "its process was killed", requests[0])
+    assert (second.status, second.steps) == ("measured", 1)  # the next step is not affected
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from benchmark.planning.expand import expand
+from benchmark.spec.grid import load_grid, narrow
+from benchmark.trial.profile import How, profile_steps
+grid = narrow(load_grid("smoke"), methods=["linear"])
+requests = expand(grid, Path("no-data"), Path("no-checkpoints")).requests
+print("started")
+for profile in profile_steps(requests, How("cpu", 1, steps=1, seconds=10)):
+    print(profile.status)
+"""
+
+
+def test_a_script_without_a_main_guard_may_profile(tmp_path: Path) -> None:
+    path = tmp_path / "script.py"
+    path.write_text(SCRIPT)
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(
+        [sys.executable, path], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["started", "measured"]

@@ -1,0 +1,111 @@
+"""Stopping a run, and the death of Ray's daemons."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from benchmark.errors import BenchmarkError
+from benchmark.orchestrator import interrupt
+from benchmark.orchestrator.interrupt import Stop, watchdog
+
+SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
+Child = subprocess.Popen[bytes]
+
+
+@pytest.fixture
+def shown() -> io.StringIO:
+    return io.StringIO()
+
+
+@pytest.fixture
+def stop(tmp_path: Path, shown: io.StringIO) -> Stop:
+    return Stop(tmp_path, Console(file=shown, width=200))
+
+
+@pytest.fixture
+def daemon(monkeypatch: pytest.MonkeyPatch) -> Iterator[Child]:
+    """A child that stands for Ray's daemon."""
+    monkeypatch.setattr(interrupt, "DAEMONS", ("sleep",))
+    monkeypatch.setattr(interrupt, "LOOK_EVERY_SECONDS", 0.05)
+    with subprocess.Popen(["sleep", "60"]) as child:
+        yield child
+        child.kill()
+
+
+def wait_for_ray(daemon: Child, stop: Stop) -> None:
+    with stop.on_signals(), watchdog(stop):
+        daemon.kill()
+        for _ in range(600):
+            time.sleep(0.05)
+    raise AssertionError("nothing interrupted the wait")
+
+
+def test_the_first_signal_asks_trials_to_stop_and_the_second_ends_the_run(stop: Stop, shown: io.StringIO) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with stop.on_signals():
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.asked
+        assert stop.file.exists()
+        assert "Stopping after the current epochs. Press Ctrl-C again to stop now." in shown.getvalue()
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert not stop.file.exists()
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_the_death_of_ray_ends_the_call_and_leaves_other_children_alone(daemon: Child, stop: Stop) -> None:
+    with subprocess.Popen(SLEEP) as other:
+        with pytest.raises(BenchmarkError, match="Ray died; call run again, finished trials are kept"):
+            wait_for_ray(daemon, stop)
+        assert other.poll() is None
+        other.kill()
+    assert not stop.asked
+
+
+def test_the_death_of_ray_ends_a_call_in_another_thread(daemon: Child, stop: Stop) -> None:
+    raised: list[BaseException] = []
+
+    def call() -> None:
+        try:
+            wait_for_ray(daemon, stop)
+        except BaseException as error:
+            raised.append(error)
+
+    before = signal.getsignal(signal.SIGINT)
+    thread = threading.Thread(target=call)
+    thread.start()
+    thread.join(timeout=30)
+    assert [type(error) for error in raised] == [BenchmarkError]
+    assert signal.getsignal(signal.SIGINT) is before  # only the main thread may set handlers
+
+
+def test_an_error_that_comes_with_the_death_of_ray_names_it(daemon: Child, stop: Stop) -> None:
+    def lose_connection() -> None:
+        daemon.kill()
+        daemon.wait()
+        raise RuntimeError("connection lost")
+
+    with pytest.raises(BenchmarkError, match="Ray died"), stop.on_signals(), watchdog(stop):
+        lose_connection()
+
+
+def test_other_errors_pass(daemon: Child, stop: Stop) -> None:
+    with pytest.raises(RuntimeError, match="of our own"), watchdog(stop):
+        raise RuntimeError("of our own")
+
+
+def test_stop_survives_the_pickling_that_tune_does(stop: Stop) -> None:
+    stop.asked = True
+    assert pickle.loads(pickle.dumps(stop.is_asked))()
