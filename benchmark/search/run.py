@@ -9,7 +9,7 @@ import logging
 import os
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +75,7 @@ def train(trial: optuna.Trial, request: TrialRequest, setting: Setting) -> None:
     """
     began, best = time.monotonic(), 0.0
 
-    def report(progress: dict[str, Any]) -> None:
+    def report(progress: Mapping[str, Any]) -> None:
         nonlocal best
         epoch, epochs, value = progress["epoch"], progress["epochs"], progress["value"]
         if value is None:
@@ -187,7 +187,8 @@ class Search:
                     ray.get(ended)
                 except RayError as error:
                     logger.warning("configuration %d: %s", trial.number, error)
-                    _fail(trial, "its process died")
+                    with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):  # it died after its end
+                        _fail(trial, "its process died")
                 self._show(trial)
 
     def _draw(self, stop: Stop) -> tuple[optuna.Trial, TrialRequest, Size] | None:
