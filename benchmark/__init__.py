@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from benchmark.api.profile import profile
     from benchmark.api.report import report
     from benchmark.api.run import run
+    from benchmark.api.search import search
     from benchmark.api.status import status
 
 __version__ = "0.1.0"

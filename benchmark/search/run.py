@@ -188,7 +188,8 @@ class Search:
                     ray.get(ended)
                 except RayError as error:
                     logger.warning("configuration %d: %s", trial.number, error)
-                    _fail(trial, "its process died")
+                    with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):  # it died after its end
+                        _fail(trial, "its process died")
                 self._show(trial)
 
     def _draw(self, stop: Stop) -> tuple[optuna.Trial, TrialRequest, Size] | None:

@@ -26,7 +26,8 @@ COMMON = ["--backbone", "ast-demo", "--epochs", "2", "--cpus", "1", *(w for s in
 
 
 def search(cli: Cli, data_root: Path, out: Path, *more: str) -> tuple[int, str, str]:
-    done = cli("search", "--dataset", "esc50", "--data-root", data_root, "--results", out, *COMMON, *more)
+    command = ["search", "--dataset", "esc50", "--data-root", data_root, "--results", out, *COMMON, *more]
+    done = cli(*command, timeout=480)
     return done.returncode, done.stdout, done.stderr
 
 
