@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import benchmark
 from benchmark.methods.registry import resolve_methods
 from benchmark.models.transformer import AudioTransformer, ModelConfig
 from benchmark.spec.backbone import SHAPES
@@ -17,7 +20,7 @@ README = (REPOSITORY / "README.md").read_text()
 
 
 def test_the_method_of_the_readme_runs_verbatim(tmp_path: Path) -> None:
-    code, tests = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    _, code, tests = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     assert len(code.strip().splitlines()) <= 15
     (tmp_path / "mine.py").write_text(code)
     method, bare = resolve_methods(f"{tmp_path / 'mine.py'}[norms=true,false]", "README")
@@ -30,6 +33,20 @@ def test_the_method_of_the_readme_runs_verbatim(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "configuration", tmp_path]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "1 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_the_python_of_the_readme_fits_the_api() -> None:
+    """Every call has the arguments that the function takes, and every function that is named exists."""
+    code, *_ = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    calls = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call)]
+    ours = [call for call in calls if isinstance(call.func, ast.Attribute)]
+    assert [call.func.attr for call in ours] == ["run", "load_results"]  # type: ignore[attr-defined]
+    for call in ours:
+        function = getattr(benchmark, call.func.attr)  # type: ignore[attr-defined]
+        named = {keyword.arg: None for keyword in call.keywords}
+        inspect.signature(function).bind(*call.args, **named)  # type: ignore[arg-type]
+    [section] = re.findall(r"### From Python\n(.*?)\n## ", README, flags=re.DOTALL)
+    assert set(re.findall(r"`(\w+)`", section)) - {"Grid"} == set(benchmark.__all__)
 
 
 def test_the_commands_of_the_readme_exist() -> None:
