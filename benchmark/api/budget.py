@@ -53,8 +53,8 @@ def within_budget(
         BenchmarkError: a budget that cannot be read, or that is too short for any claim.
     """
     from benchmark.planning.budget import choose
-    from benchmark.planning.estimate import duration
     from benchmark.planning.packing import node_here, pack
+    from benchmark.planning.total import duration
     from benchmark.report.claims.judge import judge
     from benchmark.report.write import read_results
 

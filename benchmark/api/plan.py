@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from benchmark.api.method_names import MethodNames
-    from benchmark.planning.estimate import Estimate, Machine, Total
+    from benchmark.planning.estimate import Estimate
     from benchmark.planning.expand import Expansion
+    from benchmark.planning.machine import Machine
     from benchmark.planning.plan import Plan
+    from benchmark.planning.total import Total
     from benchmark.records.store import ResultStore
     from benchmark.spec.grid import Grid
     from benchmark.spec.request import TrialRequest
@@ -125,9 +127,11 @@ def plan(
     Example:
         >>> print(benchmark.plan("paper", datasets="esc50", data_root="DIR"))
     """
-    from benchmark.planning.estimate import estimate_trials, machine_here, total
+    from benchmark.planning.estimate import estimate_trials
+    from benchmark.planning.machine import machine_here
     from benchmark.planning.packing import node_here, pack
     from benchmark.planning.plan import make_plan
+    from benchmark.planning.total import total
 
     console = console or stderr_console()
     selected = Selection(
@@ -194,6 +198,6 @@ def _cost(estimate: Estimate | None) -> dict[str, Any]:
 
 
 def _text(estimate: Estimate) -> str:
-    from benchmark.planning.estimate import duration, gigabytes
+    from benchmark.planning.total import duration, gigabytes
 
     return f"{duration(estimate.seconds)} by {estimate.source}, {gigabytes(estimate.memory_bytes)}"

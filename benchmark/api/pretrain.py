@@ -145,8 +145,8 @@ def pretrain(
             out,
             multi_label=found.manifest.info.multi_label,
             device=where,
-            tell=progress,
-            told=lambda epoch: say(console, _epoch_line(epoch)),
+            progress=progress,
+            after_epoch=lambda epoch: say(console, _epoch_line(epoch)),
         )
     return PretrainResult(out, report["sha256"], run, report)
 

@@ -237,7 +237,8 @@ def _train(
     """
     from benchmark.orchestrator.cache_warmup import warm_cache
     from benchmark.orchestrator.run import run_trials
-    from benchmark.planning.estimate import estimate_trials, machine_here
+    from benchmark.planning.estimate import estimate_trials
+    from benchmark.planning.machine import machine_here
 
     store = selected.store
     estimates = estimate_trials(to_run, expansion, store, machine_here(options.cpus_per_trial), console)

@@ -15,25 +15,10 @@ from benchmark.data.dataset_info import DatasetInfo
 from benchmark.data.manifest import Manifest
 from benchmark.planning.expand import Expansion
 from benchmark.planning.flops import count_costs
-from benchmark.planning.machine import Machine, machine_here, matrix_product_speed
-from benchmark.planning.total import Total, duration, gigabytes, total
+from benchmark.planning.machine import Machine, matrix_product_speed
 from benchmark.records.schema import Cost, Record, StepProfile
 from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
-
-__all__ = [
-    "Estimate",
-    "Estimator",
-    "Machine",
-    "Total",
-    "duration",
-    "estimate_trials",
-    "gigabytes",
-    "machine_here",
-    "needed_bytes",
-    "split_sizes",
-    "total",
-]
 
 Source = Literal["records", "profile", "operations", "unknown"]
 EFFICIENCY = 0.6  # speed of a training step divided by that of a matrix product, measured with ViT-B on CPU

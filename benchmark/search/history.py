@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from benchmark.errors import BenchmarkError
 from benchmark.files import write_atomic
-from benchmark.planning.estimate import duration, gigabytes
+from benchmark.planning.total import duration, gigabytes
 from benchmark.search.space import RATE
 
 logger = logging.getLogger(__name__)

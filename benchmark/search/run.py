@@ -24,7 +24,8 @@ from benchmark.errors import BenchmarkError
 from benchmark.orchestrator.interrupt import RESTARTS, Stop, watchdog
 from benchmark.orchestrator.ray_session import ray_session
 from benchmark.orchestrator.worker_config import run_setting, trial_setting
-from benchmark.planning.estimate import machine_here, needed_bytes
+from benchmark.planning.estimate import needed_bytes
+from benchmark.planning.machine import machine_here
 from benchmark.planning.packing import Node, Share, pack
 from benchmark.records.lease import Lease
 from benchmark.records.store import ResultStore

@@ -63,7 +63,7 @@ def test_after_one_signal_a_run_stops_after_its_epochs_and_is_continued(grid: Pa
     run.send_signal(signal.SIGINT)
     assert run.wait(timeout=60) == 130
     text = log.read_text()
-    assert "stopping behind the running epochs; once more to stop at once" in text
+    assert "Stopping after the current epochs. Press Ctrl-C again to stop now." in text
     assert "interrupted: " in text
     assert "Traceback" not in text
     assert list((out / "checkpoints").glob("*/last.ckpt"))

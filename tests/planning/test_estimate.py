@@ -10,10 +10,12 @@ from rich.console import Console
 
 from benchmark.data.dataset import Synthesizable
 from benchmark.data.registry import get_dataset
-from benchmark.planning.estimate import Estimator, Machine, duration, machine_here, split_sizes, total
+from benchmark.planning.estimate import Estimator, split_sizes
 from benchmark.planning.expand import Expansion, expand
 from benchmark.planning.flops import count_costs
+from benchmark.planning.machine import Machine, machine_here
 from benchmark.planning.packing import Node, Share, pack
+from benchmark.planning.total import duration, total
 from benchmark.records.schema import Record
 from benchmark.spec.grid import Synthesis, load_grid, narrow
 from benchmark.spec.request import TrialRequest

@@ -83,13 +83,14 @@ def test_an_interrupted_run_ends_with_the_weights_of_a_whole_one(
         run = describe(found, objective=objective, classes=len(found.manifest.info.classes))
 
         def go(stop_after: int | None, run: Pretraining = run, found: Audio = found, place: Path = place) -> None:
-            def told(values: dict[str, float]) -> None:
+            def after_epoch(values: dict[str, float]) -> None:
                 if stop_after is not None and values["epoch"] > stop_after:
                     raise KeyboardInterrupt
 
-            course = make_batches(run, found, torch.device("cpu"))
+            batches = make_batches(run, found, torch.device("cpu"))
             pretrain(
-                run, course, place, multi_label=False, device=torch.device("cpu"), tell=lambda *_: None, told=told
+                run, batches, place, multi_label=False, device=torch.device("cpu"), progress=lambda *_: None,
+                after_epoch=after_epoch,
             )  # fmt: skip
 
         if interrupted:

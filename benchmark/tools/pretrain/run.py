@@ -84,24 +84,24 @@ def make_batches(run: Pretraining, audio: Audio, device: torch.device) -> Pretra
 
 def pretrain(
     run: Pretraining,
-    course: PretrainingBatches,
+    batches: PretrainingBatches,
     out: Path,
     *,
     multi_label: bool,
     device: torch.device,
-    tell: Progress,
-    told: EpochDone,
+    progress: Progress,
+    after_epoch: EpochDone,
 ) -> dict[str, Any]:
     """Train, or continue after the last epoch of an interrupted call, and write the checkpoint.
 
     Args:
         run: settings of the pre-training.
-        course: the batches.
+        batches: the batches.
         out: the checkpoint file. A report is written beside it as `.json`; until then, `.state` keeps the last epoch.
         multi_label: whether clips have several labels.
         device: where the model is trained.
-        tell: called after each step with a description, the steps done and the steps in total.
-        told: called after each epoch with its values.
+        progress: called after each step with a description, the steps done and the steps in total.
+        after_epoch: called after each epoch with its values.
 
     Returns:
         The report.
@@ -121,15 +121,15 @@ def pretrain(
         restore_random_state(state["random"])
         history = state["history"]
         logger.info("%s: continuing after epoch %d of %d", out, len(history), run.epochs)
-    steps = len(course.order)
+    steps = len(batches.order)
     for epoch in range(len(history) + 1, run.epochs + 1):
-        course.order.set_epoch(
+        batches.order.set_epoch(
             stream("pretrain", run.seed, "order", epoch), stream("pretrain", run.seed, "draws", epoch)
         )
         rng = np.random.default_rng(stream("pretrain", run.seed, "masks", epoch))
         task.train()
         losses = []
-        for number, batch in enumerate(course.training, start=1):
+        for number, batch in enumerate(batches.training, start=1):
             for group in optimizer.param_groups:
                 group["lr"] = run.lr * rate((epoch - 1) * steps + number, run.epochs * steps)
             loss = task.measure(batch, rng)["loss"]
@@ -137,12 +137,12 @@ def pretrain(
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             losses.append(loss.detach())
-            tell(f"epoch {epoch} of {run.epochs}", number, steps)
-        values = {"epoch": epoch, "train_loss": float(torch.stack(losses).mean()), **evaluate(task, course, run)}
+            progress(f"epoch {epoch} of {run.epochs}", number, steps)
+        values = {"epoch": epoch, "train_loss": float(torch.stack(losses).mean()), **evaluate(task, batches, run)}
         if not math.isfinite(values["train_loss"]):
             raise BenchmarkError(f"epoch {epoch}: the loss is not finite; use a lower --lr")
         history.append(values)
-        told(values)
+        after_epoch(values)
         resume_files.save(
             {
                 "written_by": key,
@@ -174,12 +174,12 @@ def rate(step: int, steps: int) -> float:
 
 
 @torch.no_grad()
-def evaluate(task: Task, course: PretrainingBatches, run: Pretraining) -> dict[str, float]:
+def evaluate(task: Task, batches: PretrainingBatches, run: Pretraining) -> dict[str, float]:
     """Return means over the held-out clips, with the same masks in every epoch."""
     task.eval()
     rng = np.random.default_rng(stream("pretrain", run.seed, "held out"))
     sums: dict[str, float] = {}
-    for batch in course.held_out:
+    for batch in batches.held_out:
         for name, value in task.measure(batch, rng).items():
             sums[name] = sums.get(name, 0.0) + float(value) * len(batch[0])
     return {f"held_out_{name}": total / run.clips["held out"] for name, total in sums.items()}
