@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import json
+import dataclasses
 import logging
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from benchmark.api.folders import RUNS
+from benchmark.api.method_names import method_names
 from benchmark.api.search_result import SearchResult, make_result
+from benchmark.api.selection import SelectedGrid, Selection, Settings, settings_text
+from benchmark.console import say, stderr_console
 from benchmark.errors import BenchmarkError, MissingInputError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from benchmark.api.method_names import MethodNames
     from benchmark.search.history import Configuration
     from benchmark.search.space import Limits, Space
 
@@ -30,14 +34,14 @@ def search(
     *,
     max_params: int | None = None,
     max_memory: float | None = None,
-    methods: str | Iterable[str] = (),
+    methods: MethodNames = (),
     fold: int | None = None,
     seed: int = 0,
     epochs: int | None = None,
     data_root: str | Path | None = None,
     checkpoints: str | Path | None = None,
     results: str | Path | None = None,
-    settings: Mapping[str, Any] | Iterable[str] = (),
+    settings: Settings = (),
     protocol: str | None = None,
     cache: str | Path | None = None,
     cpus: int | None = None,
@@ -75,6 +79,9 @@ def search(
     Raises:
         BenchmarkError: a mistake in an argument, missing data, a results folder of another search, or limits that no
             configuration meets.
+
+    Example:
+        >>> print(benchmark.search("esc50", "ast-demo", budget=20, max_params=300_000, data_root="DIR"))
     """
     if find_spec("optuna") is None:
         raise BenchmarkError("search needs Optuna: pip install -e '.[search]'")
@@ -82,8 +89,6 @@ def search(
         raise BenchmarkError(f"budget {budget}: expected at least 1 configuration")
     if max_memory is not None and not 0 < max_memory < 1e6:
         raise BenchmarkError(f"max memory {max_memory:g}: expected a number of GB above 0")
-    from rich.console import Console
-
     from benchmark.orchestrator.cache_warmup import warm_cache
     from benchmark.search import history
     from benchmark.search.run import Search, exclusive
@@ -91,20 +96,21 @@ def search(
     from benchmark.spec.grammar import path_name
     from benchmark.spec.options import RunOptions
 
-    console = console or Console(stderr=True)
-    folder = Path(results or Path("results") / "runs" / path_name(f"search-{dataset}-{backbone}", ""))
-    changes = _as_text(settings)
-    limited = changes if epochs is None else [*changes, f"recipe.epochs={epochs}"]
-    space, places = _make_space(
-        [methods] if isinstance(methods, str) else list(methods), dataset, backbone, fold, seed, limited, protocol,
-        _folders(data_root, checkpoints),
+    console = console or stderr_console()
+    folder = Path(results or RUNS / path_name(f"search-{dataset}-{backbone}", ""))
+    changes = settings_text(settings)
+    selection = Selection(
+        grid=PROTOCOL_GRID, datasets=dataset, backbones=backbone, folds=() if fold is None else fold, seeds=seed,
+        settings=changes if epochs is None else [*changes, f"recipe.epochs={epochs}"], protocol=protocol,
+        data_root=data_root, checkpoints=checkpoints, results=folder, cache=cache,
     )  # fmt: skip
+    space, selected, places = _make_space(selection, method_names(methods))
     limits = Limits(max_params, None if max_memory is None else round(max_memory * 1e9))
     options = RunOptions(
-        data_root=_folders(data_root, checkpoints)[0].absolute(), cache=_cache(cache), checkpoints=places, cpus=cpus,
+        data_root=selected.data_root, cache=selected.cache, checkpoints=places, cpus=cpus,
         cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial,
     )  # fmt: skip
-    console.print(_heading(space), markup=False, highlight=False, soft_wrap=True)
+    say(console, _heading(space))
     with exclusive(folder):
         study, interrupted = history.open_study(folder, space.settings(limits, seed), space.epochs), False
         done = history.spent(history.configurations(study))
@@ -125,73 +131,25 @@ def search(
     )  # fmt: skip
 
 
-def _make_space(
-    methods: list[str],
-    dataset: str,
-    backbone: str,
-    fold: int | None,
-    seed: int,
-    settings: list[str],
-    protocol: str | None,
-    folders: tuple[Path, Path],
-) -> tuple[Space, dict[str, Path]]:
-    """Return the search space, and the paths of checkpoints by sha256.
+def _make_space(selection: Selection, methods: Sequence[str]) -> tuple[Space, SelectedGrid, dict[str, Path]]:
+    """Return the search space, the grid that it stems from, and the paths of checkpoints by sha256.
 
     Args:
+        selection: dataset, backbone, fold, seed, settings and folders.
         methods: the methods to choose from; all if empty.
-        dataset: the dataset.
-        backbone: the backbone.
-        fold: test fold; None for the first one.
-        seed: seed of the trainings.
-        settings: recipe values and protocol switches.
-        protocol: a protocol instead of the paper's.
-        folders: data root, and folder of checkpoints.
 
     Raises:
         BenchmarkError: a mistake in an argument, or missing data.
     """
-    from benchmark.planning.expand import expand
     from benchmark.search.space import default_methods, make_space, method_spaces
-    from benchmark.spec.grid import load_grid, narrow
 
     known = method_spaces(methods or default_methods())
-    grid = narrow(
-        load_grid(PROTOCOL_GRID),
-        methods=["+".join(method.parts) for method in known.values()],
-        datasets=[dataset],
-        backbones=[backbone],
-        folds=[] if fold is None else [str(fold)],
-        seeds=[str(seed)],
-        settings=settings,
-        protocol=protocol,
-    )
-    expansion = expand(grid, *folders)
+    names = ["+".join(method.parts) for method in known.values()]
+    selected = dataclasses.replace(selection, methods=names).resolve()
+    expansion = selected.expand()
     if expansion.missing_inputs:
         raise MissingInputError(expansion.missing_inputs[0])
-    return make_space(grid, expansion, known), expansion.checkpoints
-
-
-def _folders(data_root: str | Path | None, checkpoints: str | Path | None) -> tuple[Path, Path]:
-    """Return the data root and the folder of checkpoints."""
-    from benchmark.models.weights import default_folder
-
-    root = data_root or os.environ.get("AAT_BENCHMARK_DATA") or "data"
-    return Path(root), Path(checkpoints or os.environ.get("AAT_BENCHMARK_CHECKPOINTS") or default_folder())
-
-
-def _cache(given: str | Path | None) -> Path | None:
-    """Return the folder of the audio cache; None decodes every time."""
-    from benchmark.models.weights import default_folder
-
-    chosen = given or os.environ.get("AAT_BENCHMARK_CACHE") or default_folder() / "audio-cache"
-    return None if str(chosen) == "none" else Path(chosen).absolute()
-
-
-def _as_text(settings: Mapping[str, Any] | Iterable[str]) -> list[str]:
-    """Return settings as KEY=VALUE; JSON reads back as the same value."""
-    if not isinstance(settings, Mapping):
-        return list(settings)
-    return [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in settings.items()]
+    return make_space(selected.grid, expansion, known), selected, expansion.checkpoints
 
 
 def _heading(space: Space) -> str:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
-
-if TYPE_CHECKING:
-    from benchmark.api.selection import SelectedGrid
 
 GridName = Annotated[str, typer.Option("--grid", help="A declared grid (see `list grids`) or a YAML file.")]
 DataRoot = Annotated[
@@ -80,27 +77,3 @@ PaperFile = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 DATA_ROOT = Path("data")
-
-
-def select(
-    grid: str,
-    data_root: Path,
-    checkpoints: Path | None,
-    results: Path | None,
-    methods: list[str],
-    datasets: list[str],
-    backbones: list[str],
-    folds: list[str],
-    seeds: list[str],
-    settings: list[str],
-    protocol: str | None,
-    cache: str | None = None,
-) -> SelectedGrid:
-    """Select trials for `search`; other commands call the API, which does it."""
-    from benchmark.api.selection import Selection
-
-    return Selection(
-        grid=grid, methods=methods, datasets=datasets, backbones=backbones, folds=folds, seeds=seeds,
-        settings=settings, protocol=protocol, data_root=data_root, checkpoints=checkpoints, results=results,
-        cache=cache,
-    ).resolve()  # fmt: skip

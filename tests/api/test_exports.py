@@ -16,8 +16,6 @@ import benchmark
 
 @pytest.mark.parametrize("name", benchmark.__all__)
 def test_every_name_is_a_documented_function(name: str) -> None:
-    if name == "search":
-        pytest.importorskip("benchmark.api.search")
     function = getattr(benchmark, name)
     assert callable(function)
     documentation = inspect.getdoc(function) or ""
