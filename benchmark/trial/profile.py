@@ -187,7 +187,7 @@ def identity_error(request: TrialRequest) -> float:
     bare = TrialRequest.model_validate({**adapted.model_dump(), "method": resolve_methods("linear", "")[0].choice()})
     features, _, _ = _random_batch(adapted, 2, torch.device("cpu"))
     with torch.inference_mode():
-        logits = [build_model(each, request.classes).model.eval()(features) for each in (adapted, bare)]
+        logits = [build_model(one, request.classes).model.eval()(features) for one in (adapted, bare)]
     return float((logits[0] - logits[1]).abs().max())
 
 

@@ -173,7 +173,7 @@ def test_shares(nodes: list[Node], asked: tuple, expected: Share, slots: int) ->
         ((4, None, False), "asks for 4 CPUs"),
         ((1, 1, False), "1 GPUs"),
         ((None, 0.5, True), "--exclusive"),
-        ((1, None, True), "--exclusive gives a trial all the CPUs"),
+        ((1, None, True), "--exclusive gives a trial all CPUs"),
     ],
 )
 def test_a_share_that_never_fits_is_refused_at_once(asked: tuple, message: str) -> None:
