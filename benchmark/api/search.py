@@ -47,6 +47,7 @@ def search(
     cpus: int | None = None,
     cpus_per_trial: int | None = None,
     gpus_per_trial: float | None = None,
+    restart_on_ray_death: bool = False,
     console: Console | None = None,
 ) -> SearchResult:
     """Search methods, combinations, hyper-parameters and learning rates on validation data; test clips are not read.
@@ -74,7 +75,9 @@ def search(
         cpus: CPU cores to use in all; default all.
         cpus_per_trial: CPU cores of one training; default a share of the machine.
         gpus_per_trial: GPUs of one training, fractions allowed; default as much as its memory needs.
-        console: where progress is shown; default stderr.
+        restart_on_ray_death: start the command line of this process again when Ray's own processes die; only right for
+            a command line.
+        console: where progress is shown; None for stderr, `Console(quiet=True)` for silence.
 
     Raises:
         BenchmarkError: a mistake in an argument, missing data, a results folder of another search, or limits that no
@@ -108,7 +111,7 @@ def search(
     limits = Limits(max_params, None if max_memory is None else round(max_memory * 1e9))
     options = RunOptions(
         data_root=selected.data_root, cache=selected.cache, checkpoints=places, cpus=cpus,
-        cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial,
+        cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial, restart_on_ray_death=restart_on_ray_death,
     )  # fmt: skip
     say(console, _heading(space))
     with exclusive(folder):

@@ -71,7 +71,7 @@ def search(
         dataset, backbone, budget, max_params=_number(max_params), max_memory=max_memory, methods=method, fold=fold,
         seed=seed, epochs=epochs, data_root=data_root, checkpoints=checkpoints, results=results, settings=settings,
         protocol=protocol, cache=cache, cpus=cpus, cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial,
-        console=Console(highlight=False, soft_wrap=True),
+        restart_on_ray_death=True, console=Console(highlight=False, soft_wrap=True),
     )  # fmt: skip
     typer.echo(result)
     raise typer.Exit(INTERRUPTED if result.interrupted else SOME_FAILED if result.command is None else 0)

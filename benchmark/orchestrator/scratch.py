@@ -10,14 +10,14 @@ from pathlib import Path
 
 import psutil
 
-from benchmark.trial.resume import RESUME
+from benchmark.records.store import LEASES, RESUME, SCRATCH
 
 logger = logging.getLogger(__name__)
 
 
 def scratch_folder(results: Path) -> Path:
     """Return a folder for Tune's own state, which nothing reads. Remove those of dead runs of this machine."""
-    parent = results / ".tune"
+    parent = results / SCRATCH
     for path in parent.glob("run-*"):
         with contextlib.suppress(ValueError):
             if not psutil.pid_exists(int(path.name.rpartition("-")[2])):
@@ -32,6 +32,6 @@ def tidy(scratch: Path) -> None:
     Another run may use the same results folder: its files stay.
     """
     shutil.rmtree(scratch, ignore_errors=True)
-    for name in (scratch.parent.name, "leases", RESUME):
+    for name in (SCRATCH, LEASES, RESUME):
         with contextlib.suppress(OSError):
             (scratch.parent.parent / name).rmdir()

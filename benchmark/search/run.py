@@ -156,7 +156,11 @@ class Search:
         began, stop = time.monotonic(), Stop(self.folder, self.console)
         cores, log = self.options.cpus or usable_cores(), self.folder / "logs" / "ray.log"
         try:
-            with ray_session(None, cores, None, log) as nodes, stop.on_signals(), watchdog(stop):
+            with (
+                ray_session(None, cores, None, log) as nodes,
+                stop.on_signals(),
+                watchdog(stop, restart=self.options.restart_on_ray_death),
+            ):
                 at_once = self._share(nodes, 0).slots(nodes)
                 self._say(f"Ray is up after {time.monotonic() - began:.0f} s: up to {at_once} at once")
                 self._loop(budget, at_once, nodes, stop)

@@ -20,7 +20,7 @@ from benchmark.planning.expand import Expansion, Source, recipe_of
 from benchmark.planning.flops import count_costs
 from benchmark.spec.grammar import canonical, parse_refs, split_list
 from benchmark.spec.grid import Grid
-from benchmark.spec.request import DatasetChoice, TrialRequest
+from benchmark.spec.request import TrialRequest
 from benchmark.trial.build import count_parameters
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ class Space:
     def first(self) -> TrialRequest:
         """A request of the search: backbone, dataset, fold, seed and protocol are those of all requests."""
         base = next(iter(self.bases.values()))
-        return _changed(base, dataset=DatasetChoice(name=base.dataset.name, manifest=self.split.manifest.digest))
+        return _changed(base, dataset=base.dataset.model_copy(update={"manifest": self.split.manifest.digest}))
 
     @property
     def epochs(self) -> int:

@@ -20,8 +20,8 @@ import numpy as np
 import torch
 
 from benchmark.files import write_atomic
+from benchmark.records.store import RESUME
 
-RESUME = "resume"  # folder in a results folder
 LAST, PREVIOUS = "last.state", "previous.state"
 DIGEST_BYTES = 32
 State = dict[str, Any]

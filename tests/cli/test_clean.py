@@ -27,7 +27,7 @@ def store(make_request: Callable[..., TrialRequest], tmp_path: Path) -> ResultSt
     for request in (done, open_):
         store.write_attempt(Attempt.now(request, "failed", "no", "no", "code"))
         (store.folder / "resume" / request.id).mkdir(parents=True)
-        (store.folder / "resume" / request.id / "last.ckpt").write_bytes(b"1234")
+        (store.folder / "resume" / request.id / "last.state").write_bytes(b"1234")
     (store.folder / "resume" / "0123456789ab").mkdir()
     orphan = store.record_path(open_).with_suffix(".npz")
     orphan.write_bytes(b"5")
@@ -54,7 +54,7 @@ def test_what_is_removed_and_what_stays(store: ResultStore, cli: Cli) -> None:
         f"trials/{record.request.path_stem}.json",
         f"trials/{record.request.path_stem}.npz",
         f"trials/{record.request.path_stem}.safetensors",
-        f"resume/{open_.id}/last.ckpt",
+        f"resume/{open_.id}/last.state",
         f"attempts/{open_.id}-1.json",
     }
     assert find_leftovers(store) == []

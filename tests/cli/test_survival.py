@@ -51,14 +51,14 @@ def test_two_runs_share_a_folder(tmp_path: Path) -> None:
     assert records(out) == expected
     text = (tmp_path / "one.txt").read_text() + (tmp_path / "two.txt").read_text()
     assert "failed" not in text.replace("0 failed", "")
-    assert not [path for path in out.rglob("*") if path.name in {"leases", "checkpoints", ".tune"}]
+    assert not [path for path in out.rglob("*") if path.name in {"leases", "resume", ".tune"}]
 
 
 def test_after_one_signal_a_run_stops_after_its_epochs_and_is_continued(grid: Path, cli: Cli, tmp_path: Path) -> None:
     out, log = tmp_path / "out", tmp_path / "log.txt"
     run = start(grid, out, log)
     deadline = time.monotonic() + 120
-    while not list((out / "checkpoints").glob("*/last.ckpt")) and time.monotonic() < deadline:
+    while not list((out / "resume").glob("*/last.state")) and time.monotonic() < deadline:
         time.sleep(0.05)
     run.send_signal(signal.SIGINT)
     assert run.wait(timeout=60) == 130
@@ -66,7 +66,7 @@ def test_after_one_signal_a_run_stops_after_its_epochs_and_is_continued(grid: Pa
     assert "Stopping after the current epochs. Press Ctrl-C again to stop now." in text
     assert "interrupted: " in text
     assert "Traceback" not in text
-    assert list((out / "checkpoints").glob("*/last.ckpt"))
+    assert list((out / "resume").glob("*/last.state"))
     assert not list(out.rglob(".stop-*"))
     done = cli("run", "--no-report", "--grid", grid, "--results", out)
     assert done.returncode == 0, done.stdout + done.stderr

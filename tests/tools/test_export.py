@@ -131,7 +131,7 @@ def test_damage_and_strangers_are_told(make_request: Make, setting: Setting, tmp
     refused(whole[:-4], "cannot be read as safetensors")
     refused(b"", "cannot be read as safetensors")
     refused(whole[:-1] + bytes([whole[-1] ^ 1]), "does not fit its digest")
-    refused((OWN_FOLDER / "ast-demo.safetensors").read_bytes(), "does not hold what a trial trained")
+    refused((OWN_FOLDER / "ast-demo.safetensors").read_bytes(), "is not a file of trained parameters")
     path.write_bytes(whole)
     record = json.loads(store.record_path(request).read_text())
     record["curves"][-1]["train_loss"] += 1.0
