@@ -229,7 +229,8 @@ class Search:
         """Write the table, and print what became of a configuration."""
         write_table(self.folder, self.study)
         number = spent(configurations(self.study))
-        if (ended := self.study.trials[trial.number]).state.is_finished():
+        ended = self.study.get_trials(deepcopy=False)[trial.number]
+        if ended.state.is_finished():
             self._say(f"[{number}] {Configuration.of(ended, number)}")
 
     def _share(self, nodes: list[Node], peak_bytes: int) -> Share:
