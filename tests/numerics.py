@@ -1,7 +1,7 @@
 """Pinned trials, which define the numerics version.
 
 `python tests/numerics.py --write` computes the trials of `CASES` and writes `tests/golden/numerics.json`. It refuses to
-replace numbers under the same numerics version. `--compare` prints how far this machine is from the file.
+replace numbers under the same numerics version. Without `--write` it prints how far this machine is from the file.
 """
 
 from __future__ import annotations
