@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 class AATM(Method):
     """A bottleneck adapter in parallel with the MLP of every block; it outputs zero at initialization.
 
-    `bottleneck` is the adapter's hidden width: below 1 a share of the model's width, from 1 on units.
+    `bottleneck` is the adapter's hidden width. A value below 1 is a share of the model's width,
+    otherwise the number of units.
     """
 
     identity_at_start: ClassVar[bool] = True
@@ -28,7 +29,7 @@ class AATM(Method):
 
     @classmethod
     def search_space(cls) -> Mapping[str, tuple[float, ...]]:
-        """Return shares of the width; from 1 on a number would mean units."""
+        """Return shares of the width; values from 1 on would be numbers of units."""
         return {"bottleneck": SHARES}
 
     def adapt(self, model: AudioTransformer) -> Iterable[str]:

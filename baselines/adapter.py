@@ -40,7 +40,7 @@ class FreeAdapter(Method):
 
     @classmethod
     def search_space(cls) -> Mapping[str, tuple[Any, ...]]:
-        """Return shares of the width; from 1 on a number would mean units."""
+        """Return shares of the width; values from 1 on would be numbers of units."""
         return {**super().search_space(), "bottleneck": SHARES}
 
     def adapt(self, model: AudioTransformer) -> Iterable[str]:

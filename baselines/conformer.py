@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 class ConformerAdapter(Method):
     """The Conformer's convolution module in parallel with every block's attention; with `houlsby`, also with its MLP.
 
-    `bottleneck` is the hidden width: below 1 a share of the model's width, from 1 on units. `kernel` is an odd number
+    `bottleneck` is the hidden width. A value below 1 is a share of the model's width,
+    otherwise the number of units. `kernel` is an odd number
     of tokens.
     """
 
@@ -34,7 +35,7 @@ class ConformerAdapter(Method):
 
     @classmethod
     def search_space(cls) -> Mapping[str, tuple[Any, ...]]:
-        """Return odd kernels and shares of the width; from 1 on a number would mean units."""
+        """Return odd kernels and shares of the width; values from 1 on would be numbers of units."""
         return {"bottleneck": (0.03125, 0.0625, 0.125, 0.25), "kernel": (7, 15, 31, 63), "houlsby": (False, True)}
 
     def adapt(self, model: AudioTransformer) -> Iterable[str]:

@@ -23,7 +23,8 @@ INIT_STD = 1e-3  # of both layers, truncated normal
 class Houlsby(Method):
     """A residual adapter after the attention and one after the MLP of every block, near-identity at initialization.
 
-    `bottleneck` is the adapters' hidden width: below 1 a share of the model's width, from 1 on units.
+    `bottleneck` is the adapters' hidden width. A value below 1 is a share of the model's width,
+    otherwise the number of units.
     """
 
     bottleneck: Annotated[float, Field(gt=0)] = 64

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 class ParallelAdapter(Method):
     """A scaled adapter with ReLU in parallel with every block's MLP, initialized like LoRA.
 
-    `bottleneck` is the adapters' hidden width: below 1 a share of the model's width, from 1 on units.
+    `bottleneck` is the adapters' hidden width. A value below 1 is a share of the model's width,
+    otherwise the number of units.
     """
 
     identity_at_start: ClassVar[bool] = True

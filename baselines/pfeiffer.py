@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 class Pfeiffer(Method):
     """A residual adapter with ReLU after the MLP of every block; here it is the identity at initialization.
 
-    `bottleneck` is the adapters' hidden width: below 1 a share of the model's width, from 1 on units.
+    `bottleneck` is the adapters' hidden width. A value below 1 is a share of the model's width,
+    otherwise the number of units.
     """
 
     identity_at_start: ClassVar[bool] = True

@@ -1,13 +1,13 @@
-"""Which trials to run where the time does not suffice for all."""
+"""Choose the trials to run when the time is too short for all."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from benchmark.console import say
 from benchmark.errors import BenchmarkError
+from benchmark.units import duration, parse_duration
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -15,20 +15,6 @@ if TYPE_CHECKING:
     from benchmark.planning.estimate import Estimate
     from benchmark.records.store import ResultStore
     from benchmark.spec.request import TrialRequest
-
-SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
-
-
-def parse_duration(text: str) -> float:
-    """Return `8h` in seconds.
-
-    Raises:
-        BenchmarkError: not a number with one of the units s, min, h, d.
-    """
-    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(s|min|h|d)", text)
-    if not match or not float(match[1]):
-        raise BenchmarkError(f"--budget {text}: expected a time such as 8h, 30min or 2d")
-    return float(match[1]) * SECONDS[match[2]]
 
 
 def within_budget(
@@ -54,11 +40,10 @@ def within_budget(
     """
     from benchmark.planning.budget import choose
     from benchmark.planning.packing import node_here, pack
-    from benchmark.planning.total import duration
     from benchmark.report.claims.judge import judge
     from benchmark.report.write import read_results
 
-    seconds = parse_duration(budget) if isinstance(budget, str) else float(budget)
+    seconds = parse_duration(budget, "--budget") if isinstance(budget, str) else float(budget)
     with store.lock():
         store.submit(requests)  # the report reads which cells a complete grid would have
     results, node = read_results(store), node_here()

@@ -142,22 +142,22 @@ def _datasets() -> dict[str, Entry]:
 
 def _backbones() -> dict[str, Entry]:
     from benchmark.spec.backbone import load_backbone
-    from benchmark.spec.yaml import declared
+    from benchmark.spec.declared import declared
 
     entries = {name: load_backbone(name) for name in declared("backbones")}
     return {name: {**entry.model_dump(), **entry.shape.model_dump()} for name, entry in entries.items()}
 
 
 def _grids() -> dict[str, Entry]:
+    from benchmark.spec.declared import declared
     from benchmark.spec.grid import GridFile, load_grid
-    from benchmark.spec.yaml import declared
 
     return {name: load_grid(name).model_dump(include=set(GridFile.model_fields)) for name in declared("grids")}
 
 
 def _protocols() -> dict[str, Entry]:
+    from benchmark.spec.declared import declared
     from benchmark.spec.protocol import SWITCHES, Protocol, load_protocol
-    from benchmark.spec.yaml import declared
 
     def switch(name: str, value: str) -> Entry:
         field = Protocol.model_fields[name]
@@ -172,8 +172,9 @@ def _protocols() -> dict[str, Entry]:
 
 
 def _recipes() -> dict[str, Entry]:
+    from benchmark.spec.declared import declared
     from benchmark.spec.recipe import RecipeFile
-    from benchmark.spec.yaml import declared, read_yaml, validate
+    from benchmark.spec.yaml import read_yaml, validate
 
     return {
         name: validate(RecipeFile, read_yaml(path), str(path)).model_dump(exclude_none=True)

@@ -198,6 +198,6 @@ def _cost(estimate: Estimate | None) -> dict[str, Any]:
 
 
 def _text(estimate: Estimate) -> str:
-    from benchmark.planning.total import duration, gigabytes
+    from benchmark.units import duration, gigabytes
 
     return f"{duration(estimate.seconds)} by {estimate.source}, {gigabytes(estimate.memory_bytes)}"

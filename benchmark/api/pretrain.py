@@ -14,7 +14,7 @@ from benchmark.errors import BenchmarkError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from benchmark.spec.names import Objective, Size
+    from benchmark.spec.choices import Objective, Size
     from benchmark.spec.pretraining import Pretraining
     from benchmark.tools.pretrain.audio import Audio
 

@@ -70,7 +70,7 @@ def profile(
         data_root: as for `run`; only a user's own dataset is looked up there.
         results: results folder; default `results/runs/GRID`.
         steps: number of steps to time; 0 only counts operations and memory.
-        seconds: time fewer steps than that where they take longer in all.
+        seconds: time fewer steps if they take longer than this in total.
         clips: clips of a timed step; None for the recipe's batch size.
         threads: CPU threads; None for all cores.
         device: `cpu` or `cuda`; None for `cuda` if there is a GPU.

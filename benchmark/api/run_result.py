@@ -51,7 +51,7 @@ class RunResult:
         text = ", ".join(f"{number} {state}" for state, number in self.counts.items() if number or state == "done")
         retried = {request.id for request in self.plan.to_run()}
         left_alone = {entry.state for entry in self.plan.entries if entry.request.id not in retried} & set(RERUN)
-        hints = [f"--rerun {state} runs the {state} again" for state in sorted(left_alone)]
+        hints = [f"--rerun {state} runs the {state} trials again" for state in sorted(left_alone)]
         start = "interrupted: " if self.interrupted else "" if self.submitted else "nothing to do: "
         return start + "; ".join([text, *hints, f"results in {self.results}"])
 

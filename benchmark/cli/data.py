@@ -191,7 +191,7 @@ def speed(
 
     Example: python -m benchmark data speed
     """
-    from benchmark.tools.speed import measure
+    from benchmark.tools.data.speed import measure
 
     if not json:
         typer.echo("clips/s, one thread      reference          ours        ratio")

@@ -41,7 +41,7 @@ def export(
     if card.numerics_version != NUMERICS_VERSION:
         typer.echo(
             f"the trial has numerics version {card.numerics_version}, this code has {NUMERICS_VERSION}: the model may "
-            "compute other outputs than its score is of"
+            "not compute the outputs that were scored"
         )
     typer.echo(f"wrote {out}")
 

@@ -9,7 +9,7 @@ import typer
 
 from benchmark.cli import options
 from benchmark.cli.printing import stderr_console, stdout_console
-from benchmark.spec.names import Objective, Size
+from benchmark.spec.choices import Objective, Size
 
 
 def pretrain(

@@ -129,8 +129,8 @@ class ArrayCache:
                     keys, starts, sizes, crcs = (content[name] for name in ("keys", "starts", "sizes", "crcs"))
                 end = int(starts[-1] + sizes[-1])
                 whole = index.with_suffix(".f32").stat().st_size == 4 * end
-            except PermissionError as error:
-                raise unusable(self.folder, error) from None
+            except PermissionError:
+                raise BenchmarkError(f"{index}: cannot be read (permission denied); {REMEDY}") from None
             except (OSError, ValueError, KeyError, IndexError, EOFError, zlib.error, zipfile.BadZipFile):
                 whole = False
             if not whole:

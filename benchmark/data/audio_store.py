@@ -144,7 +144,7 @@ class AudioStore:
         cache, free = self.stored.room()
         estimate = Estimate(len(clips), int(4 * seconds * values), free, cache)
         if estimate.bytes > free:
-            raise BenchmarkError(f"the audio cache has no room for {estimate}; {REMEDY}")
+            raise BenchmarkError(f"the audio cache does not fit on its disk: {estimate}; {REMEDY}")
         return estimate
 
     def fill(

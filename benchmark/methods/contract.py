@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 FACTORS = (0.25, 0.5, 1, 2, 4)
-SHARES = (0.03125, 0.0625, 0.125, 0.25, 0.5)  # searched bottlenecks as shares of the width; from 1 on they mean units
+SHARES = (0.03125, 0.0625, 0.125, 0.25, 0.5)  # bottlenecks to search, as shares of the width
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from torch import nn
 
 
 def hidden_width(width: int, bottleneck: float) -> int:
-    """Return the hidden units of a bottleneck: below 1 a share of `width`, from 1 on units; at least one."""
+    """Return the hidden units of a bottleneck, at least one: a value below 1 is a share of `width`."""
     return max(1, int(bottleneck * width if bottleneck < 1 else bottleneck))
 
 
@@ -16,7 +16,7 @@ class Adapter(nn.Module):
 
     Args:
         width: D, size of the tokens.
-        bottleneck: hidden width; below 1 a share of `width`, from 1 on units.
+        bottleneck: hidden width; a value below 1 is a share of `width`, otherwise the number of units.
         skip: add the input to the output: the module starts as the identity instead of zero.
         act: activation.
         down_std: standard deviation of the truncated normal that initializes the first layer; None for torch's default.

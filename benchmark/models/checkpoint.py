@@ -19,7 +19,7 @@ import torch
 
 from benchmark.errors import BenchmarkError
 from benchmark.files import write_atomic
-from benchmark.models.layouts import LAYOUTS, OWN_KEY, backbone_tensors, imagenet_heads
+from benchmark.models.checkpoint_formats import LAYOUTS, OWN_KEY, backbone_tensors, imagenet_heads
 from benchmark.models.masked import MaskedPatches
 from benchmark.models.transformer import AudioTransformer
 from benchmark.models.weights import checkpoint_files

@@ -56,7 +56,7 @@ class ConformerModule(nn.Module):
 
     Args:
         width: D, size of the tokens.
-        bottleneck: hidden width; below 1 a share of `width`, from 1 on units.
+        bottleneck: hidden width; a value below 1 is a share of `width`, otherwise the number of units.
         kernel: size of the depthwise convolution in tokens, odd.
     """
 

@@ -52,7 +52,7 @@ class Tally:
         """Return all counts in one line."""
         text = f"{self.before + self.done}/{self.before + self.total} done, {self.failed} failed"
         text += "".join(
-            f", {n} {state}" for n, state in ((self.stopped, "stopped"), (self.elsewhere, "elsewhere")) if n
+            f", {n} {state}" for n, state in ((self.stopped, "stopped"), (self.elsewhere, "run elsewhere")) if n
         )
         return f"{text}, {len(self.running)} running, {clock(time.monotonic() - self.began)} elapsed, ETA {self._eta()}"
 

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from benchmark.data.parallel import usable_cores
-from benchmark.orchestrator.interrupt import Stop, wait_while, watchdog
+from benchmark.orchestrator.interrupt import Stop, wait_while
 from benchmark.orchestrator.ray_session import ray_session
+from benchmark.orchestrator.ray_watchdog import watchdog
 from benchmark.orchestrator.scratch import scratch_folder, tidy
 from benchmark.orchestrator.worker_config import make_worker_config, run_setting
 from benchmark.planning.estimate import Estimate
@@ -28,7 +29,7 @@ from benchmark.records.schema import Attempt
 from benchmark.records.store import ResultStore
 from benchmark.spec.options import RunOptions
 from benchmark.spec.request import TrialRequest
-from benchmark.trial.fingerprint import code_fingerprint
+from benchmark.trial.code_digest import code_digest
 
 if TYPE_CHECKING:
     from ray.tune import Callback
@@ -248,6 +249,4 @@ def write_lost_attempt(store: ResultStore, request: TrialRequest, reason: str) -
         request: the trial.
         reason: what is known; its last line becomes the error.
     """
-    store.write_attempt(
-        Attempt.now(request, "failed", reason.splitlines()[-1][:300], reason, code_fingerprint(request))
-    )
+    store.write_attempt(Attempt.now(request, "failed", reason.splitlines()[-1][:300], reason, code_digest(request)))

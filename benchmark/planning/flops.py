@@ -16,7 +16,7 @@ from benchmark.files import write_atomic
 from benchmark.models.weights import default_folder
 from benchmark.records.schema import Cost
 from benchmark.spec.request import TrialRequest
-from benchmark.trial.fingerprint import code_fingerprint
+from benchmark.trial.code_digest import code_digest
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ def count_costs(requests: Sequence[TrialRequest], console: Console) -> dict[str,
     costs = {}
     with counting(console) as show:
         for number, (key, request) in enumerate(by_key.items()):
-            path = folder / f"{key}-{code_fingerprint(request)}-{importlib.metadata.version('torch')}.json"
+            path = folder / f"{key}-{code_digest(request)}-{importlib.metadata.version('torch')}.json"
             cost = _read(path)
             if cost is None:
                 show("counting operations of training steps", number, len(by_key))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchmark.planning.packing import Node, Share
+from benchmark.units import duration, gigabytes
 
 if TYPE_CHECKING:
     from benchmark.planning.estimate import Estimate
@@ -79,18 +80,3 @@ def total(estimates: Mapping[str, Estimate], shares: Mapping[str, Share], node: 
         record_bytes=sum(estimate.record_bytes for estimate in estimates.values()),
         gpu=bool(node.gpus),
     )
-
-
-def duration(seconds: float | None) -> str:
-    """Return a readable duration: `40 s`, `12 min`, `3.4 h`, `2.1 d`, `?`."""
-    if seconds is None:
-        return "?"
-    for unit, size, limit in (("s", 1, 120), ("min", 60, 7200), ("h", 3600, 172800)):
-        if seconds < limit:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds / 86400:.3g} d"
-
-
-def gigabytes(size: int) -> str:
-    """Return a readable size."""
-    return f"{size / 1e9:.2g} GB" if size < 1e10 else f"{size / 1e9:.0f} GB"

@@ -1,4 +1,4 @@
-"""The environment of a trial: machine, package versions, time, and the digest of the code."""
+"""The environment of a trial: machine, package versions and time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -40,25 +39,6 @@ def capture(**info: Any) -> tuple[dict[str, Any], str]:
 def utc_now() -> str:
     """Return the current time in the format of records: UTC, ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def fingerprint(method_files: Iterable[Path]) -> str:
-    """Return digests of the code that can change a result, as `HARNESS-METHOD`.
-
-    Args:
-        method_files: files of the method, for the second digest.
-    """
-    package = Path(__file__).parent.parent
-    rooms = [package / room for room in ("spec", "methods", "models", "data", "trial")]
-    files = [path for room in rooms for path in sorted(room.rglob("*.py"))]
-    return f"{_digest(files)}-{_digest(sorted(method_files))}"
-
-
-def _digest(files: Iterable[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in files:
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()[:8]
 
 
 def _cpu_name() -> str:

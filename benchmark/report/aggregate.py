@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from benchmark.records.frame import COUNTED
+from benchmark.report.cell_labels import distinguishing_settings
 from benchmark.report.layout import Order
-from benchmark.report.settings import distinguishing_settings
 from benchmark.spec.request import TrialRequest
 
 Submitted = set[tuple[int, int]]  # fold and seed of each submitted trial of a cell

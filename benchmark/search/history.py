@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 import csv
-import functools
 import io
 import json
 import logging
@@ -21,17 +19,15 @@ from optuna.trial import FrozenTrial, TrialState
 
 from benchmark.errors import BenchmarkError
 from benchmark.files import write_atomic
-from benchmark.planning.total import duration, gigabytes
+from benchmark.search.pruner import COUNTED, make_pruner
 from benchmark.search.space import RATE
+from benchmark.units import duration, gigabytes
 
 logger = logging.getLogger(__name__)
 
 JOURNAL, TABLE, EARLIER = "search.journal", "search.csv", "search.json"
 COLUMNS = ("number", "state", "method", "lr", "score", "epochs", "trainable", "peak_bytes", "seconds", "error")
 SETTINGS = "settings"  # user attribute of the study
-REDUCTION = 3  # of three configurations that reach a rung, one goes on
-RUNGS = REDUCTION**2  # the first rung is at a ninth of the epochs
-COUNTED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)  # without interrupted ones, which are repeated
 State = Literal["finished", "pruned", "infeasible", "failed", "unfinished"]
 
 
@@ -80,7 +76,7 @@ class Configuration:
 
     @property
     def is_trained(self) -> bool:
-        """It has a score that counts."""
+        """Return whether it was trained and has a score."""
         return self.state in {"finished", "pruned"} and self.score is not None
 
     @property
@@ -96,16 +92,6 @@ class Configuration:
         memory = "" if self.peak_bytes is None else f", {gigabytes(self.peak_bytes)}"
         score = f"{100 * (self.score or 0):.1f} % by epoch {self.epochs}"
         return f"{text}: {score}{size}{memory}, {duration(self.seconds)}"
-
-
-class Halving(optuna.pruners.SuccessiveHalvingPruner):
-    """Asynchronous successive halving (ASHA) that ignores interrupted configurations, which are trained again."""
-
-    def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
-        """Return whether to stop a configuration after its last reported epoch."""
-        view = copy.copy(study)
-        view.get_trials = functools.partial(study.get_trials, states=COUNTED)  # type: ignore[method-assign]
-        return super().prune(view, trial)
 
 
 def open_study(folder: Path, settings: dict[str, Any], epochs: int) -> optuna.Study:
@@ -126,7 +112,7 @@ def open_study(folder: Path, settings: dict[str, Any], epochs: int) -> optuna.St
             "or remove the file"
         )
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    pruner = Halving(min_resource=max(1, epochs // RUNGS), reduction_factor=REDUCTION)
+    pruner = make_pruner(epochs)
     try:
         _check_lines(path)
         storage = JournalStorage(JournalFileBackend(str(path)))

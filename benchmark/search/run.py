@@ -21,15 +21,17 @@ from rich.console import Console
 
 from benchmark.data.parallel import usable_cores
 from benchmark.errors import BenchmarkError
-from benchmark.orchestrator.interrupt import RESTARTS, Stop, watchdog
+from benchmark.orchestrator.interrupt import Stop
 from benchmark.orchestrator.ray_session import ray_session
+from benchmark.orchestrator.ray_watchdog import RESTARTS, watchdog
 from benchmark.orchestrator.worker_config import run_setting, trial_setting
 from benchmark.planning.estimate import needed_bytes
 from benchmark.planning.machine import machine_here
 from benchmark.planning.packing import Node, Share, pack
 from benchmark.records.lease import Lease
 from benchmark.records.store import ResultStore
-from benchmark.search.history import COUNTED, Configuration, configurations, spent, write_table
+from benchmark.search.history import Configuration, configurations, spent, write_table
+from benchmark.search.pruner import COUNTED
 from benchmark.search.space import METHOD, Limits, Size, Space, compute_size
 from benchmark.spec.options import RunOptions
 from benchmark.spec.request import TrialRequest

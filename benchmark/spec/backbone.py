@@ -12,9 +12,10 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from benchmark.errors import BenchmarkError
+from benchmark.spec.choices import Size
+from benchmark.spec.declared import find
 from benchmark.spec.grammar import canonical, parse_refs, path_name
-from benchmark.spec.names import Size
-from benchmark.spec.yaml import Spec, find, read_yaml, validate
+from benchmark.spec.yaml import Spec, read_yaml, validate
 
 
 class Shape(Spec):

@@ -11,9 +11,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from benchmark.errors import BenchmarkError
+from benchmark.spec.declared import find
 from benchmark.spec.grammar import split_list
 from benchmark.spec.recipe import Condition, Layer
-from benchmark.spec.yaml import Spec, find, parse_scalar, read_yaml, validate
+from benchmark.spec.yaml import Spec, parse_scalar, read_yaml, validate
 
 NameList = Annotated[list[str], Field(min_length=1)]
 

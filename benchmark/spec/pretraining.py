@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from benchmark.spec.backbone import SHAPES, Shape
-from benchmark.spec.names import Objective, Size
+from benchmark.spec.choices import Objective, Size
 from benchmark.spec.yaml import Spec
 
 Count = Annotated[int, Field(ge=1)]

@@ -11,7 +11,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from benchmark.errors import BenchmarkError, closest
-from benchmark.spec.yaml import Spec, declared, find, read_yaml, validate
+from benchmark.spec.declared import declared, find
+from benchmark.spec.yaml import Spec, read_yaml, validate
 
 
 def _switch(defect: str, text: str) -> Any:

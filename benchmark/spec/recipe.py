@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from benchmark.errors import BenchmarkError, closest
-from benchmark.spec.yaml import Spec, find, read_yaml, validate
+from benchmark.spec.declared import find
+from benchmark.spec.yaml import Spec, read_yaml, validate
 
 Tuning = Literal["full", "peft"]
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -25,8 +25,8 @@ from benchmark.records.environment import capture, utc_now
 from benchmark.records.schema import StepProfile
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.build import build_model, count_parameters
+from benchmark.trial.code_digest import code_digest
 from benchmark.trial.cost import count_cost
-from benchmark.trial.fingerprint import code_fingerprint
 from benchmark.trial.train_step import Precision, Trainer, device_name
 
 WARM_UP = 2
@@ -148,7 +148,7 @@ def _profile(request: TrialRequest, how: How, **found: Any) -> StepProfile:
         precision=Precision(device, request.recipe.precision).name,
         environment=environment,
         environment_hash=environment_hash,
-        fingerprint=code_fingerprint(request),
+        fingerprint=code_digest(request),
         finished=utc_now(),
     )
 

@@ -14,7 +14,7 @@ from benchmark.records.schema import Cost, Plugin, Profile, Record, Selection
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.adapter_file import pack
 from benchmark.trial.assemble import Assembled
-from benchmark.trial.fingerprint import code_fingerprint
+from benchmark.trial.code_digest import code_digest
 from benchmark.trial.fit import Fitted, History, Predictions
 from benchmark.trial.selection import choose, kept_epochs
 from benchmark.trial.setting import Setting
@@ -81,7 +81,7 @@ def _make_record(
         environment=environment,
         environment_hash=environment_hash,
         numerics_version=NUMERICS_VERSION,
-        fingerprint=code_fingerprint(request),
+        fingerprint=code_digest(request),
         plugins={
             name: Plugin(distribution=external.distribution, version=external.version)
             for name, external in externals([request.method]).items()

@@ -19,8 +19,8 @@ from benchmark.records.schema import Attempt
 from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.assemble import assemble
+from benchmark.trial.code_digest import code_digest
 from benchmark.trial.device import free_memory
-from benchmark.trial.fingerprint import code_fingerprint
 from benchmark.trial.fit import Report, StoppedError, fit
 from benchmark.trial.record import Finished, finish
 from benchmark.trial.resume import ResumeFiles
@@ -108,7 +108,7 @@ def _write_failure(request: TrialRequest, store: ResultStore, error: BaseExcepti
     out_of_memory = isinstance(error, (MemoryError, torch.OutOfMemoryError))
     status: Literal["failed", "out_of_memory"] = "out_of_memory" if out_of_memory else "failed"
     line = f"{type(error).__name__}: {error}".splitlines()[0]
-    store.write_attempt(Attempt.now(request, status, line, traceback.format_exc(), code_fingerprint(request)))
+    store.write_attempt(Attempt.now(request, status, line, traceback.format_exc(), code_digest(request)))
     logger.info("%s: %s: %s", request.label, status, line)
     if isinstance(error, TRANSIENT):
         raise TransientError(line) from error
@@ -128,7 +128,7 @@ def _deadline(request: TrialRequest, setting: Setting, store: ResultStore) -> It
 
     def expire() -> None:
         line = f"took longer than {timeout:g} s"
-        store.write_attempt(Attempt.now(request, "timeout", line, line, code_fingerprint(request)))
+        store.write_attempt(Attempt.now(request, "timeout", line, line, code_digest(request)))
         os._exit(1)
 
     timer = threading.Timer(timeout, expire)

@@ -9,10 +9,10 @@ import pytest
 from rich.console import Console
 
 import benchmark
-from benchmark.api.budget import parse_duration
 from benchmark.api.folders import cache_folder, data_root
 from benchmark.api.selection import Selection
 from benchmark.errors import BenchmarkError, MissingInputsError
+from benchmark.units import parse_duration
 from tests.conftest import AST, tiny_grid
 
 
@@ -99,10 +99,10 @@ def test_a_plan_prints_nothing_and_reads_as_text(tmp_path: Path, capsys: pytest.
 
 @pytest.mark.parametrize(("text", "seconds"), [("8h", 28800), ("30min", 1800), ("1.5d", 129600), ("90s", 90)])
 def test_durations(text: str, seconds: float) -> None:
-    assert parse_duration(text) == seconds
+    assert parse_duration(text, "--budget") == seconds
 
 
 @pytest.mark.parametrize("text", ["8", "h", "0h", "-1h", "8 hours", "nan h"])
 def test_what_is_no_duration(text: str) -> None:
     with pytest.raises(BenchmarkError, match="expected a time"):
-        parse_duration(text)
+        parse_duration(text, "--budget")

@@ -162,7 +162,7 @@ def test_another_numerics_version_makes_records_stale(
     path.write_text(path.read_text().replace('"numerics_version": ', '"numerics_version": 9'))
     done = cli("run", "--grid", grid_file, "--data-root", data_root, "--results", copy)
     assert done.returncode == 0
-    assert "nothing to do: 7 done, 1 stale; --rerun stale runs the stale again" in done.stdout
+    assert "nothing to do: 7 done, 1 stale; --rerun stale runs the stale trials again" in done.stdout
 
 
 def test_one_broken_trial_does_not_stop_the_others(cli: Cli, grid_file: Path, data_root: Path, tmp_path: Path) -> None:

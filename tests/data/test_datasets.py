@@ -134,7 +134,7 @@ def test_gtzan_uses_the_filtered_lists_of_either_layout(tmp_path: Path) -> None:
 
 def test_the_filtered_lists_have_the_published_counts() -> None:
     from benchmark.data.datasets.gtzan import SPLIT
-    from benchmark.data.tables import read_rows
+    from benchmark.data.metadata_files import read_rows
 
     splits = [row["split"] for _, row in read_rows(SPLIT, ("split", "clip"))]
     assert [splits.count(name) for name in ("train", "validation", "test")] == [443, 197, 290]

@@ -18,7 +18,8 @@ from rich.console import Console
 
 from benchmark.errors import BenchmarkError
 from benchmark.orchestrator import interrupt
-from benchmark.orchestrator.interrupt import Stop, watchdog
+from benchmark.orchestrator.interrupt import Stop
+from benchmark.orchestrator.ray_watchdog import watchdog
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 Child = subprocess.Popen[bytes]

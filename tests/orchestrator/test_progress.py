@@ -16,7 +16,7 @@ from benchmark.orchestrator.run import write_lost_attempt
 from benchmark.records.schema import Attempt
 from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
-from benchmark.trial.fingerprint import code_fingerprint
+from benchmark.trial.code_digest import code_digest
 
 
 def trial(name: str, **fields: object) -> SimpleNamespace:
@@ -72,7 +72,7 @@ def test_the_attempt_of_a_dead_process_is_kept(make_request: Callable[..., Trial
     assert (kept.status, kept.error, kept.fingerprint) == (
         "failed",
         "the process of the trial died",
-        code_fingerprint(request),
+        code_digest(request),
     )
     assert "SIGKILL" in kept.traceback
 

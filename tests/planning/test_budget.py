@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from benchmark.api.budget import parse_duration
 from benchmark.errors import BenchmarkError
 from benchmark.planning.budget import choose
 from benchmark.planning.estimate import Estimate
 from benchmark.spec.request import TrialRequest
+from benchmark.units import parse_duration
 
 SECONDS = {"full": 30.0, "linear": 10.0, "aat_ms": 20.0}
 
@@ -49,10 +49,10 @@ def test_the_cheapest_claims_come_first_and_shared_cells_are_paid_once(requests_
 
 @pytest.mark.parametrize(("text", "seconds"), [("8h", 28800), ("30min", 1800), ("1.5d", 129600), ("90s", 90)])
 def test_durations(text: str, seconds: float) -> None:
-    assert parse_duration(text) == seconds
+    assert parse_duration(text, "--budget") == seconds
 
 
 @pytest.mark.parametrize("text", ["8", "h", "0h", "-1h", "8 hours", "nan h"])
 def test_what_is_no_duration(text: str) -> None:
     with pytest.raises(BenchmarkError, match="expected a time"):
-        parse_duration(text)
+        parse_duration(text, "--budget")

@@ -15,10 +15,10 @@ from benchmark.planning.packing import Node, Share, share
 from benchmark.planning.plan import MAX_ATTEMPTS, make_plan
 from benchmark.records.schema import Attempt
 from benchmark.records.store import ResultStore
+from benchmark.spec.declared import find
 from benchmark.spec.grid import load_grid, narrow
 from benchmark.spec.request import TrialRequest
-from benchmark.spec.yaml import find
-from benchmark.trial.fingerprint import code_fingerprint
+from benchmark.trial.code_digest import code_digest
 from tests.conftest import AST, SSAST, tiny_grid
 from tests.samples import make_record
 
@@ -143,7 +143,7 @@ def test_states_and_what_is_run_again(make_request: Make, tmp_path: Path) -> Non
 
 
 def test_the_fingerprint_is_of_the_methods_used(make_request: Make) -> None:
-    linear, adapters = (code_fingerprint(make_request(methods=[name])) for name in ("linear", "aat_m"))
+    linear, adapters = (code_digest(make_request(methods=[name])) for name in ("linear", "aat_m"))
     assert linear != adapters
 
 

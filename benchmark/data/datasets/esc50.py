@@ -11,8 +11,8 @@ from pathlib import Path
 from benchmark.data.dataset import Synthesizable
 from benchmark.data.dataset_info import Archive, AudioDigest, DatasetInfo
 from benchmark.data.manifest import Clip, Manifest
+from benchmark.data.metadata_files import one_of, read_rows
 from benchmark.data.synthetic import Sound, clip_seed, texture, write_table
-from benchmark.data.tables import one_of, read_rows
 from benchmark.errors import BenchmarkError
 
 CLASSES = [

@@ -12,7 +12,7 @@ from typing import cast
 from benchmark.data.dataset import SYNTHETIC_MARKER, Dataset
 from benchmark.data.dataset_info import DatasetInfo
 from benchmark.data.manifest import Clip, Manifest, Split
-from benchmark.data.tables import file_names, folder_names, one_of, read_rows
+from benchmark.data.metadata_files import file_names, folder_names, one_of, read_rows
 from benchmark.errors import BenchmarkError, MissingInputError
 from benchmark.spec.recipe import Layer, resolve_recipe
 from benchmark.spec.yaml import read_yaml, validate

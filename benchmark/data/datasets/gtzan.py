@@ -11,8 +11,8 @@ from typing import NamedTuple, cast
 from benchmark.data.dataset import Synthesizable
 from benchmark.data.dataset_info import Archive, AudioDigest, DatasetInfo
 from benchmark.data.manifest import Clip, Manifest, Split
+from benchmark.data.metadata_files import file_names, read_rows
 from benchmark.data.synthetic import Sound, clip_seed, genre
-from benchmark.data.tables import file_names, read_rows
 
 CLASSES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
 # the fault-filtered lists of C. Kereliuk, B. L. Sturm, J. Larsen (2015), as torchaudio.datasets.GTZAN has them

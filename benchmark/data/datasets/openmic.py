@@ -13,8 +13,8 @@ import numpy as np
 from benchmark.data.dataset import Synthesizable
 from benchmark.data.dataset_info import Archive, AudioDigest, DatasetInfo
 from benchmark.data.manifest import Clip, Split
+from benchmark.data.metadata_files import read_rows
 from benchmark.data.synthetic import Sound, clip_seed, instruments, write_table
-from benchmark.data.tables import read_rows
 from benchmark.errors import BenchmarkError
 
 CLASSES = tuple(

@@ -11,8 +11,8 @@ from pathlib import Path
 from benchmark.data.dataset import Synthesizable
 from benchmark.data.dataset_info import Archive, DatasetInfo
 from benchmark.data.manifest import Clip, Manifest, Split
+from benchmark.data.metadata_files import file_names, folder_names, read_lines
 from benchmark.data.synthetic import Sound, Wave, texture, word
-from benchmark.data.tables import file_names, folder_names, read_lines
 from benchmark.errors import BenchmarkError
 
 NOISE_FOLDER = "_background_noise_"

@@ -12,8 +12,8 @@ import numpy as np
 from benchmark.data.dataset import Synthesizable
 from benchmark.data.dataset_info import Archive, AudioDigest, DatasetInfo
 from benchmark.data.manifest import Clip
+from benchmark.data.metadata_files import one_of, read_rows
 from benchmark.data.synthetic import Sound, clip_seed, event, write_table
-from benchmark.data.tables import one_of, read_rows
 from benchmark.errors import BenchmarkError
 
 CLASSES = (

@@ -91,7 +91,7 @@ def verify(dataset: Dataset, data_root: Path, progress: Progress | None = None) 
     if manifest.kind == "complete":
         problems += [*_count_gaps(info.published, counts), *dataset.problems(manifest)]
     if verdict == "re-encoded" and info.audio and len(checked) != info.audio.files:
-        remarks.append(f"the published digest is of {info.audio.files} files, this folder has {len(checked)}")
+        remarks.append(f"the published digest covers {info.audio.files} files, this folder has {len(checked)}")
     remarks += _shared(manifest, checked)
     return Verification(
         manifest.folder, verdict, len(manifest.clips), info.clips, len(checked), digest, counts, bad, problems, remarks

@@ -13,7 +13,7 @@ from benchmark.data.datasets.folder import SUFFIXES, Folder
 from benchmark.data.manifest import Clip, Manifest
 from benchmark.data.parallel import Progress
 from benchmark.errors import BenchmarkError
-from benchmark.spec.names import Objective
+from benchmark.spec.choices import Objective
 from benchmark.spec.pretraining import MELS
 
 HELD_OUT = 20  # one clip of 20 is held out, unless the folder has a split or folds

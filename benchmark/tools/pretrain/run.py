@@ -21,7 +21,7 @@ from benchmark.data.parallel import Progress
 from benchmark.errors import BenchmarkError
 from benchmark.files import write_atomic
 from benchmark.models.checkpoint import Checkpoint, save_checkpoint, save_official
-from benchmark.models.layouts import Own
+from benchmark.models.checkpoint_formats import Own
 from benchmark.models.weights import digest
 from benchmark.records.environment import capture, utc_now
 from benchmark.spec.pretraining import MELS, Pretraining

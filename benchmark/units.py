@@ -1,0 +1,40 @@
+"""Durations and sizes as text for people."""
+
+from __future__ import annotations
+
+import re
+
+from benchmark.errors import BenchmarkError
+
+SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
+
+
+def parse_duration(text: str, option: str) -> float:
+    """Return `8h` in seconds.
+
+    Args:
+        text: a number with one of the units s, min, h, d.
+        option: the option that holds the text, for messages.
+
+    Raises:
+        BenchmarkError: not such a text.
+    """
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(s|min|h|d)", text)
+    if not match or not float(match[1]):
+        raise BenchmarkError(f"{option} {text}: expected a time such as 8h, 30min or 2d")
+    return float(match[1]) * SECONDS[match[2]]
+
+
+def duration(seconds: float | None) -> str:
+    """Return a readable duration: `40 s`, `12 min`, `3.4 h`, `2.1 d`, `?`."""
+    if seconds is None:
+        return "?"
+    for unit, size, limit in (("s", 1, 120), ("min", 60, 7200), ("h", 3600, 172800)):
+        if seconds < limit:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds / 86400:.3g} d"
+
+
+def gigabytes(size: int) -> str:
+    """Return a readable size."""
+    return f"{size / 1e9:.2g} GB" if size < 1e10 else f"{size / 1e9:.0f} GB"
