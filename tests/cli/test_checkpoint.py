@@ -38,7 +38,7 @@ def test_inspect_prints_format_size_grid_and_digest(cli: Cli, ssast: Path) -> No
 def test_verify_runs_the_model(cli: Cli, ssast: Path, tmp_path: Path) -> None:
     done = cli("checkpoint", "verify", "ssast[size=tiny]", "--checkpoints", ssast.parent)
     assert done.returncode == 0, done.stderr
-    assert "official SSAST, tiny, whole; no published sha256" in done.stdout
+    assert "official SSAST, tiny, complete; no published sha256" in done.stdout
     tensors = torch.load(ssast)
     tensors["module.v.blocks.0.norm1.weight"][0] = torch.nan
     torch.save(tensors, tmp_path / "nan.pth")

@@ -136,7 +136,7 @@ def test_time_and_memory_are_judged_on_a_gpu_only(tmp_path: Path) -> None:
 
     def measure(device: str, **changes: object) -> dict[str, Judged]:
         for name, request in requests.items():
-            [counted] = profile_steps([request], {"esc50": 50}, How("cpu", 1, steps=0, seconds=0))
+            [counted] = profile_steps([request], How("cpu", 1, steps=0, seconds=0))
             found = {"status": "measured", "steps": 5, "device": device, "step_seconds": seconds[name],
                      "gpu_allocated_bytes": None if device == "cpu" else int(1e9 * seconds[name])}  # fmt: skip
             store.write_profile(StepProfile.model_validate({**counted.model_dump(), **found, **changes}))

@@ -66,16 +66,15 @@ def test_the_space_has_no_method_that_does_not_fit_and_no_test_clip(space: Space
 
 
 def test_configurations_over_the_limits_are_rejected(space: Space) -> None:
-    info = space.split.manifest.info
     _, small = space.request({"method": "linear", "rate": 1.0})
     _, large = space.request({"method": "aat_m+prompt", "aat_m.bottleneck": 1, "prompt.tokens": 0, "rate": 1.0})
-    free = compute_size(large, info, Limits())
+    free = compute_size(large, Limits())
     assert free.error is None
     assert free.trainable is not None
     assert free.peak_bytes is not None
-    assert compute_size(large, info, Limits(free.trainable, free.peak_bytes)) == free
-    by_size = compute_size(large, info, Limits(free.trainable - 1))
+    assert compute_size(large, Limits(free.trainable, free.peak_bytes)) == free
+    by_size = compute_size(large, Limits(free.trainable - 1))
     assert (by_size.error or "").startswith(f"{free.trainable:,} trainable parameters, more than")
     assert by_size.peak_bytes is None  # not computed
-    assert "GB for a step, more than" in (compute_size(large, info, Limits(None, free.peak_bytes - 1)).error or "")
-    assert compute_size(small, info, Limits(free.trainable - 1, free.peak_bytes - 1)).error is None
+    assert "GB for a step, more than" in (compute_size(large, Limits(None, free.peak_bytes - 1)).error or "")
+    assert compute_size(small, Limits(free.trainable - 1, free.peak_bytes - 1)).error is None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,9 +56,9 @@ def setting(data_root: Path, tmp_path: Path) -> Setting:
     return Setting(tmp_path / "out", RunOptions(data_root, keep_weights=True))
 
 
-def train(request: TrialRequest, setting: Setting, **changes: object) -> ResultStore:
-    values = {**vars(setting), **changes}
-    assert attempt_trial(request, Setting(**values), lambda _: None) == Outcome("completed")
+def train(request: TrialRequest, setting: Setting, **options: Any) -> ResultStore:
+    setting = replace(setting, options=replace(setting.options, **options))
+    assert attempt_trial(request, setting, lambda _: None) == Outcome("completed")
     return ResultStore(setting.results)
 
 
