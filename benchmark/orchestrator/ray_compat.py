@@ -15,8 +15,6 @@ from ray.tune.logger import TBXLoggerCallback
 
 logger = logging.getLogger(__name__)
 
-DAEMONS = ("raylet", "gcs_server")  # names of Ray's own processes. Ray 2.60.
-
 
 def make_tune_trial(experiment: Experiment, trial_id: str, name: str, config: dict[str, Any]) -> Trial:
     """Make a Tune trial with our own id and name. Ray 2.60.

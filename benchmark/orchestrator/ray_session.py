@@ -6,6 +6,7 @@ import logging
 import os
 import secrets
 import socket
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -57,9 +58,7 @@ def ray_session(address: str | None, cpus: int, gpus: int | None, log: Path) -> 
     os.environ.update({key: os.environ.get(key, value) for key, value in _TUNE.items()})
     if address is None:
         os.environ.update({key: os.environ.get(key, value) for key, value in _OWN_RAY.items()})
-        if "RAY_AUTH_MODE" not in os.environ:  # Ray listens on all interfaces: require a secret token
-            os.environ["RAY_AUTH_MODE"] = "token"
-            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        _require_token()
     import ray
 
     from benchmark.orchestrator.ray_compat import treat_task_errors_as_dead_actors, write_daemon_output_to
@@ -88,6 +87,22 @@ def ray_session(address: str | None, cpus: int, gpus: int | None, log: Path) -> 
         yield nodes
     finally:
         ray.shutdown()
+
+
+def _require_token() -> None:
+    """Let only this user's processes use the Ray that is started here, which listens on all interfaces.
+
+    Ray reads these variables when it is imported. Set later, they would keep this process itself out.
+    """
+    if "RAY_AUTH_MODE" in os.environ:
+        return
+    if "ray" in sys.modules:
+        logger.warning(
+            "ray was imported before this run, so its ports are open without a token; set RAY_AUTH_MODE=token"
+        )
+        return
+    os.environ["RAY_AUTH_MODE"] = "token"
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 
 def try_ray() -> tuple[Literal["ok", "fault"], str, str]:

@@ -16,8 +16,8 @@ import psutil
 
 from benchmark.errors import BenchmarkError
 from benchmark.orchestrator.interrupt import Stop
-from benchmark.orchestrator.ray_compat import DAEMONS
 
+DAEMONS = ("raylet", "gcs_server")  # names of Ray's own processes
 LOOK_EVERY_SECONDS = 1.0
 RESTARTS = "AAT_BENCHMARK_RESTARTS"  # environment variable: how often this command was started again
 MAX_RESTARTS = 20

@@ -97,18 +97,18 @@ def tabulate(records: Iterable[Record]) -> tuple[pd.DataFrame, dict[str, Curve]]
     """
     rows: list[dict[str, Any]] = []
     curves: dict[str, Curve] = {}
-    # Trials whose epoch is chosen over folds, by cell and seed: the row, and whether the fold takes part in the choice.
-    open_trials: dict[tuple[str, int], list[tuple[dict[str, Any], bool]]] = {}
+    # Trials whose epoch is chosen over folds, by cell and seed: row, curve, and whether its fold takes part.
+    open_trials: dict[tuple[str, int], list[tuple[dict[str, Any], Curve, bool]]] = {}
     for record in records:
-        row, selection = _row(record), record.selection
+        row, curve, selection = _row(record), _curve(record), record.selection
         rows.append(row)
-        curves[record.id] = _curve(record)
+        curves[record.id] = curve
         if selection.scope == "folds" and record.status == "completed":
             takes_part = selection.folds is None or record.request.fold in selection.folds
-            open_trials.setdefault((row["cell"], row["seed"]), []).append((row, takes_part))
+            open_trials.setdefault((row["cell"], row["seed"]), []).append((row, curve, takes_part))
     for trials in open_trials.values():
-        epoch = _best_mean([curves[row["id"]] for row, takes_part in trials if takes_part])
-        for row, _ in trials:
+        epoch = _best_mean([curve for _, curve, takes_part in trials if takes_part])
+        for row, _, _ in trials:
             row["epoch"] = epoch
     for row in rows:
         row["score"] = _known(curves[row["id"]][row["epoch"] - 1]) if row["epoch"] else None

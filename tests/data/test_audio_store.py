@@ -247,7 +247,7 @@ def test_no_room_is_told_before(folder: Path, tmp_path: Path, monkeypatch: pytes
     size = sum(path.stat().st_size for path in (tmp_path / "cache").rglob("*.f32"))
     assert estimate.bytes == pytest.approx(size, rel=0.05)
     monkeypatch.setattr("shutil.disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 0))  # type: ignore[attr-defined]
-    with pytest.raises(BenchmarkError, match=r"has no room for 6 clips, about .* \(0\.0 GB free\)"):
+    with pytest.raises(BenchmarkError, match=r"does not fit on its disk: 6 clips, about .* \(0\.0 GB free\)"):
         AudioStore(folder, tmp_path / "other", 128).estimate(clips, paths)
 
 

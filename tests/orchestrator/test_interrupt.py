@@ -17,7 +17,7 @@ import pytest
 from rich.console import Console
 
 from benchmark.errors import BenchmarkError
-from benchmark.orchestrator import interrupt
+from benchmark.orchestrator import ray_watchdog
 from benchmark.orchestrator.interrupt import Stop
 from benchmark.orchestrator.ray_watchdog import watchdog
 
@@ -38,8 +38,8 @@ def stop(tmp_path: Path, shown: io.StringIO) -> Stop:
 @pytest.fixture
 def daemon(monkeypatch: pytest.MonkeyPatch) -> Iterator[Child]:
     """A child that stands for Ray's daemon."""
-    monkeypatch.setattr(interrupt, "DAEMONS", ("sleep",))
-    monkeypatch.setattr(interrupt, "LOOK_EVERY_SECONDS", 0.05)
+    monkeypatch.setattr(ray_watchdog, "DAEMONS", ("sleep",))
+    monkeypatch.setattr(ray_watchdog, "LOOK_EVERY_SECONDS", 0.05)
     with subprocess.Popen(["sleep", "60"]) as child:
         yield child
         child.kill()
@@ -68,7 +68,7 @@ def test_the_first_signal_asks_trials_to_stop_and_the_second_ends_the_run(stop: 
 
 def test_the_death_of_ray_ends_the_call_and_leaves_other_children_alone(daemon: Child, stop: Stop) -> None:
     with subprocess.Popen(SLEEP) as other:
-        with pytest.raises(BenchmarkError, match="Ray died; call run again, finished trials are kept"):
+        with pytest.raises(BenchmarkError, match="Ray died; call run again: it continues"):
             wait_for_ray(daemon, stop)
         assert other.poll() is None
         other.kill()

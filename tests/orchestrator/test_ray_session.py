@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import OutOfMemoryError, RayActorError
@@ -43,3 +48,25 @@ def test_mlflow_missing_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path) -
     monkeypatch.setitem(__import__("sys").modules, "mlflow", None)
     with pytest.raises(BenchmarkError, match="pip install"):
         make_loggers(["mlflow"], tmp_path, {})
+
+
+def test_ray_that_was_imported_before_starts_all_the_same(tmp_path: Path) -> None:
+    """As in a notebook; Ray reads its variables when it is imported."""
+    code = (
+        "import ray, sys\nfrom pathlib import Path\n"
+        "from benchmark.orchestrator.ray_session import ray_session\n"
+        "with ray_session(None, 1, 0, Path(sys.argv[1])) as nodes:\n    print(len(nodes))\n"
+    )
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("RAY_AUTH")}
+    command = [sys.executable, "-c", code, str(tmp_path / "ray.log")]
+    done = subprocess.run(command, env=clean, capture_output=True, text=True, check=False, timeout=120)
+    assert done.stdout.strip() == "1", done.stderr
+
+
+def test_nothing_imports_ray_before_its_variables_are_set() -> None:
+    code = (
+        "import sys\nimport benchmark.api.run, benchmark.api.search, benchmark.orchestrator.run, benchmark.search.run\n"
+        "import benchmark.orchestrator.ray_session, benchmark.orchestrator.cache_warmup\nassert 'ray' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -15,11 +15,12 @@ from benchmark.planning.expand import Expansion, expand
 from benchmark.planning.flops import count_costs
 from benchmark.planning.machine import Machine, machine_here
 from benchmark.planning.packing import Node, Share, pack
+from benchmark.planning.total import total
 from benchmark.records.schema import Record
 from benchmark.spec.grid import Synthesis, load_grid, narrow
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.profile import How, profile_step
-from benchmark.units import duration, total
+from benchmark.units import duration
 from tests.conftest import tiny_grid
 from tests.samples import make_record
 
