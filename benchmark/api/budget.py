@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,8 @@ def within_budget(
     from benchmark.report.write import read_results
 
     seconds = parse_duration(budget, "--budget") if isinstance(budget, str) else float(budget)
+    if not 0 < seconds < math.inf:
+        raise BenchmarkError(f"budget {budget}: expected seconds above 0, or a time such as 8h")
     with store.lock():
         store.submit(requests)  # the report reads which cells a complete grid would have
     results, node = read_results(store), node_here()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from benchmark.api import folders
 from benchmark.api.budget import within_budget
 from benchmark.api.run_result import RERUN, RunResult
-from benchmark.api.selection import Names, Numbers, OnBadAudio, SelectedGrid, Selection, Settings
+from benchmark.api.selection import Names, Numbers, OnBadAudio, SelectedGrid, Selection, Settings, texts
 from benchmark.console import say, stderr_console
 from benchmark.errors import BenchmarkError, MissingInputError, MissingInputsError, closest
 
@@ -120,8 +120,8 @@ def run(
     from benchmark.spec.options import RunOptions
 
     console = console or stderr_console()
-    wanted = _known("rerun", [rerun] if isinstance(rerun, str) else list(rerun), RERUN)
-    curves = _known("loggers", [loggers] if isinstance(loggers, str) else list(loggers), LOGGERS)
+    wanted = _known("rerun", texts(rerun), RERUN)
+    curves = _known("loggers", texts(loggers), LOGGERS)
     selected = Selection(
         grid=grid, methods=methods, datasets=datasets, backbones=backbones, folds=folds, seeds=seeds,
         settings=settings, protocol=protocol, limit_clips=limit_clips, on_bad_audio=on_bad_audio, shard=shard,

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-Names = str | Iterable[str]
-Numbers = int | str | Iterable[int | str]
-Settings = Mapping[str, Any] | Iterable[str]
+Names = str | Iterable[str] | None
+Numbers = int | str | Iterable[int | str] | None
+Settings = Mapping[str, Any] | Iterable[str] | None
 OnBadAudio = Literal["stop", "skip"]
 
 
@@ -80,10 +80,10 @@ class Selection:
         grid = narrow(
             self.grid if isinstance(self.grid, Grid) else load_grid(str(self.grid)),
             methods=method_names(self.methods),
-            datasets=_texts(self.datasets),
-            backbones=_texts(self.backbones),
-            folds=_texts(self.folds),
-            seeds=_texts(self.seeds),
+            datasets=texts(self.datasets),
+            backbones=texts(self.backbones),
+            folds=texts(self.folds),
+            seeds=texts(self.seeds),
             settings=[*settings_text(self.settings), *settings_text(recipe)],
             protocol=self.protocol,
         )
@@ -135,13 +135,17 @@ class SelectedGrid:
         return expansion if self.shard is None else expansion.part(*self.shard)
 
 
-def _texts(values: Names | Numbers) -> list[str]:
+def texts(values: Names | Numbers) -> list[str]:
     """Return one value or several as a list of text."""
+    if values is None:
+        return []
     return [str(values)] if isinstance(values, str | int) else [str(value) for value in values]
 
 
 def settings_text(settings: Settings) -> list[str]:
     """Return settings as KEY=VALUE; values of a mapping are written as JSON, which reads back as the same value."""
+    if settings is None:
+        return []
     if isinstance(settings, str):
         return [settings]
     if isinstance(settings, Mapping):

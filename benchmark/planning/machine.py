@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from benchmark.data.parallel import usable_cores
 from benchmark.planning.packing import gpus_here, node_here, share
 
 GEMM = 1024
@@ -27,7 +28,8 @@ class Machine:
 def machine_here(threads: int | None = None) -> Machine:
     """Return this machine as one trial sees it; `threads` are by default the cores that a trial gets."""
     gpus = gpus_here()
-    return Machine(gpus[0][0] if gpus else "cpu", threads or (share([node_here()], None, None, exclusive=False).cpus))
+    asked = threads or share([node_here()], None, None, exclusive=False).cpus
+    return Machine(gpus[0][0] if gpus else "cpu", min(asked, usable_cores()))
 
 
 def matrix_product_speed(machine: Machine) -> float:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+from benchmark.errors import BenchmarkError
 
 
 @dataclass(frozen=True)
@@ -41,3 +44,26 @@ class RunOptions:
     loggers: tuple[str, ...] = ()
     keep_weights: bool = False
     restart_on_ray_death: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse values that no run can use.
+
+        Raises:
+            BenchmarkError: a number that is not one, or is out of range.
+        """
+        for name, (least, kind) in _LIMITS.items():
+            value: Any = getattr(self, name)
+            if value is None:
+                continue
+            is_number = isinstance(value, int) or (kind is float and isinstance(value, float))
+            # nan compares false with everything
+            if isinstance(value, bool) or not (is_number and value >= least):
+                raise BenchmarkError(f"{name} = {value!r}: expected a number, at least {least}")
+
+
+_LIMITS: dict[str, tuple[int, type]] = {
+    "cpus": (1, int),
+    "cpus_per_trial": (1, int),
+    "gpus_per_trial": (0, float),
+    "timeout": (1, float),
+}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,11 @@ from rich.console import Console
 import benchmark
 from benchmark.api.folders import cache_folder, data_root
 from benchmark.api.selection import Selection
+from benchmark.data.parallel import usable_cores
 from benchmark.errors import BenchmarkError, MissingInputsError
+from benchmark.planning.machine import machine_here
+from benchmark.spec.grid import load_grid
+from benchmark.spec.options import RunOptions
 from benchmark.units import parse_duration
 from tests.conftest import AST, tiny_grid
 
@@ -106,3 +111,25 @@ def test_durations(text: str, seconds: float) -> None:
 def test_what_is_no_duration(text: str) -> None:
     with pytest.raises(BenchmarkError, match="expected a time"):
         parse_duration(text, "--budget")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"cpus": -1}, {"cpus": "a"}, {"cpus_per_trial": 0}, {"gpus_per_trial": -1}, {"timeout": float("nan")},
+        {"timeout": True},
+    ],
+)  # fmt: skip
+def test_options_that_no_run_can_use_are_refused(wrong: dict[str, object], tmp_path: Path) -> None:
+    [(name, value)] = wrong.items()
+    with pytest.raises(BenchmarkError, match=re.escape(f"{name} = {value!r}: expected a number")):
+        RunOptions(tmp_path, **wrong)  # type: ignore[arg-type]
+
+
+def test_nothing_chosen_means_the_grids_own() -> None:
+    chosen = Selection(grid="smoke", datasets=None, backbones=None, folds=None, seeds=None, settings=None).resolve()
+    assert chosen.grid == load_grid("smoke")
+
+
+def test_more_threads_than_cores_are_not_timed() -> None:
+    assert machine_here(10**6).threads == usable_cores()

@@ -66,7 +66,8 @@ def test_ray_that_was_imported_before_starts_all_the_same(tmp_path: Path) -> Non
 def test_nothing_imports_ray_before_its_variables_are_set() -> None:
     code = (
         "import sys\nimport benchmark.api.run, benchmark.api.search, benchmark.orchestrator.run, benchmark.search.run\n"
-        "import benchmark.orchestrator.ray_session, benchmark.orchestrator.cache_warmup\nassert 'ray' not in sys.modules"
+        "import benchmark.orchestrator.ray_session, benchmark.orchestrator.cache_warmup\n"
+        "assert 'ray' not in sys.modules"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
