@@ -17,7 +17,6 @@ from benchmark.errors import BenchmarkError, MissingInputsError
 from benchmark.planning.machine import machine_here
 from benchmark.spec.grid import load_grid
 from benchmark.spec.options import RunOptions
-from benchmark.units import parse_duration
 from tests.conftest import AST, tiny_grid
 
 
@@ -100,17 +99,6 @@ def test_a_plan_prints_nothing_and_reads_as_text(tmp_path: Path, capsys: pytest.
     assert planned.as_dict()["cost"]["device"] == planned.machine.device
     benchmark.plan("smoke", methods=["linear"], results=tmp_path / "out")
     assert capsys.readouterr().out == ""  # progress goes to stderr
-
-
-@pytest.mark.parametrize(("text", "seconds"), [("8h", 28800), ("30min", 1800), ("1.5d", 129600), ("90s", 90)])
-def test_durations(text: str, seconds: float) -> None:
-    assert parse_duration(text, "--budget") == seconds
-
-
-@pytest.mark.parametrize("text", ["8", "h", "0h", "-1h", "8 hours", "nan h"])
-def test_what_is_no_duration(text: str) -> None:
-    with pytest.raises(BenchmarkError, match="expected a time"):
-        parse_duration(text, "--budget")
 
 
 @pytest.mark.parametrize(

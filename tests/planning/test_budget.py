@@ -6,11 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from benchmark.errors import BenchmarkError
 from benchmark.planning.budget import choose
 from benchmark.planning.estimate import Estimate
 from benchmark.spec.request import TrialRequest
-from benchmark.units import parse_duration
 
 SECONDS = {"full": 30.0, "linear": 10.0, "aat_ms": 20.0}
 
@@ -45,14 +43,3 @@ def test_the_cheapest_claims_come_first_and_shared_cells_are_paid_once(requests_
     assert choose(requests_, estimates, claims, [], 5).requests == []
     done = choose(requests_[1:], estimates, claims, cells("full"), 30)
     assert done.decided == ["c", "a", "b"]  # full is there already
-
-
-@pytest.mark.parametrize(("text", "seconds"), [("8h", 28800), ("30min", 1800), ("1.5d", 129600), ("90s", 90)])
-def test_durations(text: str, seconds: float) -> None:
-    assert parse_duration(text, "--budget") == seconds
-
-
-@pytest.mark.parametrize("text", ["8", "h", "0h", "-1h", "8 hours", "nan h"])
-def test_what_is_no_duration(text: str) -> None:
-    with pytest.raises(BenchmarkError, match="expected a time"):
-        parse_duration(text, "--budget")

@@ -1,0 +1,19 @@
+"""Durations as text."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmark.errors import BenchmarkError
+from benchmark.units import parse_duration
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("8h", 28800), ("30min", 1800), ("1.5d", 129600), ("90s", 90)])
+def test_durations(text: str, seconds: float) -> None:
+    assert parse_duration(text, "--budget") == seconds
+
+
+@pytest.mark.parametrize("text", ["8", "h", "0h", "-1h", "8 hours", "nan h"])
+def test_what_is_no_duration(text: str) -> None:
+    with pytest.raises(BenchmarkError, match="expected a time"):
+        parse_duration(text, "--budget")
