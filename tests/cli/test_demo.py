@@ -57,4 +57,4 @@ def test_a_pretrained_demo_backbone_beats_chance_by_far_and_is_marked(cli: Cli, 
 def test_there_is_nothing_to_fetch(cli: Cli) -> None:
     done = cli("checkpoint", "fetch", "ast-demo")
     assert done.returncode == 2
-    assert "comes with the suite" in done.stderr
+    assert "is part of the suite" in done.stderr

@@ -246,7 +246,7 @@ def test_an_address_without_a_listener_is_refused_at_once(
     cli: Cli, grid_file: Path, data_root: Path, tmp_path: Path
 ) -> None:
     arguments = ["--grid", grid_file, "--data-root", data_root, "--results", tmp_path / "out"]
-    for address, message in (("127.0.0.1:9", "nobody answers there"), ("somewhere", "expected auto or host:port")):
+    for address, message in (("127.0.0.1:9", "nothing answers there"), ("somewhere", "expected auto or host:port")):
         done = cli("run", *arguments, "--address", address)
         assert done.returncode == 2
         assert message in done.stderr.splitlines()[-1]
