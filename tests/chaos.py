@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +36,14 @@ seeds: {seeds}
 recipe: {{epochs: {epochs}, batch_size: 4, frames: 128, time_mask: 24, stride: [16, 16], lr: 1.0e-3}}
 synthesize: {{classes: 4, clips_per_class: 1}}
 """
-PER_SEED = 12
 TIMES = {"profile", "started", "finished", "environment", "environment_hash"}
 VICTIMS = ("driver", "worker", "worker", "worker", "raylet")  # workers more often: there are more of them
 
 
-def start(grid: Path, out: Path, log: Path) -> subprocess.Popen[bytes]:
-    """Start the command under test."""
-    command = [sys.executable, "-m", "benchmark", "run", "--no-report", "--grid", str(grid), "--results", str(out)]
+def start(grid: Path, out: Path, log: Path, *options: str) -> subprocess.Popen[bytes]:
+    """Start the command under test; its output is added to `log`."""
+    command = [sys.executable, "-m", "benchmark", "run", "--grid", str(grid), "--results", str(out)]
+    command += options or ["--no-report"]
     handle = log.open("ab")
     env = {**os.environ, "AAT_BENCHMARK_CACHE": str(out.parent / "cache")}
     return subprocess.Popen(command, stdout=handle, stderr=handle, env=env)
@@ -90,23 +91,21 @@ def leftovers(out: Path) -> list[str]:
     return [str(path) for path in out.rglob("*") if path.name.endswith(".tmp") or path.name in names]
 
 
-def chaos(folder: Path, kills: int, seeds: int, epochs: int, seed: int, gap: tuple[float, float]) -> dict[str, Any]:
-    """Run once undisturbed and once with kills, and compare the results.
+def chaos(
+    grid: Path, calm: Path, folder: Path, kinds: Sequence[str], seed: int, gap: tuple[float, float]
+) -> dict[str, Any]:
+    """Run a grid with kills, and compare the results with those of an undisturbed run.
 
     Args:
-        folder: an empty folder.
-        kills: number of kills.
-        seeds: number of seeds of the grid, 12 trials each.
-        epochs: epochs of a trial.
-        seed: seed of the moments and victims.
+        grid: the grid's file.
+        calm: results of the undisturbed run.
+        folder: an empty folder; the output of the disturbed runs is its `log.txt`.
+        kinds: what to kill, in this order.
+        seed: seed of the moments.
         gap: shortest and longest time between kills in seconds.
     """
-    rng, grid, log = random.Random(seed), folder / "chaos.yaml", folder / "log.txt"
-    grid.write_text(GRID.format(seeds=list(range(seeds)), epochs=epochs))
-    began = time.monotonic()
-    if start(grid, folder / "calm", folder / "calm.txt").wait() != 0:
-        raise SystemExit((folder / "calm.txt").read_text())
-    calm, out = time.monotonic() - began, folder / "out"
+    rng, out, log = random.Random(seed), folder / "out", folder / "log.txt"
+    trials = len(list((calm / "trials").rglob("*.json")))
     finished: dict[Path, int] = {}
     rewritten: list[str] = []
     hit: Counter[str] = Counter()
@@ -120,9 +119,10 @@ def chaos(folder: Path, kills: int, seeds: int, epochs: int, seed: int, gap: tup
             if finished.setdefault(path, changed) != changed:
                 rewritten.append(path.name)
 
-    while sum(hit.values()) < kills:
+    left = list(kinds)
+    while left:
         if driver is None or driver.poll() is not None:
-            if len(finished) >= PER_SEED * seeds:
+            if len(finished) >= trials:
                 break  # nothing is left to kill
             driver, starts = start(grid, out, log), starts + 1
             process = psutil.Process(driver.pid)
@@ -130,12 +130,12 @@ def chaos(folder: Path, kills: int, seeds: int, epochs: int, seed: int, gap: tup
                 time.sleep(0.1)
         time.sleep(rng.uniform(*gap))
         look()
-        kind = rng.choice(VICTIMS)
+        kind = left[0]
         try:
             targets = victims(process, kind)
             if targets and driver.poll() is None:
                 os.kill(rng.choice(targets).pid, signal.SIGKILL)
-                hit[kind] += 1
+                hit[left.pop(0)] += 1
         except (psutil.Error, ProcessLookupError):
             continue
         if kind == "driver":
@@ -151,12 +151,12 @@ def chaos(folder: Path, kills: int, seeds: int, epochs: int, seed: int, gap: tup
             break
     look()
     return {
-        "trials": PER_SEED * seeds,
+        "trials": trials,
         "kills": dict(hit),
         "runs": starts,
-        "seconds": {"calm": round(calm), "with kills": round(time.monotonic() - began)},
+        "seconds": round(time.monotonic() - began),
         "last exit codes": codes,
-        "differences": differences(out, folder / "calm"),
+        "differences": differences(out, calm),
         "finished and run again": rewritten,
         "left behind": leftovers(out),
     }
@@ -171,12 +171,17 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="seed of moments and victims")
     parser.add_argument("--gap", type=float, nargs=2, default=(0.2, 6.0), metavar=("FROM", "TO"))
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        found = chaos(Path(folder), given.kills, given.seeds, given.epochs, given.seed, tuple(given.gap))
+    with tempfile.TemporaryDirectory() as name:
+        folder, kinds = Path(name), random.Random(given.seed).choices(VICTIMS, k=given.kills)
+        grid, calm = folder / "chaos.yaml", folder / "calm"
+        grid.write_text(GRID.format(seeds=list(range(given.seeds)), epochs=given.epochs))
+        if start(grid, calm, folder / "calm.txt").wait() != 0:
+            raise SystemExit((folder / "calm.txt").read_text())
+        found = chaos(grid, calm, folder, kinds, given.seed, tuple(given.gap))
         print(json.dumps(found, indent=1))
         broken = [key for key in ("differences", "finished and run again", "left behind") if found[key]]
         if broken:
-            print((Path(folder) / "log.txt").read_text()[-5000:], file=sys.stderr)
+            print((folder / "log.txt").read_text()[-5000:], file=sys.stderr)
     return int(bool(broken))
 
 

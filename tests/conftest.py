@@ -1,15 +1,30 @@
-"""Shared fixtures: the command line as a subprocess, small data, small requests."""
+"""Shared fixtures: the command line in this process and as a process, one Ray, small data, small requests."""
 
 from __future__ import annotations
 
+import contextlib
+import io
+import logging
 import os
+import secrets
 import subprocess
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from unittest import mock
+
+# Tests run side by side on few cores; libraries and Ray read these variables when they are imported.
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+os.environ["RAY_memory_monitor_refresh_ms"] = "0"  # noqa: SIM112 - as Ray spells it
+os.environ["RAY_AUTH_MODE"] = "token"
+os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 import pytest
 
+from benchmark.cli import main as command_line
 from benchmark.data.registry import get_dataset
 from benchmark.planning.expand import expand
 from benchmark.spec.grid import Grid
@@ -20,20 +35,87 @@ ESC10 = REPOSITORY.parent / "shared" / "data" / "esc10"
 AST, SSAST = "ast[size=demo;weights=random:0]", "ssast[size=demo;weights=random:0]"
 TINY_RECIPE = {"epochs": 2, "batch_size": 8, "frames": 64, "time_mask": 12, "stride": [16, 16], "lr": 1e-3}
 
+CORES = 2  # of the tests' Ray
+
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="session")
-def cli(tmp_path_factory: pytest.TempPathFactory) -> Cli:
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Return environment variables of the command line: plain wide output, an audio cache of its own."""
+    return {"COLUMNS": "200", "NO_COLOR": "1", "AAT_BENCHMARK_CACHE": str(tmp_path_factory.mktemp("cache"))}
+
+
+@pytest.fixture(scope="session")
+def cli_process(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Cli:
     """Return a function that runs `python -m benchmark ARGS` outside the repository, and returns the process."""
-    folder, cache = tmp_path_factory.mktemp("cwd"), tmp_path_factory.mktemp("cache")
+    folder = tmp_path_factory.mktemp("cwd")
 
     def call(*args: str | Path, timeout: float = 240) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "benchmark", *map(str, args)]
-        env = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1", "AAT_BENCHMARK_CACHE": str(cache)}
         return subprocess.run(
-            command, cwd=folder, env=env, timeout=timeout, capture_output=True, text=True, check=False
-        )
+            [sys.executable, "-m", "benchmark", *map(str, args)],
+            cwd=folder, env={**os.environ, **environment}, timeout=timeout, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def ray_here() -> Iterator[Callable[[], None]]:
+    """Return a function that starts Ray in this process, once. Runs use it and leave it running."""
+    import ray
+
+    from benchmark.orchestrator.ray_session import ray_session
+
+    with ExitStack() as stack:
+
+        def start() -> None:
+            if not ray.is_initialized():
+                stack.enter_context(ray_session(None, CORES, 0, Path(os.devnull)))
+
+        yield start
+
+
+@contextmanager
+def as_in_a_process(folder: Path, environment: dict[str, str], argv: list[str]) -> Iterator[tuple[io.StringIO, ...]]:
+    """Give the command line what a new process has, and put back what it changes. Yield its stdout and stderr."""
+    logger, streams = logging.getLogger("benchmark"), (io.StringIO(), io.StringIO())
+    before = (list(logger.handlers), logger.level, logger.propagate)
+    with (
+        mock.patch.dict(os.environ, environment),
+        mock.patch.object(sys, "argv", argv),
+        contextlib.chdir(folder),
+        contextlib.redirect_stdout(streams[0]),
+        contextlib.redirect_stderr(streams[1]),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("default")
+        for ignored in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
+            warnings.simplefilter("ignore", ignored)
+        try:
+            yield streams
+        finally:
+            logger.handlers[:], logger.level, logger.propagate = before
+            logging.Logger.manager._clear_cache()
+
+
+@pytest.fixture(scope="session")
+def cli(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str], ray_here: Callable[[], None]) -> Cli:
+    """Return a function that runs the command line in this process, with its trials in this process's Ray."""
+    folder = tmp_path_factory.mktemp("cwd")
+
+    def call(*args: str | Path) -> subprocess.CompletedProcess[str]:
+        argv = ["benchmark", *map(str, args)]
+        if argv[1:2] in (["run"], ["search"]):
+            ray_here()
+        code: object = 0
+        with as_in_a_process(folder, environment, argv) as (stdout, stderr):
+            try:
+                command_line.main()
+            except SystemExit as ended:
+                code = ended.code
+        assert isinstance(code, int | None)
+        return subprocess.CompletedProcess(argv, int(code or 0), stdout.getvalue(), stderr.getvalue())
 
     return call
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from benchmark.methods import huggingface
 from benchmark.methods.registry import methods, resolve_methods
+from benchmark.spec.backbone import SHAPES, Shape
 from benchmark.testing import CHECKS, MethodConformance, run_check
 from tests.conftest import Cli
 
@@ -108,16 +107,13 @@ def test_a_check_catches_its_fault(name: str, tmp_path: Path) -> None:
     assert expected in fault
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Use one thread: tests run side by side, and the models are small."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 QUICK = ("frozen", "gradients", "identity", "configuration", "save_load")  # `check NAME` runs all of them
+
+
+@pytest.fixture(autouse=True)
+def _two_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Check on two blocks instead of twelve: a first and a last one."""
+    monkeypatch.setitem(SHAPES, "tiny", Shape(width=128, depth=2, heads=2))
 
 
 def test_every_check_has_a_method_that_it_catches() -> None:
@@ -165,10 +161,10 @@ def test_the_command_names_what_is_wrong(cli: Cli, tmp_path: Path) -> None:
 def test_the_skeleton_passes(cli: Cli, tmp_path: Path) -> None:
     made = cli("new", "method", "my_method", "--folder", tmp_path)
     assert made.returncode == 0, made.stderr
+    again = cli("new", "method", "my_method", "--folder", tmp_path)
+    assert (again.returncode, "is there already" in again.stderr) == (2, True)
     done = cli("check", tmp_path / "my_method.py")
     assert done.returncode == 0, done.stdout
     assert "all checks passed" in done.stdout
-    again = cli("new", "method", "my_method", "--folder", tmp_path)
-    assert (again.returncode, "is there already" in again.stderr) == (2, True)
     assert cli("new", "method", "lora", "--folder", tmp_path).returncode == 2
     assert cli("new", "method", "My-Method", "--folder", tmp_path).returncode == 2

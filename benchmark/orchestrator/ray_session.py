@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+from benchmark.data.parallel import usable_cores
 from benchmark.errors import BenchmarkError
 from benchmark.planning.packing import Node, gpus_here, node_here
 
@@ -41,17 +42,19 @@ _TUNE = {
 
 
 @contextmanager
-def ray_session(address: str | None, cpus: int, gpus: int | None, log: Path) -> Iterator[list[Node]]:
+def ray_session(address: str | None, cpus: int | None, gpus: int | None, log: Path) -> Iterator[list[Node]]:
     """Connect to a cluster, or start Ray here until the context ends. Yield its machines.
 
+    A Ray that this process has started before, as a notebook does, is used as it is and left running.
+
     Args:
-        address: address of a cluster; None starts Ray here.
-        cpus: cores that Ray may use here.
+        address: address of a cluster; None uses this machine.
+        cpus: cores that Ray may use here; None for all.
         gpus: GPUs that Ray may use here; None for all.
         log: file for what Ray's processes print.
 
     Raises:
-        BenchmarkError: the cluster cannot be reached.
+        BenchmarkError: the cluster cannot be reached, or Ray is running here with other resources.
     """
     if address is not None:
         _require_listener(address)
@@ -66,12 +69,15 @@ def ray_session(address: str | None, cpus: int, gpus: int | None, log: Path) -> 
     _silence_ray_loggers()
     write_daemon_output_to(log)
     treat_task_errors_as_dead_actors()
+    if ray.is_initialized():
+        yield _nodes_of_running_ray(address, cpus)
+        return
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     try:
         if address is None:
             ray.init(
                 address="local",  # without it, Ray would join any cluster that runs on this machine
-                num_cpus=cpus,
+                num_cpus=cpus or usable_cores(),
                 num_gpus=gpus,
                 include_dashboard=False,
                 object_store_memory=OBJECT_STORE_BYTES,
@@ -87,6 +93,25 @@ def ray_session(address: str | None, cpus: int, gpus: int | None, log: Path) -> 
         yield nodes
     finally:
         ray.shutdown()
+
+
+def _nodes_of_running_ray(address: str | None, cpus: int | None) -> list[Node]:
+    """Return the machines of the Ray that this process is connected to.
+
+    Raises:
+        BenchmarkError: other resources or another cluster are wanted.
+    """
+    import ray
+
+    nodes = _find_nodes()
+    total = sum(node.cpus for node in nodes)
+    advice = "call ray.shutdown() before, or leave it out"
+    if address not in (None, "auto", ray.get_runtime_context().gcs_address):
+        raise BenchmarkError(f"address {address}: this process is connected to a Ray already; {advice}")
+    if cpus is not None and cpus != total:
+        raise BenchmarkError(f"cpus {cpus}: Ray is running in this process with {total:g} cores; {advice}")
+    logger.info("uses the Ray of this process: %s", nodes)
+    return nodes
 
 
 def _require_token() -> None:
@@ -109,7 +134,7 @@ def try_ray() -> tuple[Literal["ok", "fault"], str, str]:
     """Start Ray and let a worker answer; return the verdict, what was found, and what to do."""
     began = time.monotonic()
     try:
-        with tempfile.TemporaryDirectory() as folder, ray_session(None, 1, 0, Path(folder) / "ray.log"):
+        with tempfile.TemporaryDirectory() as folder, ray_session(None, None, 0, Path(folder) / "ray.log"):
             import ray
 
             answer: Any = ray.remote(node_here)

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from benchmark.data.parallel import usable_cores
 from benchmark.orchestrator.interrupt import Stop, wait_while
 from benchmark.orchestrator.ray_session import ray_session
 from benchmark.orchestrator.ray_watchdog import watchdog
@@ -81,9 +80,7 @@ def run_trials(
     run = _Run(requests, estimates, store, options, before, console, scratch, stop)
     try:
         with (
-            ray_session(
-                options.address, options.cpus or usable_cores(), None, store.folder / "logs" / "ray.log"
-            ) as nodes,
+            ray_session(options.address, options.cpus, None, store.folder / "logs" / "ray.log") as nodes,
             stop.on_signals(),
             watchdog(stop, restart=options.restart_on_ray_death),
         ):

@@ -19,7 +19,6 @@ import optuna
 from optuna.trial import TrialState
 from rich.console import Console
 
-from benchmark.data.parallel import usable_cores
 from benchmark.errors import BenchmarkError
 from benchmark.orchestrator.interrupt import Stop
 from benchmark.orchestrator.ray_session import ray_session
@@ -156,10 +155,9 @@ class Search:
             BenchmarkError: Ray does not start, or the machine lacks the resources for one training.
         """
         began, stop = time.monotonic(), Stop(self.folder, self.console)
-        cores, log = self.options.cpus or usable_cores(), self.folder / "logs" / "ray.log"
         try:
             with (
-                ray_session(None, cores, None, log) as nodes,
+                ray_session(None, self.options.cpus, None, self.folder / "logs" / "ray.log") as nodes,
                 stop.on_signals(),
                 watchdog(stop, restart=self.options.restart_on_ray_death),
             ):

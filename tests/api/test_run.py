@@ -12,6 +12,8 @@ import pytest
 from tests.api.test_method_names import SOURCE
 from tests.conftest import AST
 
+pytestmark = pytest.mark.ray
+
 SCRIPT = """
 import pathlib
 import benchmark

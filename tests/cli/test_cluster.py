@@ -21,6 +21,8 @@ from benchmark.data.registry import get_dataset
 from benchmark.orchestrator.remote_results import relay_name
 from tests.chaos import GRID, differences, leftovers
 
+pytestmark = pytest.mark.ray
+
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
 ENVIRONMENT = {**os.environ, **TOKEN, "RAY_USAGE_STATS_ENABLED": "0", "RAY_memory_monitor_refresh_ms": "0"}
 

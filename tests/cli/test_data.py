@@ -10,6 +10,8 @@ import pytest
 
 from tests.conftest import SSAST, TINY_RECIPE, Cli
 
+pytestmark = pytest.mark.ray
+
 SMALL = [f"recipe.{key}={value}" for key, value in TINY_RECIPE.items()]
 TINY = [word for setting in SMALL for word in ("--set", setting.replace(" ", ""))]
 

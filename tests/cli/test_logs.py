@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from benchmark.cli.logs import VARIABLE, configure_logging
 from benchmark.errors import BenchmarkError
+from tests.conftest import Cli
 
 
 @pytest.fixture
@@ -61,13 +60,10 @@ def test_an_unknown_level_is_an_error(logger: logging.Logger, monkeypatch: pytes
         configure_logging(0)
 
 
-def test_the_option_stands_before_the_command(tmp_path: Path) -> None:
+def test_the_option_stands_before_the_command(cli: Cli, tmp_path: Path) -> None:
     def messages(*options: str) -> str:
-        command = [sys.executable, "-m", "benchmark", *options, "plan", "--grid", "smoke", "--shard", "1/99"]
-        done = subprocess.run(
-            [*command, "--results", tmp_path / "out"], capture_output=True, text=True, check=True, cwd=tmp_path
-        )
-        assert "INFO" not in done.stdout
+        done = cli(*options, "plan", "--grid", "smoke", "--shard", "1/99", "--results", tmp_path / "out")
+        assert (done.returncode, "INFO" in done.stdout) == (0, False)
         return done.stderr
 
     assert "INFO benchmark.api.selection: " in messages("-v")

@@ -16,18 +16,28 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.conftest import Cli
+from tests.conftest import CORES, Cli
 
 optuna = pytest.importorskip("optuna")
 from benchmark.search.history import JOURNAL, Configuration, configurations, winner  # noqa: E402
 
+pytestmark = pytest.mark.ray
+
 SETTINGS = ["recipe.frames=64", "recipe.time_mask=12", "recipe.stride=[16,16]", "recipe.batch_size=8"]
-COMMON = ["--backbone", "ast-demo", "--epochs", "2", "--cpus", "1", *(w for s in SETTINGS for w in ("--set", s))]
+COMMON = [
+    "--backbone",
+    "ast-demo",
+    "--epochs",
+    "2",
+    "--cpus-per-trial",
+    "2",
+    *(w for s in SETTINGS for w in ("--set", s)),
+]
 
 
 def search(cli: Cli, data_root: Path, out: Path, *more: str) -> tuple[int, str, str]:
     command = ["search", "--dataset", "esc50", "--data-root", data_root, "--results", out, *COMMON, *more]
-    done = cli(*command, timeout=480)
+    done = cli(*command)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -156,8 +166,9 @@ def test_stopped_and_with_a_dead_ray_a_search_goes_on(cli: Cli, data_root: Path,
 
     def start() -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "benchmark", "search", "--dataset", "esc50", "--data-root", str(data_root)]
+        command += ["--results", str(out), "--cpus", str(CORES), *COMMON, *arguments]
         return subprocess.Popen(
-            [*command, "--results", str(out), *COMMON, *arguments], env={**os.environ, "AAT_BENCHMARK_CACHE": "none"},
+            command, env={**os.environ, "AAT_BENCHMARK_CACHE": "none"},
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
 

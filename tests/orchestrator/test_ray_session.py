@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import ray
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import OutOfMemoryError, RayActorError
 
 from benchmark.errors import BenchmarkError
 from benchmark.orchestrator.loggers import make_loggers
 from benchmark.orchestrator.ray_compat import treat_task_errors_as_dead_actors
-from benchmark.orchestrator.ray_session import _require_listener
+from benchmark.orchestrator.ray_session import _require_listener, ray_session
+from tests.conftest import CORES
 
 
 def test_the_kill_by_a_memory_monitor_is_taken_as_a_dead_actor(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,6 +54,7 @@ def test_mlflow_missing_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path) -
         make_loggers(["mlflow"], tmp_path, {})
 
 
+@pytest.mark.ray
 def test_ray_that_was_imported_before_starts_all_the_same(tmp_path: Path) -> None:
     """As in a notebook; Ray reads its variables when it is imported."""
     code = (
@@ -61,6 +66,20 @@ def test_ray_that_was_imported_before_starts_all_the_same(tmp_path: Path) -> Non
     command = [sys.executable, "-c", code, str(tmp_path / "ray.log")]
     done = subprocess.run(command, env=clean, capture_output=True, text=True, check=False, timeout=120)
     assert done.stdout.strip() == "1", done.stderr
+
+
+@pytest.mark.ray
+def test_a_ray_that_the_caller_started_is_used_and_left_running(ray_here: Callable[[], None], tmp_path: Path) -> None:
+    ray_here()
+    with ray_session(None, None, None, tmp_path / "ray.log") as nodes:
+        assert [node.cpus for node in nodes] == [CORES]
+    assert ray.is_initialized()
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        elsewhere = f"127.0.0.1:{other.getsockname()[1]}"
+        for address, cpus, expected in ((None, CORES + 1, "cpus 3: Ray is running"), (elsewhere, None, "connected to")):
+            with pytest.raises(BenchmarkError, match=expected), ray_session(address, cpus, None, tmp_path / "ray.log"):
+                pass
+    assert ray.is_initialized()
 
 
 def test_nothing_imports_ray_before_its_variables_are_set() -> None:

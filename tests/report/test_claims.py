@@ -133,13 +133,15 @@ def test_time_and_memory_are_judged_on_a_gpu_only(tmp_path: Path) -> None:
     grid = narrow(load_grid("paper"), datasets=["esc50"], methods=["full", "aat_m", "aat_ms"], backbones=["ast"])
     requests = {each.method.name: each for each in expand(grid, Path("none"), Path("none")).requests}
     seconds = {"full": 1.0, "aat_m": 0.8, "aat_ms": 1.1}
+    counted = {
+        profile.request.method.name: profile for profile in profile_steps([*requests.values()], How("cpu", 1, 0, 0))
+    }
 
     def measure(device: str, **changes: object) -> dict[str, Judged]:
-        for name, request in requests.items():
-            [counted] = profile_steps([request], How("cpu", 1, steps=0, seconds=0))
+        for name, profile in counted.items():
             found = {"status": "measured", "steps": 5, "device": device, "step_seconds": seconds[name],
                      "gpu_allocated_bytes": None if device == "cpu" else int(1e9 * seconds[name])}  # fmt: skip
-            store.write_profile(StepProfile.model_validate({**counted.model_dump(), **found, **changes}))
+            store.write_profile(StepProfile.model_validate({**profile.model_dump(), **found, **changes}))
         return {each.id: each for each in judge(read_results(store), "reference")}
 
     on_cpu = measure("cpu")

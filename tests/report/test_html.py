@@ -13,6 +13,7 @@ from benchmark.report.write import build_report
 from tests.report.test_claims import paper_records
 from tests.samples import make_results
 
+pytestmark = pytest.mark.browser
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 CONTRAST = """() => {

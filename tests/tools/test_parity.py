@@ -10,23 +10,48 @@ from pathlib import Path
 import pytest
 
 from benchmark.errors import BenchmarkError
-from benchmark.tools.parity.run import run_parity
+from benchmark.tools.parity.case import Case
+from benchmark.tools.parity.run import golden_cases, run_parity
 from tests.conftest import Cli
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "golden.json"
 
 
-def test_every_golden_case_passes(cli: Cli) -> None:
-    """Includes base-size cases of each family: AST, SSAST, both within AAT, Hugging Face's AST."""
-    done = cli("parity", GOLDEN, timeout=900)
-    assert done.returncode == 0, done.stdout
-    lines = done.stdout.splitlines()
+CASES = golden_cases(GOLDEN)
+# of the base size, one case of each family is enough for every day: AST, SSAST, both within AAT, Hugging Face's AST
+MORE_OF_BASE_SIZE = {"ast_audioset_t256_f64", "ast_audioset_t200_f160", "ssast_base_nokd_t128_ft_avgtok"}
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, id=f"{case.kind}: {case.name}", marks=[pytest.mark.slow] * (case.name in MORE_OF_BASE_SIZE))
+        for case in CASES
+    ],
+)
+def test_a_golden_case_passes(case: Case) -> None:
+    assert case.outcome().problems == ()
+
+
+def test_the_file_has_no_case_that_is_not_run() -> None:
     content = json.loads(GOLDEN.read_text())
     front_end = content["frontend"]
     expected = sum(len(content[part]) for part in ("model_cases", "train_cases", "metrics", "schedules"))
     expected += len(front_end["fbank"]) + len(front_end["dataset_pipeline_with_fixed_rng"]) + 1
-    assert lines[-1] == f"{expected} cases: {expected} passed, 0 failed"
-    assert all(line.startswith("pass") for line in lines[:-1])
+    assert len(CASES) == len({(case.kind, case.name) for case in CASES}) == expected
+    assert {case.name for case in CASES} > MORE_OF_BASE_SIZE
+
+
+def test_the_command_prints_a_line_per_case_and_fails_with_one(cli: Cli, content: dict, tmp_path: Path) -> None:
+    done = cli("parity", GOLDEN, "--only", "metric")
+    *lines, last = done.stdout.splitlines()
+    assert (done.returncode, last) == (0, f"{len(lines)} cases: {len(lines)} passed, 0 failed")
+    assert all(line.startswith("pass  metric") for line in lines)
+    content["metrics"][0]["d_prime"] += 1e-6
+    (tmp_path / "golden.json").write_text(json.dumps({"format": 1, "metrics": content["metrics"]}))
+    done = cli("parity", tmp_path / "golden.json")
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (1, "1 cases: 0 passed, 1 failed")
+    assert done.stdout.startswith("FAIL  metric")
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from tests.chaos import content
 from tests.conftest import TINY_RECIPE
 from tests.samples import logits_of_test
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")]
 
 Make = Callable[..., TrialRequest]
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +13,7 @@ from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
 from benchmark.trial import profile as room
 from benchmark.trial.profile import How, profile_step, profile_steps, shapes
-from tests.conftest import REPOSITORY, Cli
+from tests.conftest import Cli
 
 
 def test_profiles_need_no_data_and_feed_the_plan(cli: Cli, tmp_path: Path) -> None:
@@ -101,28 +98,3 @@ def test_a_child_that_is_killed_is_out_of_memory(make_request: Callable[..., Tri
     first, second = profile_steps(requests, How("cpu", 1, steps=1, seconds=10))
     assert (first.status, first.error, first.request) == ("out_of_memory", "its process was killed", requests[0])
     assert (second.status, second.steps) == ("measured", 1)  # the next step is not affected
-
-
-SCRIPT = """
-import sys
-from pathlib import Path
-from benchmark.planning.expand import expand
-from benchmark.spec.grid import load_grid, narrow
-from benchmark.trial.profile import How, profile_steps
-grid = narrow(load_grid("smoke"), methods=["linear"])
-requests = expand(grid, Path("no-data"), Path("no-checkpoints")).requests
-print("started")
-for profile in profile_steps(requests, How("cpu", 1, steps=1, seconds=10)):
-    print(profile.status)
-"""
-
-
-def test_a_script_without_a_main_guard_may_profile(tmp_path: Path) -> None:
-    path = tmp_path / "script.py"
-    path.write_text(SCRIPT)
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    done = subprocess.run(
-        [sys.executable, path], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["started", "measured"]

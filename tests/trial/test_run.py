@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import astuple, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from benchmark.data import loader
+from benchmark.data.loader import Batch
 from benchmark.data.registry import get_dataset
 from benchmark.errors import BenchmarkError
 from benchmark.records.schema import Attempt, Record
 from benchmark.records.store import ResultStore
 from benchmark.spec.options import RunOptions
 from benchmark.spec.request import TrialRequest
+from benchmark.trial.build import build_model
 from benchmark.trial.data import prepare
 from benchmark.trial.device import CUDA_BYTES, allocator_share
 from benchmark.trial.run import Outcome, Setting, attempt_trial, run_trial
-from benchmark.trial.seeding import Seeds
 from benchmark.trial.train_step import Trainer
 
 Make = Callable[..., TrialRequest]
@@ -33,8 +33,8 @@ def setting(data_root: Path, tmp_path: Path) -> Setting:
     return Setting(tmp_path, RunOptions(data_root, tmp_path / "cache"))
 
 
-def with_recipe(make: Make, **values: object) -> TrialRequest:
-    return make(overrides=[{"source": "test", "values": {**TINY, **values}}])
+def with_recipe(make: Make, methods: list[str] | None = None, **values: object) -> TrialRequest:
+    return make(methods=methods or ["linear"], overrides=[{"source": "test", "values": {**TINY, **values}}])
 
 
 def run(request: TrialRequest, setting: Setting) -> tuple[Record, dict]:
@@ -59,23 +59,36 @@ def test_another_seed_gives_other_numbers(make_request: Make, setting: Setting) 
     assert first.curves[0].train_loss != second.curves[0].train_loss
 
 
-def test_methods_see_the_same_data_in_the_same_order(
+def test_methods_see_the_same_features_in_the_same_order(
     make_request: Make, setting: Setting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: dict[str, list[tuple]] = {}
-    original = loader.Clips.__getitem__
-    for method in ("linear", "aat_ms"):
-        items = seen.setdefault(method, [])
+    """What reaches the model: filter banks after mixup, masks, noise and normalisation, and their targets."""
+    seen: dict[str, list[list[torch.Tensor]]] = {}
+    originals = {name: getattr(Trainer, name) for name in ("train", "predict")}
+    for method in ("linear", "aat_ms", "lora[rank=4]"):  # one draws nothing, two draw their own weights
+        batches = seen.setdefault(method, [])
+        for name, original in originals.items():
 
-        def spy(self: loader.Clips, item: loader.Item, items: list = items) -> loader.Loaded:
-            positions, draws = item
-            items.append((positions, None if draws is None else [values.tolist() for values in astuple(draws)]))
-            return original(self, item)
+            def spy(
+                self: Trainer, given: Iterable[Batch], original: Callable = original, batches: list = batches
+            ) -> object:
+                def listen() -> Iterator[Batch]:
+                    for batch in given:
+                        batches.append([tensor.clone() for tensor in batch])
+                        yield batch
 
-        monkeypatch.setattr(loader.Clips, "__getitem__", spy)
-        run(make_request(methods=[method]), setting)
-    assert seen["linear"] == seen["aat_ms"]
-    assert sum(len(positions) for positions, _ in seen["linear"]) == 2 * (12 + 3)
+                return original(self, listen())
+
+            monkeypatch.setattr(Trainer, name, spy)
+        run(with_recipe(make_request, methods=[method], mixup=0.5, noise=True, loss="bce"), setting)
+    linear, *others = seen.values()
+    assert sum(len(features) for features, *_ in linear) == 2 * (12 + 3)
+    assert not torch.equal(linear[0][0], linear[3][0])  # the next epoch is augmented in another way
+    for other in others:
+        assert len(linear) == len(other)
+        assert all(
+            torch.equal(*pair) for one, two in zip(linear, other, strict=True) for pair in zip(one, two, strict=True)
+        )
 
 
 def test_the_audio_cache_changes_nothing(make_request: Make, setting: Setting) -> None:
@@ -94,10 +107,21 @@ def test_loading_in_worker_processes_changes_nothing(make_request: Make, setting
     assert alone.curves[-1].splits == shared.curves[-1].splits
 
 
-def test_heads_start_equal_whatever_the_method(make_request: Make) -> None:
-    assert Seeds(make_request()).head() == Seeds(make_request(methods=["full"])).head()
-    assert Seeds(make_request()).head() != Seeds(make_request(seeds=[1])).head()
-    assert Seeds(make_request()).method() != Seeds(make_request(methods=["full"])).method()
+def test_heads_and_backbones_start_equal_whatever_the_method(make_request: Make) -> None:
+    def weights(method: str, seed: int = 0) -> dict[str, torch.Tensor]:
+        return build_model(make_request(methods=[method], seeds=[seed]), 50).model.state_dict()
+
+    bare, other_seed = weights("linear"), weights("linear", 1)
+    for method in ("full", "aat_ms+prompt", "conformer"):
+        adapted = weights(method)
+        assert len(bare) == len(bare.keys() & adapted.keys())
+        assert all(torch.equal(tensor, adapted[name]) for name, tensor in bare.items())
+    assert not torch.equal(bare["mlp_head.1.weight"], other_seed["mlp_head.1.weight"])
+    inside = "v.blocks.0.attn.qkv.weight"
+    assert torch.equal(bare[inside], other_seed[inside])  # the weights' seed is the backbone's
+    one, two = weights("aat_m"), weights("aat_m", 1)
+    [drawn, *_] = [name for name in one if name not in bare and one[name].dim() > 1]
+    assert not torch.equal(one[drawn], two[drawn])
 
 
 def test_seeding_a_model_leaves_the_callers_generator_alone(make_request: Make) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from benchmark.errors import BenchmarkError
 
 Content = dict[str, Any]
 
@@ -39,6 +41,34 @@ class Outcome:
         errors = [f"{'-' if error is None else f'{error:.1e}':>8}" for error in (self.error64, self.error32)]
         text = f"{'pass' if self.passed else 'FAIL'}  {self.kind:12} f64 {errors[0]}  f32 {errors[1]}  {self.name}"
         return "  ".join([text, *self.problems])
+
+
+@dataclass(frozen=True)
+class Case:
+    """A case of a golden file, which has not been run.
+
+    Attributes:
+        kind: of the case.
+        name: of the case.
+        run: runs it and returns its outcome.
+    """
+
+    kind: str
+    name: str
+    run: Callable[[], Outcome]
+
+    def outcome(self) -> Outcome:
+        """Run the case; one that cannot be run fails."""
+        try:
+            return self.run()
+        except (BenchmarkError, ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            reason = str(error).splitlines()[0] if str(error) else ""
+            return Outcome(self.kind, self.name, None, None, (f"{type(error).__name__}: {reason}",))
+
+
+def unknown_case(kind: str, key: str) -> Case:
+    """Return a case that fails, for a part of a golden file that this suite does not know."""
+    return Case(kind, key, lambda: Outcome(kind, key, None, None, (f"unknown kind of case '{key}'",)))
 
 
 def gap(found: Any, expected: Any) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from benchmark.data.frontend import (
     fit,
 )
 from benchmark.errors import BenchmarkError
-from benchmark.tools.parity.case import Content, Outcome, beyond, gap
+from benchmark.tools.parity.case import Case, Content, Outcome, beyond, gap, unknown_case
 
 TOLERANCE = 1e-4
 RATE = 16_000
@@ -30,16 +31,16 @@ DEFAULTS = {"mean": -6.6268077, "std": 5.358466, "mixup": 0.0, "noise": False}
 PARTS = {"how_to_make_the_waveforms", "fbank", "dataset_pipeline_with_fixed_rng", "facts"}
 
 
-def frontend_outcomes(content: Content) -> Iterator[Outcome]:
-    """Yield the outcome of each case of the `frontend` part."""
+def frontend_cases(content: Content) -> Iterator[Case]:
+    """Yield each case of the `frontend` part."""
     for key in sorted(set(content) - PARTS):
-        yield Outcome("front end", key, None, None, (f"unknown kind of case '{key}'",))
+        yield unknown_case("front end", key)
     for case in content.get("fbank", []):
-        yield _filter_bank(case)
+        yield Case("filter bank", f"{case['wav']} {case['samples']} samples", partial(_filter_bank, case))
     for case in content.get("dataset_pipeline_with_fixed_rng", []):
-        yield _pipeline(case)
+        yield Case("pipeline", case["name"], partial(_pipeline, case))
     if "facts" in content:
-        yield _facts(content["facts"])
+        yield Case("front end", "facts", partial(_facts, content["facts"]))
 
 
 def waveform(seed: int, samples: int) -> torch.Tensor:
