@@ -10,6 +10,7 @@ import torch
 from benchmark.errors import BenchmarkError
 from benchmark.methods.contract import ParamGroup
 from benchmark.methods.registry import build_method
+from benchmark.models.abstract import abstract_tensors
 from benchmark.models.build import build_backbone, init_head, model_config, unused_head_parameters
 from benchmark.models.checkpoint import Checkpoint
 from benchmark.models.transformer import AudioTransformer
@@ -71,13 +72,13 @@ def abstract_model(request: TrialRequest, classes: int) -> AudioTransformer:
         BenchmarkError: as `build_model`.
     """
     model = _abstract(request, classes)
-    with torch.device("meta"):
+    with abstract_tensors():
         _adapt(model, request)
     return model
 
 
 def _abstract(request: TrialRequest, classes: int) -> AudioTransformer:
-    with torch.device("meta"):
+    with abstract_tensors():
         return AudioTransformer(model_config(request.backbone, request.recipe, request.protocol, classes))
 
 

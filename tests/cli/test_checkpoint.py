@@ -77,7 +77,7 @@ def test_a_trial_from_a_checkpoint(cli: Cli, ssast: Path, data_root: Path, tmp_p
     grid.write_text(yaml.safe_dump(content))
     out = tmp_path / "out"
     common = ["--grid", grid, "--data-root", data_root, "--checkpoints", ssast.parent, "--results", out]
-    done = cli("run", *common)
+    done = cli("run", "--no-report", *common)
     assert done.returncode == 0, done.stdout + done.stderr
     frame = benchmark.load_results(out)
     assert sorted(frame["backbone"]) == [
@@ -91,7 +91,7 @@ def test_a_trial_from_a_checkpoint(cli: Cli, ssast: Path, data_root: Path, tmp_p
     assert frame["score"].nunique() == frame["train_loss"].nunique() == 1
     record = json.loads(next((out / "trials").rglob("*.json")).read_text())
     assert record["request"]["backbone"]["sha256"] == digest(ssast)
-    assert "nothing to do: 2 done" in cli("run", *common).stdout
+    assert "nothing to do: 2 done" in cli("run", "--no-report", *common).stdout
 
 
 def test_a_damaged_checkpoint_is_a_failed_attempt(cli: Cli, data_root: Path, tmp_path: Path) -> None:
@@ -99,7 +99,8 @@ def test_a_damaged_checkpoint_is_a_failed_attempt(cli: Cli, data_root: Path, tmp
     del tensors["module.v.norm.bias"]
     torch.save(tensors, tmp_path / "mine.pth")
     done = cli(
-        "run", "--grid", "quick", "--dataset", "esc50", "--data-root", data_root, "--results", tmp_path / "out",
+        "run", "--no-report", "--grid", "quick", "--dataset", "esc50", "--data-root", data_root,
+        "--results", tmp_path / "out",
         "--backbone", f"ast[size=tiny;weights={tmp_path / 'mine.pth'}]", "--method", "linear", "--fold", "1",
     )  # fmt: skip
     assert done.returncode == 3
@@ -118,7 +119,7 @@ def test_missing_inputs_are_each_named_and_can_be_skipped(cli: Cli, data_root: P
     small = ["--set", "recipe.limit_clips=2", "--set", "recipe.epochs=1", "--set", "recipe.frames=64"]
     small += ["--set", "recipe.time_mask=8"]
     demo = ["--backbone", "ast[size=demo;weights=random:0]", "--method", "linear", "--seed", "0", "--fold", "1"]
-    done = cli("run", *arguments, *demo, *small, "--skip-missing")
+    done = cli("run", "--no-report", *arguments, *demo, *small, "--skip-missing")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "missing input: GTZAN" in done.stdout
     assert "5 of 6 trials are skipped" in done.stdout

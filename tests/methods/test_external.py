@@ -114,7 +114,18 @@ def test_an_error_in_a_file_is_reported_in_one_line(source: str, expected: str, 
 
 @pytest.mark.ray
 def test_a_file_runs_beside_the_baselines(mine: Path, cli: Cli, tmp_path: Path) -> None:
-    command = ["run", "--grid", "smoke", "--dataset", "esc50", "--backbone", "ast", "--results", tmp_path / "out"]
+    command = [
+        "run",
+        "--no-report",
+        "--grid",
+        "smoke",
+        "--dataset",
+        "esc50",
+        "--backbone",
+        "ast",
+        "--results",
+        tmp_path / "out",
+    ]
     done = cli(*command, "--method", "linear", "--method", f"{mine}[norms=true,false]")
     assert done.returncode == 0, done.stdout + done.stderr
     records = {record.request.method.variant: record for record in ResultStore(tmp_path / "out").records()}

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from benchmark.methods.registry import resolve_methods
+from benchmark.models.abstract import abstract_tensors
 from benchmark.models.attach import SITES
 from benchmark.models.transformer import AudioTransformer, ModelConfig
 from benchmark.spec.backbone import SHAPES
@@ -221,3 +222,11 @@ def test_two_models_in_one_process_do_not_influence_each_other() -> None:
 def test_too_short_an_input_is_refused() -> None:
     with pytest.raises(ValueError, match="are less than a 16x16 patch"):
         small(frames=15)
+
+
+def test_abstract_tensors_have_shapes_only_and_leave_real_ones_alone() -> None:
+    with abstract_tensors():
+        layer = torch.nn.Linear(3, 4)
+        real = torch.nn.init.uniform_(torch.zeros(5, device="cpu"), 1, 2)
+    assert (layer.weight.is_meta, layer.weight.shape, layer.weight.requires_grad) == (True, (4, 3), True)
+    assert real.min() >= 1
