@@ -14,7 +14,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmark.data.array_cache import Array, ArrayCache
+from benchmark.data.array_cache import ArrayCache
+from benchmark.data.array_shard import Array
 from benchmark.data.audio import DECODING
 from benchmark.data.file_digests import FileDigests
 from benchmark.data.frontend import FEATURES

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmark.data.array_cache import Array
+from benchmark.data.array_shard import Array
 from benchmark.data.audio import RATE, BadAudioError, decode, duration, read_content, remove_mean
 from benchmark.data.audio_cache import REMEDY, Decoded, open_cache, unwritable
 from benchmark.data.frontend import HOP, filter_bank

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmark.data import array_cache
+from benchmark.data import array_shard
 from benchmark.data.array_cache import ArrayCache
 
 KEYS = [hashlib.sha256(bytes([number])).hexdigest() for number in range(5)]
@@ -273,7 +273,7 @@ def test_a_read_only_cache_is_read(folder: Path, monkeypatch: pytest.MonkeyPatch
     assert stored(folder) == KEYS
 
 
-@pytest.mark.parametrize("where", ["os.fsync", "benchmark.data.array_cache.write_atomic"])
+@pytest.mark.parametrize("where", ["os.fsync", "benchmark.data.array_shard.write_atomic"])
 def test_a_disk_that_fills_up_ends_writing_and_leaves_no_part(
     folder: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
@@ -364,7 +364,7 @@ def test_what_a_dead_writer_of_this_machine_left_is_removed(folder: Path) -> Non
 
 
 def test_shards_are_complete_when_they_are_large_enough(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(array_cache, "SHARD_BYTES", 100)
+    monkeypatch.setattr(array_shard, "SHARD_BYTES", 100)
     other = folder.parent / "other"
     add(other, ARRAYS)
     assert len(list(other.glob("*.npz"))) == 2

@@ -16,8 +16,7 @@ import pytest
 import soundfile
 import torch
 
-from benchmark.data import array_cache as cache_module
-from benchmark.data import parallel
+from benchmark.data import array_shard, parallel
 from benchmark.data.audio import RATE, BadAudioError, decode, remove_mean
 from benchmark.data.audio_store import AudioStore
 from benchmark.data.frontend import filter_bank
@@ -276,7 +275,7 @@ def test_a_cache_can_be_sent_to_another_process_without_its_content(folder: Path
 def test_what_was_complete_before_an_error_counts(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cache_module, "SHARD_BYTES", 1)  # a shard a clip
+    monkeypatch.setattr(array_shard, "SHARD_BYTES", 1)  # a shard a clip
     (folder / "4.wav").write_bytes(b"RIFF")
     with pytest.raises(BadAudioError, match=r"4\.wav: cannot be decoded"):
         fill(folder, tmp_path / "cache")
