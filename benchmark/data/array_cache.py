@@ -157,7 +157,7 @@ def _indexes(folder: Path) -> list[Path]:
     """Return the indexes in a folder; none if it cannot be listed."""
     try:
         return sorted(path for path in folder.iterdir() if path.suffix == ".npz")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # nothing was cached yet; a writer reports a file at this place
         return []
     except OSError as error:
         _warn_unreadable(folder, error)
