@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import re
 from pathlib import Path
@@ -22,6 +23,10 @@ UNKNOWN_SIZE = 0x7FFFFFFF  # programs that write to a pipe put this number or a 
 BLOCK = 2**20  # frames
 LOUDEST = 1e4  # peak; far above that of any real recording
 OGG = b"OggS"
+# errors that a file keeps; all others may pass, and must not make a good file a bad one
+LASTING = frozenset(
+    {errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
+)
 # libsndfile's remark that a header announces more bytes than follow
 SHORT = re.compile(r"^\s*(?:data|SSND|Data Size|Riff size)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
 
@@ -38,6 +43,21 @@ class BadAudioError(BenchmarkError):
         return BadAudioError, (self.path, self.reason)  # so that it can be sent from another process
 
 
+def read_content(path: Path) -> bytes:
+    """Return the content of an audio file.
+
+    Raises:
+        BadAudioError: there is no such file, or it may not be read.
+        OSError: it cannot be read now (too many open files, a file server that restarts); it may be a good file.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        if error.errno not in LASTING:
+            raise
+        raise BadAudioError(path, f"cannot be read ({error.strerror})") from None
+
+
 def decode(path: Path, data: bytes | None = None) -> Wave:
     """Read a file, average its channels, and resample it with soxr HQ.
 
@@ -50,11 +70,12 @@ def decode(path: Path, data: bytes | None = None) -> Wave:
 
     Raises:
         BadAudioError: the file is missing, empty, truncated, not audio, or has samples that are not finite.
+        OSError: see `read_content`.
     """
+    content = read_content(path) if data is None else data
+    if not content:
+        raise BadAudioError(path, "is empty")
     try:
-        content = path.read_bytes() if data is None else data
-        if not content:
-            raise BadAudioError(path, "is empty")
         with soundfile.SoundFile(_Memory(content)) as file:
             announced = file.frames
             notice = SHORT.search(file.extra_info)
@@ -62,7 +83,7 @@ def decode(path: Path, data: bytes | None = None) -> Wave:
             # block by block: a damaged header may announce any number of frames
             while len(block := file.read(BLOCK, dtype="float32", always_2d=True)):
                 blocks.append(block)
-    except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
+    except (soundfile.LibsndfileError, OSError, RuntimeError) as error:  # the content is in memory: no passing errors
         reason = getattr(error, "error_string", "") or getattr(error, "strerror", "") or "damaged content"
         raise BadAudioError(path, f"cannot be decoded ({reason.rstrip('. ')})") from None
     if not blocks:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
+import os
 import shutil
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmark.data.array_cache import Array, ArrayCache, unusable
+from benchmark.data.array_cache import ArrayCache
+from benchmark.data.array_shard import Array
 from benchmark.data.audio import DECODING
 from benchmark.data.file_digests import FileDigests
 from benchmark.data.frontend import FEATURES
@@ -19,6 +23,7 @@ from benchmark.data.manifest import Clip
 from benchmark.data.parallel import Progress
 from benchmark.errors import BenchmarkError
 
+REMEDY = "make room, name another folder with --cache DIR, or decode again each time with --cache none"
 logger = logging.getLogger(__name__)
 
 
@@ -68,22 +73,22 @@ class AudioCache(ABC):
 
     @abstractmethod
     def is_unchanged(self, clip: Clip, content: bytes) -> bool:
-        """Return True if the content of a clip's file is what `identify` read."""
+        """Return True if the content of a clip's file is what `identify` read, or `identify` could not read it."""
 
     @abstractmethod
     def room(self) -> tuple[Path, int]:
         """Return the cache folder and the free bytes of its disk.
 
         Raises:
-            BenchmarkError: the folder cannot be written, or there is no cache.
+            BenchmarkError: there is no cache, or no folder can be made here.
+            OSError: the folder cannot be written.
         """
 
     @abstractmethod
     def filling(self) -> AbstractContextManager[Add]:
         """Return a context that yields a function which adds what was decoded of a clip.
 
-        Raises:
-            BenchmarkError: the cache cannot be written.
+        If the cache cannot be written, nothing more is added, and a warning says so.
         """
 
 
@@ -114,11 +119,11 @@ class DiskCache(AudioCache):
         return self.file_digests.digest(clip)
 
     def wave(self, clip: Clip) -> Array | None:
-        """Return a view of the file on disk; see `AudioCache.wave`."""
+        """See `AudioCache.wave`."""
         return self.waves.get(self.digest(clip))
 
     def bank(self, clip: Clip) -> Array | None:
-        """Return a view of the file on disk; see `AudioCache.bank`."""
+        """See `AudioCache.bank`."""
         values = self.banks.get(self.digest(clip))
         return None if values is None else values.reshape(-1, self.mels)
 
@@ -133,15 +138,17 @@ class DiskCache(AudioCache):
 
     def is_unchanged(self, clip: Clip, content: bytes) -> bool:
         """See `AudioCache.is_unchanged`."""
-        return hashlib.sha256(content).hexdigest() == self.digest(clip)
+        return self.digest(clip) in {None, hashlib.sha256(content).hexdigest()}
 
     def room(self) -> tuple[Path, int]:
         """See `AudioCache.room`."""
         try:
             self.cache.mkdir(parents=True, exist_ok=True)
-            return self.cache, shutil.disk_usage(self.cache).free
-        except OSError as error:
-            raise unusable(self.cache, error) from None
+        except (FileExistsError, NotADirectoryError) as error:
+            raise BenchmarkError(unwritable(self.cache, error)) from None
+        if not os.access(self.cache, os.W_OK):
+            raise PermissionError(errno.EACCES, "it is read-only")
+        return self.cache, shutil.disk_usage(self.cache).free
 
     @contextmanager
     def filling(self) -> Iterator[Add]:
@@ -157,6 +164,8 @@ class DiskCache(AudioCache):
                         filler.add(digest, values)
 
             yield add
+        if error := waves.error or banks.error:
+            warnings.warn(unwritable(self.cache, error), stacklevel=3)
 
 
 class NullCache(AudioCache):
@@ -199,6 +208,11 @@ class NullCache(AudioCache):
         yield lambda clip, decoded: None
 
 
+def unwritable(cache: Path, error: OSError) -> str:
+    """Return what is wrong with a cache folder, and what to do."""
+    return f"{cache}: the audio cache cannot be written ({error.strerror}); {REMEDY}"
+
+
 def open_cache(cache: Path | None, folder: Path, mels: int) -> AudioCache:
     """Open the audio cache for one dataset folder.
 
@@ -206,9 +220,6 @@ def open_cache(cache: Path | None, folder: Path, mels: int) -> AudioCache:
         cache: the cache folder; None for no cache.
         folder: the dataset's.
         mels: bands of the filter banks.
-
-    Raises:
-        BenchmarkError: the cache cannot be read.
     """
     if cache is None:
         logger.debug("%s: no audio cache; files are decoded each time", folder)

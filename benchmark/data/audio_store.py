@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import warnings
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,13 +13,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmark.data.array_cache import REMEDY, Array
-from benchmark.data.audio import RATE, BadAudioError, decode, duration, remove_mean
-from benchmark.data.audio_cache import Decoded, open_cache
+from benchmark.data.array_shard import Array
+from benchmark.data.audio import RATE, BadAudioError, decode, duration, read_content, remove_mean
+from benchmark.data.audio_cache import REMEDY, Decoded, open_cache, unwritable
 from benchmark.data.frontend import HOP, filter_bank
 from benchmark.data.manifest import Clip
 from benchmark.data.parallel import Progress, in_order
-from benchmark.errors import BenchmarkError
 
 SAMPLE = 200  # headers that are read to estimate how long clips are
 GIGABYTE = 1e9
@@ -90,10 +90,11 @@ class AudioStore:
         self.stored = open_cache(cache, folder, mels)
 
     def wave(self, clip: Clip) -> Array:
-        """Return a clip's (samples,) waveform at 16 kHz; a view of the cache if it is stored there.
+        """Return a clip's (samples,) waveform at 16 kHz.
 
         Raises:
             BadAudioError: the file is bad.
+            OSError: it is not in the cache, and cannot be read now.
         """
         cached = self.stored.wave(clip)
         return decode(self.folder / clip.path) if cached is None else cached
@@ -101,10 +102,9 @@ class AudioStore:
     def bank(self, clip: Clip) -> Array:
         """Return a clip's (frames, mels) log-mel filter bank, whole and not normalised.
 
-        It is a view of the cache if it is stored there.
-
         Raises:
             BadAudioError: the file is bad.
+            OSError: it is not in the cache, and cannot be read now.
         """
         cached = self.stored.bank(clip)
         return self._compute(self.wave(clip)) if cached is None else cached
@@ -126,26 +126,35 @@ class AudioStore:
         logger.info("%s: %d of %d clips have to be added to the audio cache", self.folder, len(lacking), len(clips))
         return lacking
 
-    def estimate(self, clips: Sequence[Clip], mixed: Collection[str]) -> Estimate:
+    def estimate(self, clips: Sequence[Clip], mixed: Collection[str]) -> Estimate | None:
         """Estimate what filling the cache will write, from the headers of a sample of the files.
 
         Args:
             clips: what `lacking` returned.
             mixed: paths of the clips whose waveform is needed too.
 
+        Returns:
+            None, after a warning, if the cache cannot be written or its disk has less room.
+
         Raises:
-            BenchmarkError: the disk has less room, it cannot be written, or there is no cache.
+            BenchmarkError: there is no cache, or no folder can be made here.
         """
         sample = clips[:: max(1, len(clips) // SAMPLE)]
         known = [seconds for clip in sample if (seconds := duration(self.folder / clip.path)) is not None]
         seconds = sum(known) / max(1, len(known))
         missing = [self.stored.missing(clip, mixed) for clip in clips]
         values = sum(wave * RATE + bank * RATE // HOP * self.mels for wave, bank in missing)
-        cache, free = self.stored.room()
-        estimate = Estimate(len(clips), int(4 * seconds * values), free, cache)
-        if estimate.bytes > free:
-            raise BenchmarkError(f"the audio cache does not fit on its disk: {estimate}; {REMEDY}")
-        return estimate
+        try:
+            cache, free = self.stored.room()
+        except OSError as error:
+            problem = unwritable(self.cache or Path(), error)
+        else:
+            estimate = Estimate(len(clips), int(4 * seconds * values), free, cache)
+            if estimate.bytes <= free:
+                return estimate
+            problem = f"the audio cache does not fit on its disk: {estimate}; {REMEDY}"
+        warnings.warn(problem, stacklevel=2)
+        return None
 
     def fill(
         self,
@@ -157,6 +166,9 @@ class AudioStore:
         processes: bool = False,
     ) -> list[BadAudioError]:
         """Decode clips with all cores and add them to the cache; without a cache, only look for bad files.
+
+        If the cache cannot be written, a warning says so, and bad files are looked for only if they are collected:
+        as without a cache, `stop` leaves them to whoever reads them.
 
         Args:
             clips: what `lacking` returned.
@@ -170,11 +182,15 @@ class AudioStore:
 
         Raises:
             BadAudioError: a file is bad, and `stop` is set.
-            BenchmarkError: the cache cannot be written.
+            BenchmarkError: no folder can be made at the cache's place.
+            OSError: a file cannot be read now.
         """
         bad: list[BadAudioError] = []
         if not clips:
             return bad
+        if self.cache is not None and self.estimate(clips, mixed) is None:
+            uncached = AudioStore(self.folder, None, self.mels)
+            return bad if stop else uncached.fill(clips, mixed, stop=False, progress=progress, processes=processes)
         groups = self._equal_files(clips, mixed)
         logger.info("%s: decoding %d files for %d clips", self.folder, len(groups), len(clips))
         with self.stored.filling() as add, _one_torch_thread():
@@ -244,10 +260,8 @@ class AudioStore:
             return Decoded(None, None)
         path = self.folder / clip.path
         try:
-            content = path.read_bytes()
+            content = read_content(path)
             wave = decode(path, content)
-        except OSError as error:
-            return BadAudioError(path, f"cannot be read ({error.strerror})")
         except BadAudioError as error:
             return error
         if not self.stored.is_unchanged(clip, content):

@@ -29,8 +29,15 @@ class FileDigests:
         name = hashlib.sha256(str(folder.resolve()).encode(errors="surrogateescape")).hexdigest()[:16]
         self.file = cache / "sources" / f"{name}.json"
         self._known: dict[str, list[str | int]] = {}
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # a damaged file is written again
-            self._known = dict(json.loads(self.file.read_bytes())["files"])
+        self._replaceable = True
+        try:
+            with contextlib.suppress(ValueError, KeyError, TypeError):  # a damaged file is written again
+                self._known = dict(json.loads(self.file.read_bytes())["files"])
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            self._replaceable = False  # it may be good: what it says of other clips must not be lost
+            logger.info("%s: cannot be read now (%s)", self.file, error)
 
     def digest(self, clip: Clip) -> str | None:
         """Return the sha256 of the clip's file; None if it is unknown, or the file changed since it was read."""
@@ -42,7 +49,7 @@ class FileDigests:
     def identify(self, clips: Iterable[Clip]) -> Iterator[Clip]:
         """Read the files of clips whose digest is unknown, and yield each of these clips; unreadable ones stay unknown.
 
-        The digests are saved if the cache folder can be written. Otherwise the next call reads the files again.
+        The digests are saved if the cache folder can be read and written. If not, the next call reads the files again.
         """
         unknown = [clip for clip in clips if self.digest(clip) is None]
         for clip, digest in zip(unknown, in_order(self._read, unknown), strict=True):
@@ -50,7 +57,7 @@ class FileDigests:
                 self._known[clip.path] = [clip.size, clip.changed, digest]
             yield clip
         logger.debug("%s: %d files had no known digest", self.folder, len(unknown))
-        if unknown:
+        if unknown and self._replaceable:
             content = {"folder": str(self.folder.resolve()), "files": self._known}
             try:
                 write_atomic(self.file, json.dumps(content).encode())

@@ -45,7 +45,8 @@ def warm_cache(
         console: where size, progress and skipped files are shown.
 
     Raises:
-        BenchmarkError: a bad file, or a cache that cannot be written.
+        BenchmarkError: a bad file, or a file at the place of the cache.
+        OSError: an audio file cannot be read now.
     """
     if cache is None:
         return
@@ -57,9 +58,9 @@ def warm_cache(
         with counting(console) as show:
             lacking = audio.lacking(clips, needs.mixed, show)
         logger.info("%s: %d of %d clips are in the cache", name, len(clips) - len(lacking), len(clips))
-        if not lacking:
+        if not lacking or (estimate := audio.estimate(lacking, needs.mixed)) is None:
             continue
-        _print(console, f"{name}: caching {audio.estimate(lacking, needs.mixed)}")
+        _print(console, f"{name}: caching {estimate}")
         with counting(console) as show:
             bad = audio.fill(lacking, needs.mixed, stop=needs.stop, progress=show, processes=True)
         for error in bad[:SHOWN]:

@@ -1,13 +1,13 @@
-"""The audio cache: content-keyed, shared by several writers, rebuilt when damaged, clear when it cannot be written."""
+"""The audio cache: content-keyed, equal to decoding, rebuilt when damaged; without it, runs go on."""
 
 from __future__ import annotations
 
-import multiprocessing
+import errno
 import os
 import pickle
 import shutil
-import signal
-import time
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +15,14 @@ import pytest
 import soundfile
 import torch
 
-from benchmark.data import array_cache as cache_module
-from benchmark.data.array_cache import ArrayCache
+from benchmark.data import array_shard, parallel
 from benchmark.data.audio import RATE, BadAudioError, decode, remove_mean
-from benchmark.data.audio_cache import DiskCache
 from benchmark.data.audio_store import AudioStore
 from benchmark.data.frontend import filter_bank
 from benchmark.data.manifest import Clip
 from benchmark.errors import BenchmarkError
+
+Obstacle = Callable[[pytest.MonkeyPatch], str]
 
 
 def write(path: Path, seed: int, samples: int = 12_000) -> None:
@@ -75,17 +75,6 @@ def test_what_was_cached_is_read_and_not_made_again(
     assert all(len(audio.wave(clip)) == 12_000 for clip in clips_of(folder))
 
 
-def test_arrays_are_views_of_the_file(folder: Path, tmp_path: Path) -> None:
-    fill(folder, tmp_path / "cache")
-    audio = AudioStore(folder, tmp_path / "cache", 128)
-    [clip, *_] = clips_of(folder)
-    first, second = (audio.stored.wave(clip) for _ in range(2))
-    assert first is not None
-    assert second is not None
-    assert np.shares_memory(first, second)
-    assert first.base is not None
-
-
 def test_only_what_is_needed_is_cached(folder: Path, tmp_path: Path) -> None:
     assert fill(folder, tmp_path / "cache", mixed=False) == (6, [])
     assert not list((tmp_path / "cache").glob("waves-*/*.f32"))
@@ -108,30 +97,165 @@ def test_equal_content_elsewhere_is_known(folder: Path, tmp_path: Path) -> None:
     assert fill(tmp_path / "copy", tmp_path / "cache") == (0, [])
 
 
-@pytest.mark.parametrize("damage", ["flip", "cut", "index", "gone"])
-def test_a_damaged_cache_is_made_again(folder: Path, tmp_path: Path, damage: str) -> None:
+@pytest.mark.parametrize("kind", ["waves", "banks128"])
+def test_a_damaged_array_is_decoded_again_and_costs_no_other(folder: Path, tmp_path: Path, kind: str) -> None:
     cache = tmp_path / "cache"
     fill(folder, cache)
-    [shard] = cache.glob("banks128-*/*.f32")
-    if damage == "flip":
-        content = bytearray(shard.read_bytes())
-        content[5000] ^= 0xFF
-        shard.write_bytes(content)
-    elif damage == "cut":
-        os.truncate(shard, 1000)
-    elif damage == "index":
-        shard.with_suffix(".npz").write_bytes(b"PK nonsense")
-    else:
-        shard.unlink()
-    audio = AudioStore(folder, cache, 128)
-    if damage == "flip":
-        with pytest.warns(UserWarning, match="a part of the audio cache is damaged"):
-            check(folder, cache)
-    else:
-        assert len(audio.lacking(clips_of(folder), set())) == 6
-    assert fill(folder, cache) == (6, [])
+    [shard] = cache.glob(f"{kind}-*/*.f32")
+    with shard.open("r+b") as file:
+        file.seek(5000)
+        file.write(b"\xff\xff")
+    with pytest.warns(UserWarning, match="a part of the audio cache is damaged") as caught:
+        check(folder, cache)
+    assert len(caught) == 1
+    assert fill(folder, cache) == (1, [])
     check(folder, cache)
+
+
+def test_a_cache_that_cannot_be_read_now_is_decoded_around(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "cache"
+    fill(folder, cache)
+    original = Path.open
+
+    def open_(self: Path, mode: str = "r", *rest: object, **options: object) -> object:
+        if self.suffix == ".f32":
+            raise OSError(errno.ESTALE, "Stale file handle")
+        return original(self, mode, *rest, **options)  # type: ignore[call-overload]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", open_)
+        with pytest.warns(UserWarning, match=r"cannot be read now \(Stale file handle\); audio is decoded instead"):
+            check(folder, cache)
     assert fill(folder, cache) == (0, [])
+    check(folder, cache)
+
+
+def no_room(monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 0))  # type: ignore[attr-defined]
+    return r"does not fit on its disk: .*, about .* \(0\.0 GB free\)"
+
+
+def read_only(monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr("os.access", lambda *_: False)  # the tests may run as root, who may write everywhere
+    return r"cannot be written \(it is read-only\); make room, .*--cache none"
+
+
+@pytest.mark.parametrize("obstacle", [no_room, read_only])
+def test_a_cache_that_cannot_grow_is_read_and_the_run_goes_on(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, obstacle: Obstacle
+) -> None:
+    cache = tmp_path / "cache"
+    fill(folder, cache)
+    write(folder / "7.wav", 7)
+    (folder / "8.wav").write_bytes(b"")
+    before = {path: path.stat() for path in cache.glob("*s*-*/*")}
+    text = obstacle(monkeypatch)
+    with pytest.warns(UserWarning, match=text) as caught:
+        assert fill(folder, cache) == (2, [])  # as without a cache: whoever reads a bad file names it
+    assert len(caught) == 1
+    with pytest.warns(UserWarning, match=text):
+        _, [bad] = fill(folder, cache, stop=False)
+    assert bad.path.name == "8.wav"
+    bad.path.unlink()
+    assert {path: path.stat() for path in cache.glob("*s*-*/*")} == before
+    check(folder, cache)
+
+
+def test_a_disk_that_fills_up_is_one_warning(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bad files are still looked for."""
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    (folder / "5.wav").write_bytes(b"")
+    monkeypatch.setattr(os, "fsync", full)
+    text = r"cannot be written \(No space left on device\); make room, .*--cache none"
+    with pytest.warns(UserWarning, match=text) as caught:
+        lacked, [bad] = fill(folder, tmp_path / "cache", stop=False)
+    assert len(caught) == 1
+    assert (lacked, bad.path.name) == (6, "5.wav")
+    assert not [path for path in (tmp_path / "cache").rglob("*") if path.suffix in {".tmp", ".f32", ".npz"}]
+
+
+def test_the_estimate_is_about_right(folder: Path, tmp_path: Path) -> None:
+    audio, clips = AudioStore(folder, tmp_path / "cache", 128), clips_of(folder)
+    paths = {clip.path for clip in clips}
+    estimate = audio.estimate(clips, paths)
+    assert estimate is not None
+    audio.fill(audio.lacking(clips, paths), paths, stop=True)
+    size = sum(path.stat().st_size for path in (tmp_path / "cache").rglob("*.f32"))
+    assert estimate.bytes == pytest.approx(size, rel=0.05)
+
+
+def test_a_cache_where_a_file_stands_is_one_clear_line(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("")
+    with pytest.raises(BenchmarkError, match=r"cannot be written \(.*\); make room"):
+        fill(folder, tmp_path / "cache")
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENOMEM, errno.ESTALE, errno.EIO])
+def test_a_good_file_that_cannot_be_read_now_is_not_left_out(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    original = Path.read_bytes
+
+    def read_bytes(self: Path) -> bytes:
+        if self.name == "3.wav":
+            raise OSError(number, os.strerror(number), str(self))
+        return original(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", read_bytes)
+        for cache in (tmp_path / "cache", None):
+            audio, clips = AudioStore(folder, cache, 128), clips_of(folder)
+            audio.lacking(clips, set())
+            with pytest.raises(OSError, match=r"3\.wav"):
+                audio.fill(clips, set(), stop=False)
+    assert fill(folder, tmp_path / "cache", mixed=False, stop=False)[1] == []
+
+
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.EACCES, errno.ELOOP])
+def test_a_file_that_may_not_be_read_is_bad(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def read_bytes(self: Path) -> bytes:
+        raise OSError(number, os.strerror(number))
+
+    audio, clips = AudioStore(folder, None, 128), clips_of(folder)
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    bad = audio.fill(clips, set(), stop=False)
+    assert [error.reason for error in bad] == [f"cannot be read ({os.strerror(number)})"] * 6
+
+
+def test_a_file_that_could_not_be_identified_is_no_changed_file(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audio, clips = AudioStore(folder, tmp_path / "cache", 128), clips_of(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr("benchmark.data.file_digests.FileDigests._read", lambda *_: None)
+        lacking = audio.lacking(clips, set())
+    assert audio.fill(lacking, set(), stop=False) == []
+    assert fill(folder, tmp_path / "cache", mixed=False) == (6, [])
+
+
+def test_digests_that_cannot_be_read_now_are_kept(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "cache"
+    fill(folder, cache)
+    [digests] = (cache / "sources").iterdir()
+    before, original = digests.read_bytes(), Path.read_bytes
+
+    def read_bytes(self: Path) -> bytes:
+        if self == digests:
+            raise OSError(errno.EIO, "Input/output error")
+        return original(self)
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    AudioStore(folder, cache, 128).lacking(clips_of(folder)[:1], set())
+    assert original(digests) == before
 
 
 def test_a_cache_can_be_sent_to_another_process_without_its_content(folder: Path, tmp_path: Path) -> None:
@@ -144,74 +268,10 @@ def test_a_cache_can_be_sent_to_another_process_without_its_content(folder: Path
     assert np.array_equal(pickle.loads(content).bank(clip), audio.bank(clip))
 
 
-def _fill_slowly(folder: Path, cache: Path, pause: float) -> None:
-    original = cache_module.Filler.add
-
-    def add(self: cache_module.Filler, key: str, values: np.ndarray) -> None:
-        time.sleep(pause)
-        original(self, key, values)
-
-    cache_module.Filler.add = add  # type: ignore[method-assign]
-    fill(folder, cache)
-
-
-def _start(*arguments: object) -> multiprocessing.process.BaseProcess:
-    process = multiprocessing.get_context("spawn").Process(target=_fill_slowly, args=arguments)
-    process.start()
-    return process
-
-
-def wait_for(path: Path, pattern: str) -> None:
-    for _ in range(1200):
-        if list(path.glob(pattern)):
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"no {pattern} in {path}")
-
-
-def test_two_processes_fill_one_cache(folder: Path, tmp_path: Path) -> None:
-    cache = tmp_path / "cache"
-    processes = [_start(folder, cache, 0.02) for _ in range(2)]
-    for process in processes:
-        process.join(120)
-        assert process.exitcode == 0
-    check(folder, cache)
-    assert fill(folder, cache) == (0, [])
-    assert len(list(cache.glob("banks128-*/*.f32"))) == 1  # the second waited and found everything
-    assert not list(cache.rglob("*.tmp"))
-
-
-def test_two_machines_fill_one_cache_at_once(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without locks between them, both write, and nothing is lost."""
-    cache = tmp_path / "cache"
-    first = _start(folder, cache, 0.3)
-    wait_for(cache, "banks128-*/.*.tmp")
-    monkeypatch.setattr("socket.gethostname", lambda: "another-machine")
-    monkeypatch.setattr("fcntl.flock", lambda *_: None)  # locks that do not reach the other machine
-    assert fill(folder, cache) == (6, [])
-    first.join(120)
-    assert first.exitcode == 0
-    check(folder, cache)
-    assert fill(folder, cache) == (0, [])
-
-
-def test_a_killed_filler_leaves_nothing_that_counts(folder: Path, tmp_path: Path) -> None:
-    cache = tmp_path / "cache"
-    process = _start(folder, cache, 1.0)
-    wait_for(cache, "banks128-*/.*.tmp")
-    assert process.pid
-    os.kill(process.pid, signal.SIGKILL)
-    process.join(60)
-    assert list(cache.rglob("*.tmp"))
-    assert fill(folder, cache) == (6, [])
-    check(folder, cache)
-    assert not list(cache.rglob("*.tmp"))
-
-
 def test_what_was_complete_before_an_error_counts(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cache_module, "SHARD_BYTES", 1)  # a shard a clip
+    monkeypatch.setattr(array_shard, "SHARD_BYTES", 1)  # a shard a clip
     (folder / "4.wav").write_bytes(b"RIFF")
     with pytest.raises(BadAudioError, match=r"4\.wav: cannot be decoded"):
         fill(folder, tmp_path / "cache")
@@ -227,60 +287,6 @@ def test_bad_files_are_collected_when_asked(folder: Path, tmp_path: Path) -> Non
         assert [error.path.name for error in bad] == ["2.wav", "5.wav"]
 
 
-def test_a_full_disk_is_one_clear_line(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_room(self: cache_module.Filler, key: str, values: np.ndarray) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(cache_module.Filler, "add", no_room)
-    with pytest.raises(
-        BenchmarkError, match=r"cannot be written \(No space left on device\); make room, .*--cache none"
-    ):
-        fill(folder, tmp_path / "cache")
-    assert not list((tmp_path / "cache").rglob("*.tmp"))
-
-
-def test_no_room_is_told_before(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    audio, clips = AudioStore(folder, tmp_path / "cache", 128), clips_of(folder)
-    paths = {clip.path for clip in clips}
-    estimate = audio.estimate(clips, paths)
-    audio.fill(audio.lacking(clips, paths), paths, stop=True)
-    size = sum(path.stat().st_size for path in (tmp_path / "cache").rglob("*.f32"))
-    assert estimate.bytes == pytest.approx(size, rel=0.05)
-    monkeypatch.setattr("shutil.disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 0))  # type: ignore[attr-defined]
-    with pytest.raises(BenchmarkError, match=r"does not fit on its disk: 6 clips, about .* \(0\.0 GB free\)"):
-        AudioStore(folder, tmp_path / "other", 128).estimate(clips, paths)
-
-
-def test_a_read_only_cache_is_read(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cache = tmp_path / "cache"
-    fill(folder, cache)
-    original = Path.open
-
-    def read_only(self: Path, mode: str = "r", *rest: object, **options: object) -> object:
-        if "w" in mode and self.is_relative_to(cache):
-            raise OSError(30, "Read-only file system")
-        return original(self, mode, *rest, **options)  # type: ignore[call-overload]
-
-    monkeypatch.setattr(Path, "open", read_only)  # the tests may run as root, who may write everywhere
-    check(folder, cache)
-    write(folder / "7.wav", 7)
-    with pytest.raises(BenchmarkError, match=r"cannot be written \(Read-only file system\)"):
-        fill(folder, cache)
-
-
-def test_a_cache_where_a_file_stands_is_one_clear_line(folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "cache").write_text("")
-    with pytest.raises(BenchmarkError, match=r"cannot be written \(.*\); make room"):
-        fill(folder, tmp_path / "cache")
-
-
-def test_an_empty_cache_has_nothing(tmp_path: Path) -> None:
-    empty = ArrayCache(tmp_path)
-    assert "00" * 32 not in empty
-    assert empty.get("00" * 32) is None
-    assert empty.get(None) is None
-
-
 @pytest.mark.parametrize("content", ["{}", "[]", '{"files": null}', "nonsense"])
 def test_damaged_digests_are_made_again(folder: Path, tmp_path: Path, content: str) -> None:
     cache = tmp_path / "cache"
@@ -288,19 +294,6 @@ def test_damaged_digests_are_made_again(folder: Path, tmp_path: Path, content: s
     [digests] = (cache / "sources").iterdir()
     digests.write_text(content)
     assert fill(folder, cache) == (0, [])
-    check(folder, cache)
-
-
-@pytest.mark.parametrize("keep", [20, 300, -1])
-def test_a_cut_or_changed_index_is_made_again(folder: Path, tmp_path: Path, keep: int) -> None:
-    cache = tmp_path / "cache"
-    fill(folder, cache)
-    [index] = cache.glob("banks128-*/*.npz")
-    content = bytearray(index.read_bytes())
-    if keep < 0:
-        content[len(content) // 2] ^= 0xFF
-    index.write_bytes(content[:keep] if keep > 0 else content)
-    fill(folder, cache)
     check(folder, cache)
 
 
@@ -337,22 +330,14 @@ def test_what_was_made_before_an_interruption_is_kept(folder: Path, tmp_path: Pa
     assert fill(folder, tmp_path / "cache", mixed=False) == (2, [])
 
 
-def test_a_machine_leaves_the_drafts_of_one_with_a_longer_name(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    place = DiskCache(tmp_path / "cache", folder, 128).banks.folder
-    place.mkdir(parents=True)
-    theirs, ours = (place / f".{host}-{'0' * 32}.tmp" for host in ("node-1", "node"))
-    theirs.touch()
-    ours.touch()
-    monkeypatch.setattr("socket.gethostname", lambda: "node")
-    fill(folder, tmp_path / "cache")
-    assert theirs.exists()
-    assert not ours.exists()
-
-
 def test_many_files_are_done_by_processes(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same arrays and the same bad files as with threads."""
+    """The same arrays and the same bad files as with threads. `test_parallel.py` has the processes themselves."""
+
+    def pool(function: Callable[[Clip], object], workers: int) -> Executor:
+        monkeypatch.setattr(parallel, "_function", pickle.loads(pickle.dumps(function)))
+        return ThreadPoolExecutor(workers)
+
+    monkeypatch.setattr(parallel, "_process_pool", pool)
     (folder / "6.wav").write_bytes(b"RIFF")
     for name, processes in (("threads", False), ("processes", True)):
         monkeypatch.setattr("benchmark.data.parallel.WORTH_PROCESSES", 2)
@@ -411,8 +396,8 @@ def test_decisions_about_the_cache_are_logged(folder: Path, tmp_path: Path, capl
     [index] = cache.glob("banks128-*/*.npz")
     index.write_bytes(b"nonsense")
     fill(folder, cache)
-    assert f"{index}: broken part of the audio cache ignored" in caplog.text
-    assert f"{index}: broken part of the audio cache removed" in caplog.text
+    assert f"{index}: damaged index ignored" in caplog.text
+    assert f"{index}: damaged index removed" in caplog.text
     caplog.clear()
     fill(folder, cache)
     assert "found 6 arrays in 1 shards" in caplog.text
