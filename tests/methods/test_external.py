@@ -113,7 +113,9 @@ def test_an_error_in_a_file_is_reported_in_one_line(source: str, expected: str, 
 
 
 @pytest.mark.ray
-def test_a_file_runs_beside_the_baselines(mine: Path, cli: Cli, tmp_path: Path) -> None:
+def test_a_file_runs_beside_the_baselines(cli: Cli, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.py"
+    mine.write_text(SOURCE.format(name="mine_beside"))
     command = [
         "run",
         "--no-report",
@@ -129,8 +131,8 @@ def test_a_file_runs_beside_the_baselines(mine: Path, cli: Cli, tmp_path: Path) 
     done = cli(*command, "--method", "linear", "--method", f"{mine}[norms=true,false]")
     assert done.returncode == 0, done.stdout + done.stderr
     records = {record.request.method.variant: record for record in ResultStore(tmp_path / "out").records()}
-    assert set(records) == {"linear", "mine_test", "mine_test[norms=false]"}
-    assert set(records["mine_test"].plugins) == {"mine_test"}
+    assert set(records) == {"linear", "mine_beside", "mine_beside[norms=false]"}
+    assert set(records["mine_beside"].plugins) == {"mine_beside"}
     assert records["linear"].plugins == {}
     status = json.loads(cli("status", "--results", tmp_path / "out", "--json").stdout)
     assert {trial["state"] for trial in status["trials"]} == {"done"}
