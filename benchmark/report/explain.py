@@ -9,6 +9,7 @@ import pandas as pd
 from benchmark.errors import BenchmarkError, closest
 from benchmark.report.render import RULES
 from benchmark.report.results import Results
+from benchmark.spec.grammar import unordered
 
 TRIAL_COLUMNS = [
     "fold",
@@ -40,8 +41,9 @@ def find_cells(results: Results, names: list[str]) -> pd.DataFrame:
     for name in names:
         bare = cells["backbone"].str.replace(r"\[.*", "", regex=True)
         matches = cells["cell"].eq(by_trial.get(name, name)) | bare.eq(name)
-        for key in ("protocol", "backbone", "dataset", "method"):
+        for key in ("protocol", "backbone", "dataset"):
             matches |= cells[key].eq(name)
+        matches |= cells["method"].isin([method for method in cells["method"] if unordered(method) == unordered(name)])
         if not matches.any():
             known = {*bare, *cells["dataset"], *cells["method"], *cells["protocol"]}
             raise BenchmarkError(f"no cell matches '{name}'{closest(name, known)}")

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from benchmark.errors import BenchmarkError
 from benchmark.spec.declared import find
-from benchmark.spec.grammar import split_list
+from benchmark.spec.grammar import split_list, unordered
 from benchmark.spec.recipe import Condition, Layer
 from benchmark.spec.yaml import Spec, parse_scalar, read_yaml, validate
 
@@ -136,7 +136,8 @@ def narrow(
 
 def _pick(entries: list[str] | str, names: list[str]) -> list[str]:
     known = entries if isinstance(entries, list) else []
-    picked = [[entry for entry in known if re.sub(r"\[[^\]]*\]", "", entry) == name] or [name] for name in names]
+    bare = {entry: unordered(re.sub(r"\[[^\]]*\]", "", entry)) for entry in known}
+    picked = [[entry for entry in known if bare[entry] == unordered(name)] or [name] for name in names]
     return list(dict.fromkeys(entry for group in picked for entry in group))
 
 

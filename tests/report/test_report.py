@@ -23,9 +23,11 @@ from benchmark.report.explain import find_cells
 from benchmark.report.figures import FIGURES
 from benchmark.report.figures.scores import scatter
 from benchmark.report.layout import TableEntry, load_layout
+from benchmark.report.paper_scores import PaperScore
 from benchmark.report.render import Caption, marks, plain, rules, to_latex
 from benchmark.report.render import wide as with_bold
 from benchmark.report.tables import TableSource, build_table, table_names
+from benchmark.report.tables.paper import paper_rows
 from benchmark.report.tables.parameters import parameters_text
 from benchmark.report.tables.results import score_text
 from benchmark.report.tables.tuned import tuned_rows, tuned_text
@@ -295,6 +297,18 @@ def test_the_rank_diagram_does_not_depend_on_the_process(make_request: Make, tmp
     printed = [process.communicate()[0] for process in processes]
     assert "aat_m (1.00)" in printed[0]
     assert printed[0] == printed[1] == printed[2]
+
+
+def test_a_cell_and_a_score_of_the_paper_are_found_in_any_order_of_a_composition(
+    make_request: Make, tmp_path: Path
+) -> None:
+    results = make_results(
+        tmp_path, folds(make_request, [0.5], methods=["aat_m+prompt"], backbones=["ast[weights=random:0]"])
+    )
+    assert len(find_cells(results, ["prompt+aat_m"])) == 1
+    score = PaperScore(source="X", backbone="ast[weights=random:0]", dataset="esc50", method="prompt+aat_m", score=50)
+    [row] = paper_rows(results, [score]).to_dict("records")
+    assert (row["paper"], row["method"]) == ("50.0", "aat_m+prompt")
 
 
 @pytest.mark.parametrize("name", FIGURES)
