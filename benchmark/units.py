@@ -1,4 +1,4 @@
-"""Durations and sizes as text for people."""
+"""Durations, sizes and counts as text for people."""
 
 from __future__ import annotations
 
@@ -33,6 +33,11 @@ def duration(seconds: float | None) -> str:
         if seconds < limit:
             return f"{seconds / size:.3g} {unit}"
     return f"{seconds / 86400:.3g} d"
+
+
+def plural(number: int, noun: str) -> str:
+    """Return a number with its noun, whose plural ends in s: `1 trial`, `3 trials`, `1,000 clips`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def gigabytes(size: int) -> str:

@@ -243,7 +243,7 @@ def _train(
     store = selected.store
     estimates = estimate_trials(to_run, expansion, store, machine_here(options.cpus_per_trial), console)
     if budget is not None:
-        to_run = within_budget(budget, to_run, estimates, store, selected.grid.protocol, console)
+        to_run = within_budget(budget, to_run, estimates, store, expansion, selected.grid.protocol, options, console)
     warm_cache(to_run, expansion.manifests, selected.cache, console)
     with store.lock():
         store.submit(requests)

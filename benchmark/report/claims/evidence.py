@@ -87,6 +87,7 @@ def unjudged(claim: Claim, evidence: Evidence, part: str, needs: Needs = ()) -> 
         statement=f"{claim.statement} ({part})" if part else claim.statement,
         source=f"{claim.source}: {evidence.ledger.sources[claim.source]}",
         verdict="not run",
+        kind=claim.kind,
         expect=claim.expect,
         why="",
         paper=RELATIONS[claim.relation] if claim.kind == "order" else "",
