@@ -229,7 +229,9 @@ def _marks(request: TrialRequest, trials: pd.DataFrame, coverage: Coverage) -> l
     marks = list(dict.fromkeys([*request.marks, *of_records]))
     marks += [f"records of different {name}" for name, column in MUST_AGREE.items() if trials[column].nunique() > 1]
     if coverage.official_folds and len(coverage.folds) < coverage.official_folds:
-        marks.append(f"folds {', '.join(map(str, coverage.folds))} of {coverage.official_folds}")
+        number = len(coverage.folds)
+        names = f"fold{'' if number == 1 else 's'} {', '.join(map(str, coverage.folds))}"
+        marks.append(f"{names} ({number} of {coverage.official_folds})")
     return marks
 
 

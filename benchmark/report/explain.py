@@ -65,7 +65,7 @@ def explain(results: Results, cell: pd.Series) -> dict[str, Any]:
         "seed_sd": _to_json(cell["seed_sd"]),
         "fold_sd": _to_json(cell["fold_sd"]),
         "marks": cell["marks"],
-        "reported_epoch": RULES.get(cell["rule"], "not known yet"),
+        "reported_epoch": _reported_epoch(cell["rule"], request.protocol.selection),
         "protocol_switches": request.protocol.model_dump(mode="json"),
         "method": [part.model_dump(mode="json") for part in request.method.parts],
         "recipe": request.recipe.model_dump(mode="json"),
@@ -81,6 +81,13 @@ def explain(results: Results, cell: pd.Series) -> dict[str, Any]:
         "missing": [f"fold {fold} seed {seed}" for fold, seed in sorted(missing)],
         "environments": {name: results.environments[name] for name in trials["environment"].unique()},
     }
+
+
+def _reported_epoch(rule: Any, switch: str) -> str:
+    """Return how the reported epoch is chosen, and why that may differ from the protocol's switch `selection`."""
+    if rule == "best_on_validation":
+        return f"{RULES[rule]}; the switch selection={switch} is for datasets without validation clips"
+    return RULES.get(rule, "not known yet")
 
 
 def _to_json(value: Any) -> Any:
