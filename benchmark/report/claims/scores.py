@@ -13,6 +13,7 @@ from benchmark.report.claims.ledger import Claim, Judged, Relation, Verdict
 from benchmark.report.layout import load_layout
 from benchmark.report.paper_scores import PaperScore, load_paper_scores, measured_score
 from benchmark.report.statistics import COVERAGE, Array, Interval, mean_of, pooled_draws
+from benchmark.units import plural
 
 BACKBONES = ("ast", "ssast")
 
@@ -49,7 +50,7 @@ def _with_difference(base: Judged, difference: Interval, claim: Claim) -> Judged
     verdict, why = decide(low, high, claim.relation, claim.margin)
     return dataclasses.replace(
         base, verdict=verdict, why=why, unit="points", measured=100 * difference.mean, low=low, high=high,
-        difference=100 * difference.mean, n=f"{difference.parts} clips or classes x {difference.seeds} seeds",
+        difference=100 * difference.mean, n=f"{difference.parts} clips or classes x {plural(difference.seeds, 'seed')}",
     )  # fmt: skip
 
 
@@ -148,6 +149,6 @@ def _with_score(base: Judged, evidence: Evidence, cell: pd.Series, paper: PaperS
     is_inside = low - paper.tolerance <= paper.score <= high + paper.tolerance
     return dataclasses.replace(
         base, verdict="reproduced" if is_inside else "differs", measured=100 * value, low=low, high=high,
-        difference=100 * value - paper.score, n=f"{cell['done']} trials",
+        difference=100 * value - paper.score, n=plural(int(cell["done"]), "trial"),
         why=f"the paper's number is {'within' if is_inside else 'outside'} the interval plus its tolerance",
     )  # fmt: skip
