@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from types import NoneType
 from typing import ParamSpec, TypeVar
 
-from benchmark.errors import BenchmarkError
+from benchmark.errors import ArgumentError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -64,6 +64,6 @@ def _check(name: str, value: object, parts: list[str]) -> None:
     if kinds and (isinstance(value, bool) or not isinstance(value, kinds)):
         named = [part for part in parts if part != "None" and not (part == "str" and "Path" in parts)]
         expected = " or ".join(KINDS[part][1] for part in named)
-        raise BenchmarkError(f"{name}: expected {expected}, got {value!r}")
+        raise ArgumentError(name, f"expected {expected}, got {value!r}")
     if value == "" and {"Path", "PathLike"} & set(parts):
-        raise BenchmarkError(f"{name}: expected a path, got empty text")
+        raise ArgumentError(name, "expected a path, got empty text")

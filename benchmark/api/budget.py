@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from benchmark.console import say
-from benchmark.errors import BenchmarkError
+from benchmark.errors import ArgumentError, BenchmarkError
 from benchmark.units import duration, parse_duration, plural
 
 if TYPE_CHECKING:
@@ -50,9 +50,9 @@ def within_budget(
     from benchmark.report.claims.judge import judge
     from benchmark.report.write import read_results
 
-    seconds = parse_duration(budget, "--budget") if isinstance(budget, str) else float(budget)
+    seconds = parse_duration(budget, "budget") if isinstance(budget, str) else float(budget)
     if not 0 < seconds < math.inf:
-        raise BenchmarkError(f"budget {budget}: expected seconds above 0, or a time such as 8h")
+        raise ArgumentError("budget", "expected seconds above 0, or a time such as 8h", budget)
     with store.lock():
         store.submit(requests)  # the report reads which cells a complete grid would have
     results = read_results(store)
@@ -61,9 +61,10 @@ def within_budget(
     able = able_to_judge(requests, protocol, expansion, results.submitted)
     able = [request for request in able if request.cell in set(open_cells)]
     if not able:
-        raise BenchmarkError(
-            f"budget: none of the {len(requests)} trials can judge a claim, which needs the paper's models, recipes, "
-            "clips and folds; run without a budget"
+        raise ArgumentError(
+            "budget",
+            f"none of the {len(requests)} trials can judge a claim, which needs the paper's models, recipes, "
+            "clips and folds; run without a budget",
         )
     finished = cells[cells["score"].notna() & (cells["protocol"] == protocol) & (cells["marks"] == "")]
     complete = set(zip(finished["backbone"], finished["dataset"], finished["method"], strict=True))
@@ -81,7 +82,7 @@ def within_budget(
         f"{', '.join(choice.open) or 'none'}",
     )
     if not choice.requests:
-        raise BenchmarkError("budget: the time is too short to decide any claim; `plan` shows how long trials take")
+        raise ArgumentError("budget", "the time is too short to decide any claim; `plan` shows how long trials take")
     return choice.requests
 
 
