@@ -54,6 +54,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (lambda api: api.status(""), "results: expected a path, got empty text"),
         (lambda api: api.status(5), "results: expected a path, got 5"),
         (lambda api: api.report("out", "file"), "file: is a file; name a folder"),
+        (lambda api: api.load_export("none"), "none/adapter.safetensors: no such file"),
         (lambda api: api.explain("out", 5), "names: expected text or a list of texts, got 5"),
     ],
 )
