@@ -33,7 +33,7 @@ class LoRA(Method):
 
     def adapt(self, model: AudioTransformer) -> Iterable[str]:
         """Attach the updates and return their parameters' names."""
-        from torch.nn import Linear  # not above: listing methods must not import torch
+        from torch import Tensor  # not above: listing methods must not import torch
 
         from benchmark.models.linear import LowRank
 
@@ -42,10 +42,9 @@ class LoRA(Method):
                 parts = tuple(place for place, letter in enumerate(letters) if letter in self.targets)
                 if parts:
                     whole = f"v.blocks.{index}.{path}"
-                    layer = model.get_submodule(whole)
-                    assert isinstance(layer, Linear)
+                    weight = model.get_submodule(whole).weight  # the layer may be one of `peft/*`, not torch's
+                    assert isinstance(weight, Tensor)
+                    outputs, inputs = weight.shape
                     scale = self.alpha / self.rank
-                    update = LowRank(
-                        layer.in_features, layer.out_features, self.rank, scale, parts=parts, of=len(letters)
-                    )
+                    update = LowRank(inputs, outputs, self.rank, scale, parts=parts, of=len(letters))
                     yield from model.attach(whole, "lora", update, parallel=True)

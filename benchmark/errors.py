@@ -13,6 +13,23 @@ class BenchmarkError(Exception):
     """
 
 
+class ArgumentError(BenchmarkError):
+    """A wrong value of an argument of an API call; the command line names its option instead.
+
+    Attributes:
+        argument: name of the argument.
+    """
+
+    def __init__(self, argument: str, reason: str, value: object = None) -> None:
+        self._rest = f": {reason}" if value is None else f" {value}: {reason}"
+        self.argument = argument
+        super().__init__(self.text(argument))
+
+    def text(self, name: str) -> str:
+        """Return the message with another name of the argument."""
+        return f"{name}{self._rest}"
+
+
 class MissingInputError(BenchmarkError):
     """Data or a checkpoint that a trial needs is missing."""
 

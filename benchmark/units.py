@@ -1,27 +1,27 @@
-"""Durations and sizes as text for people."""
+"""Durations, sizes and counts as text for people."""
 
 from __future__ import annotations
 
 import re
 
-from benchmark.errors import BenchmarkError
+from benchmark.errors import ArgumentError
 
 SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
 
 
-def parse_duration(text: str, option: str) -> float:
+def parse_duration(text: str, argument: str) -> float:
     """Return `8h` in seconds.
 
     Args:
         text: a number with one of the units s, min, h, d.
-        option: the option that holds the text, for messages.
+        argument: the argument that holds the text, for messages.
 
     Raises:
         BenchmarkError: not such a text.
     """
     match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(s|min|h|d)", text)
     if not match or not float(match[1]):
-        raise BenchmarkError(f"{option} {text}: expected a time such as 8h, 30min or 2d")
+        raise ArgumentError(argument, "expected a time such as 8h, 30min or 2d", text)
     return float(match[1]) * SECONDS[match[2]]
 
 
@@ -33,6 +33,11 @@ def duration(seconds: float | None) -> str:
         if seconds < limit:
             return f"{seconds / size:.3g} {unit}"
     return f"{seconds / 86400:.3g} d"
+
+
+def plural(number: int, noun: str) -> str:
+    """Return a number with its noun, whose plural ends in s: `1 trial`, `3 trials`, `1,000 clips`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def gigabytes(size: int) -> str:

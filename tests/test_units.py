@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmark.errors import BenchmarkError
-from benchmark.units import parse_duration
+from benchmark.units import parse_duration, plural
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("8h", 28800), ("30min", 1800), ("1.5d", 129600), ("90s", 90)])
@@ -17,3 +17,7 @@ def test_durations(text: str, seconds: float) -> None:
 def test_what_is_no_duration(text: str) -> None:
     with pytest.raises(BenchmarkError, match="expected a time"):
         parse_duration(text, "--budget")
+
+
+def test_one_of_a_kind_has_no_plural() -> None:
+    assert [plural(number, "trial") for number in (0, 1, 2)] == ["0 trials", "1 trial", "2 trials"]

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from benchmark.console import say
-from benchmark.errors import BenchmarkError
-from benchmark.units import duration, parse_duration
+from benchmark.errors import ArgumentError, BenchmarkError
+from benchmark.units import duration, parse_duration, plural
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from benchmark.planning.estimate import Estimate
+    from benchmark.planning.expand import Expansion
     from benchmark.records.store import ResultStore
+    from benchmark.spec.options import RunOptions
     from benchmark.spec.request import TrialRequest
 
 
@@ -23,7 +26,9 @@ def within_budget(
     requests: Sequence[TrialRequest],
     estimates: Mapping[str, Estimate],
     store: ResultStore,
+    expansion: Expansion,
     protocol: str,
+    options: RunOptions,
     console: Console,
 ) -> list[TrialRequest]:
     """Return the trials that decide the most claims within a time, and print which claims stay open.
@@ -33,34 +38,71 @@ def within_budget(
         requests: the trials that are not finished.
         estimates: their time, by trial id.
         store: the results folder, whose finished cells count as decided.
+        expansion: datasets of the trials.
         protocol: name of the protocol whose claims are meant.
+        options: resources of the run.
         console: where the choice is printed.
 
     Raises:
-        BenchmarkError: a budget that cannot be read, or that is too short for any claim.
+        BenchmarkError: a budget that cannot be read or that is too short for any claim, or trials that cannot judge.
     """
-    from benchmark.planning.budget import choose
-    from benchmark.planning.packing import node_here, pack
+    from benchmark.planning.budget import able_to_judge, choose
     from benchmark.report.claims.judge import judge
     from benchmark.report.write import read_results
 
-    seconds = parse_duration(budget, "--budget") if isinstance(budget, str) else float(budget)
+    seconds = parse_duration(budget, "budget") if isinstance(budget, str) else float(budget)
     if not 0 < seconds < math.inf:
-        raise BenchmarkError(f"budget {budget}: expected seconds above 0, or a time such as 8h")
+        raise ArgumentError("budget", "expected seconds above 0, or a time such as 8h", budget)
     with store.lock():
         store.submit(requests)  # the report reads which cells a complete grid would have
-    results, node = read_results(store), node_here()
-    cells = results.cells[results.cells["score"].notna() & (results.cells["protocol"] == protocol)]
-    complete = set(zip(cells["backbone"], cells["dataset"], cells["method"], strict=True))
-    claims = {claim.id: claim.needs for claim in judge(results, protocol) if claim.verdict == "not run" and claim.needs}
-    share = next(iter(pack([node], {"": 0}, None, None, exclusive=False).values()))
-    at_once = node.gpus or share.slots([node])
-    choice = choose(requests, estimates, claims, complete, seconds * at_once)
+    results = read_results(store)
+    cells = results.cells
+    open_cells = cells[cells["diverged"] == 0]["cell"]  # a cell with a diverged trial never has a score
+    able = able_to_judge(requests, protocol, expansion, results.submitted)
+    able = [request for request in able if request.cell in set(open_cells)]
+    if not able:
+        raise ArgumentError(
+            "budget",
+            f"none of the {len(requests)} trials can judge a claim, which needs the paper's models, recipes, "
+            "clips and folds; run without a budget",
+        )
+    finished = cells[cells["score"].notna() & (cells["protocol"] == protocol) & (cells["marks"] == "")]
+    complete = set(zip(finished["backbone"], finished["dataset"], finished["method"], strict=True))
+    at_once = _at_once(options)
+    claims = {
+        claim.id: claim.needs
+        for claim in judge(results, protocol)
+        if claim.verdict == "not run" and claim.needs and (claim.kind != "ratio" or _measures(options))
+    }
+    choice = choose(able, estimates, claims, complete, seconds * at_once)
     say(
         console,
-        f"budget: {len(choice.requests)} of {len(requests)} trials, about {duration(choice.seconds / at_once)}, decide "
-        f"{len(choice.decided)} claims; {len(choice.open)} stay open: {', '.join(choice.open) or 'none'}",
+        f"budget: {len(choice.requests)} of {plural(len(requests), 'trial')}, about "
+        f"{duration(choice.seconds / at_once)}, for {plural(len(choice.decided), 'claim')}; still open: "
+        f"{', '.join(choice.open) or 'none'}",
     )
     if not choice.requests:
-        raise BenchmarkError("--budget: the time is too short to decide any claim; `plan` shows how long trials take")
+        raise ArgumentError("budget", "the time is too short to decide any claim; `plan` shows how long trials take")
     return choice.requests
+
+
+def _at_once(options: RunOptions) -> float:
+    """Return how many trials run at the same time and at full speed with the options of a run."""
+    from benchmark.planning.packing import node_here, pack
+
+    here = node_here()
+    node = here if options.cpus is None else dataclasses.replace(here, cpus=min(here.cpus, options.cpus))
+    try:
+        shares = pack([node], {"": 0}, options.cpus_per_trial, options.gpus_per_trial, exclusive=options.exclusive)
+    except BenchmarkError:
+        if options.address is None:
+            raise
+        return 1  # the machines of a cluster are not known yet, and this one is too small
+    return shares[""].undisturbed([node])
+
+
+def _measures(options: RunOptions) -> bool:
+    """Return whether trials measure time and memory for claims: on a GPU that they do not share."""
+    from benchmark.planning.packing import node_here
+
+    return options.exclusive and options.gpus_per_trial != 0 and bool(node_here().gpus or options.address)

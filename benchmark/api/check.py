@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from benchmark.api.arguments import checked
 from benchmark.api.method_names import method_names
 from benchmark.console import stderr_console
+from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -41,6 +43,7 @@ class CheckResult:
         return f"{len(self.faults)} of the checks failed" if self.faults else "all checks passed"
 
 
+@checked
 def check(methods: MethodNames, *, console: Console | None = None) -> CheckResult:
     """Check methods against the contract: trains small models with random weights on the CPU, half a minute each.
 
@@ -52,7 +55,7 @@ def check(methods: MethodNames, *, console: Console | None = None) -> CheckResul
             silence.
 
     Raises:
-        BenchmarkError: there is no such method.
+        BenchmarkError: no method is named, or there is no such method.
 
     Example:
         >>> import benchmark
@@ -65,7 +68,10 @@ def check(methods: MethodNames, *, console: Console | None = None) -> CheckResul
 
     console = console or stderr_console()
     outcomes: dict[str, list[Finding]] = {}
-    resolved = [method for text in method_names(methods) for method in resolve_methods(text, "check")]
+    names = method_names(methods)
+    if not names:
+        raise BenchmarkError("methods: expected at least one method to check")
+    resolved = [method for text in names for method in resolve_methods(text, "check")]
     for method in resolved:
         variant = method.choice().variant
         console.print(escape(variant), soft_wrap=True)

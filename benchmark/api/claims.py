@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.api.arguments import checked
 from benchmark.api.profile import profile_shapes
 from benchmark.console import stderr_console
 
@@ -58,6 +59,7 @@ class ClaimsResult:
         return "\n".join([*map(_line, self.judged), f"protocol {self.protocol}: {self.summary()}"])
 
 
+@checked
 def claims(
     results: str | Path,
     *,

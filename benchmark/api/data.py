@@ -185,7 +185,7 @@ def data_statistics(
     from benchmark.spec.grid import whole_number
     from benchmark.tools.data.measure import level_statistics
 
-    numbers = [whole_number(text, "--fold") for text in split_list([folds] if isinstance(folds, str) else folds)]
+    numbers = [whole_number(text, "folds") for text in split_list([folds] if isinstance(folds, str) else folds)]
     dataset = get_dataset(name)
     with counting(console or stderr_console()) as progress:
         manifest = dataset.manifest(data_root_folder(data_root))

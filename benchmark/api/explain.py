@@ -6,7 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from benchmark.api.arguments import checked
 
+
+@checked
 def explain(results: str | Path, names: str | Iterable[str]) -> list[dict[str, Any]]:
     """Return the records, folds, seeds, epochs, rule, protocol switches and environments of table cells.
 

@@ -6,12 +6,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmark.api.arguments import checked
 from benchmark.api.folders import checkpoint_folder
 
 if TYPE_CHECKING:
     from benchmark.tools.export import Card
 
 
+@checked
 def export(
     trial: str,
     *,

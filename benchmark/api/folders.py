@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from benchmark.errors import BenchmarkError
+
 DATA_ROOT = Path("data")
 RUNS = Path("results") / "runs"
 NO_CACHE = "none"
@@ -40,5 +42,20 @@ def cache_folder(given: PathLike | None, parent: Path | None = None) -> Path | N
 
 
 def results_folder(given: PathLike | None, grid: str) -> Path:
-    """Return the results folder: as given, else `results/runs/GRID`."""
-    return Path(given) if given else RUNS / grid
+    """Return the results folder: as given, else `results/runs/GRID`.
+
+    Raises:
+        BenchmarkError: it is a file.
+    """
+    return new_folder(Path(given) if given else RUNS / grid)
+
+
+def new_folder(path: Path) -> Path:
+    """Return a path where a folder is or can be made.
+
+    Raises:
+        BenchmarkError: there is a file.
+    """
+    if path.exists() and not path.is_dir():
+        raise BenchmarkError(f"{path}: is a file; name a folder")
+    return path

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmark.api.arguments import checked
 from benchmark.api.folders import checkpoint_folder
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from benchmark.models.transformer import AudioTransformer
 
 
+@checked
 def load_results(results: str | Path) -> pd.DataFrame:
     """Return one row per finished trial of a results folder.
 
@@ -34,6 +36,7 @@ def load_results(results: str | Path) -> pd.DataFrame:
     return load(results)
 
 
+@checked
 def load_export(
     folder: str | Path, checkpoints: str | Path | None = None, methods: Iterable[str] = ()
 ) -> AudioTransformer:

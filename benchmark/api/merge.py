@@ -6,10 +6,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmark.api.arguments import checked
+from benchmark.api.folders import new_folder
+from benchmark.errors import BenchmarkError
+
 if TYPE_CHECKING:
     from benchmark.records.merge import Merged
 
 
+@checked
 def merge(folders: str | Path | Iterable[str | Path], results: str | Path) -> Merged:
     """Join results folders: records with the files beside them, failed attempts, profiles and lists of trials.
 
@@ -24,12 +29,14 @@ def merge(folders: str | Path | Iterable[str | Path], results: str | Path) -> Me
         How many records, attempts and profiles were added, and the differences.
 
     Raises:
-        BenchmarkError: not a results folder, or the target itself is among the folders.
+        BenchmarkError: no folder, not a results folder, or the target itself is among the folders.
 
     Example:
         >>> benchmark.merge(["FROM_A", "FROM_B"], results="OUT")
     """
     from benchmark.records.merge import merge as join
 
-    several = [folders] if isinstance(folders, str | Path) else folders
-    return join([Path(folder) for folder in several], Path(results))
+    several = [Path(folder) for folder in ([folders] if isinstance(folders, str | Path) else folders)]
+    if not several:
+        raise BenchmarkError("folders: expected at least one results folder")
+    return join(several, new_folder(Path(results)))

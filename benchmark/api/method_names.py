@@ -26,6 +26,8 @@ def method_names(methods: MethodNames) -> list[str]:
     Raises:
         BenchmarkError: neither text nor a method, or a class that worker processes cannot load.
     """
+    if methods == "":
+        raise BenchmarkError("methods: expected the name of a method, got empty text")
     if isinstance(methods, str | type) or not isinstance(methods, Iterable):
         return [_name(methods)]
     return [_name(method) for method in methods]

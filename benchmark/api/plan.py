@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.api.arguments import checked
 from benchmark.api.profile import profile_shapes
 from benchmark.api.selection import Names, Numbers, OnBadAudio, SelectedGrid, Selection, Settings
 from benchmark.api.status import counts_line, plan_as_dict, trial_line
@@ -73,6 +74,7 @@ class PlanResult:
         return "\n".join(lines)
 
 
+@checked
 def plan(
     grid: str | Path | Grid,
     *,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmark.api.arguments import checked
 from benchmark.api.device import choose_device
 from benchmark.api.selection import Names, Selection, Settings
 from benchmark.console import say, stderr_console
@@ -38,6 +39,7 @@ class ProfileResult:
         return "\n".join([*map(_text, self.profiles), f"profiles: {self.folder}"])
 
 
+@checked
 def profile(
     grid: str | Path | Grid,
     *,

@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmark.api.arguments import checked
+from benchmark.api.folders import new_folder
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -12,6 +15,7 @@ if TYPE_CHECKING:
     from benchmark.report.write import Report
 
 
+@checked
 def report(
     results: str | Path, output: str | Path | None = None, *, paper: str | Path | None = None, html: bool = False
 ) -> Report:
@@ -38,7 +42,7 @@ def report(
 
     return build_report(
         ResultStore(Path(results)),
-        None if output is None else Path(output),
+        None if output is None else new_folder(Path(output)),
         None if paper is None else Path(paper),
         html=html,
     )

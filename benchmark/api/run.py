@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.api import folders
+from benchmark.api.arguments import checked
 from benchmark.api.budget import within_budget
 from benchmark.api.run_result import RERUN, RunResult
 from benchmark.api.selection import Names, Numbers, OnBadAudio, SelectedGrid, Selection, Settings, texts
 from benchmark.console import say, stderr_console
 from benchmark.errors import BenchmarkError, MissingInputError, MissingInputsError, closest
+from benchmark.units import plural
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,6 +32,7 @@ logger = logging.getLogger(__name__)
 LOGGERS = ("tensorboard", "mlflow")
 
 
+@checked
 def run(
     grid: str | Path | Grid,
     *,
@@ -196,7 +199,7 @@ def _available(expansion: Expansion, console: Console, *, skip_missing: bool) ->
         if len(missing) == 1 and not requests:
             raise MissingInputError(missing[0])
         if not skip_missing or not requests:
-            rest = f", or run the {len(requests)} trials that need none of them with --skip-missing" if requests else ""
+            rest = f", or run the {plural(len(requests), 'trial')} without them with --skip-missing" if requests else ""
             raise MissingInputsError(missing, f"inputs of the grid are missing ({len(missing)}): get them{rest}")
         for line in missing:
             say(console, f"missing input: {line}")
@@ -243,7 +246,7 @@ def _train(
     store = selected.store
     estimates = estimate_trials(to_run, expansion, store, machine_here(options.cpus_per_trial), console)
     if budget is not None:
-        to_run = within_budget(budget, to_run, estimates, store, selected.grid.protocol, console)
+        to_run = within_budget(budget, to_run, estimates, store, expansion, selected.grid.protocol, options, console)
     warm_cache(to_run, expansion.manifests, selected.cache, console)
     with store.lock():
         store.submit(requests)

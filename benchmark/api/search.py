@@ -9,7 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.api.folders import RUNS
+from benchmark.api.arguments import checked
+from benchmark.api.folders import results_folder
 from benchmark.api.method_names import method_names
 from benchmark.api.search_result import SearchResult, make_result
 from benchmark.api.selection import SelectedGrid, Selection, Settings, settings_text
@@ -27,6 +28,7 @@ PROTOCOL_GRID = "paper"  # folds, seeds and protocol of the winner's final run
 logger = logging.getLogger(__name__)
 
 
+@checked
 def search(
     dataset: str,
     backbone: str,
@@ -100,7 +102,7 @@ def search(
     from benchmark.spec.options import RunOptions
 
     console = console or stderr_console()
-    folder = Path(results or RUNS / path_name(f"search-{dataset}-{backbone}", ""))
+    folder = results_folder(results, path_name(f"search-{dataset}-{backbone}", ""))
     changes = settings_text(settings)
     selection = Selection(
         grid=PROTOCOL_GRID, datasets=dataset, backbones=backbone, folds=() if fold is None else fold, seeds=seed,

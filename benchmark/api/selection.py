@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from benchmark.api.folders import PathLike, cache_folder, checkpoint_folder, data_root, results_folder
 from benchmark.api.method_names import method_names
-from benchmark.errors import BenchmarkError
+from benchmark.errors import ArgumentError
 
 if TYPE_CHECKING:
     from benchmark.api.method_names import MethodNames
@@ -160,5 +160,5 @@ def _shard(text: str) -> tuple[int, int]:
     """Return `2/8` as (2, 8)."""
     match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
     if not match or not 1 <= int(match[1]) <= int(match[2]):
-        raise BenchmarkError(f"--shard {text}: expected I/N with I from 1 to N, such as 2/8")
+        raise ArgumentError("shard", "expected I/N with I from 1 to N, such as 2/8", text)
     return int(match[1]), int(match[2])

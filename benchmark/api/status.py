@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.api.arguments import checked
+from benchmark.units import plural
+
 if TYPE_CHECKING:
     from benchmark.planning.plan import Entry, Plan
     from benchmark.records.store import ResultStore
@@ -49,6 +52,7 @@ class StatusResult:
         return "\n".join(self.lines())
 
 
+@checked
 def status(results: str | Path) -> StatusResult:
     """Return the state of every trial that was submitted to a results folder.
 
@@ -91,7 +95,7 @@ def counts_line(plan: Plan, results: Path, running: Collection[str] = ()) -> str
     """Return the number of trials by state."""
     text = ", ".join(f"{number} {state}" for state, number in plan.counts().items())
     now_running = f" ({len(running)} running)" if running else ""
-    return f"{len(plan.entries)} trials: {text}{now_running}; results in {results}"
+    return f"{plural(len(plan.entries), 'trial')}: {text}{now_running}; results in {results}"
 
 
 def plan_as_dict(

@@ -10,6 +10,7 @@ import typer
 
 from benchmark.cli import options
 from benchmark.cli.printing import print_json, stderr_console
+from benchmark.units import plural
 
 app = typer.Typer(help="Get, check, measure and generate datasets.", no_args_is_help=True)
 Name = Annotated[
@@ -83,7 +84,7 @@ def verify(name: Name, data_root: options.DataRoot = options.DATA_ROOT, json: op
         print_json(dataclasses.asdict(found))
     else:
         typer.echo(f"{found.folder}: {found.verdict} ({MEANING[found.verdict]})")
-        typer.echo(f"clips      {found.clips} of {found.official_clips}; {found.files} files read")
+        typer.echo(f"clips      {found.clips} of {found.official_clips}; {plural(found.files, 'file')} read")
         typer.echo(f"digest     {found.digest}")
         for kind, counts in found.counts.items():
             typer.echo(f"{kind:11}{_counts(counts)}")
@@ -91,7 +92,7 @@ def verify(name: Name, data_root: options.DataRoot = options.DATA_ROOT, json: op
             typer.echo(f"remark     {line}")
         for line in found.problems:
             typer.echo(f"problem    {line}")
-        typer.echo(f"{len(found.bad_files)} bad files, {len(found.problems)} problems")
+        typer.echo(f"{plural(len(found.bad_files), 'bad file')}, {plural(len(found.problems), 'problem')}")
     raise typer.Exit(FAULTY if found.problems else 0)
 
 

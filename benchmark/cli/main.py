@@ -22,6 +22,7 @@ from benchmark.cli import (
     export,
     merge,
     new,
+    options,
     params,
     parity,
     plan,
@@ -33,7 +34,7 @@ from benchmark.cli import (
     status,
 )
 from benchmark.cli.logs import configure_logging
-from benchmark.errors import BenchmarkError, MissingInputsError
+from benchmark.errors import ArgumentError, BenchmarkError, MissingInputsError
 
 app = typer.Typer(
     name="python -m benchmark",
@@ -104,6 +105,8 @@ def main() -> None:
         for line in error.inputs:
             print(f"missing input: {line}", file=sys.stderr)
         _fail(error.advice)
+    except ArgumentError as error:
+        _fail(error.text(options.name_of(error.argument)))
     except BenchmarkError as error:
         _fail(str(error))
     except OSError as error:  # a full disk, a folder that cannot be written, a closed pipe

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from benchmark.units import plural
+
 DIFFERENT = 3  # exit code
 
 
@@ -29,7 +31,8 @@ def merge(
     for gap in merged.gaps:
         typer.echo(f"different: {gap}")
     typer.echo(
-        f"{merged.records} records added, {merged.equal} were there already, {len(merged.gaps)} with different "
-        f"results; {merged.attempts} failed attempts, {merged.profiles} profiles; results in {results}"
+        f"{plural(merged.records, 'record')} added, {merged.equal} were there already, {len(merged.gaps)} with "
+        f"different results; {plural(merged.attempts, 'failed attempt')}, {plural(merged.profiles, 'profile')}; "
+        f"results in {results}"
     )
     raise typer.Exit(DIFFERENT if merged.gaps else 0)

@@ -77,3 +77,14 @@ PaperFile = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 DATA_ROOT = Path("data")
+
+# options whose name is not that of the argument of the API call
+NAMES = {
+    "methods": "--method", "datasets": "--dataset", "backbones": "--backbone", "folds": "--fold", "seeds": "--seed",
+    "settings": "--set", "loggers": "--log",
+}  # fmt: skip
+
+
+def name_of(argument: str) -> str:
+    """Return the option that sets an argument of an API call."""
+    return NAMES.get(argument, f"--{argument.replace('_', '-')}")

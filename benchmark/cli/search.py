@@ -17,7 +17,7 @@ UNITS = {"": 1, "k": 10**3, "M": 10**6}
 
 def search(
     dataset: Annotated[str, typer.Option("--dataset", help="The dataset.")],
-    backbone: Annotated[str, typer.Option("--backbone", help="The backbone, e.g. 'ast[weights=FILE]'.")],
+    backbone: Annotated[str, typer.Option("--backbone", help="The backbone, e.g. 'ast\\[weights=FILE]'.")],
     budget: Annotated[
         int, typer.Option("--budget", help="Configurations to train in all; those over the limits do not count.")
     ],
@@ -32,7 +32,7 @@ def search(
         list[str],
         typer.Option(
             "--method",
-            help="Only this method; 'aat_m[bottleneck=8,16]+prompt' gives values to choose from.",
+            help="Only this method; 'aat_m\\[bottleneck=8,16]+prompt' gives values to choose from.",
             show_default="all parameter-efficient ones and all pairs of them",
         ),
     ] = [],

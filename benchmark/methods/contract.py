@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args, get_origin, 
 
 from pydantic import TypeAdapter, ValidationError
 
+from benchmark.errors import BenchmarkError
 from benchmark.spec.grammar import canonical
 from benchmark.spec.recipe import Tuning
 from benchmark.spec.request import MethodChoice, MethodPart, TrialRequest
 
 if TYPE_CHECKING:
+    from torch.nn import Parameter
+
     from benchmark.models.transformer import AudioTransformer
 
 
@@ -87,6 +90,8 @@ class Method(ABC):
         source: paper or code that describes the method.
         tuning: which of a recipe's learning rates applies, `full` or `peft`.
         identity_at_start: whether the adapted model gives the backbone's logits before training; `check` tests it.
+        replaces_modules: whether `adapt` replaces modules of the model; such methods come first in a composition, so
+            that others find and extend what is there in the end.
         external: where a method from outside the suite comes from; None for the suite's.
     """
 
@@ -95,6 +100,7 @@ class Method(ABC):
     source: ClassVar[str]
     tuning: ClassVar[Tuning] = "peft"
     identity_at_start: ClassVar[bool] = False
+    replaces_modules: ClassVar[bool] = False
     external: ClassVar[External | None] = None
 
     @abstractmethod
@@ -192,17 +198,38 @@ class Composed:
     """Methods that are applied in order to one model; the parameters of all of them train.
 
     Args:
-        parts: the methods, at least one.
+        parts: the methods, at least one, in the order in which they adapt the model.
     """
 
     def __init__(self, parts: tuple[Method, ...]) -> None:
         self.parts = parts
-        self._names: list[list[str]] = []
+        self._names: list[dict[str, str]] = []  # of each part: the name in the end by the name that `adapt` returned
 
     def adapt(self, model: AudioTransformer) -> list[str]:
-        """Apply every part; see `Method.adapt`."""
-        self._names = [list(part.adapt(model)) for part in self.parts]
-        return list(dict.fromkeys(name for names in self._names for name in names))
+        """Apply every part; see `Method.adapt`.
+
+        Returns:
+            The names in the adapted model; names that the model never had stay as they are.
+
+        Raises:
+            ValueError: a part removes a parameter that an earlier part trains.
+        """
+        # A part that replaces modules renames parameters of earlier parts: follow the parameters, not their names.
+        found: list[dict[str, Parameter | None]] = []
+        for part in self.parts:
+            names = list(part.adapt(model))
+            parameters = dict(model.named_parameters())
+            found.append({name: parameters.get(name) for name in names})
+        final = {id(parameter): name for name, parameter in model.named_parameters()}
+        known = set(final.values())
+        self._names = []
+        for part, trained in zip(self.parts, found, strict=True):
+            now = {name: final.get(id(parameter), name) for name, parameter in trained.items()}
+            existed = [name for name, parameter in trained.items() if parameter is not None]
+            if lost := [name for name in existed if now[name] not in known]:
+                raise ValueError(f"a later method removes '{lost[0]}', which {part.name} trains")
+            self._names.append(now)
+        return list(dict.fromkeys(name for now in self._names for name in now.values()))
 
     def param_groups(self) -> list[ParamGroup]:
         """Return the groups of all parts; call it after `adapt`. See `Method.param_groups`.
@@ -211,15 +238,15 @@ class Composed:
             ValueError: a parameter is in two groups, or the method does not train it.
         """
         groups, seen = [], set[str]()
-        for part, names in zip(self.parts, self._names, strict=True):
-            for group in part.param_groups(names):
+        for part, now in zip(self.parts, self._names, strict=True):
+            for group in part.param_groups(list(now)):
                 for name in group.names:
-                    if name not in names:
+                    if name not in now:
                         raise ValueError(f"param_groups() names '{name}', which adapt() does not")
-                    if name in seen:
+                    if now[name] in seen:
                         raise ValueError(f"param_groups() names '{name}' twice")
-                    seen.add(name)
-                groups.append(group)
+                    seen.add(now[name])
+                groups.append(dataclasses.replace(group, names=tuple(now[name] for name in group.names)))
         return groups
 
     def skip(self, request: TrialRequest) -> str | None:
@@ -227,8 +254,22 @@ class Composed:
         return next((reason for part in self.parts if (reason := part.skip(request))), None)
 
     def recipe_overrides(self, dataset: str) -> dict[str, Any]:
-        """Return the values of all parts; later parts override earlier ones. See `Method.recipe_overrides`."""
-        return {key: value for part in self.parts for key, value in part.recipe_overrides(dataset).items()}
+        """Return the values of all parts; see `Method.recipe_overrides`.
+
+        Raises:
+            BenchmarkError: two parts need different values of a key.
+        """
+        values: dict[str, Any] = {}
+        needed_by: dict[str, str] = {}
+        for part in self.parts:
+            for key, value in part.recipe_overrides(dataset).items():
+                if values.setdefault(key, value) != value:
+                    raise BenchmarkError(
+                        f"methods {needed_by[key]} and {part.name} cannot be composed on {dataset}: they need "
+                        f"recipe.{key}={values[key]} and {value}"
+                    )
+                needed_by.setdefault(key, part.name)
+        return values
 
     def choice(self) -> MethodChoice:
         """Return the composition as part of a trial request; its tuning is `full` if that of any part is."""

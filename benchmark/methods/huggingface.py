@@ -43,6 +43,7 @@ NEEDED: dict[str, dict[str, Any]] = {"c3a": {"block_size": 64}, "vblora": {"vect
 class HuggingFaceMethod(Method):
     """A tuner of the installed peft, with the hyper-parameters of its configuration under peft's names."""
 
+    replaces_modules: ClassVar[bool] = True
     kind: ClassVar[str]
 
     def adapt(self, model: AudioTransformer) -> Iterable[str]:

@@ -36,7 +36,7 @@ from benchmark.spec.request import MethodChoice
 
 __all__ = [
     "REGISTRY", "Registry", "build_method", "check_name", "externals", "find_method", "load_externals", "load_place",
-    "method_text", "methods", "methods_current", "register", "resolve_methods", "source_file",
+    "lookup_method", "method_text", "methods", "methods_current", "register", "resolve_methods", "source_file",
 ]  # fmt: skip
 
 logger = logging.getLogger(__name__)
@@ -197,9 +197,12 @@ class Registry:
         """
         return Path(inspect.getfile(self.find(name)))
 
+    def lookup(self, text: str) -> type[Method]:
+        """Return the method of a name or a place; see `find` and `load`."""
+        return self.load(text) if is_place(text) else self.find(text)
+
     def _instance(self, ref: Ref) -> Method:
-        method = self.load(ref.name) if is_place(ref.name) else self.find(ref.name)
-        return instantiate(method, dict(ref.options))
+        return instantiate(self.lookup(ref.name), dict(ref.options))
 
     def _import_all(self) -> None:
         """Import the suite's files and the entry points of installed packages, once."""
@@ -259,6 +262,7 @@ REGISTRY = Registry()
 methods = REGISTRY.methods
 find_method = REGISTRY.find
 load_place = REGISTRY.load
+lookup_method = REGISTRY.lookup
 resolve_methods = REGISTRY.resolve
 build_method = REGISTRY.build
 methods_current = REGISTRY.current

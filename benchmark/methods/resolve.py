@@ -73,10 +73,13 @@ def instantiate(method: type[Method], options: Mapping[str, Any]) -> Method:
 
 
 def compose(parts: tuple[Method, ...], text: str) -> Composed:
-    """Return the composition of methods.
+    """Return the composition of methods, in the one order that all texts with these methods stand for.
+
+    Methods that replace modules come first, then all others, by name. So `aat_m+prompt` and `prompt+aat_m` are one
+    method: results, ids and names do not depend on the order in which they are written.
 
     Args:
-        parts: in the order in which they adapt the model.
+        parts: in any order.
         text: as written, for the message.
 
     Raises:
@@ -85,7 +88,7 @@ def compose(parts: tuple[Method, ...], text: str) -> Composed:
     names = [part.name for part in parts]
     if len(set(names)) < len(names):
         raise BenchmarkError(f"'{text}': a method cannot be composed with itself")
-    return Composed(parts)
+    return Composed(tuple(sorted(parts, key=lambda part: (not part.replaces_modules, part.name))))
 
 
 def check_source(name: str, external: External | None, planned: str | None) -> None:

@@ -29,6 +29,7 @@ from benchmark.records.store import ResultStore
 from benchmark.spec.options import RunOptions
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.code_digest import code_digest
+from benchmark.units import plural
 
 if TYPE_CHECKING:
     from ray.tune import Callback
@@ -134,7 +135,7 @@ class _Run:
             exclusive=options.exclusive,
         )
         self.console.print(
-            f"Ray started in {time.monotonic() - self.began:.0f} s: {len(self.requests)} trials, "
+            f"Ray started in {time.monotonic() - self.began:.0f} s: {plural(len(self.requests), 'trial')}, "
             f"{_describe(shares, nodes)}",
             highlight=False,
         )
@@ -217,7 +218,7 @@ class _Run:
             return bool(left) and left <= leased(self.store.folder)
 
         if requests and all_leased():
-            self.console.print(f"Waiting for {len(requests)} trials of another run", soft_wrap=True)
+            self.console.print(f"Waiting for {plural(len(requests), 'trial')} of another run", soft_wrap=True)
             wait_while(all_leased, self.stop, LOOK_EVERY_SECONDS)
         left = unfinished()
         if left:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmark.planning.estimate import Estimate
+from benchmark.planning.expand import Expansion
 from benchmark.spec.request import TrialRequest
 
 Needs = Collection[tuple[str, str, str]]
@@ -28,6 +29,36 @@ class Choice:
     seconds: float
 
 
+def able_to_judge(
+    requests: Sequence[TrialRequest],
+    protocol: str,
+    expansion: Expansion,
+    submitted: Mapping[str, Collection[tuple[int, int]]],
+) -> list[TrialRequest]:
+    """Return the trials whose records can judge a claim: comparable with the paper, on all clips and all folds.
+
+    Args:
+        requests: trials that are left to run.
+        protocol: name of the protocol whose claims are meant.
+        expansion: facts and clips of their datasets.
+        submitted: fold and seed of the submitted trials, by cell.
+    """
+
+    def is_able(request: TrialRequest) -> bool:
+        name = request.dataset.name
+        manifest = expansion.manifests.get(name)
+        folds = {fold for fold, _ in submitted.get(request.cell, ())}
+        return (
+            request.protocol.name == protocol
+            and not request.marks
+            and manifest is not None
+            and manifest.kind == "complete"
+            and folds >= set(expansion.info[name].fold_units)
+        )
+
+    return [request for request in requests if is_able(request)]
+
+
 def choose(
     requests: Sequence[TrialRequest],
     estimates: Mapping[str, Estimate],
@@ -40,10 +71,10 @@ def choose(
     Trials that are taken for one claim are free for the next.
 
     Args:
-        requests: trials that are left to run.
+        requests: trials that are left to run and can judge.
         estimates: estimates by trial id.
         claims: (backbone, dataset, method) cells that decide each claim.
-        complete: cells that have all their records.
+        complete: cells that have all their records and can judge.
         seconds: device time that may be used.
     """
     by_cell: dict[tuple[str, str, str], list[TrialRequest]] = {}

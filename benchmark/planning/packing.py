@@ -44,6 +44,14 @@ class Share:
         """Return how many trials run at the same time."""
         return sum(int(min(node.cpus / self.cpus, node.gpus / self.gpus if self.gpus else math.inf)) for node in nodes)
 
+    def undisturbed(self, nodes: Sequence[Node]) -> float:
+        """Return how many trials run at the same time and at full speed.
+
+        Sharing a GPU is assumed to save no time, as the trials slow each other down.
+        """
+        gpus = sum(node.gpus for node in nodes)
+        return min(gpus, self.slots(nodes)) if self.gpus else self.slots(nodes)
+
     @property
     def bundle(self) -> dict[str, float]:
         """Return the resources in Ray's form."""

@@ -55,7 +55,7 @@ class Total:
 
 
 def total(estimates: Mapping[str, Estimate], shares: Mapping[str, Share], node: Node) -> Total:
-    """Return the sums over trials. Sharing a GPU is assumed to save no time, as the trials slow each other down.
+    """Return the sums over trials.
 
     Args:
         estimates: estimates by trial id.
@@ -67,7 +67,7 @@ def total(estimates: Mapping[str, Estimate], shares: Mapping[str, Share], node: 
     seconds = {trial_id: estimate.seconds for trial_id, estimate in estimates.items()}
     known = {trial_id: value for trial_id, value in seconds.items() if value is not None}
     device = sum(known.values()) if len(known) == len(seconds) else None
-    parallel = {trial_id: node.gpus if shares[trial_id].gpus else slots[trial_id] for trial_id in known}
+    parallel = {trial_id: shares[trial_id].undisturbed([node]) for trial_id in known}
     wall = max([sum(value / parallel[trial_id] for trial_id, value in known.items()), *known.values()], default=0.0)
     largest = sorted((estimate.checkpoint_bytes for estimate in estimates.values()), reverse=True)
     return Total(

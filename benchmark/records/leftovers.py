@@ -12,6 +12,7 @@ from pathlib import Path
 from benchmark.errors import BenchmarkError
 from benchmark.records.lease import alive
 from benchmark.records.store import LEASES, PREDICTIONS, RESUME, SCRATCH, TRIALS, WEIGHTS, ResultStore
+from benchmark.units import plural
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ def find_leftovers(store: ResultStore) -> list[Leftover]:
     """
     store.require()
     if running := sum(alive(path) for path in _leases(store)):
-        raise BenchmarkError(f"{store.folder}: {running} trials are running here; clean when they are done")
+        raise BenchmarkError(f"{store.folder}: running here: {plural(running, 'trial')}; clean when nothing is running")
     leftovers = [Leftover(path, _size(path), reason) for path, reason in _candidates(store)]
     logger.info("%s: %d leftovers", store.folder, len(leftovers))
     return leftovers

@@ -10,10 +10,12 @@ import pandas as pd
 
 from benchmark.records.frame import COUNTED
 from benchmark.report.cell_labels import distinguishing_settings
+from benchmark.report.full_rows import full_rows
 from benchmark.report.layout import Order
 from benchmark.spec.request import TrialRequest
 
 Submitted = set[tuple[int, int]]  # fold and seed of each submitted trial of a cell
+GROUP = ["protocol", "backbone", "dataset"]  # methods are compared within these
 KEYS = ["protocol", "backbone", "dataset", "method"]
 COLUMNS = {
     "cell": "digest of the request without fold and seed; the argument of `explain`",
@@ -46,10 +48,12 @@ COLUMNS = {
     "seconds_per_epoch": "seconds of training per epoch, with waiting for data; median over trials",
     "data_seconds_per_epoch": "seconds of waiting for data per epoch; median over trials",
     "time_ratio": "seconds per epoch divided by those of full fine-tuning on the same device",
+    "time_full": "cell of full fine-tuning that time_ratio refers to",
     "clips_per_second": "training throughput; median over trials",
     "gpu_allocated_bytes": "peak allocated GPU memory; median over trials that did not share the device",
     "gpu_reserved_bytes": "peak reserved GPU memory; median over trials that did not share the device",
     "memory_ratio": "allocated GPU memory divided by that of full fine-tuning on the same device",
+    "memory_full": "cell of full fine-tuning that memory_ratio refers to",
     "train_flops": "operations of a forward and backward pass per clip (a multiply-add counts as two)",
     "forward_flops": "operations of a forward pass per clip",
     "saved_bytes": "activations kept for the backward pass of a batch",
@@ -115,17 +119,27 @@ def aggregate(
     cells = pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(
         [*KEYS, "settings"], key=lambda column: _sort_keys(column, order), ignore_index=True
     )
-    return add_ratios(cells)
+    return add_ratios(cells, requests)
 
 
-def add_ratios(cells: pd.DataFrame) -> pd.DataFrame:
-    """Add time and memory relative to full fine-tuning, where both were measured on the same device."""
-    for ratio, value in (("time_ratio", "seconds_per_epoch"), ("memory_ratio", "gpu_allocated_bytes")):
-        cells[ratio] = pd.Series(index=cells.index, dtype=float)
-        for _, rows in cells.groupby(["protocol", "backbone", "dataset", "device"], sort=False):
-            full = rows[(rows["method"] == "full") & rows[value].notna()]
-            if len(full) == 1 and rows["shared"].nunique() == 1:
-                cells.loc[rows.index, ratio] = pd.to_numeric(rows[value]) / float(full[value].iloc[0])
+def add_ratios(cells: pd.DataFrame, requests: Mapping[str, TrialRequest]) -> pd.DataFrame:
+    """Add time and memory relative to full fine-tuning, where both were measured on the same device.
+
+    Rows of a machine that other trials used are compared with each other only. See `full_rows` for the choice between
+    several rows of full fine-tuning.
+
+    Args:
+        cells: table cells without ratios, numbered from 0.
+        requests: one request of each cell.
+    """
+    of_rows = {label: requests[cell] for label, cell in enumerate(cells["cell"])}
+    for name, value in (("time", "seconds_per_epoch"), ("memory", "gpu_allocated_bytes")):
+        compared: dict[int, int] = {}
+        for _, rows in cells[cells[value].notna()].groupby([*GROUP, "device", "shared"], sort=False):
+            compared |= full_rows(rows, of_rows)
+        full = pd.Series(compared, dtype=float).reindex(cells.index)
+        cells[f"{name}_ratio"] = pd.to_numeric(cells[value]) / full.map(pd.to_numeric(cells[value]))
+        cells[f"{name}_full"] = full.map(cells["cell"])
     return cells
 
 
@@ -215,7 +229,9 @@ def _marks(request: TrialRequest, trials: pd.DataFrame, coverage: Coverage) -> l
     marks = list(dict.fromkeys([*request.marks, *of_records]))
     marks += [f"records of different {name}" for name, column in MUST_AGREE.items() if trials[column].nunique() > 1]
     if coverage.official_folds and len(coverage.folds) < coverage.official_folds:
-        marks.append(f"folds {', '.join(map(str, coverage.folds))} of {coverage.official_folds}")
+        number = len(coverage.folds)
+        names = f"fold{'' if number == 1 else 's'} {', '.join(map(str, coverage.folds))}"
+        marks.append(f"{names} ({number} of {coverage.official_folds})")
     return marks
 
 

@@ -22,7 +22,7 @@ def distinguishing_settings(requests: Mapping[str, TrialRequest]) -> dict[str, s
         groups.setdefault(key, []).append(cell)
     settings = {}
     for cells in groups.values():
-        flat = {cell: _flatten(requests[cell].model_dump(mode="json", exclude={"fold", "seed"})) for cell in cells}
+        flat = {cell: flatten(requests[cell].model_dump(mode="json", exclude={"fold", "seed"})) for cell in cells}
         keys = {key for values in flat.values() for key in values}
         differing = sorted(key for key in keys if len({str(values.get(key)) for values in flat.values()}) > 1)
         for cell, values in flat.items():
@@ -36,14 +36,14 @@ def _shorten(value: object) -> str:
     return text[:DIGEST_SHOWN] if re.fullmatch("[0-9a-f]{64}", text) else text
 
 
-def _flatten(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return nested mappings as one mapping with dotted keys; lists of mappings are numbered."""
     flat: dict[str, Any] = {}
     for key, value in content.items():
         if isinstance(value, list) and value and isinstance(value[0], dict):
-            flat.update(_flatten({str(number): entry for number, entry in enumerate(value)}, f"{prefix}{key}."))
+            flat.update(flatten({str(number): entry for number, entry in enumerate(value)}, f"{prefix}{key}."))
         elif isinstance(value, dict):
-            flat.update(_flatten(value, f"{prefix}{key}."))
+            flat.update(flatten(value, f"{prefix}{key}."))
         else:
             flat[prefix + key] = value
     return flat

@@ -9,6 +9,7 @@ import pandas as pd
 from benchmark.errors import BenchmarkError, closest
 from benchmark.report.render import RULES
 from benchmark.report.results import Results
+from benchmark.spec.grammar import unordered
 
 TRIAL_COLUMNS = [
     "fold",
@@ -40,8 +41,9 @@ def find_cells(results: Results, names: list[str]) -> pd.DataFrame:
     for name in names:
         bare = cells["backbone"].str.replace(r"\[.*", "", regex=True)
         matches = cells["cell"].eq(by_trial.get(name, name)) | bare.eq(name)
-        for key in ("protocol", "backbone", "dataset", "method"):
+        for key in ("protocol", "backbone", "dataset"):
             matches |= cells[key].eq(name)
+        matches |= cells["method"].isin([method for method in cells["method"] if unordered(method) == unordered(name)])
         if not matches.any():
             known = {*bare, *cells["dataset"], *cells["method"], *cells["protocol"]}
             raise BenchmarkError(f"no cell matches '{name}'{closest(name, known)}")
@@ -63,7 +65,7 @@ def explain(results: Results, cell: pd.Series) -> dict[str, Any]:
         "seed_sd": _to_json(cell["seed_sd"]),
         "fold_sd": _to_json(cell["fold_sd"]),
         "marks": cell["marks"],
-        "reported_epoch": RULES.get(cell["rule"], "not known yet"),
+        "reported_epoch": _reported_epoch(cell["rule"], request.protocol.selection),
         "protocol_switches": request.protocol.model_dump(mode="json"),
         "method": [part.model_dump(mode="json") for part in request.method.parts],
         "recipe": request.recipe.model_dump(mode="json"),
@@ -79,6 +81,13 @@ def explain(results: Results, cell: pd.Series) -> dict[str, Any]:
         "missing": [f"fold {fold} seed {seed}" for fold, seed in sorted(missing)],
         "environments": {name: results.environments[name] for name in trials["environment"].unique()},
     }
+
+
+def _reported_epoch(rule: Any, switch: str) -> str:
+    """Return how the reported epoch is chosen, and why that may differ from the protocol's switch `selection`."""
+    if rule == "best_on_validation":
+        return f"{RULES[rule]}; the switch selection={switch} is for datasets without validation clips"
+    return RULES.get(rule, "not known yet")
 
 
 def _to_json(value: Any) -> Any:

@@ -48,6 +48,9 @@ class Layout(Spec):
 
     methods: list[str] = Field(description="methods, in the order of the tables")
     datasets: list[str] = Field(description="datasets, in the order of the tables")
+    related: list[list[str]] = Field(
+        description="datasets that share recordings: not independent in means over datasets"
+    )
     tables: list[TableEntry] = Field(min_length=1, description="tables of the report; the first is the main one")
     figures: list[FigureEntry] = Field(description="figures of the report")
 

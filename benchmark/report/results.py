@@ -15,15 +15,13 @@ import pandas as pd
 from benchmark.records.frame import Curve, tabulate
 from benchmark.records.schema import Record, StepProfile
 from benchmark.records.store import PREDICTIONS, ResultStore
-from benchmark.report.aggregate import Submitted, aggregate
+from benchmark.report.aggregate import GROUP, Submitted, aggregate
 from benchmark.report.layout import Order
 from benchmark.report.statistics import Array, Difference, Interval, Paired, ties
 from benchmark.report.step_profiles import tabulate_steps
 from benchmark.spec.request import TrialRequest
 
 logger = logging.getLogger(__name__)
-
-GROUP = ["protocol", "backbone", "dataset"]  # methods are compared within these
 
 
 @dataclass

@@ -7,7 +7,7 @@ methods of a dataset share the draws, so that their differences are paired.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -107,16 +107,42 @@ def ties(paired: Paired, scores: Mapping[str, float]) -> set[str]:
     return {best, *(name for name, p in zip(others, corrected, strict=True) if p >= ALPHA)}
 
 
-def mean_of(differences: Sequence[Interval]) -> Interval:
-    """Return the mean over datasets; their draws are independent."""
-    draws = np.mean([difference.draws for difference in differences], axis=0)
+def mean_of(differences: Mapping[str, Interval], related: Sequence[Collection[str]]) -> Interval:
+    """Return the mean over datasets with its interval; see `pooled_draws` for what counts as independent.
+
+    Args:
+        differences: an interval per dataset.
+        related: datasets that share recordings.
+    """
+    draws = pooled_draws({dataset: difference.draws for dataset, difference in differences.items()}, related)
     return Interval(
-        mean=float(np.mean([difference.mean for difference in differences])),
+        mean=float(np.mean([difference.mean for difference in differences.values()])),
         **_bounds(draws),
-        parts=sum(difference.parts for difference in differences),
-        seeds=min(difference.seeds for difference in differences),
+        parts=sum(difference.parts for difference in differences.values()),
+        seeds=min(difference.seeds for difference in differences.values()),
         draws=draws,
     )
+
+
+def pooled_draws(draws: Mapping[str, Array], related: Sequence[Collection[str]]) -> Array:
+    """Return (draws,) resampled means over datasets.
+
+    Datasets are independent samples: they share neither clips nor trained models. Their draws are not: equal numbers of
+    clips or seeds are resampled by equal weights. So the draws of each dataset are shuffled. Related datasets share an
+    unknown part of their recordings; their draws are in the same order, which gives the widest interval.
+
+    Args:
+        draws: (draws,) resampled means of each dataset.
+        related: datasets that share recordings.
+    """
+    rng = np.random.default_rng(len(draws))
+    grouped = [[name for name in group if name in draws] for group in related]
+    alone = [[name] for name in draws if not any(name in group for group in grouped)]
+    total = np.zeros(DRAWS)
+    for group in [*alone, *filter(None, grouped)]:
+        total += rng.permutation(np.sum([np.sort(draws[name]) for name in group], axis=0))
+    mean: Array = total / len(draws)
+    return mean
 
 
 def _summary(values: Sequence[Array], means: Sequence[Array]) -> dict[str, Any]:

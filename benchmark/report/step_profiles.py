@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
 from benchmark.records.schema import StepProfile
+from benchmark.report.full_rows import full_rows
+from benchmark.spec.request import TrialRequest
 
 COLUMNS = [
     "device", "threads", "precision", "size", "dataset", "method", "status", "clips", "step_seconds", "time_ratio",
@@ -24,13 +26,15 @@ def tabulate_steps(profiles: Iterable[StepProfile], methods: list[str]) -> pd.Da
         profiles: measured or counted training steps.
         methods: names of methods in the order of the rows; other methods follow by name.
     """
+    profiles = list(profiles)
     rows = [_row(profile) for profile in profiles]
+    requests = dict(enumerate(profile.request for profile in profiles))
     table = pd.DataFrame(rows, columns=COLUMNS).astype({"device": str, "size": str})  # text in an empty table too
     for name in ("step_seconds", "gpu_allocated_bytes", "clips"):
         table[name] = pd.to_numeric(table[name])
     # The recipe may give full fine-tuning another batch size: time is compared per clip, memory per step.
-    table["time_ratio"] = _ratio_to_full(table, table["step_seconds"] / table["clips"])
-    table["memory_ratio"] = _ratio_to_full(table, table["gpu_allocated_bytes"])
+    table["time_ratio"] = _ratio_to_full(table, table["step_seconds"] / table["clips"], requests)
+    table["memory_ratio"] = _ratio_to_full(table, table["gpu_allocated_bytes"], requests)
     places = {name: number for number, name in enumerate(methods)}
     table["order"] = table["method"].map(lambda name: places.get(name, len(places)))
     keys = ["device", "threads", "size", "dataset", "order", "method"]
@@ -53,11 +57,15 @@ def _row(profile: StepProfile) -> dict[str, object]:
     }
 
 
-def _ratio_to_full(table: pd.DataFrame, values: pd.Series) -> pd.Series:
-    """Return values divided by that of full fine-tuning in comparable rows; empty where there is not exactly one."""
-    ratios = pd.Series(index=table.index, dtype=float)
-    for _, rows in table.groupby(COMPARABLE, sort=False):
-        full = values[rows.index[rows["method"] == "full"]].dropna()
-        if len(full) == 1:
-            ratios[rows.index] = values[rows.index] / float(full.iloc[0])
-    return ratios
+def _ratio_to_full(table: pd.DataFrame, values: pd.Series, requests: Mapping[int, TrialRequest]) -> pd.Series:
+    """Return values divided by that of full fine-tuning in comparable rows; empty where there is none.
+
+    Args:
+        table: rows of profiles.
+        values: the value of each row.
+        requests: the request of each row, by row label.
+    """
+    compared: dict[int, int] = {}
+    for _, rows in table[values.notna()].groupby(COMPARABLE, sort=False):
+        compared |= full_rows(rows, requests)
+    return values / pd.Series(compared, dtype=float).reindex(table.index).map(values)

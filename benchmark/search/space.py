@@ -14,7 +14,7 @@ from benchmark.data.registry import get_dataset
 from benchmark.data.validation_split import ValidationSplit, hold_out
 from benchmark.errors import BenchmarkError
 from benchmark.methods.contract import Composed
-from benchmark.methods.registry import methods, resolve_methods
+from benchmark.methods.registry import lookup_method, methods, resolve_methods
 from benchmark.numerics import NUMERICS_VERSION
 from benchmark.planning.expand import Expansion, Source, recipe_of
 from benchmark.planning.flops import count_costs
@@ -97,7 +97,9 @@ def method_spaces(texts: Sequence[str]) -> dict[str, MethodSpace]:
     """
     found: dict[str, tuple[Composed, tuple[str, ...], list[dict[str, list[Any]]]]] = {}
     for text in split_list(texts):
-        for refs, composed in zip(parse_refs(text), resolve_methods(text, "--method"), strict=True):
+        for written, composed in zip(parse_refs(text), resolve_methods(text, "--method"), strict=True):
+            by_name = {lookup_method(ref.name).name: ref for ref in written}
+            refs = [by_name[part.name] for part in composed.parts]  # a composition has its own order
             name = "+".join(part.name for part in composed.parts)
             _, _, given = found.setdefault(name, (composed, tuple(ref.name for ref in refs), [{} for _ in refs]))
             for values, ref, part in zip(given, refs, composed.parts, strict=True):

@@ -46,6 +46,11 @@ def parse_refs(text: str) -> list[tuple[Ref, ...]]:
     return list(itertools.product(*(_variants(part, text) for part in parts)))
 
 
+def unordered(method: str) -> tuple[str, ...]:
+    """Return the parts of a composition in an order of their own: equal for `a+b` and `b+a`."""
+    return tuple(sorted(_split(method, "+")))
+
+
 def canonical(name: str, options: Mapping[str, Any]) -> str:
     """Return `NAME[key=value;...]` with sorted keys, or `NAME` without options."""
     if not options:

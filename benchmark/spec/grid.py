@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from benchmark.errors import BenchmarkError
+from benchmark.errors import ArgumentError
 from benchmark.spec.declared import find
-from benchmark.spec.grammar import split_list
+from benchmark.spec.grammar import split_list, unordered
 from benchmark.spec.recipe import Condition, Layer
 from benchmark.spec.yaml import Spec, parse_scalar, read_yaml, validate
 
@@ -125,7 +125,7 @@ def narrow(
             changes[key] = _pick(getattr(grid, key), names)
     for key, given in (("folds", folds), ("seeds", seeds)):
         if numbers := split_list(given):
-            changes[key] = [whole_number(number, f"--{key[:-1]}") for number in numbers]
+            changes[key] = [whole_number(number, key) for number in numbers]
     if protocol:
         changes["protocol"] = protocol
     values, switches = _settings(settings)
@@ -136,18 +136,19 @@ def narrow(
 
 def _pick(entries: list[str] | str, names: list[str]) -> list[str]:
     known = entries if isinstance(entries, list) else []
-    picked = [[entry for entry in known if re.sub(r"\[[^\]]*\]", "", entry) == name] or [name] for name in names]
+    bare = {entry: unordered(re.sub(r"\[[^\]]*\]", "", entry)) for entry in known}
+    picked = [[entry for entry in known if bare[entry] == unordered(name)] or [name] for name in names]
     return list(dict.fromkeys(entry for group in picked for entry in group))
 
 
-def whole_number(text: str, option: str) -> int:
-    """Parse a number from 0; `option` is named in the message.
+def whole_number(text: str, argument: str) -> int:
+    """Parse a number from 0; `argument` is named in the message.
 
     Raises:
         BenchmarkError: it is not a whole number.
     """
     if not re.fullmatch("[0-9]{1,18}", text):
-        raise BenchmarkError(f"{option}: expected whole numbers, got '{text}'")
+        raise ArgumentError(argument, f"expected whole numbers, got '{text}'")
     return int(text)
 
 
@@ -157,6 +158,6 @@ def _settings(settings: Iterable[str]) -> tuple[dict[str, Any], dict[str, Any]]:
         key, equals, value = setting.partition("=")
         group, _, field = key.strip().partition(".")
         if not equals or group not in found or not field:
-            raise BenchmarkError(f"--set {setting}: expected recipe.KEY=VALUE or protocol.SWITCH=VALUE")
+            raise ArgumentError("settings", "expected recipe.KEY=VALUE or protocol.SWITCH=VALUE", setting)
         found[group][field] = parse_scalar(value.strip())
     return found["recipe"], found["protocol"]

@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 
 from benchmark.errors import BenchmarkError, closest
 from benchmark.spec.declared import find
+from benchmark.spec.grammar import unordered
 from benchmark.spec.yaml import Spec, read_yaml, validate
 
 Tuning = Literal["full", "peft"]
@@ -62,7 +63,7 @@ class Recipe(Spec):
 
 
 class Condition(Spec):
-    """When a layer applies: all given fields must match."""
+    """When a layer applies: all given fields must match; a composed method in any order of its parts."""
 
     dataset: str | None = None
     backbone: str | None = None
@@ -71,7 +72,10 @@ class Condition(Spec):
 
     def holds(self, context: Mapping[str, str]) -> bool:
         """Return whether the context (dataset, backbone, method, tuning) matches."""
-        return all(context[key] == value for key, value in self.model_dump(exclude_none=True).items())
+        if self.method is not None and unordered(self.method) != unordered(context["method"]):
+            return False
+        given = self.model_dump(exclude={"method"}, exclude_none=True)
+        return all(context[key] == value for key, value in given.items())
 
 
 class Layer(Spec):

@@ -109,6 +109,8 @@ def unpack(path: Path) -> tuple[AdapterFile, Tensors]:
         with safetensors.safe_open(path, framework="pt") as handle:
             metadata = handle.metadata() or {}
             tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118  # is no dictionary
+    except FileNotFoundError:  # safetensors' message has the path again
+        raise BenchmarkError(f"{path}: no such file") from None
     except (OSError, safetensors.SafetensorError) as error:
         raise BenchmarkError(f"{path}: cannot be read as safetensors: {str(error).splitlines()[0]}") from None
     if KEY not in metadata:

@@ -61,5 +61,5 @@ def test_what_is_removed_and_what_stays(store: ResultStore, cli: Cli) -> None:
 
 
 def test_not_while_trials_run(store: ResultStore) -> None:
-    with Lease.take(store.folder, "0123456789ab"), pytest.raises(BenchmarkError, match="1 trials are running here"):
+    with Lease.take(store.folder, "0123456789ab"), pytest.raises(BenchmarkError, match="running here: 1 trial;"):
         find_leftovers(store)

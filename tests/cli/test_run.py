@@ -45,7 +45,7 @@ def results(tmp_path_factory: pytest.TempPathFactory, cli_process: Cli, grid_fil
     assert "8/8 done, 0 failed, 0 running" in done.stdout
     shown = done.stdout.replace("\n", " ")
     assert "Not comparable with the paper: random weights; demo backbone; recipe changed (frames=64, " in shown
-    assert "synthetic audio; folds 1, 2 of 5" in shown
+    assert "synthetic audio; folds 1, 2 (2 of 5)" in shown
     assert done.stdout.splitlines()[-1] == f"8 done; results in {folder}"
     return folder
 

@@ -58,7 +58,7 @@ def test_leases_of_dead_runs_go_and_running_trials_are_an_error(store: ResultSto
     path.parent.mkdir()
     this_process = {"host": socket.gethostname(), "pid": os.getpid(), "born": psutil.Process().create_time()}
     path.write_text(json.dumps({"token": "x", **this_process}))
-    with pytest.raises(BenchmarkError, match="1 trials are running here"):
+    with pytest.raises(BenchmarkError, match="running here: 1 trial;"):
         find_leftovers(store)
     path.write_text(json.dumps({"token": "x", **this_process, "born": 0}))
     [leftover] = find_leftovers(store)

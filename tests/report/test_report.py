@@ -19,13 +19,15 @@ from benchmark.errors import BenchmarkError
 from benchmark.records.schema import Record
 from benchmark.records.store import ResultStore
 from benchmark.report.aggregate import COLUMNS
-from benchmark.report.explain import find_cells
+from benchmark.report.explain import explain, find_cells
 from benchmark.report.figures import FIGURES
 from benchmark.report.figures.scores import scatter
 from benchmark.report.layout import TableEntry, load_layout
+from benchmark.report.paper_scores import PaperScore
 from benchmark.report.render import Caption, marks, plain, rules, to_latex
 from benchmark.report.render import wide as with_bold
 from benchmark.report.tables import TableSource, build_table, table_names
+from benchmark.report.tables.paper import paper_rows
 from benchmark.report.tables.parameters import parameters_text
 from benchmark.report.tables.results import score_text
 from benchmark.report.tables.tuned import tuned_rows, tuned_text
@@ -91,7 +93,11 @@ def test_spread_over_seeds_and_over_folds_are_kept_apart(make_request: Make) -> 
 def test_some_folds_only_are_averaged_when_asked_for_and_marked(make_request: Make) -> None:
     cells = cells_of(folds(make_request, [0.5, 0.7]))
     assert wide(cells)["esc50"].tolist() == ["60.0"]
-    assert marks(cells)[-1] == "folds 1, 2 of 5"
+    assert marks(cells)[-1] == "folds 1, 2 (2 of 5)"
+
+
+def test_one_fold_alone_does_not_look_like_all(make_request: Make) -> None:
+    assert marks(cells_of([make_record(make_request(folds=[5]), [0.5])]))[-1] == "fold 5 (1 of 5)"
 
 
 def test_a_trial_without_a_score_is_never_averaged_away(make_request: Make) -> None:
@@ -295,6 +301,36 @@ def test_the_rank_diagram_does_not_depend_on_the_process(make_request: Make, tmp
     printed = [process.communicate()[0] for process in processes]
     assert "aat_m (1.00)" in printed[0]
     assert printed[0] == printed[1] == printed[2]
+
+
+def test_a_cell_and_a_score_of_the_paper_are_found_in_any_order_of_a_composition(
+    make_request: Make, tmp_path: Path
+) -> None:
+    results = make_results(
+        tmp_path, folds(make_request, [0.5], methods=["aat_m+prompt"], backbones=["ast[weights=random:0]"])
+    )
+    assert len(find_cells(results, ["prompt+aat_m"])) == 1
+    score = PaperScore(source="X", backbone="ast[weights=random:0]", dataset="esc50", method="prompt+aat_m", score=50)
+    [row] = paper_rows(results, [score]).to_dict("records")
+    assert (row["paper"], row["method"]) == ("50.0", "aat_m+prompt")
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ("best_on_validation", "the best on the validation clips; the switch selection=last is for datasets without"),
+        ("last", "the last"),
+    ],
+)
+def test_explain_says_how_the_epoch_fits_the_protocols_switch(
+    make_request: Make, tmp_path: Path, rule: str, expected: str
+) -> None:
+    record = make_record(make_request(protocol="corrected"), [0.5])
+    selection = record.selection.model_copy(update={"rule": rule})
+    results = make_results(tmp_path, [record.model_copy(update={"selection": selection})])
+    explained = explain(results, results.cells.iloc[0])
+    assert explained["reported_epoch"].startswith(expected)
+    assert explained["protocol_switches"]["selection"] == "last"
 
 
 @pytest.mark.parametrize("name", FIGURES)

@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from benchmark.report.statistics import Paired, holm, mean_of, ties
-
-RNG = np.random.default_rng(0)
+from benchmark.report.statistics import Difference, Paired, holm, mean_of, ties
 
 
 def hits(share: float, clips: int = 2000) -> np.ndarray:
@@ -70,8 +68,33 @@ def test_holm() -> None:
     assert holm([]) == []
 
 
-def test_the_mean_over_datasets_is_narrower_than_each() -> None:
-    each = [Paired({"a": {0: hits(0.8)}, "b": {0: RNG.permutation(hits(0.7))}}).difference("a", "b") for _ in range(4)]
-    mean = mean_of(each)
-    assert mean.mean == pytest.approx(0.1)
-    assert mean.high - mean.low <= each[0].high - each[0].low
+def gaps(number: int, seeds: int = 1) -> dict[str, Difference]:
+    """Return differences on datasets of one size, each of clips and seeds of its own."""
+    found = {}
+    for place in range(number):
+        random = np.random.default_rng(place)
+        values = {seed: random.normal(0.1 + 0.1 * seed, 1.0, 2000) for seed in range(seeds)}
+        gap = Paired({"a": values, "b": {seed: np.zeros(2000) for seed in values}}).difference("a", "b")
+        assert gap is not None
+        found[f"d{place}"] = gap
+    return found
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_the_interval_of_a_mean_over_independent_datasets_shrinks_with_their_root(seeds: int) -> None:
+    """Also on datasets of equal size, whose clips and seeds are resampled by equal weights."""
+    of_each = gaps(4, seeds)
+    mean = mean_of(of_each, related=[])
+    assert mean.mean == pytest.approx(np.mean([gap.mean for gap in of_each.values()]))
+    one = np.sqrt(np.mean([np.var(gap.draws) for gap in of_each.values()]))
+    assert np.std(mean.draws) == pytest.approx(one / 2, rel=0.1)
+    assert np.mean(mean.draws) == pytest.approx(np.mean([np.mean(gap.draws) for gap in of_each.values()]))
+    assert mean_of(of_each, related=[]).low == mean.low  # the same in every call
+
+
+def test_datasets_that_share_recordings_count_as_one() -> None:
+    of_each = gaps(2)
+    cautious = mean_of(of_each, related=[["d1", "d0"], ["elsewhere", "d9"]])
+    spreads = [np.std(gap.draws) for gap in of_each.values()]
+    assert np.std(cautious.draws) == pytest.approx(np.mean(spreads), rel=0.02)
+    assert cautious.high - cautious.low > 1.3 * (mean_of(of_each, related=[]).high - mean_of(of_each, related=[]).low)

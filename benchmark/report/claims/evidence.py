@@ -11,6 +11,7 @@ import pandas as pd
 
 from benchmark.report.claims.ledger import Claim, Judged, Ledger, Verdict
 from benchmark.report.results import Results
+from benchmark.spec.grammar import unordered
 
 Needs = tuple[tuple[str, str, str], ...]  # (backbone, dataset, method) of the cells that decide a claim
 RELATIONS = {"at_least": "at least equal", "above": "above", "below": "below"}
@@ -43,12 +44,12 @@ class Evidence:
         Args:
             backbone: name of the backbone, without options.
             dataset: name of the dataset.
-            method: name of the method, with its options.
+            method: name of the method, with its options; a composition in any order.
         """
-        return self._cells.get((backbone, dataset, method))
+        return self._cells.get((backbone, dataset, unordered(method)))
 
     @functools.cached_property
-    def _cells(self) -> dict[tuple[str, str, str], pd.Series]:
+    def _cells(self) -> dict[tuple[str, str, tuple[str, ...]], pd.Series]:
         cells = self.results.cells[self.results.cells["protocol"] == self.protocol]
         ranked = cells.assign(
             bare=cells["backbone"].str.replace(r"\[.*", "", regex=True),
@@ -56,7 +57,7 @@ class Evidence:
             is_incomplete=cells["score"].isna(),
         ).sort_values(["is_marked", "is_incomplete"], kind="stable")
         best = ranked.drop_duplicates(["bare", "dataset", "method"])
-        return {(cell["bare"], cell["dataset"], cell["method"]): cell for _, cell in best.iterrows()}
+        return {(cell["bare"], cell["dataset"], unordered(cell["method"])): cell for _, cell in best.iterrows()}
 
     def obstacle(self, needs: Needs) -> tuple[Verdict, str] | None:
         """Return the verdict and reason of a claim that these cells cannot decide; None if they can."""
@@ -86,6 +87,7 @@ def unjudged(claim: Claim, evidence: Evidence, part: str, needs: Needs = ()) -> 
         statement=f"{claim.statement} ({part})" if part else claim.statement,
         source=f"{claim.source}: {evidence.ledger.sources[claim.source]}",
         verdict="not run",
+        kind=claim.kind,
         expect=claim.expect,
         why="",
         paper=RELATIONS[claim.relation] if claim.kind == "order" else "",

@@ -13,6 +13,7 @@ from benchmark.spec.yaml import Spec, validate
 
 Verdict = Literal["reproduced", "differs", "underpowered", "not run", "not comparable"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+Kind = Literal["order", "relative", "score", "ratio", "counted", "count", "share", "identity"]
 Relation = Literal["at_least", "above", "below"]
 
 
@@ -20,9 +21,7 @@ class Claim(Spec):
     """One claim of the paper, an entry of `paper_tables/claims.yaml`, which explains the kinds."""
 
     id: str = Field(description="unique name")
-    kind: Literal["order", "relative", "score", "ratio", "counted", "count", "share", "identity"] = Field(
-        description="how it is judged"
-    )
+    kind: Kind = Field(description="how it is judged")
     statement: str = Field(description="the claim as a sentence")
     source: str = Field(description="key of the source in `sources`")
     expect: Verdict | Literal["none"] = Field(default="reproduced", description="the expected verdict")
@@ -59,6 +58,7 @@ class Judged:
         statement: the claim as a sentence.
         source: where the paper says it.
         verdict: the result.
+        kind: how it is judged.
         expect: the verdict that the ledger expects, or `none`.
         why: the reason of the verdict.
         unit: unit of `paper`, `measured`, `low`, `high` and `difference`.
@@ -75,6 +75,7 @@ class Judged:
     statement: str
     source: str
     verdict: Verdict
+    kind: Kind
     expect: str
     why: str
     unit: str = ""

@@ -10,8 +10,10 @@ import pandas as pd
 
 from benchmark.report.claims.evidence import Evidence, unjudged, with_verdict
 from benchmark.report.claims.ledger import Claim, Judged, Relation, Verdict
+from benchmark.report.layout import load_layout
 from benchmark.report.paper_scores import PaperScore, load_paper_scores, measured_score
-from benchmark.report.statistics import COVERAGE, Array, Interval, mean_of
+from benchmark.report.statistics import COVERAGE, Array, Interval, mean_of, pooled_draws
+from benchmark.units import plural
 
 BACKBONES = ("ast", "ssast")
 
@@ -37,7 +39,7 @@ def order(claim: Claim, evidence: Evidence) -> Iterator[Judged]:
         all_needs = tuple((claim.backbone, name, method) for name in datasets for method in (claim.left, claim.right))
         base = unjudged(claim, evidence, "average", all_needs)
         if len(differences) == len(datasets):
-            yield _with_difference(base, mean_of(list(differences.values())), claim)
+            yield _with_difference(base, mean_of(differences, load_layout().related), claim)
         else:
             obstacle = evidence.obstacle(all_needs) or ("not run", "not every dataset can be compared")
             yield with_verdict(base, *obstacle)
@@ -48,7 +50,7 @@ def _with_difference(base: Judged, difference: Interval, claim: Claim) -> Judged
     verdict, why = decide(low, high, claim.relation, claim.margin)
     return dataclasses.replace(
         base, verdict=verdict, why=why, unit="points", measured=100 * difference.mean, low=low, high=high,
-        difference=100 * difference.mean, n=f"{difference.parts} clips or classes x {difference.seeds} seeds",
+        difference=100 * difference.mean, n=f"{difference.parts} clips or classes x {plural(difference.seeds, 'seed')}",
     )  # fmt: skip
 
 
@@ -87,15 +89,15 @@ def relative(claim: Claim, evidence: Evidence) -> Iterator[Judged]:
     if obstacle := evidence.obstacle(needs):
         yield with_verdict(base, *obstacle)
         return
-    means, draws = [], []
+    means, draws = [], dict[str, Array]()
     for dataset in evidence.datasets:
         on_ast, on_ssast = (_share(claim, evidence, backbone, dataset) for backbone in BACKBONES)
         if on_ast is None or on_ssast is None:
             yield with_verdict(base, "not comparable", "no predictions to compare")
             return
         means.append(on_ast[0] - on_ssast[0])
-        draws.append(on_ast[1] - on_ssast[1])
-    low, high = np.percentile(np.mean(draws, axis=0), COVERAGE)
+        draws[dataset] = on_ast[1] - on_ssast[1]
+    low, high = np.percentile(pooled_draws(draws, load_layout().related), COVERAGE)
     verdict, why = decide(float(low), float(high), "above")
     mean = float(np.mean(means))
     yield dataclasses.replace(
@@ -147,6 +149,6 @@ def _with_score(base: Judged, evidence: Evidence, cell: pd.Series, paper: PaperS
     is_inside = low - paper.tolerance <= paper.score <= high + paper.tolerance
     return dataclasses.replace(
         base, verdict="reproduced" if is_inside else "differs", measured=100 * value, low=low, high=high,
-        difference=100 * value - paper.score, n=f"{cell['done']} trials",
+        difference=100 * value - paper.score, n=plural(int(cell["done"]), "trial"),
         why=f"the paper's number is {'within' if is_inside else 'outside'} the interval plus its tolerance",
     )  # fmt: skip

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmark.report.figures.style import Look, empty, finish, grid, shown_looks, with_labels
+from benchmark.report.full_rows import full_rows
 from benchmark.report.render import marks
 from benchmark.report.results import Results
 
@@ -35,8 +36,9 @@ def time(results: Results, title: str) -> Figure:
         name=profiled["method"], ratio=profiled["time_ratio"],
         panel="steps of size " + profiled["size"] + " on " + profiled["device"],
     )  # fmt: skip
-    shown = pd.concat([cells[["panel", "dataset", "name", "ratio"]], profiled[["panel", "dataset", "name", "ratio"]]])
-    shown = shown[shown["ratio"].notna() & (shown["name"] != "full")]
+    columns = ["panel", "dataset", "method", "name", "ratio"]
+    shown = pd.concat([cells[columns], profiled[columns]])
+    shown = shown[shown["ratio"].notna() & (shown["method"] != "full")]
     if shown.empty:
         return empty(title, "full fine-tuning and another method were not both timed on the same device")
     known = shown_looks(shown["name"], results.order.methods)
@@ -54,14 +56,17 @@ def memory(results: Results, title: str) -> Figure:
     """Draw counted costs and measured GPU memory relative to full fine-tuning, mean over datasets."""
     cells, profiled = with_labels(results.cells), results.steps
     values = [*COUNTED_COSTS, "gpu_allocated_bytes"]
-    trials = cells[cells["train_flops"].notna()].assign(kind=cells["column"])[["kind", "dataset", "name", *values]]
-    shapes = profiled.assign(kind="size " + profiled["size"], name=profiled["method"])
-    shown = pd.concat([trials, shapes[["kind", "dataset", "name", *values]]])
+    columns = ["kind", "dataset", "method", "name", "request", *values]
+    by_step = {profile.request.step_key: profile.request for profile in results.profiles}
+    trials = cells.assign(kind=cells["column"], request=cells["cell"].map(results.requests))
+    shapes = profiled.assign(
+        kind="size " + profiled["size"], name=profiled["method"], request=profiled["step_key"].map(by_step)
+    )
+    shown = pd.concat([trials[trials["train_flops"].notna()][columns], shapes[columns]], ignore_index=True)
     ratios = _ratios_to_full(shown, values)
     if ratios.empty:
         return empty(title, "there are no records or profiles of both full fine-tuning and another method")
     means = ratios.groupby(["name", "cost"], sort=False)["ratio"].mean().reset_index()
-    means = means[means["name"] != "full"]
     known = shown_looks(means["name"], results.order.methods)
     figure, axes = grid(1, 1)
     figure.set_figwidth(8.5)
@@ -73,16 +78,14 @@ def memory(results: Results, title: str) -> Figure:
 def _ratios_to_full(shown: pd.DataFrame, values: list[str]) -> pd.DataFrame:
     """Return `name`, `cost` and `ratio` for every cost that a method and full fine-tuning both have."""
     rows = []
-    for _, group in shown.groupby(["kind", "dataset"], sort=False):
-        full = group[group["name"] == "full"]
-        if len(full) != 1:
-            continue
-        for _, row in group.iterrows():
-            for value in values:
-                of_method, of_full = row[value], full[value].iloc[0]
-                if pd.notna(of_method) and pd.notna(of_full) and of_full:
-                    cost = COUNTED_COSTS.get(value, "peak GPU memory, measured")
-                    rows.append({"name": row["name"], "cost": cost, "ratio": float(of_method) / float(of_full)})
+    requests = dict(enumerate(shown["request"]))
+    for value in values:
+        cost = COUNTED_COSTS.get(value, "peak GPU memory, measured")
+        for _, group in shown[shown[value].notna()].groupby(["kind", "dataset"], sort=False):
+            for label, full in full_rows(group, requests).items():
+                of_method, of_full = float(group[value][label]), float(group[value][full])
+                if of_full and group["method"][label] != "full":
+                    rows.append({"name": group["name"][label], "cost": cost, "ratio": of_method / of_full})
     return pd.DataFrame(rows, columns=["name", "cost", "ratio"])
 
 

@@ -15,8 +15,9 @@ import pandas as pd
 
 from benchmark.errors import BenchmarkError, closest
 from benchmark.report.aggregate import KEYS
+from benchmark.report.full_rows import note
 from benchmark.report.layout import FILE, TableEntry
-from benchmark.report.render import INDEX, Caption, Table, rules, wide
+from benchmark.report.render import INDEX, Caption, Table, row_names, rules, wide
 from benchmark.report.results import Results
 
 Build = Callable[["TableSource"], Table | None]
@@ -49,19 +50,23 @@ class TableSource:
         note = f"{introduction} {self.entry.note.strip()}".strip()
         return Table(self.entry.name, data, text, Caption(self.entry.title, note, self.warnings))
 
-    def value_table(self, text_of: Callable[[pd.Series], str], columns: Sequence[str]) -> Table | None:
+    def value_table(
+        self, text_of: Callable[[pd.Series], str], columns: Sequence[str], compared: str | None = None
+    ) -> Table | None:
         """Return a table of one value with a column per dataset; None if no cell has a text.
 
         Args:
             text_of: the text of one cell.
             columns: columns of the cells that go to CSV and JSON.
+            compared: the column that says which row of full fine-tuning ratios refer to.
         """
         cells = self.results.cells
         text = wide(cells, text_of)
         if not (text.drop(columns=INDEX) != "").any(axis=None):
             return None
         data = cells[["cell", *KEYS, "settings", *columns, "marks"]]
-        return self.table(data, text, rules(cells))
+        chosen = note(cells, compared, row_names(cells)) if compared else ""
+        return self.table(data, text, f"{rules(cells)} {chosen}".strip())
 
 
 def table_names() -> list[str]:

@@ -7,8 +7,9 @@ from typing import Any
 
 import pandas as pd
 
+from benchmark.report.aggregate import GROUP
 from benchmark.report.render import Table
-from benchmark.report.results import GROUP, Results
+from benchmark.report.results import Results
 from benchmark.report.statistics import holm
 from benchmark.report.tables import TableSource
 

@@ -11,6 +11,7 @@ from benchmark.report.paper_scores import PaperScore, load_paper_scores, measure
 from benchmark.report.render import Table
 from benchmark.report.results import Results
 from benchmark.report.tables import TableSource
+from benchmark.spec.grammar import unordered
 
 COLUMNS = [*KEYS, "paper", "measured", "difference", "of", "source", "marks"]
 
@@ -24,12 +25,12 @@ def build(source: TableSource) -> Table | None:
 
 def paper_rows(results: Results, scores: Iterable[PaperScore]) -> pd.DataFrame:
     """Return one row per table cell or score of the paper, in per cent, with the columns `COLUMNS`."""
-    by_name: dict[tuple[str, ...], PaperScore] = {}
+    by_name: dict[tuple[object, ...], PaperScore] = {}
     for score in scores:
-        by_name.setdefault(score.key[:3], score)
+        by_name.setdefault((score.backbone, score.dataset, unordered(score.method)), score)
     rows = []
     for _, cell in results.cells.iterrows():
-        paper = by_name.pop((cell["backbone"], cell["dataset"], cell["method"]), None)
+        paper = by_name.pop((cell["backbone"], cell["dataset"], unordered(cell["method"])), None)
         split, epoch = (paper.split, paper.epoch) if paper else ("test", "reported")
         measured = measured_score(results, cell, split, epoch)
         rows.append({**{key: cell[key] for key in KEYS}, **_values(paper, measured), "marks": cell["marks"]})

@@ -7,12 +7,14 @@ import pandas as pd
 from benchmark.report.render import Table, ratio_text
 from benchmark.report.tables import TableSource
 
-COLUMNS = ["seconds_per_epoch", "time_ratio", "clips_per_second", "data_seconds_per_epoch", "shared", "device"]
+COLUMNS = [
+    "seconds_per_epoch", "time_ratio", "time_full", "clips_per_second", "data_seconds_per_epoch", "shared", "device",
+]  # fmt: skip
 
 
 def build(source: TableSource) -> Table | None:
     """Return the table; None without a record."""
-    return source.value_table(seconds_text, COLUMNS)
+    return source.value_table(seconds_text, COLUMNS, "time_full")
 
 
 def seconds_text(cell: pd.Series) -> str:
