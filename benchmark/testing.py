@@ -31,7 +31,7 @@ from benchmark.spec.backbone import resolve_backbones
 from benchmark.spec.protocol import load_protocol
 from benchmark.spec.recipe import Layer, resolve_recipe
 from benchmark.spec.request import DatasetChoice, MethodChoice, TrialRequest
-from benchmark.trial.build import build_model
+from benchmark.trial.build import build_model, load_trained
 from benchmark.trial.train_step import Trainer
 
 BACKBONES = ("ast[size=tiny;weights=random:0]", "ssast[size=tiny;weights=random:0]")
@@ -224,7 +224,10 @@ def save_load(method: Composed) -> None:
         file = io.BytesIO()
         torch.save(trainer.state()["model"], file)
         fresh = _trainer(method.choice(), backbone)
-        fresh.model.load_state_dict(torch.load(io.BytesIO(file.getvalue())), strict=False)
+        try:
+            load_trained(fresh.model, torch.load(io.BytesIO(file.getvalue())))
+        except ValueError as error:
+            raise Fault(f"a model of the same method does not match the saved one: {error}") from None
         if not torch.equal(_logits(trainer), _logits(fresh)):
             raise Fault("a loaded model gives other logits: state outside parameters and buffers is lost")
 
