@@ -253,7 +253,7 @@ def overfits(method: Composed) -> None:
 
 
 def splits(method: Composed) -> None:
-    """A batch that is split in two gives the gradients of the whole, unless the model has BatchNorm or draws."""
+    """A batch split in two gives the same gradients, unless the model has BatchNorm, draws, or declares otherwise."""
     request = _request(method.choice(), BACKBONES[0])
     if split_changes_results(request):
         return
@@ -263,7 +263,7 @@ def splits(method: Composed) -> None:
         if not float((gradient - halves[name]).abs().max()) <= SPLIT_TOLERANCE * largest:
             raise Fault(
                 f"the gradient of {name} depends on how a batch is split, so that one trial id would stand for several "
-                "results: use torch's BatchNorm for statistics over a batch"
+                "results: set mixes_clips = True in the class"
             )
 
 

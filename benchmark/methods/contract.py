@@ -87,6 +87,8 @@ class Method(ABC):
         source: paper or code that describes the method.
         tuning: which of a recipe's learning rates applies, `full` or `peft`.
         identity_at_start: whether the adapted model gives the backbone's logits before training; `check` tests it.
+        mixes_clips: whether a clip's output depends on the other clips of its batch by other means than BatchNorm, so
+            that a batch must not be split under the same trial id; `check` tests it.
         external: where a method from outside the suite comes from; None for the suite's.
     """
 
@@ -95,6 +97,7 @@ class Method(ABC):
     source: ClassVar[str]
     tuning: ClassVar[Tuning] = "peft"
     identity_at_start: ClassVar[bool] = False
+    mixes_clips: ClassVar[bool] = False
     external: ClassVar[External | None] = None
 
     @abstractmethod

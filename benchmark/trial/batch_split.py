@@ -11,6 +11,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmark.errors import BenchmarkError
+from benchmark.methods.registry import build_method
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.build import abstract_model
 
@@ -19,20 +20,21 @@ logger = logging.getLogger(__name__)
 
 
 def split_changes_results(request: TrialRequest) -> bool:
-    """Return True if the model normalises over the batch, or draws random numbers in training.
+    """Return True if the model has BatchNorm, draws random numbers in training, or a method declares `mixes_clips`.
 
-    The operators of a forward pass are looked at, on meta tensors: a method need not declare anything, and functions
-    count like layers. A model that does not run on meta tensors counts as one that depends on the split.
+    The operators of a forward pass are looked at, on meta tensors: layers need not be declared, and functions count
+    like layers. A model that does not run on meta tensors counts as one that depends on the split.
     """
+    if any(part.mixes_clips for part in build_method(request.method).parts):
+        return True
+    features = torch.empty(CLIPS, request.recipe.frames, request.recipe.mels, device="meta")
     try:
         model = abstract_model(request, request.dataset.classes or 1).train()
-    except BenchmarkError:
-        return False  # the method does not fit, which its trials will report
-    features = torch.empty(CLIPS, request.recipe.frames, request.recipe.mels, device="meta")
-    python, numpy = random.getstate(), np.random.get_state()
-    try:
+        python, numpy = random.getstate(), np.random.get_state()  # after what the method drew for its initial values
         with _Operators() as operators:
             model(features)
+    except BenchmarkError:
+        return False  # the method does not fit, which its trials will report
     except Exception as error:  # whatever a method does
         logger.info("%s: its model does not run on meta tensors: %s", request.label, error)
         return True

@@ -39,6 +39,13 @@ def test_where_results_depend_on_it_the_size_is_part_of_the_id(make_request: Mak
     assert TrialRequest.model_validate_json(three.model_dump_json()).id == three.id
 
 
+@pytest.mark.parametrize("method", ["peft/lily", "peft/adamss"])
+def test_a_declared_method_and_one_that_cannot_be_built_on_meta_tensors_count_as_dependent(
+    make_request: Make, method: str
+) -> None:
+    assert split(make_request, method, None).id != split(make_request, method, 4).id
+
+
 @pytest.mark.parametrize("method", ["full", "aat_ms+prompt", "lora"])
 def test_elsewhere_it_is_not(make_request: Make, method: str) -> None:
     whole, parts = (split(make_request, method, size) for size in (None, 3))
