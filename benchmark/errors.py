@@ -47,6 +47,9 @@ class MissingInputsError(MissingInputError):
         self.inputs = tuple(inputs)
         self.advice = advice
 
+    def __reduce__(self) -> tuple[type[MissingInputsError], tuple[Sequence[str], str]]:
+        return MissingInputsError, (self.inputs, self.advice)  # so that it can be sent from another process
+
 
 def closest(name: str, known: Iterable[str]) -> str:
     """Return a hint for a misspelt name: ` (did you mean 'x'?)`, or the valid names, or nothing if there are none."""

@@ -31,8 +31,9 @@ from benchmark.spec.backbone import resolve_backbones
 from benchmark.spec.protocol import load_protocol
 from benchmark.spec.recipe import Layer, resolve_recipe
 from benchmark.spec.request import DatasetChoice, MethodChoice, TrialRequest
-from benchmark.trial.build import build_model
-from benchmark.trial.train_step import Trainer
+from benchmark.trial.batch_split import split_changes_results
+from benchmark.trial.build import build_model, load_trained
+from benchmark.trial.train_step import Trainer, loss_of
 
 BACKBONES = ("ast[size=tiny;weights=random:0]", "ssast[size=tiny;weights=random:0]")
 CLIPS = 8
@@ -44,6 +45,7 @@ QUICK = {
 }  # fmt: skip
 CPU = torch.device("cpu")
 TOLERANCE = 1e-5  # on logits
+SPLIT_TOLERANCE = 1e-3  # on gradients, relative to the largest; rounding differs by 1e-6
 
 
 class Fault(Exception):  # noqa: N818 - the outcome of a check, not an error of the suite
@@ -224,7 +226,10 @@ def save_load(method: Composed) -> None:
         file = io.BytesIO()
         torch.save(trainer.state()["model"], file)
         fresh = _trainer(method.choice(), backbone)
-        fresh.model.load_state_dict(torch.load(io.BytesIO(file.getvalue())), strict=False)
+        try:
+            load_trained(fresh.model, torch.load(io.BytesIO(file.getvalue())))
+        except ValueError as error:
+            raise Fault(f"a model of the same method does not match the saved one: {error}") from None
         if not torch.equal(_logits(trainer), _logits(fresh)):
             raise Fault("a loaded model gives other logits: state outside parameters and buffers is lost")
 
@@ -247,13 +252,40 @@ def overfits(method: Composed) -> None:
         )
 
 
+def splits(method: Composed) -> None:
+    """A batch split in two gives the same gradients, unless the model has BatchNorm, draws, or declares otherwise."""
+    request = _request(method.choice(), BACKBONES[0])
+    if split_changes_results(request):
+        return
+    whole, halves = (_gradients(_trainer(method.choice(), BACKBONES[0]).model.train(), parts) for parts in (1, 2))
+    largest = max(float(gradient.abs().max()) for gradient in whole.values())
+    for name, gradient in whole.items():
+        if not float((gradient - halves[name]).abs().max()) <= SPLIT_TOLERANCE * largest:
+            raise Fault(
+                f"the gradient of {name} depends on how a batch is split, so that one trial id would stand for several "
+                "results: set mixes_clips = True in the class"
+            )
+
+
+def _gradients(model: torch.nn.Module, parts: int) -> dict[str, torch.Tensor]:
+    """Return the gradients of the mean loss of `_batch`, computed in several parts."""
+    trainable = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for parameter in trainable.values():  # a module that starts at zero would hide what comes before it
+            parameter.add_(0.02 * torch.randn_like(parameter))
+    for features, targets, observed in zip(*(tensor.chunk(parts) for tensor in _batch()), strict=True):
+        torch.autograd.backward(loss_of(model(features), targets, observed, "cross_entropy") / parts)
+    return {name: parameter.grad for name, parameter in trainable.items() if parameter.grad is not None}
+
+
 def _joined(losses: list[float]) -> str:
     return ", ".join(f"{loss:.6g}" for loss in losses)
 
 
 CHECKS: dict[str, Callable[[Composed], None]] = {
     check.__name__: check
-    for check in (shapes, frozen, gradients, instances, identity, configuration, save_load, repeats, overfits)
+    for check in (shapes, frozen, gradients, instances, identity, configuration, save_load, repeats, splits, overfits)
 }
 
 

@@ -92,6 +92,7 @@ BROKEN = {
         INSERT + part("return self.weight * x + x * torch.tensor(list(os.urandom(8))).sum() / 255"),
         "draw only from torch's global generator",
     ),
+    "splits": (INSERT + part("return self.weight * (x - x.mean(0))"), "depends on how a batch is split"),
     "overfits": (INSERT + part("return self.weight * x + 1e4 * torch.randn_like(x)"), "of 8 clips correct after"),
 }
 

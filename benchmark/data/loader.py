@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Dataset, Sampler
 
 from benchmark.data.audio_store import AudioStore
 from benchmark.data.augmentation import UNMIXED, Draws, draw, noise, spans
 from benchmark.data.frontend import Augmentation, FrontEnd, Mixture, RawBatch
 from benchmark.data.manifest import Clip
+
+if TYPE_CHECKING:
+    from benchmark.data.workers import DataWorkers
 
 Item = tuple[list[int], Draws | None]  # positions of a batch's clips, and their random draws in training
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # features, targets, weight of each target (0: not annotated)
@@ -114,6 +118,20 @@ class Clips(Dataset[Loaded]):
         gains = torch.from_numpy(draws.gain).to(torch.float32)
         return Augmentation(freq, time, gains, torch.from_numpy(draws.roll), cells)
 
+    def part(self, item: Item) -> tuple[Clips, Item]:
+        """Return the clips of one batch alone, and the batch in terms of them: all that a data worker has to know."""
+        positions, draws = item
+        if draws is None:
+            needed = list(dict.fromkeys(positions))
+        else:
+            needed = list(dict.fromkeys([*positions, *draws.partner[draws.partner != UNMIXED].tolist()]))
+        place = {position: number for number, position in enumerate(needed)}
+        if draws is not None:
+            partner = [place.get(position, UNMIXED) for position in draws.partner.tolist()]
+            draws = dataclasses.replace(draws, partner=np.array(partner, draws.partner.dtype))
+        clips = Clips(self.audio, [self.clips[position] for position in needed], self.classes, self.front_end)
+        return clips, ([place[position] for position in positions], draws)
+
     def _targets(self, positions: list[int]) -> Targets:
         """Return two (B, classes) tensors: ones at the clips' labels, and ones at annotated classes."""
         targets = np.zeros((len(positions), self.classes), np.float32)
@@ -173,43 +191,38 @@ class TrainingOrder(Sampler[Item]):
 
 @dataclass(frozen=True)
 class Batches:
-    """Batches of features on a device; each iteration over them is an epoch."""
+    """Batches of features on a device; each iteration over them is an epoch.
 
-    loader: DataLoader[Loaded]
-    front_end: FrontEnd
+    Attributes:
+        clips: what is read.
+        items: the batches of an epoch.
+        workers: processes that read; None reads in this process.
+        device: where the features are computed.
+    """
+
+    clips: Clips
+    items: Iterable[Item]
+    workers: DataWorkers | None
     device: torch.device
 
     def __iter__(self) -> Iterator[Batch]:
-        for loaded in self.loader:
-            features = self.front_end(loaded.raw, self.device)
-            yield features, *(part.to(self.device, non_blocking=True) for part in (loaded.targets, loaded.observed))
+        # A DataLoader in this process took one number per epoch from the global generator. It is still taken, with any
+        # number of workers, because what a method draws in training comes after it.
+        torch.empty((), dtype=torch.int64).random_()
+        items = ((self.clips, item) for item in self.items)
+        for loaded in self.workers.load(items) if self.workers else (clips[item] for clips, item in items):
+            features = self.clips.front_end(loaded.raw, self.device)
+            targets, observed = (part.to(self.device, non_blocking=True) for part in (loaded.targets, loaded.observed))
+            yield features, targets, observed
 
 
-def training_batches(clips: Clips, order: TrainingOrder, workers: int, device: torch.device) -> Batches:
+def training_batches(clips: Clips, order: TrainingOrder, workers: DataWorkers | None, device: torch.device) -> Batches:
     """Return batches in training order; call `order.set_epoch` before each epoch."""
-    return _batches(clips, order, workers, device)
+    return Batches(clips, order, workers, device)
 
 
-def evaluation_batches(clips: Clips, batch_size: int, workers: int, device: torch.device) -> Batches:
+def evaluation_batches(clips: Clips, batch_size: int, workers: DataWorkers | None, device: torch.device) -> Batches:
     """Return batches of all clips in their order, without augmentation."""
     size, positions = EVAL_BATCH_FACTOR * batch_size, list(range(len(clips)))
     items: list[Item] = [(positions[start : start + size], None) for start in range(0, len(positions), size)]
-    return _batches(clips, items, workers, device)
-
-
-def _batches(clips: Clips, items: Iterable[Item], workers: int, device: torch.device) -> Batches:
-    loader = DataLoader(
-        clips,
-        batch_size=None,  # an item is a batch already
-        sampler=items,
-        num_workers=workers,
-        persistent_workers=workers > 0,
-        pin_memory=device.type == "cuda",
-        worker_init_fn=_one_thread,
-    )
-    return Batches(loader, clips.front_end, device)
-
-
-def _one_thread(_: int) -> None:
-    """Use one thread per data worker: threads of several workers would compete for the cores."""
-    torch.set_num_threads(1)
+    return Batches(clips, items, workers, device)

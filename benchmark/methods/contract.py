@@ -92,6 +92,8 @@ class Method(ABC):
         identity_at_start: whether the adapted model gives the backbone's logits before training; `check` tests it.
         replaces_modules: whether `adapt` replaces modules of the model; such methods come first in a composition, so
             that others find and extend what is there in the end.
+        mixes_clips: whether a clip's output depends on the other clips of its batch by other means than BatchNorm, so
+            that a batch must not be split under the same trial id; `check` tests it.
         external: where a method from outside the suite comes from; None for the suite's.
     """
 
@@ -101,6 +103,7 @@ class Method(ABC):
     tuning: ClassVar[Tuning] = "peft"
     identity_at_start: ClassVar[bool] = False
     replaces_modules: ClassVar[bool] = False
+    mixes_clips: ClassVar[bool] = False
     external: ClassVar[External | None] = None
 
     @abstractmethod

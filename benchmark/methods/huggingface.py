@@ -36,6 +36,7 @@ UNFIT = {
     "trainable_tokens": "trains embeddings of words",
     "xlora": "mixes trained adapters",
 }
+MIXING = {"lily"}  # its router averages over the batch
 # values without which a tuner's defaults fail on layers of these sizes
 NEEDED: dict[str, dict[str, Any]] = {"c3a": {"block_size": 64}, "vblora": {"vector_length": 64}}
 
@@ -135,6 +136,7 @@ def _method(kind: str, config: Any) -> type[Method]:
         "__module__": __name__,
         "__doc__": describe(kind),
         "kind": kind,
+        "mixes_clips": kind in MIXING,
         "name": PREFIX + kind,
         "label": f"{kind} (peft)",
         "source": f"github.com/huggingface/peft src/peft/tuners/{kind}",

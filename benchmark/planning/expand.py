@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmark.data.dataset import Dataset
 from benchmark.data.dataset_info import DatasetInfo
@@ -110,17 +111,29 @@ def _combine(
         recipe = recipe_of(grid, source, backbone, method, swept)
         if recipe is None:
             continue
+        shared: dict[str, Any] = {
+            "backbone": backbone,
+            "dataset": source.choice,
+            "method": method.choice(),
+            "recipe": recipe,
+            "protocol": protocol,
+        }
+        shared["micro_batch_matters"] = micro_batch_matters(TrialRequest(fold=0, seed=0, **shared))
         for seed, fold in itertools.product(grid.seeds, _folds(grid, source.info)):
-            request = TrialRequest(
-                backbone=backbone,
-                dataset=source.choice,
-                method=method.choice(),
-                fold=fold,
-                seed=seed,
-                recipe=recipe,
-                protocol=protocol,
-            )
-            yield request, method
+            yield TrialRequest(fold=fold, seed=seed, **shared), method
+
+
+def micro_batch_matters(request: TrialRequest) -> bool:
+    """Return the value of that field for a request. The model is built, on meta tensors, if the recipe splits batches.
+
+    Args:
+        request: backbone, method, recipe and protocol count; its own field does not.
+    """
+    if not request.splits_batches:
+        return False
+    from benchmark.trial.batch_split import split_changes_results  # imports torch
+
+    return split_changes_results(request)
 
 
 @dataclass(frozen=True)

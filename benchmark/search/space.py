@@ -16,7 +16,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.methods.contract import Composed
 from benchmark.methods.registry import lookup_method, methods, resolve_methods
 from benchmark.numerics import NUMERICS_VERSION
-from benchmark.planning.expand import Expansion, Source, recipe_of
+from benchmark.planning.expand import Expansion, Source, micro_batch_matters, recipe_of
 from benchmark.planning.flops import count_costs
 from benchmark.spec.grammar import canonical, parse_refs, split_list
 from benchmark.spec.grid import Grid
@@ -179,6 +179,7 @@ class Space:
             raise BenchmarkError(f"{self.source.info.name}: its recipe depends on data that is not there")
         rate = float(f"{recipe.lr * float(params[RATE]):.3g}")
         request = _changed(self.first, method=method.choice(), recipe=recipe.model_copy(update={"lr": rate}))
+        request = _changed(request, micro_batch_matters=micro_batch_matters(request))
         if reason := method.skip(request):
             raise BenchmarkError(reason)
         return text, request
@@ -186,7 +187,7 @@ class Space:
     def settings(self, limits: Limits, seed: int) -> dict[str, Any]:
         """Return everything that decides what the search tries and how it scores, as JSON values."""
         return {
-            "request": self.first.model_dump(mode="json", exclude={"method", "recipe"}),
+            "request": self.first.model_dump(mode="json", exclude={"method", "recipe", "micro_batch_matters"}),
             "recipes": {name: base.recipe.model_dump(mode="json") for name, base in self.bases.items()},
             "methods": {
                 name: {parameter.label: list(parameter.values) for parameter in method.hyperparameters}

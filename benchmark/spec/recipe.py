@@ -46,7 +46,8 @@ class Recipe(Spec):
     precision: Literal["amp", "float32"] = Field(description="amp: float16 autocast on CUDA, float32 elsewhere")
     micro_batch: Count | None = Field(
         default=None,
-        description="micro-batch size in clips, for gradient accumulation; not part of the trial id",
+        description="micro-batch size in clips, for gradient accumulation; part of the trial id only if the model has "
+        "BatchNorm or dropout, whose results depend on it",
     )
     limit_clips: Count | None = Field(description="use at most this many training clips, and as many evaluation clips")
     on_bad_audio: Literal["stop", "skip"] = Field(

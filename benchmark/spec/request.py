@@ -17,11 +17,12 @@ from benchmark.spec.recipe import Recipe, Tuning, resolve_recipe
 from benchmark.spec.yaml import Spec
 
 # Left out of the id: `variant` is a name whose form depends on the defaults of its time; `classes` follows from the
-# manifest; `micro_batch` changes no result.
+# manifest; `micro_batch` changes no result, except where `micro_batch_matters`.
 NOT_IN_ID: dict[str, Any] = {
     "method": {"variant": True},
     "dataset": {"classes": True},
     "recipe": {"micro_batch": True},
+    "micro_batch_matters": True,
 }
 OWN_DATASET = "folder:"  # datasets of this prefix are a user's folders: their name does not fix the classes
 
@@ -79,11 +80,31 @@ class TrialRequest(Spec):
     seed: int
     recipe: Recipe
     protocol: Protocol
+    micro_batch_matters: bool = Field(
+        default=False,
+        description="the recipe splits batches, and the model has BatchNorm or draws (dropout): `recipe.micro_batch` "
+        "changes results and is part of the id",
+    )
+
+    @model_serializer(mode="wrap")
+    def _plain(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out `micro_batch_matters` where it is False: most requests were defined without it."""
+        key = "micro_batch_matters"
+        return {name: value for name, value in serialize(self).items() if name != key or value}
 
     @functools.cached_property
     def id(self) -> str:
         """Return the first 12 hex digits of the sha256 of the canonical JSON."""
-        return _digest(self.model_dump(mode="json", exclude=NOT_IN_ID))
+        return _digest(self.model_dump(mode="json", exclude=self._not_in_id))
+
+    @property
+    def _not_in_id(self) -> dict[str, Any]:
+        return {key: value for key, value in NOT_IN_ID.items() if key != "recipe" or not self.micro_batch_matters}
+
+    @property
+    def splits_batches(self) -> bool:
+        """Return True when a batch is trained in several parts."""
+        return self.recipe.micro_batch is not None and self.recipe.micro_batch < self.recipe.batch_size
 
     @functools.cached_property
     def step_key(self) -> str:
@@ -92,13 +113,15 @@ class TrialRequest(Spec):
         Trials that share it cost the same.
         """
         backbone, protocol, dataset = self.backbone, self.protocol, self.dataset
-        by_classes = dataset.name.startswith(OWN_DATASET) and dataset.classes is not None
+        head = dataset.name  # decides the size of the head
+        if dataset.name.startswith(OWN_DATASET):  # except for a folder's name; its manifest does
+            head = f"{dataset.classes} classes" if dataset.classes is not None else f"{head} {dataset.manifest}"
         return _digest(
             {
                 "shape": backbone.shape.model_dump(),
                 "pooling": backbone.pooling if protocol.ssast_pooling == "patches" else "cls",
                 "prompts": protocol.prompts,
-                "dataset": f"{dataset.classes} classes" if by_classes else dataset.name,  # decides the size of the head
+                "dataset": head,
                 "method": [part.model_dump(mode="json") for part in self.method.parts],
                 "recipe": self.recipe.model_dump(mode="json", exclude=NOT_IN_STEP),
             }
@@ -123,7 +146,7 @@ class TrialRequest(Spec):
     @functools.cached_property
     def cell(self) -> str:
         """Return a digest of the request without fold and seed: trials that may be averaged share it."""
-        return _digest(self.model_dump(mode="json", exclude={**NOT_IN_ID, "fold": True, "seed": True}))
+        return _digest(self.model_dump(mode="json", exclude={**self._not_in_id, "fold": True, "seed": True}))
 
     @property
     def marks(self) -> list[str]:
@@ -144,7 +167,7 @@ class TrialRequest(Spec):
     def recipe_changes(self) -> dict[str, Any]:
         """Return the recipe's values that differ from the dataset's own recipe; empty if the dataset has none.
 
-        `on_bad_audio` is left out because the record says whether files were skipped, `micro_batch` because it changes
+        `on_bad_audio` is left out because the record says whether files were skipped, `micro_batch` where it changes
         no result.
         """
         try:
@@ -158,7 +181,7 @@ class TrialRequest(Spec):
         except BenchmarkError:
             return {}
         used, original = self.recipe.model_dump(mode="json"), published.model_dump(mode="json")
-        ignored = {"on_bad_audio", "micro_batch"}
+        ignored = {"on_bad_audio"} if self.micro_batch_matters else {"on_bad_audio", "micro_batch"}
         return {key: value for key, value in used.items() if value != original[key] and key not in ignored}
 
     @property

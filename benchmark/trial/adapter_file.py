@@ -18,7 +18,7 @@ from benchmark.models.transformer import AudioTransformer
 from benchmark.records.schema import Epoch, Record, Selection
 from benchmark.spec.request import TrialRequest
 from benchmark.spec.yaml import Spec
-from benchmark.trial.build import build_model, trained_tensors
+from benchmark.trial.build import build_model, load_trained, trained_tensors
 from benchmark.trial.resume import random_state, restore_random_state
 
 KEY = "aat_trained"  # key in the file's metadata
@@ -145,12 +145,10 @@ def rebuild(kept: AdapterFile, tensors: Tensors, checkpoint: Checkpoint | None, 
         model = build_model(kept.request, len(kept.classes), checkpoint).model
     finally:
         restore_random_state(state)
-    expected = {name: (tensor.shape, tensor.dtype) for name, tensor in trained_tensors(model).items()}
-    found = {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
-    if wrong := sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name)):
+    try:
+        load_trained(model, tensors)
+    except ValueError as error:
         raise BenchmarkError(
-            f"{where}: does not match method '{kept.request.method.variant}' as it is now: {wrong[0]}"
-            f"{f' and {len(wrong) - 1} more tensors' if len(wrong) > 1 else ''}"
-        )
-    model.load_state_dict(tensors, strict=False)
+            f"{where}: does not match method '{kept.request.method.variant}' as it is now: {error}"
+        ) from None
     return model.eval()

@@ -12,6 +12,7 @@ from benchmark.data.dataset_info import DatasetInfo
 from benchmark.data.manifest import Manifest
 from benchmark.data.registry import get_dataset
 from benchmark.data.validation_split import hold_out
+from benchmark.data.worker_processes import start_server
 from benchmark.errors import BenchmarkError
 from benchmark.methods.registry import load_externals
 from benchmark.models.checkpoint import Checkpoint, read_checkpoint
@@ -59,6 +60,8 @@ def assemble(request: TrialRequest, setting: Setting, *, validation_only: bool =
     _check_version(setting)
     load_externals(setting.methods)
     device = set_up_device(setting)
+    if setting.workers:
+        start_server()  # imports torch while this process reads weights and clips
     manifest = _manifest(request, setting, validation_only=validation_only)
     data = prepare(request, manifest, setting.options.cache)
     trainer, parameters = _make_trainer(request, setting, device, data.data.classes)

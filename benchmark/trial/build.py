@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -110,6 +111,25 @@ def trained_tensors(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     names = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     names |= {name for name, _ in model.named_buffers()}
     return {name: tensor for name, tensor in model.state_dict().items() if name in names}
+
+
+def load_trained(model: torch.nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Set what training changes. `load_state_dict` alone would keep quiet about what is missing.
+
+    Args:
+        model: the adapted model, on any device.
+        tensors: what `trained_tensors` returned for a model of the same trial.
+
+    Raises:
+        ValueError: names the first tensor that is missing, surplus, or of another shape or type. Nothing was set.
+    """
+    expected, found = (
+        {name: (tensor.shape, tensor.dtype) for name, tensor in content.items()}
+        for content in (trained_tensors(model), tensors)
+    )
+    if wrong := sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name)):
+        raise ValueError(f"{wrong[0]}{f' and {len(wrong) - 1} more tensors' if len(wrong) > 1 else ''}")
+    model.load_state_dict(tensors, strict=False)  # not strict: what is frozen is not part of it
 
 
 def _adapt(model: AudioTransformer, request: TrialRequest) -> list[ParamGroup]:

@@ -16,17 +16,17 @@ import torch
 from benchmark.data.dataset_info import DatasetInfo
 from benchmark.data.loader import Batch, TrainingOrder, evaluation_batches, training_batches
 from benchmark.data.manifest import Split
+from benchmark.data.workers import DataWorkers
 from benchmark.numerics import NUMERICS_VERSION
 from benchmark.records.schema import Epoch
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.data import TrialData
 from benchmark.trial.metrics import evaluate, parts, ranking
-from benchmark.trial.resume import ResumeFiles, State, random_state, restore_random_state
+from benchmark.trial.resume import ResumeFiles, State, UnfitStateError, random_state, restore_random_state
 from benchmark.trial.seeding import Seeds
 from benchmark.trial.selection import choose, kept_epochs
 from benchmark.trial.train_step import Trainer
 
-WRITTEN_BY = f"numerics version {NUMERICS_VERSION}"  # resume state of other numerics is not continued
 Predictions = dict[str, npt.NDArray[Any]]
 Scores = dict[str, dict[str, float | None]]
 
@@ -169,9 +169,10 @@ def fit(
     history = _resume(request, trainer, resume_files)
     resumed = len(history.curves)
     order = TrainingOrder(data.data.used["train"], recipe.batch_size, recipe.mixup)
-    batches = training_batches(data.splits["train"], order, workers, device)
+    readers = DataWorkers.of(data.splits["train"], workers, device)
+    batches = training_batches(data.splits["train"], order, readers, device)
     held_out = {
-        name: evaluation_batches(clips, recipe.batch_size, workers, device) for name, clips in data.evaluation.items()
+        name: evaluation_batches(clips, recipe.batch_size, readers, device) for name, clips in data.evaluation.items()
     }
     seeds = Seeds(request)
     for epoch in range(resumed + 1, recipe.epochs + 1):
@@ -229,12 +230,21 @@ def _curve_point(
     )
 
 
+def written_by(trainer: Trainer) -> str:
+    """Return what must be equal for a trial to continue: an epoch elsewhere would give other numbers."""
+    return f"numerics version {NUMERICS_VERSION}, {trainer.clock.device.type}, {trainer.precision.name}"
+
+
 def _resume(request: TrialRequest, trainer: Trainer, resume_files: ResumeFiles | None) -> History:
     """Load the resume state into trainer and generators and return its history; an empty history without a state."""
-    state = resume_files.load(WRITTEN_BY) if resume_files else None
+    state = resume_files.load(written_by(trainer)) if resume_files else None
     if state is None:
         return History()
-    trainer.load_state(state["trainer"])
+    try:
+        trainer.load_state(state["trainer"])
+    except UnfitStateError as error:
+        logger.warning("%s: its resume state is not used, it begins again with epoch 1: %s", request.label, error)
+        return History()
     restore_random_state(state["random"])
     history = History.of(state["history"])
     logger.info("%s: continues after epoch %d", request.label, len(history.curves))
@@ -244,7 +254,7 @@ def _resume(request: TrialRequest, trainer: Trainer, resume_files: ResumeFiles |
 def _save(trainer: Trainer, history: History, resume_files: ResumeFiles) -> None:
     resume_files.save(
         {
-            "written_by": WRITTEN_BY,
+            "written_by": written_by(trainer),
             "history": history.state(),
             "trainer": trainer.state(),
             "random": random_state(),

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import io
 import logging
+import pickle
 import random
 import shutil
 from collections.abc import Callable
@@ -25,6 +26,11 @@ from benchmark.records.store import RESUME
 LAST, PREVIOUS = "last.state", "previous.state"
 DIGEST_BYTES = 32
 State = dict[str, Any]
+
+
+class UnfitStateError(ValueError):
+    """A resume state that does not fit the trial it was written for. Nothing of it was loaded."""
+
 
 logger = logging.getLogger(__name__)
 
@@ -64,17 +70,27 @@ class ResumeFiles:
         write_atomic(self.last, hashlib.sha256(content).digest() + content)
 
     def load(self, written_by: str) -> State | None:
-        """Return the newest undamaged state with this `written_by`; None if there is none."""
+        """Return the newest undamaged state with this `written_by`; None if there is none.
+
+        Its tensors are on the CPU, wherever they were. A state that is not used is logged.
+        """
         for path in (self.last, self.previous):
             with contextlib.suppress(OSError):
                 content = path.read_bytes()
                 if hashlib.sha256(content[DIGEST_BYTES:]).digest() != content[:DIGEST_BYTES]:
                     logger.warning("%s: damaged resume state is not used", path)
                     continue
-                state: State = torch.load(io.BytesIO(content[DIGEST_BYTES:]), weights_only=True)
+                try:
+                    state: State = torch.load(io.BytesIO(content[DIGEST_BYTES:]), map_location="cpu", weights_only=True)
+                except (RuntimeError, pickle.UnpicklingError) as error:  # its digest is right: another torch wrote it
+                    logger.warning("%s: resume state cannot be read and is not used: %s", path, error)
+                    continue
                 if state.get("written_by") == written_by:
                     return state
-                logger.info("%s: resume state of other code is not used", path)
+                logger.warning(
+                    "%s: resume state is not used; it is of '%s', and this is '%s'",
+                    *(path, state.get("written_by"), written_by),
+                )
         return None
 
     def remove(self) -> None:
@@ -90,7 +106,7 @@ def random_state() -> State:
         "python": [version, list(words), gauss],
         "numpy": [kind, torch.from_numpy(np.asarray(keys, np.int64)), position, has_gauss, cached],
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,  # a trial uses one GPU
     }
 
 
@@ -101,5 +117,5 @@ def restore_random_state(state: State) -> None:
     kind, keys, position, has_gauss, cached = state["numpy"]
     np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, cached))
     torch.set_rng_state(state["torch"])
-    if state["cuda"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(state["cuda"])
+    if state["cuda"] is not None and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"])

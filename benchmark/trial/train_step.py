@@ -17,7 +17,8 @@ from torch.nn import functional
 from benchmark.data.loader import Batch
 from benchmark.methods.contract import ParamGroup
 from benchmark.spec.request import TrialRequest
-from benchmark.trial.build import trained_tensors
+from benchmark.trial.build import load_trained, trained_tensors
+from benchmark.trial.resume import UnfitStateError
 from benchmark.trial.schedule import Schedule
 
 
@@ -191,10 +192,20 @@ class Trainer:
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Continue from a resume state."""
-        self.model.load_state_dict(state["model"], strict=False)
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
+        """Continue from a resume state, on any device.
+
+        Raises:
+            UnfitStateError: the state is of another model. Nothing was loaded.
+        """
+        before = self.optimizer.state_dict()
+        try:
+            self.optimizer.load_state_dict(state["optimizer"])
+            load_trained(self.model, state["model"])
+        except ValueError as error:
+            self.optimizer.load_state_dict(before)
+            raise UnfitStateError(f"it does not match the model: {error}") from None
+        if state["scaler"]:  # empty where no loss scale was needed, which torch refuses
+            self.scaler.load_state_dict(state["scaler"])
         self.schedule.load_state(state["schedule"])
         setup = self.clock.seconds.get("setup", 0.0)
         self.clock.seconds |= {**state["seconds"], "setup": state["seconds"].get("setup", 0.0) + setup}

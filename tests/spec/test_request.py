@@ -97,3 +97,18 @@ def test_committed_records_keep_their_ids() -> None:
         record = Record.model_validate_json(path.read_bytes())
         assert record.request.id == record.id
         assert path.stem.endswith(record.id)
+
+
+def test_two_folders_whose_classes_are_not_known_share_no_cost_unless_their_files_are_the_same(
+    make_request: Callable[..., TrialRequest],
+) -> None:
+    """Requests of early releases do not hold the number of classes."""
+
+    def key(manifest: str) -> str:
+        return (
+            make_request()
+            .model_copy(update={"dataset": DatasetChoice(name="folder:birds", manifest=manifest)})
+            .step_key
+        )
+
+    assert key("0" * 64) != key("1" * 64)

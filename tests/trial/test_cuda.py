@@ -21,6 +21,7 @@ from benchmark.trial.profile import How, profile_step
 from benchmark.trial.run import Setting, attempt_trial, run_trial
 from tests.chaos import content
 from tests.conftest import TINY_RECIPE
+from tests.drawing import DRAWING
 from tests.samples import logits_of_test
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")]
@@ -68,7 +69,7 @@ def test_in_float32_the_gpu_computes_what_the_cpu_computes(make_request: Make, s
 def test_deterministic_trials_repeat_and_go_on_bit_for_bit(
     make_request: Make, setting: Setting, tmp_path: Path
 ) -> None:
-    request = make(make_request, "aat_ms+prompt", precision="amp", mixup=0.5, noise=True, loss="bce")
+    request = make(make_request, f"aat_ms+{DRAWING}", precision="amp", mixup=0.5, noise=True, loss="bce")
     setting = replace(setting, options=replace(setting.options, deterministic=True))
 
     def kill(progress: dict[str, Any]) -> None:
@@ -84,6 +85,25 @@ def test_deterministic_trials_repeat_and_go_on_bit_for_bit(
     assert content(paths[0]) == content(paths[1])
     assert ResultStore(disturbed.results).read(paths[1]).profile.resumed_epochs == 2
     torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.parametrize(("first", "second"), [("cuda", "cpu"), ("cpu", "cuda")])
+def test_on_another_kind_of_device_a_trial_begins_again(
+    make_request: Make, setting: Setting, caplog: pytest.LogCaptureFixture, first: str, second: str
+) -> None:
+    request = make(make_request, DRAWING, precision="amp")
+
+    def kill(progress: dict[str, Any]) -> None:
+        if progress["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        attempt_trial(request, replace(setting, device=first), kill)
+    with caplog.at_level("WARNING"):
+        assert attempt_trial(request, replace(setting, device=second), quiet).status == "completed"
+    assert "resume state is not used" in caplog.text
+    store = ResultStore(setting.results)
+    assert store.read(store.record_path(request)).profile.resumed_epochs == 0
 
 
 def test_a_trial_that_outgrows_its_share_fails_alone(make_request: Make, setting: Setting) -> None:

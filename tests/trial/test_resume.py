@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,25 +11,32 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.amp.grad_scaler import GradScaler
 
+from benchmark.numerics import NUMERICS_VERSION
 from benchmark.records.lease import Lease, LostLeaseError
 from benchmark.records.schema import Record
 from benchmark.records.store import ResultStore
 from benchmark.spec.options import RunOptions
 from benchmark.spec.request import TrialRequest
-from benchmark.trial.fit import WRITTEN_BY, History
+from benchmark.trial.build import build_model
+from benchmark.trial.fit import History
 from benchmark.trial.resume import RESUME, ResumeFiles, random_state, restore_random_state
 from benchmark.trial.run import Outcome, Setting, TransientError, attempt_trial
+from benchmark.trial.seeding import seed_everything
+from benchmark.trial.train_step import Trainer
 from tests.chaos import content
 from tests.conftest import TINY_RECIPE
+from tests.drawing import DRAWING
 
 Make = Callable[..., TrialRequest]
+WRITTEN_BY = f"numerics version {NUMERICS_VERSION}, cpu, float32"
 RECIPE = {**TINY_RECIPE, "epochs": 4, "decay_start": 1, "mixup": 0.5, "noise": True, "loss": "bce", "warmup_steps": 3}
 
 
 @pytest.fixture
 def request_(make_request: Make) -> TrialRequest:
-    return make_request(methods=["aat_ms+prompt"], overrides=[{"source": "test", "values": RECIPE}])
+    return make_request(methods=[f"aat_ms+{DRAWING}"], overrides=[{"source": "test", "values": RECIPE}])
 
 
 @pytest.fixture
@@ -69,7 +77,7 @@ def test_any_interruption_gives_the_same_record(request_: TrialRequest, setting:
         disturbed = replace(setting, results=tmp_path / f"out{at}")
         with pytest.raises(Killed):
             attempt_trial(request_, disturbed, interrupt(at))
-        torch.manual_seed(99)  # whatever the next process draws
+        seed_everything(99)  # whatever the next process draws
         assert attempt_trial(request_, disturbed, quiet) == Outcome("completed")
         again, more, resumed = record(disturbed, request_)
         assert again == calm
@@ -80,6 +88,104 @@ def test_any_interruption_gives_the_same_record(request_: TrialRequest, setting:
         assert resumed.profile.resumed_epochs == min(at, 3)  # after the last epoch no state is written
         assert resumed.profile.seconds["total"] > resumed.profile.seconds["train"]
         assert not (disturbed.results / RESUME / request_.id).exists()
+
+
+def test_with_data_workers_too(request_: TrialRequest, setting: Setting, tmp_path: Path) -> None:
+    """The method draws: a number that a worker takes from its generator would move the rest."""
+    attempt_trial(request_, setting, quiet)
+    calm, predictions, _ = record(setting, request_)
+    for at in (None, 1, 3):
+        shared = replace(setting, results=tmp_path / f"out{at}", workers=1)
+        if at is not None:
+            with pytest.raises(Killed):
+                attempt_trial(request_, shared, interrupt(at))
+            seed_everything(99)
+        assert attempt_trial(request_, shared, quiet) == Outcome("completed")
+        again, more, resumed = record(shared, request_)
+        assert resumed.profile.resumed_epochs == (at or 0)
+        assert again == calm
+        assert np.array_equal(predictions["logits_test"], more["logits_test"])
+
+
+def rewrite(setting: Setting, request: TrialRequest, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change the resume state on disk."""
+    resume_files = ResumeFiles.of(setting.results, request.id)
+    state = resume_files.load(WRITTEN_BY)
+    assert state is not None
+    change(state)
+    resume_files.remove()
+    resume_files.save(state)
+
+
+def of_a_gpu(state: dict[str, Any]) -> None:
+    state["written_by"] = f"numerics version {NUMERICS_VERSION}, cuda, float16 autocast"
+
+
+def without_a_tensor(state: dict[str, Any]) -> None:
+    del state["trainer"]["model"]["v.blocks.0.draws.norm.running_mean"]
+
+
+def with_another_tensor(state: dict[str, Any]) -> None:
+    state["trainer"]["model"]["v.blocks.0.draws.old"] = torch.zeros(1)
+
+
+def with_another_optimizer(state: dict[str, Any]) -> None:
+    state["trainer"]["optimizer"]["param_groups"][0]["params"].pop()
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (of_a_gpu, "is of 'numerics version .*, cuda, float16 autocast', and this is '.*, cpu, float32'"),
+        (
+            without_a_tensor,
+            "epoch 1: it does not match the model: v.blocks.0.draws.norm.running_mean",
+        ),
+        (with_another_tensor, "epoch 1: it does not match the model: v.blocks.0.draws.old"),
+        (with_another_optimizer, "epoch 1: it does not match the model: .*group"),
+    ],
+)
+def test_a_state_that_does_not_fit_is_told_and_the_trial_begins_again(
+    request_: TrialRequest, setting: Setting, tmp_path: Path, caplog: pytest.LogCaptureFixture, change: Any, line: str
+) -> None:
+    attempt_trial(request_, setting, quiet)
+    calm, _, _ = record(setting, request_)
+    disturbed = replace(setting, results=tmp_path / "disturbed")
+    with pytest.raises(Killed):
+        attempt_trial(request_, disturbed, interrupt(2))
+    rewrite(disturbed, request_, change)
+    with caplog.at_level("WARNING"):
+        assert attempt_trial(request_, disturbed, quiet) == Outcome("completed")
+    [said] = [message for message in caplog.messages if "resume state" in message]
+    assert re.search(line, said)
+    again, _, resumed = record(disturbed, request_)
+    assert again == calm
+    assert resumed.profile.resumed_epochs == 0
+
+
+def test_a_state_is_read_to_the_cpu_wherever_it_was_written(
+    request_: TrialRequest, setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("torch.serialization.location_tag", lambda _: "cuda:0")  # tensors say that they are on a GPU
+        with pytest.raises(Killed):
+            attempt_trial(request_, setting, interrupt(2))
+    state = ResumeFiles.of(setting.results, request_.id).load(WRITTEN_BY)
+    assert state is not None
+    assert {tensor.device.type for tensor in state["trainer"]["model"].values()} == {"cpu"}
+    assert attempt_trial(request_, setting, quiet) == Outcome("completed")
+    assert record(setting, request_)[2].profile.resumed_epochs == 2
+
+
+def test_a_state_without_a_loss_scale_can_be_loaded_where_there_is_one(request_: TrialRequest) -> None:
+    """The scale of a CPU is off, and its state empty."""
+    trainers = []
+    for enabled in (False, True):
+        trainer = Trainer(build_model(request_, 3).model, request_, torch.device("cpu"))
+        trainer.scaler = GradScaler("cpu", enabled=enabled)
+        trainers.append(trainer)
+    trainers[1].load_state(trainers[0].state())
+    assert trainers[1].scaler.state_dict()["scale"] == GradScaler("cpu").state_dict()["scale"]
 
 
 @pytest.mark.parametrize("damage", [b"", b"torn", None])

@@ -14,6 +14,7 @@ import torch
 from benchmark.data.loader import Batch
 from benchmark.data.registry import get_dataset
 from benchmark.errors import BenchmarkError
+from benchmark.planning.expand import expand
 from benchmark.records.schema import Attempt, Record
 from benchmark.records.store import ResultStore
 from benchmark.spec.options import RunOptions
@@ -23,6 +24,8 @@ from benchmark.trial.data import prepare
 from benchmark.trial.device import CUDA_BYTES, allocator_share
 from benchmark.trial.run import Outcome, Setting, attempt_trial, run_trial
 from benchmark.trial.train_step import Trainer
+from tests.conftest import tiny_grid
+from tests.drawing import DRAWING
 
 Make = Callable[..., TrialRequest]
 TINY = {"epochs": 2, "batch_size": 8, "frames": 64, "time_mask": 12, "stride": [16, 16], "lr": 1e-3}
@@ -101,10 +104,29 @@ def test_the_audio_cache_changes_nothing(make_request: Make, setting: Setting) -
 
 
 def test_loading_in_worker_processes_changes_nothing(make_request: Make, setting: Setting) -> None:
-    request = make_request()
-    alone, shared = run(request, setting)[0], run(request, replace(setting, workers=2))[0]
+    """Neither what the data is, nor what a method draws in training."""
+    request = make_request(
+        methods=[DRAWING],
+        overrides=[{"source": "test", "values": {**TINY, "mixup": 0.5, "noise": True, "loss": "bce"}}],
+    )
+    (alone, predictions), (shared, again) = run(request, setting), run(request, replace(setting, workers=2))
     assert [p.train_loss for p in alone.curves] == [p.train_loss for p in shared.curves]
-    assert alone.curves[-1].splits == shared.curves[-1].splits
+    assert np.array_equal(predictions["logits_test"], again["logits_test"])
+
+
+def test_a_bad_file_is_the_same_line_with_data_workers(make_request: Make, tmp_path: Path) -> None:
+    get_dataset("esc50").synthesize(tmp_path / "data", classes=2, clips_per_class=1, seed=0)
+    request = expand(tiny_grid(), tmp_path / "data", tmp_path).requests[0]
+    path = sorted((tmp_path / "data").rglob("*.wav"))[-1]
+    path.write_bytes(b"x" * path.stat().st_size)
+    setting = Setting(tmp_path / "out", RunOptions(tmp_path / "data", None))
+    outcomes = [attempt(request, replace(setting, workers=workers)) for workers in (0, 1)]
+    assert outcomes[0] == outcomes[1]
+    assert outcomes[1].error is not None
+    assert outcomes[1].error.startswith(f"BadAudioError: {path}: cannot be decoded")
+    trace = json.loads(ResultStore(setting.results).attempts()[-1].read_text())["traceback"]
+    assert "In a data worker" in trace
+    assert "in decode" in trace
 
 
 def test_heads_and_backbones_start_equal_whatever_the_method(make_request: Make) -> None:

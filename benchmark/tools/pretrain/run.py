@@ -18,6 +18,7 @@ import torch
 from benchmark.data.frontend import FrontEnd
 from benchmark.data.loader import Batches, Clips, TrainingOrder, evaluation_batches, training_batches
 from benchmark.data.parallel import Progress
+from benchmark.data.workers import DataWorkers
 from benchmark.errors import BenchmarkError
 from benchmark.files import write_atomic
 from benchmark.models.checkpoint import Checkpoint, save_checkpoint, save_official
@@ -75,10 +76,11 @@ def make_batches(run: Pretraining, audio: Audio, device: torch.device) -> Pretra
     )
     order = TrainingOrder(len(train), run.batch_size, 0.0)
     workers = 0 if device.type == "cpu" else min(8, os.cpu_count() or 1)
+    readers = DataWorkers.of(train, workers, device)
     return PretrainingBatches(
-        training_batches(train, order, workers, device),
+        training_batches(train, order, readers, device),
         order,
-        evaluation_batches(held_out, run.batch_size, workers, device),
+        evaluation_batches(held_out, run.batch_size, readers, device),
     )
 
 
@@ -112,7 +114,7 @@ def pretrain(
     seed_everything(run.seed)
     task = make_task(run, multi_label=multi_label).to(device)
     optimizer = torch.optim.Adam(task.parameters(), lr=run.lr, weight_decay=run.weight_decay, betas=BETAS)
-    key = hashlib.sha256(run.model_dump_json().encode()).hexdigest()
+    key = f"{hashlib.sha256(run.model_dump_json().encode()).hexdigest()}, {device.type}"
     resume_files = ResumeFiles(out.with_name(f"{out.name}.state"))
     history: list[dict[str, float]] = []
     if state := resume_files.load(key):
