@@ -59,6 +59,31 @@ def treat_task_errors_as_dead_actors() -> None:
     RayActorManager._actor_task_failed = failed  # type: ignore[method-assign]
 
 
+def count_an_error_once_per_trial() -> None:
+    """Make Tune count one lost process as one failure of its trial. Ray 2.60.
+
+    `RayActorManager._actor_task_failed` reports the same error object twice, as one of the actor and as one of its task.
+    A trial that waits for the first answer of a reused actor then has two failures. The second one finds the trial
+    pending, and ends it for good.
+    """
+    from ray.tune.execution.tune_controller import TuneController
+
+    original = TuneController._process_trial_failure
+    if getattr(original, "counts_once", False):
+        return
+
+    def process(self: Any, trial: Trial, exception: Exception) -> None:
+        counted: set[str] = exception.__dict__.setdefault("counted_for_trials", set())
+        if trial.trial_id in counted:
+            logger.debug("Ray: %s of %s is counted already", type(exception).__name__, trial.trial_id)
+            return
+        counted.add(trial.trial_id)
+        original(self, trial, exception)
+
+    process.counts_once = True  # type: ignore[attr-defined]
+    TuneController._process_trial_failure = process  # type: ignore[method-assign]
+
+
 def write_daemon_output_to(log: Path) -> None:
     """Write what Ray's daemons and workers print into a file instead of the terminal. Ray 2.60.
 

@@ -61,11 +61,16 @@ def ray_session(address: str | None, cpus: int, gpus: int | None, log: Path) -> 
         _require_token()
     import ray
 
-    from benchmark.orchestrator.ray_compat import treat_task_errors_as_dead_actors, write_daemon_output_to
+    from benchmark.orchestrator.ray_compat import (
+        count_an_error_once_per_trial,
+        treat_task_errors_as_dead_actors,
+        write_daemon_output_to,
+    )
 
     _silence_ray_loggers()
     write_daemon_output_to(log)
     treat_task_errors_as_dead_actors()
+    count_an_error_once_per_trial()
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     try:
         if address is None:

@@ -1,0 +1,89 @@
+"""Ray's private parts behave as our changes to them expect."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ray.air.execution._internal.actor_manager import RayActorManager
+from ray.exceptions import ActorUnavailableError, RayActorError
+from ray.tune.execution.tune_controller import TuneController
+from ray.tune.experiment import Trial
+
+from benchmark.orchestrator.ray_compat import count_an_error_once_per_trial
+
+
+class FakeTrial:
+    """What `TuneController._process_trial_failure` uses of a trial."""
+
+    def __init__(self, name: str, max_failures: int) -> None:
+        self.trial_id, self.max_failures = name, max_failures
+        self.status, self.failures = Trial.PENDING, 0
+
+    def handle_error(self, _: Exception) -> None:
+        self.failures += 1
+
+    def should_recover(self) -> bool:
+        return self.failures <= self.max_failures
+
+
+class Controller(TuneController):
+    """Tune's controller with nothing but what handles failures."""
+
+    def __init__(self) -> None:
+        self._fail_fast, self._print_trial_errors, self._iteration = False, False, 0
+        self._trials: list[Any] = []
+        ignore = SimpleNamespace(
+            on_trial_error=lambda *_, **__: None,
+            on_trial_complete=lambda *_, **__: None,
+            on_trial_recover=lambda *_, **__: None,
+        )
+        self._callbacks = self._search_alg = self._scheduler_alg = ignore
+
+    def fails_to_start(self, trial: FakeTrial, error: Exception) -> None:
+        """Do what `_actor_failed` does for a trial that waits for its actor."""
+        trial.status = Trial.RUNNING
+        self._trial_task_failure(trial, exception=error)
+
+    def _try_recover(self, trial: FakeTrial, exc: Exception) -> None:
+        trial.status = Trial.PENDING
+
+    def _schedule_trial_stop(self, trial: FakeTrial, exception: Exception | None = None) -> None:
+        trial.status = Trial.ERROR
+
+
+def lose_machine(controller: Controller, trial: FakeTrial, error: Exception) -> None:
+    """Let Ray's own manager report a lost actor to Tune, as for a trial on a reused actor."""
+    actor = SimpleNamespace(actor_id=1, _on_error=lambda _, error: controller.fails_to_start(trial, error))
+    task = SimpleNamespace(
+        _tracked_actor=actor, _on_error=lambda _, error: controller._trial_task_failure(trial, exception=error)
+    )
+    manager = SimpleNamespace(_failed_actor_ids=set(), _cleanup_actor=lambda **_: None)
+    RayActorManager._actor_task_failed(manager, task, error)
+
+
+@pytest.fixture
+def patched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TuneController, "_process_trial_failure", TuneController._process_trial_failure)
+    count_an_error_once_per_trial()
+    count_an_error_once_per_trial()  # a second call changes nothing
+
+
+@pytest.mark.usefixtures("patched")
+@pytest.mark.parametrize("error", [ActorUnavailableError("the machine is gone", None), RayActorError()])
+def test_a_lost_machine_is_one_failure_and_the_trial_goes_on(error: RayActorError) -> None:
+    controller, trial = Controller(), FakeTrial("a", max_failures=2)
+    lose_machine(controller, trial, error)
+    assert (trial.failures, trial.status) == (1, Trial.PENDING)
+
+
+@pytest.mark.usefixtures("patched")
+def test_further_errors_and_other_trials_are_counted() -> None:
+    controller, first, second = Controller(), FakeTrial("a", max_failures=1), FakeTrial("b", max_failures=1)
+    error = RayActorError()
+    for trial in (first, second):  # trials of one machine may get one error object
+        lose_machine(controller, trial, error)
+    lose_machine(controller, first, RayActorError())
+    assert (first.failures, first.status) == (2, Trial.ERROR)
+    assert (second.failures, second.status) == (1, Trial.PENDING)
