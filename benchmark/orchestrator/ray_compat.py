@@ -62,8 +62,8 @@ def treat_task_errors_as_dead_actors() -> None:
 def count_an_error_once_per_trial() -> None:
     """Make Tune count one lost process as one failure of its trial. Ray 2.60.
 
-    `RayActorManager._actor_task_failed` reports the same error object twice, as one of the actor and as one of its task.
-    A trial that waits for the first answer of a reused actor then has two failures. The second one finds the trial
+    `RayActorManager._actor_task_failed` reports one error object twice: as an error of the actor and of its task. A
+    trial that waits for the first answer of a reused actor then has two failures. The second one finds the trial
     pending, and ends it for good.
     """
     from ray.tune.execution.tune_controller import TuneController
@@ -72,7 +72,7 @@ def count_an_error_once_per_trial() -> None:
     if getattr(original, "counts_once", False):
         return
 
-    def process(self: Any, trial: Trial, exception: Exception) -> None:
+    def process(self: Any, trial: Trial, exception: Any) -> None:
         counted: set[str] = exception.__dict__.setdefault("counted_for_trials", set())
         if trial.trial_id in counted:
             logger.debug("Ray: %s of %s is counted already", type(exception).__name__, trial.trial_id)
