@@ -37,7 +37,7 @@ def _guarded(hook: str) -> Callable[..., None]:
         try:
             getattr(self.callback, hook)(*args, **info)
         except Exception as error:
-            logger.warning("%s.%s: %s", type(self.callback).__name__, hook, error, exc_info=True)
+            logger.info("%s.%s failed", type(self.callback).__name__, hook, exc_info=True)
             if self.on_error:
                 self.on_error(getattr(info.get("trial"), "trial_id", None), one_line(error))
 

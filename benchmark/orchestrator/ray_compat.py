@@ -59,17 +59,18 @@ def treat_task_errors_as_dead_actors() -> None:
     RayActorManager._actor_task_failed = failed  # type: ignore[method-assign]
 
 
-def count_an_error_once_per_trial() -> None:
-    """Make Tune count one lost process as one failure of its trial. Ray 2.60.
+def recover_trials_of_lost_actors() -> None:
+    """Make Tune start a trial again whose reused actor is lost before it begins. Ray 2.60.
 
     `RayActorManager._actor_task_failed` reports one error object twice: as an error of the actor and of its task. A
     trial that waits for the first answer of a reused actor then has two failures. The second one finds the trial
-    pending, and ends it for good.
+    pending, and ends it for good. Besides, Tune goes on to believe that the actor is being reset for the trial, and
+    would never give it another one.
     """
     from ray.tune.execution.tune_controller import TuneController
 
     original = TuneController._process_trial_failure
-    if getattr(original, "counts_once", False):
+    if getattr(original, "recovers_trials", False):
         return
 
     def process(self: Any, trial: Trial, exception: Any) -> None:
@@ -78,9 +79,10 @@ def count_an_error_once_per_trial() -> None:
             logger.debug("Ray: %s of %s is counted already", type(exception).__name__, trial.trial_id)
             return
         counted.add(trial.trial_id)
+        self._resetting_trials.discard(trial)
         original(self, trial, exception)
 
-    process.counts_once = True  # type: ignore[attr-defined]
+    process.recovers_trials = True  # type: ignore[attr-defined]
     TuneController._process_trial_failure = process  # type: ignore[method-assign]
 
 

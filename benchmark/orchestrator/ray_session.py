@@ -62,7 +62,7 @@ def ray_session(address: str | None, cpus: int, gpus: int | None, log: Path) -> 
     import ray
 
     from benchmark.orchestrator.ray_compat import (
-        count_an_error_once_per_trial,
+        recover_trials_of_lost_actors,
         treat_task_errors_as_dead_actors,
         write_daemon_output_to,
     )
@@ -70,7 +70,7 @@ def ray_session(address: str | None, cpus: int, gpus: int | None, log: Path) -> 
     _silence_ray_loggers()
     write_daemon_output_to(log)
     treat_task_errors_as_dead_actors()
-    count_an_error_once_per_trial()
+    recover_trials_of_lost_actors()
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     try:
         if address is None:

@@ -232,8 +232,8 @@ class _Run:
             request = next(request for request in self.requests if request.id == trial_id)
             try:
                 write_lost_attempt(self.store, request, reason)
-            except OSError as error:
-                raise BenchmarkError(f"its failed attempt was not written: {error}") from error
+            except OSError as error:  # such as a full disk
+                say(self.console, f"{request.label}: its failed attempt was not written: {error}")
 
     def _again(self, lost: Sequence[TrialRequest]) -> list[TrialRequest]:
         """Return the trials to run again of those whose record was lost; the others end as failed attempts."""
@@ -243,10 +243,7 @@ class _Run:
             if request not in again:
                 reason = f"its record was lost {MAX_ATTEMPTS} times on the way to the results folder"
                 say(self.console, f"failed: {request.label}: {reason}")
-                try:
-                    self._on_failure(request.id, reason)
-                except BenchmarkError as error:
-                    say(self.console, f"{request.label}: {error}")
+                self._on_failure(request.id, reason)
         return again
 
     def _wait_for(self, requests: Sequence[TrialRequest]) -> list[TrialRequest]:
