@@ -13,6 +13,8 @@ from typing import Any
 from ray.tune.experiment import Experiment, Trial
 from ray.tune.logger import TBXLoggerCallback
 
+MAX_QUEUE = 10_000  # values that wait to be written for TensorBoard
+
 logger = logging.getLogger(__name__)
 
 
@@ -110,10 +112,27 @@ class TensorBoardFolders(TBXLoggerCallback):
 
     def open_writer(self, trial: Trial, folder: Path) -> None:
         """Write the curves of a trial into a folder."""
-        self._trial_writer[trial] = self._summary_writer_cls(str(folder), flush_secs=30)
+        # A full queue blocks for ever once its thread is dead: it has room for all values of one result.
+        self._trial_writer[trial] = self._summary_writer_cls(str(folder), flush_secs=30, max_queue=MAX_QUEUE)
         self._trial_result[trial] = {}
+
+    def log_trial_result(self, iteration: int, trial: Trial, result: dict[str, Any]) -> None:
+        """Write the values of a result (called by Tune).
+
+        Raises:
+            OSError: the file cannot be written any more; the thread that writes it has ended.
+        """
+        writer = self._trial_writer.get(trial)
+        if writer and not writer.file_writer.event_writer._worker.is_alive():
+            raise OSError(f"{writer.logdir}: the curves for TensorBoard cannot be written")
+        super().log_trial_result(iteration, trial, result)
 
     def close_writer(self, trial: Trial) -> None:
         """End the file of a trial, without Ray's table of hyper-parameters: the records hold them."""
         if writer := self._trial_writer.pop(trial, None):
-            writer.close()
+            events = writer.file_writer.event_writer
+            try:
+                writer.close()
+            except OSError:
+                events._closed = True  # otherwise it tries again when Python ends, and prints a traceback
+                raise

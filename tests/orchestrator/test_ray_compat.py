@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +12,7 @@ from ray.exceptions import ActorUnavailableError, RayActorError
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 
+from benchmark.orchestrator.loggers import TensorBoard
 from benchmark.orchestrator.ray_compat import recover_trials_of_lost_actors
 
 
@@ -90,3 +92,27 @@ def test_further_errors_and_other_trials_are_counted() -> None:
     lose_machine(controller, first, RayActorError())
     assert (first.failures, first.status) == (2, Trial.ERROR)
     assert (second.failures, second.status) == (1, Trial.PENDING)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_curves_that_cannot_be_written_are_an_error_and_no_endless_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError("No space left on device")
+
+    trial: Any = FakeTrial("a", 0)
+    curves = TensorBoard(tmp_path, {"a": "label"})
+    curves.log_trial_start(trial)
+    events = curves._trial_writer[trial].file_writer.event_writer
+    monkeypatch.setattr(events._ev_writer, "write_event", full)
+    monkeypatch.setattr(events._ev_writer, "flush", full)
+    many = {f"value{number}": 1.0 for number in range(30)}  # more than the usual queue takes
+    with pytest.raises(OSError, match="No space left"):
+        curves.log_trial_result(1, trial, {**many, "training_iteration": 1})
+    events._worker.join(timeout=10)
+    with pytest.raises(OSError, match="curves for TensorBoard cannot be written"):
+        curves.log_trial_result(2, trial, {"value": 1.0, "training_iteration": 2})
+    with pytest.raises(OSError, match="No space left"):
+        curves.log_trial_end(trial)
+    events.close()  # as when Python ends
