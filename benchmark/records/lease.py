@@ -72,8 +72,12 @@ class Lease:
             logger.info("%s: taking over the lease of a dead process", trial_id)
             write_atomic(path, content)
         else:
-            with os.fdopen(descriptor, "wb") as handle:
-                handle.write(content)
+            try:
+                with os.fdopen(descriptor, "wb") as handle:
+                    handle.write(content)
+            except OSError:  # an empty file would be taken for the lease of another run
+                path.unlink(missing_ok=True)
+                raise
         # Two processes may take over the same lease: the token in the file decides who holds it.
         return cls(path, token) if _read(path).get("token") == token else None
 

@@ -23,6 +23,7 @@ from benchmark.orchestrator.progress import Progress
 from benchmark.orchestrator.relay_files import DamagedResultError, FileRelay
 from benchmark.orchestrator.remote_results import CollectResults
 from benchmark.orchestrator.run import _Run
+from benchmark.orchestrator.tune_queue import run_queue
 from benchmark.planning.plan import MAX_ATTEMPTS
 from benchmark.records.store import ResultStore
 from benchmark.spec.options import RunOptions
@@ -169,6 +170,20 @@ def test_a_full_disk_is_one_line_of_the_run(
         run_module.run_trials(
             [make_request()], {}, ResultStore(tmp_path), RunOptions(tmp_path, None), before=0, console=Console()
         )
+
+
+@pytest.mark.parametrize("error", [EOFError("Ran out of input"), pickle.UnpicklingError("pickle data was truncated")])
+def test_files_of_tune_that_a_full_disk_cut_off_end_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Typer would show EOFError as "Aborted"."""
+
+    def fit(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("ray.tune.Tuner.__init__", lambda *_, **__: None)
+    monkeypatch.setattr("ray.tune.Tuner.fit", fit)
+    run_queue([], [], tmp_path, lambda: False, fresh_processes=False)
 
 
 def test_an_error_of_a_logger_is_shown_once(tmp_path: Path) -> None:

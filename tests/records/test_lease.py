@@ -10,6 +10,7 @@ import threading
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import IO
 
 import psutil
 import pytest
@@ -152,3 +153,16 @@ def test_an_incomplete_lease_file_is_judged_by_its_age(tmp_path: Path, content: 
     os.utime(path, (0, 0))
     assert not alive(path)
     assert Lease.take(tmp_path, "abc") is not None
+
+
+def test_on_a_full_disk_no_lease_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int, _: str) -> IO[bytes]:
+        os.close(descriptor)
+        return Path("/dev/full").open("wb")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdopen", full)
+        with pytest.raises(OSError, match="No space"):
+            Lease.take(tmp_path, "abc")
+    assert leased(tmp_path) == set()
+    assert Lease.take(tmp_path, "abc")
