@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import uuid
 from pathlib import Path
 
 
@@ -14,26 +14,20 @@ def write_atomic(path: Path, data: bytes) -> None:
         OSError: nothing was written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    draft = path.parent / f".{path.name}.{uuid.uuid4().hex[:12]}.tmp"
+    # The kernel gives it the mode that the umask asks for; mkstemp would not.
+    descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666)
     try:
         with os.fdopen(descriptor, "wb") as handle:
             handle.write(data)
             handle.flush()
             os.fsync(handle.fileno())
-        Path(name).chmod(0o666 & ~_umask())
-        Path(name).replace(path)
+        draft.replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
         raise
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)  # the new name of the file has to survive a power failure, too
     finally:
         os.close(folder)
-
-
-def _umask() -> int:
-    """Return the file mode mask of this process, which mkstemp ignores."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import signal
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,7 +36,7 @@ class Stop:
     """
 
     def __init__(self, folder: Path, console: Console) -> None:
-        self.file = folder / f".stop-{os.getpid()}"
+        self.file = folder / f".stop-{uuid.uuid4().hex[:12]}"
         self.console = console
         self.asked = False
         self.ray_died = False

@@ -80,6 +80,12 @@ class Progress(Callback):
         on_failure: called for every failed trial with its id and the reason; the reason is empty when the trial's
             process wrote the attempt itself.
         seconds: estimated seconds by trial id; None counts all trials alike.
+        has_record: returns whether the record of a trial is in the results folder.
+        failed: trials that failed in earlier rounds.
+
+    Attributes:
+        elsewhere: trials that another run is training.
+        lost: trials that ended and whose record did not arrive.
     """
 
     def __init__(
@@ -89,19 +95,28 @@ class Progress(Callback):
         console: Console,
         on_failure: Callable[[str, str], None],
         seconds: Mapping[str, float] | None = None,
+        *,
+        has_record: Callable[[str], bool] = lambda _: True,
+        failed: int = 0,
     ) -> None:
         self.labels = labels
         self.on_failure: Callable[[str, str], None] | None = on_failure
+        self.has_record: Callable[[str], bool] | None = has_record
         self.elsewhere: list[str] = []
+        self.lost: list[str] = []
+        self._refused: set[str] = set()
+        self._warned: set[str] = set()
         known = {name: seconds[name] for name in labels} if seconds else {}
-        self.tally = Tally(len(labels), before, known if any(known.values()) else dict.fromkeys(labels, 1.0))
+        self.tally = Tally(
+            len(labels) + failed, before, known if any(known.values()) else dict.fromkeys(labels, 1.0), failed=failed
+        )
         self.console: Console | None = console
         self.live: Live | None = None
         self._last_line = time.monotonic()
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the display, which holds locks: Tune pickles its callbacks."""
-        return {**self.__dict__, "live": None, "console": None, "on_failure": None}
+        return {**self.__dict__, "live": None, "console": None, "on_failure": None, "has_record": None}
 
     def __enter__(self) -> Progress:
         if self.console and self.console.is_terminal:
@@ -126,18 +141,10 @@ class Progress(Callback):
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
         """Count a trial whose worker function returned (called by Tune)."""
-        last = trial.last_result or {}
-        if last.get("status") in {"completed", "diverged"}:
-            self.tally.done += 1
-        elif last.get("status") == "stopped":
-            self.tally.stopped += 1
-        elif last.get("status") == "elsewhere":
-            self.elsewhere.append(trial.trial_id)
-            self.tally.elsewhere += 1
-        else:
-            written = last.get("error")
-            self._fail(trial.trial_id, written or "ended without a result", "" if written else "ended without a result")
-        self.tally.end(trial.trial_id)
+        try:
+            self._end(trial.trial_id, trial.last_result or {})
+        finally:
+            self.tally.end(trial.trial_id)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
         """Count a trial whose process died or raised too often (called by Tune)."""
@@ -145,23 +152,75 @@ class Progress(Callback):
             cause = Path(trial.error_file).read_text(encoding="utf-8", errors="replace").strip()
         except (OSError, TypeError):
             cause = "unknown"
-        if "TransientError" in cause:  # the trial's process wrote the attempts itself
-            self._fail(trial.trial_id, cause.splitlines()[-1].partition(": ")[2], "")
-        else:
-            self._fail(trial.trial_id, "its process died", f"{cause}\nthe process of the trial died")
-        self.tally.end(trial.trial_id)
+        last = cause.rpartition("Failure # ")[2]  # Tune adds every failure of the trial to the file
+        kind, _separator, line = (last.splitlines() or [""])[-1].partition(": ")
+        try:
+            if trial.trial_id in self._refused:
+                return
+            if "TransientError" in last:  # the trial's process wrote the attempts itself
+                self._fail(trial.trial_id, line, "")
+            elif "ResultNotSentError" in kind:
+                self._fail(trial.trial_id, line, f"{cause}\n{line}")
+            else:
+                self._fail(trial.trial_id, "its process died", f"{cause}\nthe process of the trial died")
+        finally:
+            self.tally.end(trial.trial_id)
 
     def on_step_end(self, iteration: int, trials: list[Any], **_: Any) -> None:
         """Print a line now and then when there is no live display (called by Tune)."""
         if not self.live and time.monotonic() - self._last_line > LINE_EVERY_SECONDS:
             self._print(self.tally.line())
 
+    def refuse(self, trial_id: str | None, reason: str) -> None:
+        """Count a trial as failed whose result cannot be used, whatever Tune says about it later.
+
+        Args:
+            trial_id: the trial; None if the reason is not about one.
+            reason: one line.
+        """
+        if trial_id is None:
+            self._print(reason)
+        elif trial_id not in self._refused:
+            self._refused.add(trial_id)
+            self._fail(trial_id, reason, reason)
+
+    def warn(self, trial_id: str | None, reason: str) -> None:
+        """Show an error that changes no result, once.
+
+        Args:
+            trial_id: the trial; None if the reason is not about one.
+            reason: one line.
+        """
+        line = f"{self.labels[trial_id]}: {reason}" if trial_id else reason
+        if line not in self._warned:
+            self._warned.add(line)
+            self._print(line)
+
+    def _end(self, trial_id: str, last: dict[str, Any]) -> None:
+        """Count a trial by the last result that its worker function reported."""
+        status, written = last.get("status"), last.get("error")
+        if trial_id in self._refused:
+            return
+        if status in {"completed", "diverged"}:
+            if self.has_record is None or self.has_record(trial_id):
+                self.tally.done += 1
+            else:
+                self.lost.append(trial_id)
+                self._print(f"lost: {self.labels[trial_id]}: its record did not arrive; the trial is run again")
+        elif status == "stopped":
+            self.tally.stopped += 1
+        elif status == "elsewhere":
+            self.elsewhere.append(trial_id)
+            self.tally.elsewhere += 1
+        else:
+            self._fail(trial_id, written or "ended without a result", "" if written else "ended without a result")
+
     def _fail(self, trial_id: str, reason: str, unwritten: str) -> None:
         """Count and show a failure; `unwritten` is the reason if no attempt was written yet."""
         self.tally.failed += 1
+        self._print(f"failed: {self.labels[trial_id]}: {reason}; see attempts/{trial_id}-*.json")
         if self.on_failure:
             self.on_failure(trial_id, unwritten)
-        self._print(f"failed: {self.labels[trial_id]}: {reason}; see attempts/{trial_id}-*.json")
 
     def _print(self, text: str) -> None:
         self._last_line = time.monotonic()

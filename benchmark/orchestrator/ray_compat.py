@@ -13,6 +13,8 @@ from typing import Any
 from ray.tune.experiment import Experiment, Trial
 from ray.tune.logger import TBXLoggerCallback
 
+MAX_QUEUE = 10_000  # values that wait to be written for TensorBoard
+
 logger = logging.getLogger(__name__)
 
 
@@ -59,6 +61,33 @@ def treat_task_errors_as_dead_actors() -> None:
     RayActorManager._actor_task_failed = failed  # type: ignore[method-assign]
 
 
+def recover_trials_of_lost_actors() -> None:
+    """Make Tune start a trial again whose reused actor is lost before it begins. Ray 2.60.
+
+    `RayActorManager._actor_task_failed` reports one error object twice: as an error of the actor and of its task. A
+    trial that waits for the first answer of a reused actor then has two failures. The second one finds the trial
+    pending, and ends it for good. Besides, Tune goes on to believe that the actor is being reset for the trial, and
+    would never give it another one.
+    """
+    from ray.tune.execution.tune_controller import TuneController
+
+    original = TuneController._process_trial_failure
+    if getattr(original, "recovers_trials", False):
+        return
+
+    def process(self: Any, trial: Trial, exception: Any) -> None:
+        counted: set[str] = exception.__dict__.setdefault("counted_for_trials", set())
+        if trial.trial_id in counted:
+            logger.debug("Ray: %s of %s is counted already", type(exception).__name__, trial.trial_id)
+            return
+        counted.add(trial.trial_id)
+        self._resetting_trials.discard(trial)
+        original(self, trial, exception)
+
+    process.recovers_trials = True  # type: ignore[attr-defined]
+    TuneController._process_trial_failure = process  # type: ignore[method-assign]
+
+
 def write_daemon_output_to(log: Path) -> None:
     """Write what Ray's daemons and workers print into a file instead of the terminal. Ray 2.60.
 
@@ -83,10 +112,27 @@ class TensorBoardFolders(TBXLoggerCallback):
 
     def open_writer(self, trial: Trial, folder: Path) -> None:
         """Write the curves of a trial into a folder."""
-        self._trial_writer[trial] = self._summary_writer_cls(str(folder), flush_secs=30)
+        # A full queue blocks for ever once its thread is dead: it has room for all values of one result.
+        self._trial_writer[trial] = self._summary_writer_cls(str(folder), flush_secs=30, max_queue=MAX_QUEUE)
         self._trial_result[trial] = {}
+
+    def log_trial_result(self, iteration: int, trial: Trial, result: dict[str, Any]) -> None:
+        """Write the values of a result (called by Tune).
+
+        Raises:
+            OSError: the file cannot be written any more; the thread that writes it has ended.
+        """
+        writer = self._trial_writer.get(trial)
+        if writer and not writer.file_writer.event_writer._worker.is_alive():
+            raise OSError(f"{writer.logdir}: the curves for TensorBoard cannot be written")
+        super().log_trial_result(iteration, trial, result)
 
     def close_writer(self, trial: Trial) -> None:
         """End the file of a trial, without Ray's table of hyper-parameters: the records hold them."""
         if writer := self._trial_writer.pop(trial, None):
-            writer.close()
+            events = writer.file_writer.event_writer
+            try:
+                writer.close()
+            except OSError:
+                events._closed = True  # otherwise it tries again when Python ends, and prints a traceback
+                raise

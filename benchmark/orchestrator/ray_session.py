@@ -64,11 +64,16 @@ def ray_session(address: str | None, cpus: int | None, gpus: int | None, log: Pa
         _require_token()
     import ray
 
-    from benchmark.orchestrator.ray_compat import treat_task_errors_as_dead_actors, write_daemon_output_to
+    from benchmark.orchestrator.ray_compat import (
+        recover_trials_of_lost_actors,
+        treat_task_errors_as_dead_actors,
+        write_daemon_output_to,
+    )
 
     _silence_ray_loggers()
     write_daemon_output_to(log)
     treat_task_errors_as_dead_actors()
+    recover_trials_of_lost_actors()
     if ray.is_initialized():
         yield _nodes_of_running_ray(address, cpus)
         return

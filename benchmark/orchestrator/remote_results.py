@@ -2,7 +2,8 @@
 
 The driver writes a marker file into the results folder. A worker that cannot read it uses a folder of its own machine.
 After every epoch it sends the resume state to a relay, an actor on the driver's machine, so that another machine can
-continue the trial. At its end it sends record, new failed attempts and log, and the driver writes them.
+continue the trial. At its end it sends record, new failed attempts and log. The relay writes them into the run's
+scratch folder, from which the driver takes them.
 """
 
 from __future__ import annotations
@@ -10,62 +11,35 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
-import shutil
 import socket
 import tempfile
-from collections.abc import Callable, Iterator
+import time
+import uuid
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ray.exceptions import RayActorError
+from ray.exceptions import RayActorError, RayError
 from ray.tune import Callback
 
+from benchmark.errors import BenchmarkError
 from benchmark.files import write_atomic
 from benchmark.orchestrator.ray_session import NAMESPACE
-from benchmark.records.schema import Attempt
+from benchmark.orchestrator.relay_files import LOG, RECORD, FileRelay, write_results
 from benchmark.records.store import BESIDE, ResultStore
 from benchmark.spec.request import TrialRequest
-from benchmark.trial.resume import LAST, ResumeFiles
+from benchmark.trial.resume import ResumeFiles
 
-Files = dict[str, bytes]
+PATIENCE_SECONDS = 60.0  # for a relay that does not answer
+RETRY_SECONDS = 1.0
 
 logger = logging.getLogger(__name__)
 
 
-class FileRelay:
-    """An actor that stores files of trials on the disk of the driver's machine while the run lasts."""
-
-    def __init__(self) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix=f"{NAMESPACE}-"))
-        self._stop = False
-
-    def put(self, name: str, files: Files) -> None:
-        """Store files under a name, in place of those stored before."""
-        self.drop(name)
-        for file, content in files.items():
-            write_atomic(self._folder / name / file, content)
-
-    def get(self, name: str) -> Files:
-        """Return the files under a name; empty if there are none."""
-        return {path.name: path.read_bytes() for path in sorted((self._folder / name).glob("*"))}
-
-    def drop(self, name: str) -> None:
-        """Delete the files under a name."""
-        shutil.rmtree(self._folder / name, ignore_errors=True)
-
-    def stop(self) -> None:
-        """Remember that the user asked to stop."""
-        self._stop = True
-
-    def stopping(self) -> bool:
-        """Return True when the user asked to stop."""
-        return self._stop
-
-    def close(self) -> None:
-        """Delete everything."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+class ResultNotSentError(Exception):
+    """A trial ended on another machine, and its result did not reach the driver's machine."""
 
 
 @dataclass(frozen=True)
@@ -74,45 +48,28 @@ class RelayAddress:
 
     Attributes:
         marker: file that the driver writes into the results folder; it contains the actor's name.
-        actor: name of the relay's actor.
+        actor: name of the relay's actor, another one for every run.
+        folder: name of the folder for trials on other machines, the same for every run with this results folder.
     """
 
     marker: Path
     actor: str
-
-
-def _resume_name(trial_id: str) -> str:
-    return f"resume-{trial_id}"
-
-
-def _result_name(trial_id: str) -> str:
-    return f"result-{trial_id}"
+    folder: str
 
 
 class CollectResults(Callback):
     """Tune's callback on the driver that writes results from the relay into the results folder.
 
+    Its hooks raise where a result cannot be used or written: see `Guarded`.
+
     Args:
         store: the results folder.
-        stopping: returns True when the user asked to stop.
-        relay: handle of the actor.
+        relay: the driver's instance of the relay.
     """
 
-    def __init__(self, store: ResultStore, stopping: Callable[[], bool], relay: Any) -> None:
+    def __init__(self, store: ResultStore, relay: FileRelay) -> None:
         self.store = store
-        self.stopping = stopping
         self.relay = relay
-        self._stop_sent = False
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave out what cannot be pickled: Tune pickles its callbacks."""
-        return {**self.__dict__, "relay": None, "stopping": None}
-
-    def on_step_end(self, iteration: int, trials: list[Any], **_: Any) -> None:
-        """Pass the wish to stop on to the workers (called by Tune)."""
-        if self.stopping() and not self._stop_sent:
-            self._stop_sent = True
-            self.relay.stop.remote()
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
         """Collect the results of a trial that ended (called by Tune)."""
@@ -123,61 +80,85 @@ class CollectResults(Callback):
         self._collect(trial.trial_id)
 
     def _collect(self, trial_id: str) -> None:
-        import ray
-
         try:
-            files: Any = ray.get(self.relay.get.remote(_result_name(trial_id)))
-        except RayActorError:
-            logger.warning("%s: the relay of results was lost; the trial has no record", trial_id)
-            return
-        write_results(self.store, trial_id, files)
-        if "record.json" in files:
-            self.relay.drop.remote(_resume_name(trial_id))
-        self.relay.drop.remote(_result_name(trial_id))
-
-
-def write_results(store: ResultStore, trial_id: str, files: Files) -> None:
-    """Write what a worker sent into a results folder.
-
-    Args:
-        store: the results folder.
-        trial_id: id of the trial.
-        files: contents by name, see `RemoteWorkspace.send_results`.
-    """
-    for name, content in files.items():
-        if name.startswith("attempt-"):
-            store.write_attempt(Attempt.model_validate_json(content))
-    if log := files.get("log"):
-        write_atomic(store.log_path(trial_id), log)
-    if record := files.get("record.json"):
-        store.put(record, files["record.npz"], files.get("record.safetensors"))
-    logger.debug("%s: collected %s", trial_id, ", ".join(files) or "nothing")
+            files = self.relay.result(trial_id)
+            write_results(self.store, trial_id, files)
+            if RECORD in files:
+                ResumeFiles.of(self.store.folder, trial_id).remove()
+        finally:
+            self.relay.drop_result(trial_id)
 
 
 @contextmanager
-def file_relay(results: Path, marker: Path) -> Iterator[tuple[RelayAddress, Any]]:
-    """Start a relay on the driver's machine and write the marker; yield the relay's address and handle.
+def file_relay(results: Path, scratch: Path, stop: Path) -> Iterator[tuple[RelayAddress, FileRelay]]:
+    """Start a relay on the driver's machine and write the marker; yield the address and the driver's instance.
 
     Args:
         results: the results folder.
-        marker: a file in it.
+        scratch: folder of this run in it, which is deleted after the run.
+        stop: file whose presence asks trials to stop.
+
+    Raises:
+        BenchmarkError: the relay does not start.
     """
+    import ray
+
+    folder = relay_name(results)
+    address = RelayAddress(scratch / "here", f"{folder}-{uuid.uuid4().hex}", folder)
+    write_atomic(address.marker, address.actor.encode())
+    folders = (results, scratch / "inbox", stop)
+    relay = _start_relay(address.actor, folders)
+    try:
+        yield address, FileRelay(*folders)
+    finally:
+        with contextlib.suppress(Exception):  # Ray may be gone already
+            ray.kill(relay)
+
+
+def _start_relay(name: str, folders: tuple[Path, Path, Path]) -> Any:
+    """Return the handle of a relay that is running on the driver's machine."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    address = RelayAddress(marker, relay_name(results))
-    write_atomic(marker, address.actor.encode())
-    on_this_machine = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+    # Soft affinity puts it on any machine while the scheduler does not know this one yet, as Ray chooses a random
+    # machine to ask for an actor without resources. One byte of memory makes it ask this one.
+    on_this_machine = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     actor: Any = ray.remote(FileRelay)
-    relay = actor.options(
-        num_cpus=0, name=address.actor, scheduling_strategy=on_this_machine, get_if_exists=True, max_restarts=-1
-    ).remote()
+    relay = actor.options(num_cpus=0, memory=1, name=name, scheduling_strategy=on_this_machine, max_restarts=-1).remote(
+        *folders
+    )
     try:
-        yield address, relay
-    finally:
-        with contextlib.suppress(Exception):  # Ray may be gone already
-            ray.get(relay.close.remote(), timeout=10)
-            ray.kill(relay)
+        call_relay(relay.stopping)
+    except RayError as error:
+        raise BenchmarkError(
+            f"Ray: the relay of results does not start ({_line(error)}); start a Ray node with `ray start` "
+            "on the machine of this command, as the same user"
+        ) from None
+    return relay
+
+
+def call_relay(method: Any, *args: Any) -> Any:
+    """Call a method of the relay and return its answer; wait up to a minute while the relay is not available.
+
+    Args:
+        method: method of the actor's handle.
+        args: its arguments.
+
+    Raises:
+        RayActorError: the relay did not come back.
+        RayError: the method raised an error.
+    """
+    import ray
+
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return ray.get(method.remote(*args))
+        except RayActorError as error:
+            if time.monotonic() >= deadline:
+                raise
+            logger.info("the relay of results does not answer (%s); asking again", type(error).__name__)
+            time.sleep(RETRY_SECONDS)
 
 
 class RemoteWorkspace:
@@ -192,11 +173,11 @@ class RemoteWorkspace:
         import ray
 
         self.request = request
-        self.relay = ray.get_actor(address.actor, namespace=NAMESPACE)
-        self.store = ResultStore(Path(tempfile.gettempdir()) / address.actor)
+        self.relay: Any = ray.get_actor(address.actor, namespace=NAMESPACE)
+        self.store = ResultStore(Path(tempfile.gettempdir()) / address.folder)
         self.stop = self.store.folder / f".stop-{request.id}"
+        self.stop.unlink(missing_ok=True)  # of a process that was killed in an earlier run
         self._resume = ResumeFiles.of(self.store.folder, request.id)
-        self._old_attempts = set(self.store.attempts(request.id))
 
     @classmethod
     def if_needed(cls, request: TrialRequest, address: RelayAddress | None) -> RemoteWorkspace | None:
@@ -211,40 +192,49 @@ class RemoteWorkspace:
 
     def fetch_resume_state(self) -> None:
         """Fetch the resume state that the trial left on another machine."""
-        import ray
-
-        files: Any = ray.get(self.relay.get.remote(_resume_name(self.request.id)))
-        for name, content in files.items():
-            write_atomic(self._resume.folder / name, content)
+        if content := call_relay(self.relay.resume_state, self.request.id):
+            write_atomic(self._resume.last, content)
 
     def after_epoch(self) -> None:
-        """Send the resume state, and ask whether the user wants to stop."""
-        import ray
+        """Send the resume state, and ask whether the user wants to stop. The trial goes on where this fails."""
+        try:
+            if self._resume.last.is_file():
+                call_relay(self.relay.put_resume_state, self.request.id, self._resume.last.read_bytes())
+            if call_relay(self.relay.stopping):
+                self.stop.touch()
+        except (RayError, OSError) as error:
+            logger.warning("%s: the resume state was not sent: %s", self.request.label, _line(error))
 
-        if self._resume.last.is_file():
-            files = {LAST: self._resume.last.read_bytes()}
-            ray.get(self.relay.put.remote(_resume_name(self.request.id), files))
-        if ray.get(self.relay.stopping.remote()):
-            self.stop.touch()
+    def send_result(self) -> None:
+        """Send record, failed attempts and log to the relay, and delete them here.
 
-    def send_results(self) -> None:
-        """Send record, new failed attempts and log to the relay, and delete them here."""
-        import ray
-
+        Raises:
+            ResultNotSentError: they stay here; the next attempt on this machine sends them.
+        """
         self.after_epoch()
         record, log = self.store.record_path(self.request), self.store.log_path(self.request.id)
         result = {f"record{suffix}": record.with_suffix(suffix) for suffix in (".json", *BESIDE)}
-        attempts = [path for path in self.store.attempts(self.request.id) if path not in self._old_attempts]
-        paths = {**result, "log": log, **{f"attempt-{number}": path for number, path in enumerate(attempts)}}
-        files = {name: path.read_bytes() for name, path in paths.items() if path.is_file()}
-        if "record.json" not in files:  # predictions without a record are of no use
-            files = {name: content for name, content in files.items() if not name.startswith("record.")}
-        ray.get(self.relay.put.remote(_result_name(self.request.id), files))
+        # An attempt that was not sent is of a process that died after it wrote it.
+        attempts = self.store.attempts(self.request.id)
+        paths = {**result, LOG: log, **{f"attempt-{number}": path for number, path in enumerate(attempts)}}
+        try:
+            files = {name: path.read_bytes() for name, path in paths.items() if path.is_file()}
+            if RECORD not in files:  # predictions without a record are of no use
+                files = {name: content for name, content in files.items() if not name.startswith("record.")}
+            call_relay(self.relay.put_result, self.request.id, files)
+        except (RayError, OSError) as error:
+            raise ResultNotSentError(f"its result did not reach the driver's machine: {_line(error)}") from None
         for path in [*result.values(), *attempts, self.stop]:  # the log stays for people who look on this machine
             path.unlink(missing_ok=True)
         self._resume.remove()
 
 
+def _line(error: Exception) -> str:
+    """Return one line about an error; that of the relay's method is inside one of Ray."""
+    cause = getattr(error, "cause", None) or error
+    return f"{type(cause).__name__}: {cause}".splitlines()[0]
+
+
 def relay_name(results: Path) -> str:
-    """Return the name of a results folder's relay, and of the folder that its trials have on other machines."""
+    """Return the name of the folder that a results folder's trials have on other machines."""
     return f"{NAMESPACE}-{hashlib.sha256(f'{socket.gethostname()}:{results}'.encode()).hexdigest()[:12]}"

@@ -15,13 +15,16 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from benchmark.console import say
+from benchmark.errors import BenchmarkError
 from benchmark.orchestrator.interrupt import Stop, wait_while
 from benchmark.orchestrator.ray_session import ray_session
 from benchmark.orchestrator.ray_watchdog import watchdog
-from benchmark.orchestrator.scratch import scratch_folder, tidy
+from benchmark.orchestrator.scratch import scratch_folder
 from benchmark.orchestrator.worker_config import make_worker_config, run_setting
 from benchmark.planning.estimate import Estimate
 from benchmark.planning.packing import Node, Share, pack
+from benchmark.planning.plan import MAX_ATTEMPTS
 from benchmark.records.environment import utc_now
 from benchmark.records.lease import leased
 from benchmark.records.schema import Attempt
@@ -75,27 +78,21 @@ def run_trials(
         console: where progress is shown.
 
     Raises:
-        BenchmarkError: Ray does not start or died, or the resources are too small for a trial.
+        BenchmarkError: Ray does not start or died, the resources are too small for a trial, or the disk is full.
     """
-    scratch, stop = scratch_folder(store.folder), Stop(store.folder, console)
-    run = _Run(requests, estimates, store, options, before, console, scratch, stop)
+    stop = Stop(store.folder, console)
     try:
-        with (
-            ray_session(options.address, options.cpus, None, store.folder / "logs" / "ray.log") as nodes,
-            stop.on_signals(),
-            watchdog(stop, restart=options.restart_on_ray_death),
-        ):
-            run.train(nodes)
-    except KeyboardInterrupt:
-        return Ended(run.failed, interrupted=True)
-    finally:
-        tidy(scratch)
-    return Ended(run.failed, interrupted=stop.asked)
+        with scratch_folder(store.folder) as scratch:
+            return _Run(requests, estimates, store, options, before, console, scratch, stop).run()
+    except OSError as error:  # of Tune's own files
+        raise BenchmarkError(
+            f"{store.folder}: the run ended: {error}; make room and call run again: it continues where it was"
+        ) from error
 
 
 @dataclass
 class _Run:
-    """A run while Ray is up.
+    """A run with its scratch folder.
 
     Trials that another run is training are waited for. Those that are still without a record then form another round.
     """
@@ -109,8 +106,24 @@ class _Run:
     scratch: Path
     stop: Stop
     failed: int = 0
+    done: int = 0
+    losses: Counter[str] = field(default_factory=Counter)
     began: float = field(default_factory=time.monotonic)
     began_at: str = field(default_factory=utc_now)
+
+    def run(self) -> Ended:
+        """Start Ray, run all trials, and end Ray."""
+        options, log = self.options, self.store.folder / "logs" / "ray.log"
+        try:
+            with (
+                ray_session(options.address, options.cpus, None, log) as nodes,
+                self.stop.on_signals(),
+                watchdog(self.stop, restart=options.restart_on_ray_death),
+            ):
+                self.train(nodes)
+        except KeyboardInterrupt:
+            return Ended(self.failed, interrupted=True)
+        return Ended(self.failed, interrupted=self.stop.asked)
 
     def train(self, nodes: Sequence[Node]) -> None:
         """Run rounds until no trial is left or the user stops."""
@@ -121,8 +134,8 @@ class _Run:
             for number in itertools.count():
                 if not waiting or self.stop.asked:
                     return
-                of_other_runs = self._round(number, waiting, queue, collectors)
-                waiting = self._wait_for(of_other_runs)
+                elsewhere, lost = self._round(number, waiting, queue, collectors)
+                waiting = [*self._wait_for(elsewhere), *self._again(lost)]
 
     def _divide(self, nodes: Sequence[Node]) -> dict[str, Share]:
         """Divide the machines between the trials, and show how."""
@@ -152,8 +165,8 @@ class _Run:
             return
         from benchmark.orchestrator.remote_results import CollectResults, file_relay
 
-        with file_relay(self.store.folder, self.scratch / "here") as (address, relay):
-            yield address, [CollectResults(self.store, self.stop.is_asked, relay)]
+        with file_relay(self.store.folder, self.scratch, self.stop.file) as (address, relay):
+            yield address, [CollectResults(self.store, relay)]
 
     def _queue(self, shares: Mapping[str, Share], relay: RelayAddress | None) -> dict[str, QueuedTrial]:
         from benchmark.orchestrator.tune_queue import QueuedTrial
@@ -174,22 +187,33 @@ class _Run:
         waiting: Sequence[TrialRequest],
         queue: Mapping[str, QueuedTrial],
         collectors: Sequence[Callback],
-    ) -> list[TrialRequest]:
-        """Run the waiting trials once; return those that another run is training."""
+    ) -> tuple[list[TrialRequest], list[TrialRequest]]:
+        """Run the waiting trials once; return those that another run is training, and those whose record was lost."""
+        from benchmark.orchestrator.guard import Guarded
         from benchmark.orchestrator.loggers import make_loggers
         from benchmark.orchestrator.progress import Progress
         from benchmark.orchestrator.tune_queue import run_queue
 
+        by_id = {request.id: request for request in self.requests}
         labels = {request.id: request.label for request in waiting}
         progress = Progress(
             labels,
-            self.before + len(self.requests) - len(waiting),
+            self.before + self.done,
             self.console,
             self._on_failure,
             {request.id: self._seconds(request) for request in self.requests},
+            has_record=lambda trial_id: self.store.has_current(by_id[trial_id]),
+            failed=self.failed,
         )
         # Collectors come first: Progress may ask for an attempt that they bring.
-        callbacks = [*collectors, progress, *make_loggers(self.options.loggers, self.store.folder, labels)]
+        callbacks = [
+            *(Guarded(collector, progress.refuse) for collector in collectors),
+            Guarded(progress, progress.warn),
+            *(
+                Guarded(curves, progress.warn)
+                for curves in make_loggers(self.options.loggers, self.store.folder, labels)
+            ),
+        ]
         with progress:
             run_queue(
                 [queue[request.id] for request in waiting],
@@ -198,14 +222,29 @@ class _Run:
                 self.stop.is_asked,  # Tune pickles it: a lambda would bring this object and its console
                 fresh_processes=self.options.exclusive,
             )
-        return [request for request in self.requests if request.id in set(progress.elsewhere)]
+        self.done += progress.tally.done
+        return [by_id[name] for name in progress.elsewhere], [by_id[name] for name in progress.lost]
 
     def _on_failure(self, trial_id: str, reason: str) -> None:
         """Count a failed trial, and write its attempt if its process died before it could."""
         self.failed += 1
         if reason:
             request = next(request for request in self.requests if request.id == trial_id)
-            write_lost_attempt(self.store, request, reason)
+            try:
+                write_lost_attempt(self.store, request, reason)
+            except OSError as error:  # such as a full disk
+                say(self.console, f"{request.label}: its failed attempt was not written: {error}")
+
+    def _again(self, lost: Sequence[TrialRequest]) -> list[TrialRequest]:
+        """Return the trials to run again of those whose record was lost; the others end as failed attempts."""
+        self.losses.update(request.id for request in lost)
+        again = [request for request in lost if self.losses[request.id] < MAX_ATTEMPTS]
+        for request in lost:
+            if request not in again:
+                reason = f"its record was lost {MAX_ATTEMPTS} times on the way to the results folder"
+                say(self.console, f"failed: {request.label}: {reason}")
+                self._on_failure(request.id, reason)
+        return again
 
     def _wait_for(self, requests: Sequence[TrialRequest]) -> list[TrialRequest]:
         """Wait for trials of other runs; return those that still have no record, such as those of a dead run."""
@@ -221,6 +260,7 @@ class _Run:
             self.console.print(f"Waiting for {plural(len(requests), 'trial')} of another run", soft_wrap=True)
             wait_while(all_leased, self.stop, LOOK_EVERY_SECONDS)
         left = unfinished()
+        self.done += len(requests) - len(left)
         if left:
             logger.info("%d trials of another run have no record yet; they are run here", len(left))
         return left

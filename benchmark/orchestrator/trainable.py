@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import io
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -51,15 +52,41 @@ def run_in_worker(config: WorkerConfig) -> None:
             write_line(f"{outcome.status}{f': {outcome.error}' if outcome.error else ''}")
         finally:
             if workspace:
-                workspace.send_results()
+                workspace.send_result()
     tune.report({"status": outcome.status, "error": outcome.error})
+
+
+class _Log(io.TextIOWrapper):
+    """A log file whose errors, such as a full disk, do not reach the trial."""
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            return super().write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            super().flush()
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            super().close()
+
+
+def _open_log(path: Path) -> _Log:
+    """Open a log to add lines; one that cannot be written takes them and keeps none."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        raw = io.FileIO(path, "a")
+    except OSError:
+        raw = io.FileIO(os.devnull, "a")
+    return _Log(io.BufferedWriter(raw), encoding="utf-8", line_buffering=True)
 
 
 @contextmanager
 def _trial_log(path: Path, label: str) -> Iterator[Callable[[str], None]]:
     """Yield a function that adds a line to the trial's log. Printed text and warnings go to the log, too."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8", buffering=1) as handle:
+    with _open_log(path) as handle:
 
         def write_line(text: str) -> None:
             handle.write(f"{time.strftime('%F_%T')} {text}\n")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,8 @@ from benchmark.orchestrator.ray_compat import make_tune_trial
 from benchmark.orchestrator.trainable import run_in_worker
 from benchmark.orchestrator.worker_config import WorkerConfig
 from benchmark.planning.plan import MAX_ATTEMPTS
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -103,4 +107,8 @@ def run_queue(
             failure_config=tune.FailureConfig(max_failures=MAX_ATTEMPTS - 1),
         ),
     )
-    tuner.fit()
+    try:
+        tuner.fit()
+    except (EOFError, pickle.UnpicklingError):
+        # After the last trial Tune reads back the errors that it stored, which a full disk cut off. Nothing needs them.
+        logger.warning("%s: Tune's own files are damaged; is the disk full?", scratch)

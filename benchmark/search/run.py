@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import logging
 import os
 import time
@@ -27,7 +26,7 @@ from benchmark.orchestrator.worker_config import run_setting, trial_setting
 from benchmark.planning.estimate import needed_bytes
 from benchmark.planning.machine import machine_here
 from benchmark.planning.packing import Node, Share, pack
-from benchmark.records.lease import Lease
+from benchmark.records.lease import Lease, held_by_this_process
 from benchmark.records.store import ResultStore
 from benchmark.search.history import Configuration, configurations, spent, write_table
 from benchmark.search.pruner import COUNTED
@@ -54,8 +53,8 @@ def exclusive(folder: Path) -> Iterator[None]:
     """
     path = folder / "leases" / "search.json"
     if RESTARTS in os.environ:  # started again in the same process, because Ray died: the old lease looks alive
-        with contextlib.suppress(OSError, ValueError, KeyError):
-            if json.loads(path.read_bytes())["pid"] == os.getpid():
+        with contextlib.suppress(OSError):
+            if held_by_this_process(path):
                 path.unlink()
     lease = Lease.take(folder, path.stem)
     if lease is None:

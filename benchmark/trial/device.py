@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
+import re
 
 import torch
 
 from benchmark.trial.setting import Setting
+
+logger = logging.getLogger(__name__)
+
+# What libraries say when they find no memory for themselves. A handle that cannot be created says "not initialized".
+_OUT_OF_MEMORY = re.compile(
+    r"CUDA error: out of memory|DefaultCPUAllocator: can't allocate memory"
+    r"|CUBLAS_STATUS_ALLOC_FAILED|CUBLAS_STATUS_NOT_INITIALIZED when calling `?cublas(Lt)?Create"
+    r"|CUDNN_STATUS_ALLOC_FAILED|CUDNN_STATUS_NOT_INITIALIZED|CUDNN_STATUS_INTERNAL_ERROR_\w*ALLOCATION_FAILED"
+    r"|CUSOLVER_STATUS_(ALLOC_FAILED|NOT_INITIALIZED)|CUFFT_ALLOC_FAILED"
+)
+_CUDA_ERROR = re.compile(r"CUDA error|CUDNN_STATUS_|CUBLAS_STATUS_|CUSOLVER_STATUS_|CUFFT_|CUSPARSE_STATUS_")
 
 CUDA_BYTES = 700 * 2**20  # GPU memory that each process takes besides its tensors; 685 MiB on an H100
 
@@ -40,7 +53,31 @@ def free_memory() -> None:
     """Release memory that a finished trial no longer uses, so that the next trial of this process finds it."""
     gc.collect()
     if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+        try:
+            torch.cuda.empty_cache()
+        except RuntimeError as error:  # after a CUDA error: it must not hide the error of the trial
+            logger.info("GPU memory was not released: %s", error)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that the GPU's or the host's memory is full."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and bool(_OUT_OF_MEMORY.search(str(error)))
+
+
+def breaks_cuda(error: BaseException) -> bool:
+    """Return whether CUDA may be unusable in this process after an error, so that every later trial would fail, too."""
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        if isinstance(cause, torch.AcceleratorError):
+            return not is_out_of_memory(cause)
+        if isinstance(cause, RuntimeError) and _CUDA_ERROR.search(str(cause)):
+            return not is_out_of_memory(cause)
+        seen.add(id(cause))
+        cause = cause.__cause__ or cause.__context__
+    return False
 
 
 def _set_determinism(deterministic: bool) -> None:

@@ -27,6 +27,7 @@ from benchmark.spec.request import TrialRequest
 from benchmark.trial.build import build_model, count_parameters
 from benchmark.trial.code_digest import code_digest
 from benchmark.trial.cost import count_cost
+from benchmark.trial.device import is_out_of_memory
 from benchmark.trial.train_step import Precision, Trainer, device_name
 
 WARM_UP = 2
@@ -125,11 +126,12 @@ def profile_step(request: TrialRequest, how: How) -> StepProfile:
         return _profile(request, how, status="counted", identity_error=identity_error(request) if short else None)
     try:
         return _profile(request, how, status="measured", **_measure(request, how))
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        return _profile(request, how, status="out_of_memory", error=str(error).splitlines()[0])
-    except RuntimeError as error:
+    except (MemoryError, RuntimeError) as error:
+        line = (str(error) or type(error).__name__).splitlines()[0]
+        if is_out_of_memory(error):
+            return _profile(request, how, status="out_of_memory", error=line)
         traceback.print_exc()
-        return _profile(request, how, status="failed", error=str(error).splitlines()[0])
+        return _profile(request, how, status="failed", error=line)
 
 
 def _profile(request: TrialRequest, how: How, **found: Any) -> StepProfile:

@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
-
 from benchmark.records.environment import utc_now
 from benchmark.records.lease import Lease, LostLeaseError
 from benchmark.records.schema import Attempt
@@ -20,7 +18,7 @@ from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.assemble import assemble
 from benchmark.trial.code_digest import code_digest
-from benchmark.trial.device import free_memory
+from benchmark.trial.device import breaks_cuda, free_memory, is_out_of_memory
 from benchmark.trial.fit import Report, StoppedError, fit
 from benchmark.trial.record import Finished, finish
 from benchmark.trial.resume import ResumeFiles
@@ -35,7 +33,10 @@ logger = logging.getLogger(__name__)
 
 
 class TransientError(Exception):
-    """The trial failed for a reason that may pass. Its attempt is written; it should be attempted again."""
+    """The trial failed for a reason that may pass in another process. Its attempt is written; attempt it again.
+
+    Ray Tune ends the process of a trial that raises, and starts the trial in another one.
+    """
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,10 @@ def attempt_trial(request: TrialRequest, setting: Setting, report: Report) -> Ou
         return Outcome("stopped")
     if timed_out := _earlier_timeout(store, request, setting):
         return timed_out
-    lease = Lease.take(store.folder, request.id)
+    try:
+        lease = Lease.take(store.folder, request.id)
+    except OSError as error:
+        return _write_failure(request, store, error)
     if lease is None:
         logger.info("%s: another run is training this trial", request.label)
         return Outcome("elsewhere")
@@ -103,14 +107,17 @@ def _write_failure(request: TrialRequest, store: ResultStore, error: BaseExcepti
     """Write the attempt of an error that is being handled.
 
     Raises:
-        TransientError: the error may pass.
+        TransientError: the error may pass, or only this process cannot go on, because its CUDA is broken.
     """
-    out_of_memory = isinstance(error, (MemoryError, torch.OutOfMemoryError))
-    status: Literal["failed", "out_of_memory"] = "out_of_memory" if out_of_memory else "failed"
+    status: Literal["failed", "out_of_memory"] = "out_of_memory" if is_out_of_memory(error) else "failed"
     line = f"{type(error).__name__}: {error}".splitlines()[0]
-    store.write_attempt(Attempt.now(request, status, line, traceback.format_exc(), code_digest(request)))
     logger.info("%s: %s: %s", request.label, status, line)
-    if isinstance(error, TRANSIENT):
+    try:
+        store.write_attempt(Attempt.now(request, status, line, traceback.format_exc(), code_digest(request)))
+    except OSError as unwritten:  # such as a full disk, which may be the error itself
+        line = f"{line} (its failed attempt was not written: {unwritten})"
+        logger.warning("%s: %s", request.label, line)
+    if isinstance(error, TRANSIENT) or breaks_cuda(error):
         raise TransientError(line) from error
     return Outcome(status, line)
 
@@ -128,8 +135,10 @@ def _deadline(request: TrialRequest, setting: Setting, store: ResultStore) -> It
 
     def expire() -> None:
         line = f"took longer than {timeout:g} s"
-        store.write_attempt(Attempt.now(request, "timeout", line, line, code_digest(request)))
-        os._exit(1)
+        try:
+            store.write_attempt(Attempt.now(request, "timeout", line, line, code_digest(request)))
+        finally:  # on a full disk, too
+            os._exit(1)
 
     timer = threading.Timer(timeout, expire)
     timer.daemon = True

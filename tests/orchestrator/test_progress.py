@@ -64,6 +64,23 @@ def test_a_trial_whose_process_died_is_told_with_its_cause(
     assert (name, reason.splitlines()[0]) == ("a", "The actor died: SIGKILL")
 
 
+def test_only_the_last_failure_of_a_trial_is_shown(
+    progress: Progress, tmp_path: Path, shown: io.StringIO, lost: list[tuple[str, str]]
+) -> None:
+    transient = "Failure # 1 (occurred at noon)\nTraceback\nbenchmark.trial.run.TransientError: OSError: away\n"
+    unsent = "Failure # 2 (occurred at one)\nTraceback\nremote_results.ResultNotSentError: its result: no space\n"
+    for name, text in (("a", transient), ("b", transient + unsent), ("c", transient + "Failure # 2\nThe actor died")):
+        (tmp_path / name).write_text(text)
+        progress.on_trial_error(0, [], trial(name, error_file=str(tmp_path / name)))
+    lines = shown.getvalue().splitlines()
+    assert lines[0].startswith("failed: label of a: OSError: away; ")
+    assert lines[1].startswith("failed: label of b: its result: no space; ")
+    assert lines[2].startswith("failed: label of c: its process died; ")
+    assert [reason.splitlines()[-1:] for _, reason in lost] == [
+        [], ["its result: no space"], ["the process of the trial died"],
+    ]  # fmt: skip
+
+
 def test_the_attempt_of_a_dead_process_is_kept(make_request: Callable[..., TrialRequest], tmp_path: Path) -> None:
     store, request = ResultStore(tmp_path), make_request()
     write_lost_attempt(store, request, "The actor died: SIGKILL\nthe process of the trial died")

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import socket
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
-import psutil
 import pytest
 
 from benchmark.errors import BenchmarkError
 from benchmark.records.leftovers import find_leftovers
+from benchmark.records.process import ProcessIdentity
 from benchmark.records.store import RESUME, ResultStore
 from benchmark.spec.request import TrialRequest
 from tests.samples import make_record
@@ -56,11 +55,11 @@ def test_resume_states_of_unfinished_trials_stay(
 def test_leases_of_dead_runs_go_and_running_trials_are_an_error(store: ResultStore, name: str) -> None:
     path = store.folder / name / "0123456789ab.json"
     path.parent.mkdir()
-    this_process = {"host": socket.gethostname(), "pid": os.getpid(), "born": psutil.Process().create_time()}
+    this_process = asdict(ProcessIdentity.this())
     path.write_text(json.dumps({"token": "x", **this_process}))
     with pytest.raises(BenchmarkError, match="running here: 1 trial;"):
         find_leftovers(store)
-    path.write_text(json.dumps({"token": "x", **this_process, "born": 0}))
+    path.write_text(json.dumps({"token": "x", **this_process, "started": 0}))
     [leftover] = find_leftovers(store)
     assert (leftover.path, leftover.reason) == (path, "lease of a dead run")
     leftover.remove()

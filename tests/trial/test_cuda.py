@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -113,6 +115,17 @@ def test_a_trial_that_outgrows_its_share_fails_alone(make_request: Make, setting
     assert outcome.error
     assert "out of memory" in outcome.error
     assert attempt_trial(request, setting, quiet).status == "completed"  # in the same process, with its share
+
+
+def test_a_real_cuda_error_is_known_and_does_not_stop_the_clean_up() -> None:
+    """In a process of its own, whose CUDA is broken then."""
+    code = (
+        "import torch\nfrom benchmark.trial.device import breaks_cuda, free_memory, is_out_of_memory\n"
+        "try:\n    torch.zeros(3, device='cuda')[torch.tensor([7], device='cuda')]\n    torch.cuda.synchronize()\n"
+        "except RuntimeError as error:\n    free_memory()\n    print(breaks_cuda(error), is_out_of_memory(error))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "True False\n", done.stderr
 
 
 def test_a_split_batch_is_the_same_experiment(make_request: Make, setting: Setting) -> None:
