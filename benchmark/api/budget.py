@@ -40,7 +40,9 @@ def within_budget(
         BenchmarkError: a budget that cannot be read, or that is too short for any claim.
     """
     from benchmark.planning.budget import choose
-    from benchmark.planning.packing import node_here, pack
+    from benchmark.planning.memory import Need
+    from benchmark.planning.node import node_here
+    from benchmark.planning.packing import pack
     from benchmark.report.claims.judge import judge
     from benchmark.report.write import read_results
 
@@ -53,7 +55,7 @@ def within_budget(
     cells = results.cells[results.cells["score"].notna() & (results.cells["protocol"] == protocol)]
     complete = set(zip(cells["backbone"], cells["dataset"], cells["method"], strict=True))
     claims = {claim.id: claim.needs for claim in judge(results, protocol) if claim.verdict == "not run" and claim.needs}
-    share = next(iter(pack([node], {"": 0}, None, None, exclusive=False).values()))
+    share = next(iter(pack([node], {"": Need()}, None, None, exclusive=False).values()))
     at_once = node.gpus or share.slots([node])
     choice = choose(requests, estimates, claims, complete, seconds * at_once)
     say(

@@ -58,7 +58,7 @@ class ResumeFiles:
         with open_atomic(self.last) as handle:
             handle.write(bytes(DIGEST_BYTES))
             content = _HashingWriter(handle)
-            torch.save(state, content)
+            torch.save(state, content)  # type: ignore[arg-type]  # it only writes
             handle.seek(0)
             handle.write(content.digest())
             self.check()
@@ -73,7 +73,7 @@ class ResumeFiles:
                 if hashlib.file_digest(handle, "sha256").digest() != digest:
                     logger.warning("%s: damaged resume state is not used", path)
                     continue
-                state: State = torch.load(_Content(handle), weights_only=True)
+                state: State = torch.load(_Content(handle), weights_only=True)  # type: ignore[arg-type]
                 if state.get("written_by") == written_by:
                     return state
                 logger.info("%s: resume state of other code is not used", path)
