@@ -148,7 +148,8 @@ def beyond_memory(nodes: Sequence[Node], shares: Mapping[str, Share], needs: Map
         wanted, largest = _host_bytes(found, needs[trial_id]), _largest_memory(nodes, found)
         if found.memory and wanted > largest:
             lines[trial_id] = (
-                f"needs about {gigabytes(wanted)} of memory, but the largest machine has {gigabytes(largest)} for trials"
+                f"needs about {gigabytes(wanted)} of memory, but the largest machine has {gigabytes(largest)} "
+                "for trials"
             )
     return lines
 
