@@ -38,20 +38,20 @@ class Estimate:
         seconds: duration; None if the cost or the number of clips is unknown.
         source: what the duration comes from.
         flops: operations of the whole trial.
-        need: memory that the trial needs.
-        memory_bytes: memory that it needs of its GPU; on a CPU, of its machine.
+        memory_bytes: memory that the trial needs of its GPU; on a CPU, of its machine.
         checkpoint_bytes: disk space of the resume state.
         record_bytes: disk space of the record and its predictions.
+        need: all memory that the trial needs, for packing.
     """
 
     cost: Cost | None
     seconds: float | None
     source: Source
     flops: float
-    need: Need
     memory_bytes: int
     checkpoint_bytes: int
     record_bytes: int
+    need: Need = Need()
 
 
 @dataclass(frozen=True)
@@ -148,10 +148,10 @@ class Estimator:
             seconds=pace.setup + trained * pace.train + evaluated * pace.evaluate if pace and sizes else None,
             source=source,
             flops=trained * cost.train_flops + evaluated * cost.forward_flops if cost else 0.0,
-            need=need,
             memory_bytes=need.gpu if self.machine.has_gpu else need.cpu,
             checkpoint_bytes=2 * (cost.stored_bytes + cost.optimizer_bytes) if cost else 0,  # two generations
             record_bytes=kept * per_epoch * len(info.classes) * BYTES,
+            need=need,
         )
 
     def _pace(self, key: str, cost: Cost | None) -> tuple[_Pace | None, Source]:
