@@ -6,7 +6,7 @@ import logging
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from rich.console import Console
@@ -51,7 +51,7 @@ class Estimate:
     memory_bytes: int
     checkpoint_bytes: int
     record_bytes: int
-    need: Need = Need()
+    need: Need = field(default_factory=Need)
 
 
 @dataclass(frozen=True)
