@@ -4,11 +4,25 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 
 def write_atomic(path: Path, data: bytes) -> None:
     """Write a file so that a reader, or a crash at any moment, never sees a part of it. Missing folders are made.
+
+    Raises:
+        OSError: nothing was written.
+    """
+    with open_atomic(path) as handle:
+        handle.write(data)
+
+
+@contextmanager
+def open_atomic(path: Path) -> Iterator[BinaryIO]:
+    """Yield a temporary file that replaces `path` at the end, as in `write_atomic`; an exception inside removes it.
 
     Raises:
         OSError: nothing was written.
@@ -19,7 +33,7 @@ def write_atomic(path: Path, data: bytes) -> None:
     descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666)
     try:
         with os.fdopen(descriptor, "wb") as handle:
-            handle.write(data)
+            yield handle
             handle.flush()
             os.fsync(handle.fileno())
         draft.replace(path)

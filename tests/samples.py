@@ -11,7 +11,7 @@ import torch
 from benchmark.data.loader import evaluation_batches
 from benchmark.data.registry import get_dataset
 from benchmark.numerics import NUMERICS_VERSION
-from benchmark.records.schema import Data, Epoch, Parameters, Profile, Record, Selection
+from benchmark.records.schema import Cost, Data, Epoch, Parameters, Profile, Record, Selection, StepProfile
 from benchmark.records.store import ResultStore
 from benchmark.report.results import Results
 from benchmark.report.write import read_results
@@ -85,6 +85,40 @@ def make_record(request: TrialRequest, scores: Sequence[float | None], **changes
         "finished": "2026-01-01T00:01:00+00:00",
     }
     return Record.model_validate({**fields, **changes})
+
+
+def make_cost(**changes: int) -> Cost:
+    """Return the cost of a step; `changes` are its other fields."""
+    sizes = dict.fromkeys(("saved_bytes", "weight_bytes", "optimizer_bytes", "stored_bytes", "peak_bytes"), 1000)
+    return Cost.model_validate({"clips": 8, "forward_flops": 10**9, "train_flops": 3 * 10**9, **sizes, **changes})
+
+
+def make_profile(request: TrialRequest, cost: Cost, **changes: object) -> StepProfile:
+    """Return the profile of a step of `request` on one thread of a CPU.
+
+    Args:
+        request: the trial.
+        cost: its counted cost.
+        changes: other fields of the profile.
+    """
+    fields: dict[str, object] = {
+        "request": request,
+        "status": "measured",
+        "cost": cost,
+        "parameters": make_record(request, [0.5]).parameters,
+        "device": "cpu",
+        "threads": 1,
+        "precision": "float32",
+        "steps": 3,
+        "clips": cost.clips,
+        "step_seconds": 2.0,
+        "eval_seconds": 1.0,
+        "environment": {},
+        "environment_hash": "env",
+        "fingerprint": "code",
+        "finished": "2026-01-01T00:00:00+00:00",
+    }
+    return StepProfile.model_validate({**fields, **changes})
 
 
 def make_results(

@@ -88,12 +88,14 @@ def within_budget(
 
 def _at_once(options: RunOptions) -> float:
     """Return how many trials run at the same time and at full speed with the options of a run."""
-    from benchmark.planning.packing import node_here, pack
+    from benchmark.planning.memory import Need
+    from benchmark.planning.node import node_here
+    from benchmark.planning.packing import pack
 
     here = node_here()
     node = here if options.cpus is None else dataclasses.replace(here, cpus=min(here.cpus, options.cpus))
     try:
-        shares = pack([node], {"": 0}, options.cpus_per_trial, options.gpus_per_trial, exclusive=options.exclusive)
+        shares = pack([node], {"": Need()}, options.cpus_per_trial, options.gpus_per_trial, exclusive=options.exclusive)
     except BenchmarkError:
         if options.address is None:
             raise
@@ -103,6 +105,6 @@ def _at_once(options: RunOptions) -> float:
 
 def _measures(options: RunOptions) -> bool:
     """Return whether trials measure time and memory for claims: on a GPU that they do not share."""
-    from benchmark.planning.packing import node_here
+    from benchmark.planning.node import node_here
 
     return options.exclusive and options.gpus_per_trial != 0 and bool(node_here().gpus or options.address)

@@ -99,6 +99,7 @@ def _count(store: ResultStore, protocol: str, console: Console) -> None:
     """Count the steps of the paper's trials that have no profile yet."""
     from benchmark.planning.expand import expand
     from benchmark.spec.grid import load_grid, narrow
+    from benchmark.trial.profile import How
 
     grid = narrow(load_grid(COUNTED_GRID), backbones=["ast"], methods=COUNTED_METHODS, seeds=["0"], protocol=protocol)
     expansion = expand(grid, Path("none"), Path("none"))
@@ -106,17 +107,8 @@ def _count(store: ResultStore, protocol: str, console: Console) -> None:
     known = {profile.request.step_key for profile in profiles if profile.request.method.variant not in ADAPTERS}
     # a profile of `plan --calibrate` has no identity error, which the claims about adapters need
     known |= {profile.request.step_key for profile in profiles if profile.identity_error is not None}
-    profile_shapes(
-        [request for request in expansion.requests if request.step_key not in known],
-        store,
-        console,
-        device="cpu",
-        threads=1,
-        steps=0,
-        seconds=0,
-        clips=None,
-        identity=ADAPTERS,
-    )
+    how = How("cpu", threads=1, steps=0, seconds=0, identity=ADAPTERS)
+    profile_shapes([request for request in expansion.requests if request.step_key not in known], store, console, how)
 
 
 def _line(claim: Judged) -> str:

@@ -39,6 +39,7 @@ class PlanResult:
         plan: every trial with its state (done, stale, failed, missing).
         missing_inputs: one line per missing dataset or checkpoint.
         skipped: one line per trial that its method cannot run.
+        too_large: one line per trial that needs more memory than this machine has.
         estimates: time, memory and operations of the trials that a run would submit, by trial id.
         machine: what the estimates are for.
         total: the estimates summed up.
@@ -48,6 +49,7 @@ class PlanResult:
     plan: Plan = field(repr=False)
     missing_inputs: list[str]
     skipped: list[str]
+    too_large: list[str]
     estimates: Mapping[str, Estimate] = field(repr=False)
     machine: Machine
     total: Total
@@ -57,6 +59,7 @@ class PlanResult:
         content = plan_as_dict(self.plan, self.results, missing_inputs=self.missing_inputs)
         content["trials"] = [{**trial, **_cost(self.estimates.get(trial["id"]))} for trial in content["trials"]]
         content["skipped"] = self.skipped
+        content["too_large"] = self.too_large
         machine = {"device": self.machine.device, "threads": self.machine.threads}
         return {**content, "cost": {**machine, **self.total.as_dict()}}
 
@@ -68,6 +71,7 @@ class PlanResult:
         ]
         lines += [f"missing input: {line}" for line in self.missing_inputs]
         lines += [f"skipped: {line}" for line in self.skipped]
+        lines += [f"too large: {line}" for line in self.too_large]
         lines.append(counts_line(self.plan, self.results))
         if self.estimates:
             lines.append(f"cost of the {len(self.estimates)} to run on {self.machine.device}: {self.total.text()}")
@@ -131,7 +135,8 @@ def plan(
     """
     from benchmark.planning.estimate import estimate_trials
     from benchmark.planning.machine import machine_here
-    from benchmark.planning.packing import node_here, pack
+    from benchmark.planning.node import node_here
+    from benchmark.planning.packing import beyond_memory, pack
     from benchmark.planning.plan import make_plan
     from benchmark.planning.total import total
 
@@ -143,18 +148,20 @@ def plan(
     ).resolve()  # fmt: skip
     expansion, store = selected.expand(), selected.store
     made = make_plan(expansion.requests, store)
-    to_run, machine = made.to_run(), machine_here(cpus_per_trial)
+    to_run, machine = made.to_run(), machine_here(cpus_per_trial, gpus_per_trial)
     if calibrate:
         _calibrate(to_run, store, machine, console)
     estimates = estimate_trials(to_run, expansion, store, machine, console)
     node = node_here()
-    memory = {trial_id: estimate.memory_bytes for trial_id, estimate in estimates.items()}
-    shares = pack([node], memory, cpus_per_trial, gpus_per_trial, exclusive=False) if memory else {}
+    needs = {trial_id: estimate.need for trial_id, estimate in estimates.items()}
+    shares = pack([node], needs, cpus_per_trial, gpus_per_trial, exclusive=False)
+    too_large = beyond_memory([node], shares, needs)
     return PlanResult(
         results=store.folder,
         plan=made,
         missing_inputs=_missing_inputs(selected, expansion),
         skipped=expansion.skipped,
+        too_large=[f"{request.label} {too_large[request.id]}" for request in to_run if request.id in too_large],
         estimates=estimates,
         machine=machine,
         total=total(estimates, shares, node),
@@ -169,21 +176,17 @@ def _missing_inputs(selected: SelectedGrid, expansion: Expansion) -> list[str]:
 
 def _calibrate(requests: Sequence[TrialRequest], store: ResultStore, machine: Machine, console: Console) -> None:
     """Time a few steps of every shape that the results folder has no timing of for this machine."""
-    known = {
-        profile.request.step_key
-        for profile in store.profiles()
-        if (profile.device, profile.threads) == (machine.device, machine.threads) and profile.step_seconds
-    }
-    profile_shapes(
-        [request for request in requests if request.step_key not in known],
-        store,
-        console,
-        device="cpu" if machine.device == "cpu" else "cuda",
+    from benchmark.trial.profile import How
+
+    known = {profile.request.step_key for profile in store.profiles() if machine.has_timed(profile)}
+    how = How(
+        device="cuda" if machine.has_gpu else "cpu",
         threads=machine.threads,
         steps=CALIBRATION_STEPS,
         seconds=CALIBRATION_SECONDS,
-        clips=CALIBRATION_CLIPS if machine.device == "cpu" else None,
+        clips=None if machine.has_gpu else CALIBRATION_CLIPS,
     )
+    profile_shapes([request for request in requests if request.step_key not in known], store, console, how)
 
 
 def _cost(estimate: Estimate | None) -> dict[str, Any]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from benchmark.records.store import ResultStore
     from benchmark.spec.grid import Grid
     from benchmark.spec.request import TrialRequest
+    from benchmark.trial.profile import How
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def profile(
         steps: number of steps to time; 0 only counts operations and memory.
         seconds: time fewer steps if they take longer than this in total.
         clips: clips of a timed step; None for the recipe's batch size.
-        threads: CPU threads; None for all cores.
+        threads: CPU threads; None for those that a trial gets here, for which `plan` estimates.
         device: `cpu` or `cuda`; None for `cuda` if there is a GPU.
         console: where a line per profile is printed; None for stderr, `Console(quiet=True)` for silence.
 
@@ -84,7 +85,8 @@ def profile(
     Example:
         >>> benchmark.profile("paper", datasets="esc50", results="OUT", steps=0)
     """
-    from benchmark.data.parallel import usable_cores
+    from benchmark.planning.machine import machine_here
+    from benchmark.trial.profile import How
 
     chosen_device = choose_device(device)
     selected = Selection(
@@ -92,30 +94,13 @@ def profile(
         data_root=data_root, results=results,
     ).resolve()  # fmt: skip
     expansion = selected.expand()
-    profiles = profile_shapes(
-        expansion.requests,
-        selected.store,
-        console or stderr_console(),
-        device=chosen_device,
-        threads=threads or usable_cores(),
-        steps=steps,
-        seconds=seconds,
-        clips=clips,
-    )
+    how = How(chosen_device, threads or machine_here().threads, steps, seconds, clips)
+    profiles = profile_shapes(expansion.requests, selected.store, console or stderr_console(), how)
     return ProfileResult(selected.store.folder / "profiles", profiles)
 
 
 def profile_shapes(
-    requests: Sequence[TrialRequest],
-    store: ResultStore,
-    console: Console,
-    *,
-    device: str,
-    threads: int,
-    steps: int,
-    seconds: float,
-    clips: int | None,
-    identity: tuple[str, ...] = (),
+    requests: Sequence[TrialRequest], store: ResultStore, console: Console, how: How
 ) -> list[StepProfile]:
     """Profile every step shape of the requests into a results folder.
 
@@ -123,19 +108,14 @@ def profile_shapes(
         requests: trials; those of one shape are profiled once.
         store: the results folder.
         console: where a line per profile is printed.
-        device: `cpu` or `cuda`.
-        threads: CPU threads.
-        steps: number of steps to time; 0 only counts.
-        seconds: time fewer steps where they take longer than this in all.
-        clips: clips of a timed step; None for the recipe's batch size.
-        identity: methods whose change of the untrained model's output is computed.
+        how: how steps are profiled.
     """
-    from benchmark.trial.profile import How, profile_steps, shapes
+    from benchmark.trial.profile import profile_steps, shapes
 
     to_profile, profiles = shapes(requests), []
     with store.lock():  # a folder that cannot be written is reported before the work
         pass
-    for profile in profile_steps(to_profile, How(device, threads, steps, seconds, clips, identity)):
+    for profile in profile_steps(to_profile, how):
         store.write_profile(profile)
         profiles.append(profile)
         say(console, f"[{len(profiles)}/{len(to_profile)}] {_text(profile)}")

@@ -244,7 +244,8 @@ def _train(
     from benchmark.planning.machine import machine_here
 
     store = selected.store
-    estimates = estimate_trials(to_run, expansion, store, machine_here(options.cpus_per_trial), console)
+    machine = machine_here(options.cpus_per_trial, options.gpus_per_trial)
+    estimates = estimate_trials(to_run, expansion, store, machine, console)
     if budget is not None:
         to_run = within_budget(budget, to_run, estimates, store, expansion, selected.grid.protocol, options, console)
     warm_cache(to_run, expansion.manifests, selected.cache, console)

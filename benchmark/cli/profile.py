@@ -24,7 +24,9 @@ def profile(
     clips: Annotated[
         int | None, typer.Option(min=1, help="Clips of a timed step.", show_default="the recipe's batch size")
     ] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.", show_default="all cores")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads.", show_default="those of one trial here")
+    ] = None,
     device: options.Device = None,
     json: options.Json = False,
 ) -> None:

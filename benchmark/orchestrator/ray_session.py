@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from benchmark.data.parallel import usable_cores
 from benchmark.errors import BenchmarkError
-from benchmark.planning.packing import Node, gpus_here, node_here
+from benchmark.planning.node import Node, gpus_here, node_here
 
 NAMESPACE = "aat-benchmark"
 PROBE_SECONDS = 5
@@ -84,6 +84,7 @@ def ray_session(address: str | None, cpus: int | None, gpus: int | None, log: Pa
                 address="local",  # without it, Ray would join any cluster that runs on this machine
                 num_cpus=cpus or usable_cores(),
                 num_gpus=gpus,
+                _memory=node_here().memory,  # Ray's own count would leave out what other programs use at this moment
                 include_dashboard=False,
                 object_store_memory=OBJECT_STORE_BYTES,
                 **quiet,
@@ -163,7 +164,15 @@ def _find_nodes() -> list[Node]:
             task: Any = ray.remote(gpus_here)
             task = task.options(num_cpus=0, scheduling_strategy=on_node)
             gpus = ray.get(task.remote()) if resources.get("GPU") else []
-            nodes.append(Node(resources["CPU"], resources.get("GPU", 0), min((size for _, size in gpus), default=None)))
+            nodes.append(
+                Node(
+                    cpus=resources["CPU"],
+                    gpus=resources.get("GPU", 0),
+                    gpu_bytes=min((size for _, size in gpus), default=None),
+                    memory=int(resources["memory"]) if "memory" in resources else None,
+                    id=node["NodeID"],
+                )
+            )
     return nodes
 
 

@@ -23,7 +23,8 @@ from benchmark.orchestrator.ray_watchdog import watchdog
 from benchmark.orchestrator.scratch import scratch_folder
 from benchmark.orchestrator.worker_config import make_worker_config, run_setting
 from benchmark.planning.estimate import Estimate
-from benchmark.planning.packing import Node, Share, pack
+from benchmark.planning.node import Node
+from benchmark.planning.packing import Share, beyond_memory, describe, pack
 from benchmark.planning.plan import MAX_ATTEMPTS
 from benchmark.records.environment import utc_now
 from benchmark.records.lease import leased
@@ -140,16 +141,18 @@ class _Run:
     def _divide(self, nodes: Sequence[Node]) -> dict[str, Share]:
         """Divide the machines between the trials, and show how."""
         options = self.options
-        shares = pack(
-            nodes,
-            {request.id: self.estimates[request.id].memory_bytes for request in self.requests},
-            options.cpus_per_trial,
-            options.gpus_per_trial,
-            exclusive=options.exclusive,
-        )
+        needs = {request.id: self.estimates[request.id].need for request in self.requests}
+        shares = pack(nodes, needs, options.cpus_per_trial, options.gpus_per_trial, exclusive=options.exclusive)
+        if too_large := beyond_memory(nodes, shares, needs):
+            first = next(request for request in self.requests if request.id in too_large)
+            number = f" (and {len(too_large) - 1} more trials)" if len(too_large) > 1 else ""
+            raise BenchmarkError(
+                f"{first.label}{number} {too_large[first.id]}; split its batches with --set recipe.micro_batch=8, or "
+                "leave it out with --method"
+            )
         self.console.print(
             f"Ray started in {time.monotonic() - self.began:.0f} s: {plural(len(self.requests), 'trial')}, "
-            f"{_describe(shares, nodes)}",
+            f"{describe(shares, nodes)}",
             highlight=False,
         )
         # By default Tune keeps one trial pending, which leaves slots idle.
@@ -267,16 +270,6 @@ class _Run:
 
     def _seconds(self, request: TrialRequest) -> float:
         return self.estimates[request.id].seconds or 0.0
-
-
-def _describe(shares: Mapping[str, Share], nodes: Sequence[Node]) -> str:
-    """Describe the resources of trials, the most common share first."""
-    kinds = [
-        f"{share.slots(nodes)} at once, "
-        f"each with {share.cpus} CPU{'s' if share.cpus > 1 else ''} and {share.gpus:g} GPUs"
-        for share, _ in Counter(shares.values()).most_common()
-    ]
-    return "; ".join(kinds)
 
 
 def write_lost_attempt(store: ResultStore, request: TrialRequest, reason: str) -> None:

@@ -74,6 +74,12 @@ class TuneQueue(SearchAlgorithm):
         return make_tune_trial(self._experiment, trial.id, trial.name, dict(trial.config))
 
 
+def resources_of(config: dict[Any, Any]) -> tune.PlacementGroupFactory:
+    """Return the resources in a worker's config, on the machines that its labels select."""
+    selector: dict[str, Any] = {"bundle_label_selector": [config["labels"]]} if config["labels"] else {}
+    return tune.PlacementGroupFactory([config["bundle"]], **selector)
+
+
 def run_queue(
     trials: Sequence[QueuedTrial],
     callbacks: Sequence[Callback],
@@ -92,7 +98,7 @@ def run_queue(
         fresh_processes: run each trial in a new process instead of reusing workers.
     """
     tuner = tune.Tuner(
-        tune.with_resources(run_in_worker, lambda config: tune.PlacementGroupFactory([config["bundle"]])),
+        tune.with_resources(run_in_worker, resources_of),
         tune_config=tune.TuneConfig(
             search_alg=TuneQueue(trials, stopping),
             reuse_actors=not fresh_processes,

@@ -25,12 +25,14 @@ class WorkerConfig(TypedDict):
         request: the request as JSON content: loggers such as MLflow show it key by key.
         setting: where and with what the trial runs; the worker fills in the device.
         bundle: resources in Ray's form.
+        labels: Ray's label selector of the machines that may run it; empty for all.
         relay: where results go when the worker does not see the results folder; None without a cluster.
     """
 
     request: dict[str, Any]
     setting: Setting
     bundle: dict[str, float]
+    labels: dict[str, str]
     relay: RelayAddress | None
 
 
@@ -74,7 +76,7 @@ def trial_setting(setting: Setting, share: Share, cost: Cost | None) -> Setting:
     return dataclasses.replace(
         setting,
         threads=share.cpus,
-        workers=share.cpus - 1 if share.gpus else 0,
+        workers=share.workers,
         gpu_share=share.gpus,
         cost=cost,
     )
@@ -96,5 +98,6 @@ def make_worker_config(
         request=request.model_dump(mode="json"),
         setting=trial_setting(setting, share, cost),
         bundle=share.bundle,
+        labels=share.labels,
         relay=relay,
     )

@@ -6,7 +6,7 @@ import logging
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from rich.console import Console
@@ -16,6 +16,7 @@ from benchmark.data.manifest import Manifest
 from benchmark.planning.expand import Expansion
 from benchmark.planning.flops import count_costs
 from benchmark.planning.machine import Machine, matrix_product_speed
+from benchmark.planning.memory import Need, need_of
 from benchmark.records.schema import Cost, Record, StepProfile
 from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
@@ -24,8 +25,6 @@ Source = Literal["records", "profile", "operations", "unknown"]
 EFFICIENCY = 0.6  # speed of a training step divided by that of a matrix product, measured with ViT-B on CPU
 SETUP_SECONDS = 5.0  # time of a trial besides its epochs, until records are there
 BYTES = 4
-MARGIN = 1.25  # the allocator reserves up to a quarter more than the tensors need
-GPU_EXTRA = 2 * 2**30  # for CUDA, workspaces, evaluation with twice the batch; at most 1.6 GiB on an H100
 
 logger = logging.getLogger(__name__)
 
@@ -39,9 +38,10 @@ class Estimate:
         seconds: duration; None if the cost or the number of clips is unknown.
         source: what the duration comes from.
         flops: operations of the whole trial.
-        memory_bytes: memory of the device that the trial needs.
+        memory_bytes: memory that the trial needs of its GPU; on a CPU, of its machine.
         checkpoint_bytes: disk space of the resume state.
         record_bytes: disk space of the record and its predictions.
+        need: all memory that the trial needs, for packing.
     """
 
     cost: Cost | None
@@ -51,6 +51,7 @@ class Estimate:
     memory_bytes: int
     checkpoint_bytes: int
     record_bytes: int
+    need: Need = field(default_factory=Need)
 
 
 @dataclass(frozen=True)
@@ -114,14 +115,12 @@ class Estimator:
                 profile.step_seconds / profile.clips, profile.eval_seconds / profile.clips, SETUP_SECONDS
             )
             for profile in profiles
-            if profile.step_seconds
-            and profile.eval_seconds
-            and (profile.device, profile.threads) == (machine.device, machine.threads)
+            if profile.step_seconds and profile.eval_seconds and machine.has_timed(profile)
         }
         self._memory = {
-            profile.request.step_key: profile.gpu_reserved_bytes
+            profile.request.step_key: profile
             for profile in profiles
-            if profile.gpu_reserved_bytes
+            if profile.status == "measured"
             and profile.device == machine.device
             and profile.clips == profile.request.recipe.batch_size
         }
@@ -141,6 +140,7 @@ class Estimator:
         per_epoch = sum(number for name, number in sizes.items() if name != "train")
         evaluated = recipe.epochs * per_epoch
         pace, source = self._pace(request.step_key, cost)
+        need = need_of(cost, recipe, self._memory.get(request.step_key))
         open_choice = len(info.folds) > 1 and request.protocol.selection == "best_on_test"
         kept = recipe.epochs if open_choice else 2  # epochs whose predictions are stored
         return Estimate(
@@ -148,9 +148,10 @@ class Estimator:
             seconds=pace.setup + trained * pace.train + evaluated * pace.evaluate if pace and sizes else None,
             source=source,
             flops=trained * cost.train_flops + evaluated * cost.forward_flops if cost else 0.0,
-            memory_bytes=needed_bytes(cost.peak_bytes if cost else 0, self._memory.get(request.step_key), self.machine),
+            memory_bytes=need.gpu if self.machine.has_gpu else need.cpu,
             checkpoint_bytes=2 * (cost.stored_bytes + cost.optimizer_bytes) if cost else 0,  # two generations
             record_bytes=kept * per_epoch * len(info.classes) * BYTES,
+            need=need,
         )
 
     def _pace(self, key: str, cost: Cost | None) -> tuple[_Pace | None, Source]:
@@ -172,17 +173,6 @@ class Estimator:
             origin = f"{len(speeds)} measured step shapes" if speeds else "a matrix product"
             logger.info("speed of unmeasured steps: %.3g operations per second, from %s", self._speed, origin)
         return self._speed
-
-
-def needed_bytes(counted: int, measured: int | None, machine: Machine) -> int:
-    """Return the memory that a trial needs.
-
-    Args:
-        counted: bytes that tensors of a step need, as counted.
-        measured: bytes that a profiled step reserved; None if no step was profiled. It replaces the counted number.
-        machine: what the trial will run on.
-    """
-    return (measured or round(MARGIN * counted)) + (0 if machine.device == "cpu" else GPU_EXTRA)
 
 
 def _paces(records: Iterable[Record], machine: Machine) -> dict[str, _Pace]:

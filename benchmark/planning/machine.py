@@ -6,10 +6,13 @@ import time
 from dataclasses import dataclass
 
 from benchmark.data.parallel import usable_cores
-from benchmark.planning.packing import gpus_here, node_here, share
+from benchmark.planning.node import gpus_here, node_here
+from benchmark.planning.packing import share
+from benchmark.records.schema import StepProfile
 
-GEMM = 1024
 GEMM_SECONDS = 0.2
+CPU_GEMM, GPU_GEMM = 1024, 8192  # on a GPU, a small product measures the time of its launch
+AT_ONCE = 8  # products before a GPU is waited for
 
 
 @dataclass(frozen=True)
@@ -24,32 +27,65 @@ class Machine:
     device: str
     threads: int
 
+    @property
+    def has_gpu(self) -> bool:
+        """Return True when trials run on a GPU."""
+        return self.device != "cpu"
 
-def machine_here(threads: int | None = None) -> Machine:
-    """Return this machine as one trial sees it; `threads` are by default the cores that a trial gets."""
-    gpus = gpus_here()
-    asked = threads or share([node_here()], None, None, exclusive=False).cpus
-    return Machine(gpus[0][0] if gpus else "cpu", min(asked, usable_cores()))
+    def has_timed(self, profile: StepProfile) -> bool:
+        """Return True when a step was timed on this machine. On a GPU, the number of threads does not matter."""
+        same = profile.device == self.device and (self.has_gpu or profile.threads == self.threads)
+        return same and profile.step_seconds is not None
+
+
+def machine_here(cpus: int | None = None, gpus: float | None = None) -> Machine:
+    """Return this machine as one trial sees it.
+
+    Args:
+        cpus: cores of a trial, which are its threads; None for those that it gets by default.
+        gpus: GPUs of a trial; 0 uses none.
+    """
+    names = [name for name, _ in gpus_here()] if gpus != 0 else []
+    threads = cpus or share([node_here()], None, None if names else 0, exclusive=False).cpus
+    return Machine(names[0] if names else "cpu", min(threads, usable_cores()))
 
 
 def matrix_product_speed(machine: Machine) -> float:
     """Return operations per second of a matrix product on this machine, in the precision of training."""
     import torch
 
-    cuda = machine.device != "cpu"
     before = torch.get_num_threads()
     torch.set_num_threads(machine.threads)
     try:
-        matrix = torch.ones(
-            GEMM, GEMM, device="cuda" if cuda else "cpu", dtype=torch.float16 if cuda else torch.float32
-        )
-        matrix @ matrix
-        began, times = time.perf_counter(), 0
-        while time.perf_counter() - began < GEMM_SECONDS:
-            matrix @ matrix
-            if cuda:
-                torch.cuda.synchronize()
-            times += 1
-        return times * 2 * GEMM**3 / (time.perf_counter() - began)
+        return _product_speed("cuda", GPU_GEMM, AT_ONCE) if machine.has_gpu else _product_speed("cpu", CPU_GEMM, 1)
     finally:
         torch.set_num_threads(before)
+        if machine.has_gpu:
+            torch.cuda.empty_cache()  # the trials need it
+
+
+def _product_speed(device: str, size: int, at_once: int) -> float:
+    """Return operations per second of a product of square matrices: float16 on a GPU, float32 on a CPU.
+
+    Args:
+        device: `cpu` or `cuda`.
+        size: rows of the matrices.
+        at_once: products that are started before the device is waited for.
+    """
+    import torch
+
+    cuda = device == "cuda"
+    matrix = torch.ones(size, size, device=device, dtype=torch.float16 if cuda else torch.float32)
+
+    def multiply() -> None:
+        for _ in range(at_once):
+            matrix @ matrix
+        if cuda:
+            torch.cuda.synchronize()
+
+    multiply()  # the first one also loads the library
+    began, times = time.perf_counter(), 0
+    while (seconds := time.perf_counter() - began) < GEMM_SECONDS:
+        multiply()
+        times += at_once
+    return times * 2 * size**3 / seconds

@@ -1,31 +1,17 @@
-"""Divide CPUs and GPUs between trials."""
+"""Divide CPUs, GPUs and memory between trials."""
 
 from __future__ import annotations
 
-import logging
+import dataclasses
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmark.data.parallel import usable_cores
 from benchmark.errors import BenchmarkError
-
-logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Node:
-    """One machine. A trial must fit on one machine.
-
-    Attributes:
-        cpus: CPU cores.
-        gpus: GPUs.
-        gpu_bytes: memory of its smallest GPU; None if unknown or without GPU.
-    """
-
-    cpus: float
-    gpus: float
-    gpu_bytes: int | None = None
+from benchmark.planning.memory import Need
+from benchmark.planning.node import Node
+from benchmark.units import gigabytes
 
 
 @dataclass(frozen=True)
@@ -35,14 +21,31 @@ class Share:
     Attributes:
         cpus: CPU cores.
         gpus: GPUs; fractions share a GPU.
+        memory: bytes of host memory; 0 if it is not counted.
+        nodes: Ray's ids of the machines whose GPUs are large enough; empty if all are.
     """
 
     cpus: int
     gpus: float
+    memory: int = 0
+    nodes: tuple[str, ...] = ()
 
     def slots(self, nodes: Sequence[Node]) -> int:
         """Return how many trials run at the same time."""
-        return sum(int(min(node.cpus / self.cpus, node.gpus / self.gpus if self.gpus else math.inf)) for node in nodes)
+        return sum(int(self._on(node)) for node in nodes if not self.nodes or node.id in self.nodes)
+
+    def _on(self, node: Node) -> float:
+        by_memory = node.memory / self.memory if self.memory and node.memory is not None else math.inf
+        return min(node.cpus / self.cpus, node.gpus / self.gpus if self.gpus else math.inf, by_memory)
+
+    def is_limited_by_memory(self, nodes: Sequence[Node]) -> bool:
+        """Return True when more trials would run at the same time with more host memory."""
+        return self.slots(nodes) < dataclasses.replace(self, memory=0).slots(nodes)
+
+    @property
+    def workers(self) -> int:
+        """Return the number of processes that load data."""
+        return self.cpus - 1 if self.gpus else 0
 
     def undisturbed(self, nodes: Sequence[Node]) -> float:
         """Return how many trials run at the same time and at full speed.
@@ -55,20 +58,29 @@ class Share:
     @property
     def bundle(self) -> dict[str, float]:
         """Return the resources in Ray's form."""
-        return {"CPU": self.cpus, **({"GPU": self.gpus} if self.gpus else {})}
+        memory = {"memory": self.memory} if self.memory else {}
+        return {"CPU": self.cpus, **({"GPU": self.gpus} if self.gpus else {}), **memory}
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Return the machines in Ray's form, as a label selector; empty for all machines."""
+        return {"ray.io/node-id": f"in({','.join(self.nodes)})"} if self.nodes else {}
 
 
 PARTS = (8, 6, 4, 3, 2, 1)  # trials per GPU; few different shares, as workers are reused only within a share
 
 
 def pack(
-    nodes: Sequence[Node], memory: Mapping[str, int], cpus: int | None, gpus: float | None, *, exclusive: bool
+    nodes: Sequence[Node], needs: Mapping[str, Need], cpus: int | None, gpus: float | None, *, exclusive: bool
 ) -> dict[str, Share]:
     """Return the resources of every trial by id. Trials that need little GPU memory share a GPU.
 
+    A trial that needs more host memory than any machine has gets all memory of the largest one (see `beyond_memory`).
+    One that needs a larger GPU than any gets a whole one, and reports that it ran out of memory.
+
     Args:
         nodes: machines.
-        memory: bytes of GPU memory that each trial needs, by id.
+        needs: memory that each trial needs, by id.
         cpus: cores of a trial; None divides the cores.
         gpus: GPUs of a trial; None packs by memory.
         exclusive: no other trial may run on the trial's device.
@@ -76,23 +88,104 @@ def pack(
     Raises:
         BenchmarkError: as `share`.
     """
-    node = max(nodes, key=lambda node: (node.gpus, node.cpus))
-    if gpus is not None or exclusive or not node.gpus or not node.gpu_bytes:
-        same = share(nodes, cpus, gpus, exclusive=exclusive)
-        return dict.fromkeys(memory, same)
-    most = node.cpus / node.gpus / (cpus or 1)
-    shares = {}
-    for trial_id, need in memory.items():
-        parts = next((n for n in PARTS if n <= most and n * need <= node.gpu_bytes), 1)
-        shares[trial_id] = share(nodes, cpus, int(1e4 / parts) / 1e4, exclusive=False)
-    return shares
+    return {
+        trial_id: _with_memory(nodes, _on_device(nodes, need, cpus, gpus, exclusive=exclusive), need)
+        for trial_id, need in needs.items()
+    }
+
+
+def _on_device(nodes: Sequence[Node], need: Need, cpus: int | None, gpus: float | None, *, exclusive: bool) -> Share:
+    """Return cores and GPUs of a trial. The smallest GPU that can hold the trial decides its part of every GPU.
+
+    Args:
+        nodes: machines.
+        need: memory of the trial.
+        cpus: as in `pack`.
+        gpus: as in `pack`.
+        exclusive: as in `pack`.
+    """
+    with_gpu = [node for node in nodes if node.gpus]
+    if not with_gpu or gpus == 0:
+        return share(nodes, cpus, gpus, exclusive=exclusive)
+    known = all(node.gpu_bytes for node in with_gpu)
+    part = min(gpus, 1.0) if gpus else 1.0
+    able = [node for node in with_gpu if not node.gpu_bytes or need.gpu <= part * node.gpu_bytes] or with_gpu
+    if gpus is None and not exclusive and known:
+        most = min(node.cpus / node.gpus for node in able) / (cpus or 1)
+        smallest = min(node.gpu_bytes or 0 for node in able)
+        parts = next((n for n in PARTS if n <= most and n * need.gpu <= smallest), 1)
+        gpus = int(1e4 / parts) / 1e4
+    found = share(able, cpus, gpus, exclusive=exclusive)
+    return dataclasses.replace(found, nodes=tuple(node.id for node in able) if len(able) < len(with_gpu) else ())
+
+
+def _with_memory(nodes: Sequence[Node], found: Share, need: Need) -> Share:
+    """Return the share with its host memory, in few different sizes."""
+    wanted = _host_bytes(found, need)
+    if not wanted or any(node.memory is None for node in nodes):
+        return found
+    return dataclasses.replace(found, memory=min(_round_up(wanted), _largest_memory(nodes, found)))
+
+
+def _host_bytes(found: Share, need: Need) -> int:
+    return need.beside_gpu + found.workers * need.worker if found.gpus else need.cpu
+
+
+def _largest_memory(nodes: Sequence[Node], found: Share) -> int:
+    """Return the memory of the largest machine that has the share's cores and GPUs."""
+    without = dataclasses.replace(found, memory=0)
+    return max(node.memory or 0 for node in nodes if without.slots([node]))
+
+
+def _round_up(size: int) -> int:
+    """Return the next size with three bits after the first, as workers are reused only within a share."""
+    step = 1 << max(0, size.bit_length() - 4)
+    return -(-size // step) * step
+
+
+def beyond_memory(nodes: Sequence[Node], shares: Mapping[str, Share], needs: Mapping[str, Need]) -> dict[str, str]:
+    """Return one line per trial that needs more host memory than any machine has, by id.
+
+    Args:
+        nodes: machines.
+        shares: resources by trial id, as `pack` returns them.
+        needs: memory that each trial needs, by id.
+    """
+    lines = {}
+    for trial_id, found in shares.items():
+        wanted, largest = _host_bytes(found, needs[trial_id]), _largest_memory(nodes, found)
+        if found.memory and wanted > largest:
+            lines[trial_id] = (
+                f"needs about {gigabytes(wanted)} of memory, but the largest machine has {gigabytes(largest)} "
+                "for trials"
+            )
+    return lines
+
+
+def describe(shares: Mapping[str, Share], nodes: Sequence[Node]) -> str:
+    """Describe the resources of trials, the most common share first.
+
+    Args:
+        shares: resources by trial id.
+        nodes: machines.
+    """
+    kinds = []
+    for found, _ in Counter(shares.values()).most_common():
+        text = (
+            f"{found.slots(nodes)} at once, each with {found.cpus} CPU{'s' if found.cpus > 1 else ''} "
+            f"and {found.gpus:g} GPUs"
+        )
+        if found.is_limited_by_memory(nodes):
+            text += f" (limited by memory, {gigabytes(found.memory)} each)"
+        kinds.append(text)
+    return "; ".join(dict.fromkeys(kinds))
 
 
 def share(nodes: Sequence[Node], cpus: int | None, gpus: float | None, *, exclusive: bool) -> Share:
     """Return the resources of one trial: those asked for, else one GPU and its part of the cores, else one core.
 
     Args:
-        nodes: machines; the largest one decides.
+        nodes: machines; of those with enough GPUs, the one with the fewest cores per GPU decides.
         cpus: cores asked for; None for the default.
         gpus: GPUs asked for, 0 uses none; None for the default.
         exclusive: no other trial may run on the trial's device.
@@ -100,40 +193,29 @@ def share(nodes: Sequence[Node], cpus: int | None, gpus: float | None, *, exclus
     Raises:
         BenchmarkError: no machine is large enough, or an exclusive trial would share its device.
     """
-    node = max(nodes, key=lambda node: (node.gpus, node.cpus))
+    largest = max(nodes, key=lambda node: (node.gpus, node.cpus))
     if gpus is None:
-        gpus = 1.0 if node.gpus else 0.0
+        gpus = 1.0 if largest.gpus else 0.0
     if exclusive and gpus % 1:
         raise BenchmarkError(f"--exclusive: a trial that uses {gpus} of a GPU shares it; use --gpus-per-trial 1")
     if exclusive and not gpus and cpus is not None:
         raise BenchmarkError(
             "--exclusive gives a trial all CPUs; leave out --cpus-per-trial, or limit them with --cpus"
         )
+    able = [node for node in nodes if node.gpus >= gpus]
     if cpus is None:
-        at_once = max(1, int(node.gpus / gpus + 1e-3)) if gpus else node.cpus
-        cpus = int(node.cpus) if exclusive and not gpus else max(1, int(node.cpus / at_once))
-    if cpus > node.cpus or gpus > node.gpus:
+        cpus = 1
+        if gpus:
+            cpus = max(1, min((int(node.cpus / _at_once(node, gpus)) for node in able), default=1))
+        elif exclusive:
+            cpus = int(largest.cpus)
+    if not any(node.cpus >= cpus for node in able):
         raise BenchmarkError(
-            f"a trial asks for {cpus} CPUs and {gpus:g} GPUs, but the largest machine has {node.cpus:g} CPUs and "
-            f"{node.gpus:g} GPUs; change --cpus-per-trial or --gpus-per-trial"
+            f"a trial asks for {cpus} CPUs and {gpus:g} GPUs, but the largest machine has {largest.cpus:g} CPUs and "
+            f"{largest.gpus:g} GPUs; change --cpus-per-trial or --gpus-per-trial"
         )
     return Share(cpus, gpus)
 
 
-def gpus_here() -> list[tuple[str, int]]:
-    """Return name and bytes of memory of each GPU of this machine, without starting CUDA."""
-    import pynvml
-
-    try:
-        pynvml.nvmlInit()
-        handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
-        return [(str(pynvml.nvmlDeviceGetName(h)), int(pynvml.nvmlDeviceGetMemoryInfo(h).total)) for h in handles]
-    except pynvml.NVMLError as error:
-        logger.debug("no GPU: %s", error)
-        return []
-
-
-def node_here() -> Node:
-    """Return this machine."""
-    gpus = gpus_here()
-    return Node(usable_cores(), len(gpus), min((size for _, size in gpus), default=None))
+def _at_once(node: Node, gpus: float) -> int:
+    return max(1, int(node.gpus / gpus + 1e-3))

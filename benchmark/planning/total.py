@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchmark.planning.packing import Node, Share
+from benchmark.planning.node import Node
+from benchmark.planning.packing import Share
 from benchmark.units import duration, gigabytes
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ class Total:
         seconds: duration of the run; None if unknown.
         device_seconds: summed time of the GPUs, or of the CPU slots; None if unknown.
         at_once: largest number of trials at the same time.
+        limited_by_memory: True when memory, not cores or GPUs, sets the number of some trials at the same time.
         memory_bytes: memory of the largest trial.
         checkpoint_bytes: disk space of the resume states of trials at the same time.
         record_bytes: disk space of all records.
@@ -33,6 +35,7 @@ class Total:
     seconds: float | None
     device_seconds: float | None
     at_once: int
+    limited_by_memory: bool
     memory_bytes: int
     checkpoint_bytes: int
     record_bytes: int
@@ -46,8 +49,9 @@ class Total:
         """Return the sums in one line."""
         device = "GPU" if self.gpu else "slot"
         hours = "?" if self.device_seconds is None else f"{self.device_seconds / 3600:.3g}"
+        limit = ", limited by memory" if self.limited_by_memory else ""
         return (
-            f"{self.flops / 1e15:.3g} PFLOPs, {duration(self.seconds)} with up to {self.at_once} at once "
+            f"{self.flops / 1e15:.3g} PFLOPs, {duration(self.seconds)} with up to {self.at_once} at once{limit} "
             f"({hours} {device}-hours), at most {gigabytes(self.memory_bytes)} per trial, disk "
             f"{gigabytes(self.record_bytes)} for records and up to {gigabytes(self.checkpoint_bytes)} for "
             "resume states"
@@ -75,6 +79,7 @@ def total(estimates: Mapping[str, Estimate], shares: Mapping[str, Share], node: 
         seconds=None if device is None else wall,
         device_seconds=device,
         at_once=at_once,
+        limited_by_memory=any(share.is_limited_by_memory([node]) for share in shares.values()),
         memory_bytes=max((estimate.memory_bytes for estimate in estimates.values()), default=0),
         checkpoint_bytes=sum(largest[:at_once]),
         record_bytes=sum(estimate.record_bytes for estimate in estimates.values()),

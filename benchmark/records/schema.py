@@ -12,7 +12,7 @@ from benchmark.records.environment import utc_now
 from benchmark.spec.request import TrialRequest
 from benchmark.spec.yaml import Spec
 
-SCHEMA_VERSION = 4  # 2: cost; 3: plugins, source of a method; 4: numerics version
+SCHEMA_VERSION = 5  # 2: cost; 3: plugins, source of a method; 4: numerics version; 5: memory of evaluation apart
 
 
 class Data(Spec):
@@ -71,6 +71,10 @@ class Cost(Spec):
     optimizer_bytes: int = Field(description="optimizer state")
     stored_bytes: int = Field(description="what must be stored per task: all trained parameters")
     peak_bytes: int = Field(description="peak size of all tensors of the step, with weights and optimizer state")
+    eval_peak_bytes: int | None = Field(
+        default=None,
+        description="peak size of all tensors of an evaluation batch, in float32; null before schema version 5",
+    )
 
 
 class Profile(Spec):
@@ -82,9 +86,19 @@ class Profile(Spec):
     resumed_epochs: int = Field(default=0, description="epochs of earlier processes; their seconds are included")
     seconds: dict[str, float] = Field(description="seconds of the trial by purpose: setup, data, train, eval, total")
     train_clips_per_second: float | None = Field(description="training throughput")
-    gpu_allocated_bytes: int | None = Field(description="peak allocated by tensors")
-    gpu_reserved_bytes: int | None = Field(description="peak reserved by the allocator")
-    host_rss_bytes: int | None = Field(description="peak resident memory; null in a process used for several trials")
+    # before schema version 5, these three held the larger of training and evaluation
+    gpu_allocated_bytes: int | None = Field(description="peak allocated by tensors in training")
+    gpu_reserved_bytes: int | None = Field(description="peak reserved by the allocator in the first epoch's training")
+    host_rss_bytes: int | None = Field(
+        description="peak resident memory up to the first evaluation; null in a process used for several trials"
+    )
+    gpu_eval_allocated_bytes: int | None = Field(default=None, description="peak allocated by tensors in evaluation")
+    gpu_eval_reserved_bytes: int | None = Field(
+        default=None, description="peak reserved by the allocator, evaluation included"
+    )
+    host_eval_rss_bytes: int | None = Field(
+        default=None, description="peak resident memory, evaluation included; null as host_rss_bytes"
+    )
 
 
 class Plugin(Spec):
@@ -210,9 +224,15 @@ class StepProfile(Spec):
     step_seconds: float | None = Field(default=None, description="seconds of a training step, median")
     step_seconds_spread: tuple[float, float] | None = Field(default=None, description="lower and upper quartile")
     eval_seconds: float | None = Field(default=None, description="seconds of an evaluation batch, median")
-    gpu_allocated_bytes: int | None = Field(default=None, description="peak allocated by tensors")
-    gpu_reserved_bytes: int | None = Field(default=None, description="peak reserved by the allocator")
-    host_rss_bytes: int | None = Field(default=None, description="peak resident memory of the process")
+    gpu_allocated_bytes: int | None = Field(default=None, description="peak allocated by tensors in training")
+    gpu_reserved_bytes: int | None = Field(default=None, description="peak reserved by the allocator in training")
+    gpu_eval_allocated_bytes: int | None = Field(
+        default=None, description="peak allocated by tensors in evaluation, with the larger batch of a trial"
+    )
+    gpu_eval_reserved_bytes: int | None = Field(
+        default=None, description="peak reserved by the allocator, evaluation included"
+    )
+    host_rss_bytes: int | None = Field(default=None, description="peak resident memory of the process in training")
     identity_error: float | None = Field(
         default=None, description="largest change of a logit by the method at initialization; null if not computed"
     )

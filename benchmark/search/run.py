@@ -23,9 +23,10 @@ from benchmark.orchestrator.interrupt import Stop
 from benchmark.orchestrator.ray_session import ray_session
 from benchmark.orchestrator.ray_watchdog import RESTARTS, watchdog
 from benchmark.orchestrator.worker_config import run_setting, trial_setting
-from benchmark.planning.estimate import needed_bytes
-from benchmark.planning.machine import machine_here
-from benchmark.planning.packing import Node, Share, pack
+from benchmark.planning.flops import count_costs
+from benchmark.planning.memory import Need, need_of
+from benchmark.planning.node import Node
+from benchmark.planning.packing import Share, pack
 from benchmark.records.lease import Lease, held_by_this_process
 from benchmark.records.store import ResultStore
 from benchmark.search.history import Configuration, configurations, spent, write_table
@@ -107,6 +108,12 @@ def train(trial: optuna.Trial, request: TrialRequest, setting: Setting) -> None:
             _finish(trial, TrialState.COMPLETE, time.monotonic() - began, best)
 
 
+def _need(request: TrialRequest) -> Need:
+    """Return the memory that a training needs, from its counted cost, which drawing it has stored."""
+    cost = count_costs([request], Console(quiet=True)).get(request.step_key)
+    return need_of(cost, request.recipe)
+
+
 def _check_stop(setting: Setting) -> None:
     if setting.asked_to_stop:
         raise StoppedError
@@ -160,7 +167,7 @@ class Search:
                 stop.on_signals(),
                 watchdog(stop, restart=self.options.restart_on_ray_death),
             ):
-                at_once = self._share(nodes, 0).slots(nodes)
+                at_once = self._share(nodes, Need()).slots(nodes)
                 self._say(f"Ray is up after {time.monotonic() - began:.0f} s: up to {at_once} at once")
                 self._loop(budget, at_once, nodes, stop)
             return stop.asked
@@ -172,17 +179,19 @@ class Search:
         from ray.exceptions import RayError
 
         running: dict[Any, optuna.Trial] = {}
-        drawn: tuple[optuna.Trial, TrialRequest, Size] | None
+        drawn: tuple[optuna.Trial, TrialRequest] | None
         while True:
             left = budget - spent(configurations(self.study)) - len(running)
             for _ in range(min(left, at_once - len(running))):
                 if (drawn := self._draw(stop)) is None:
                     budget = 0
                     break
-                trial, request, size = drawn
-                share = self._share(nodes, size.peak_bytes or 0)
+                trial, request = drawn
+                share = self._share(nodes, _need(request))
                 # with GPUs as an argument of `remote`, Ray starts a fresh process for the task
-                task: Any = ray.remote(num_cpus=share.cpus, num_gpus=share.gpus, max_retries=0)(train)
+                task: Any = ray.remote(num_cpus=share.cpus, num_gpus=share.gpus, memory=share.memory, max_retries=0)(
+                    train
+                )
                 running[task.remote(trial, request, self._setting(share, stop))] = trial
             if not running:
                 return
@@ -196,7 +205,7 @@ class Search:
                         _fail(trial, "its process died")
                 self._show(trial)
 
-    def _draw(self, stop: Stop) -> tuple[optuna.Trial, TrialRequest, Size] | None:
+    def _draw(self, stop: Stop) -> tuple[optuna.Trial, TrialRequest] | None:
         """Return the next configuration within the limits; None if the user stopped, or none is found."""
         for _ in range(MAX_DRAWS):
             if stop.asked:
@@ -218,7 +227,7 @@ class Search:
                 trial.set_user_attr(key, value)
             if request and not size.error:
                 write_table(self.folder, self.study)
-                return trial, request, size
+                return trial, request
             self.study.tell(trial, state=TrialState.PRUNED)
             self._show(trial)
         self._say(f"{MAX_DRAWS} configurations in a row exceed the limits: the search ends")
@@ -232,10 +241,10 @@ class Search:
         if ended.state.is_finished():
             self._say(f"[{number}] {Configuration.of(ended, number)}")
 
-    def _share(self, nodes: list[Node], peak_bytes: int) -> Share:
-        """Return the resources of a training that needs that much memory for a step."""
-        needed, options = needed_bytes(peak_bytes, None, machine_here()), self.options
-        [share] = pack(nodes, {"": needed}, options.cpus_per_trial, options.gpus_per_trial, exclusive=False).values()
+    def _share(self, nodes: list[Node], need: Need) -> Share:
+        """Return the resources of a training that needs that much memory."""
+        options = self.options
+        [share] = pack(nodes, {"": need}, options.cpus_per_trial, options.gpus_per_trial, exclusive=False).values()
         return share
 
     def _setting(self, share: Share, stop: Stop) -> Setting:

@@ -17,9 +17,11 @@ from typing import Literal
 import psutil
 from packaging.requirements import Requirement
 
+from benchmark.data.parallel import usable_cores
 from benchmark.data.registry import available, get_dataset
 from benchmark.errors import BenchmarkError, MissingInputError
 from benchmark.models.weights import locate
+from benchmark.planning.node import gpu_driver, gpus_here, host_memory
 from benchmark.spec.backbone import load_backbone, resolve_backbones
 
 DISTRIBUTION = "aat-benchmark"
@@ -130,16 +132,13 @@ def _libraries() -> Iterator[Finding]:
 
 def _gpu() -> Finding:
     """Test that torch can use every GPU."""
-    import pynvml
     import torch
 
-    try:
-        pynvml.nvmlInit()
-        driver, count = pynvml.nvmlSystemGetDriverVersion(), pynvml.nvmlDeviceGetCount()
-    except pynvml.NVMLError:
+    driver = gpu_driver()
+    if driver is None:
         return Finding("gpu", "ok", "none; trials run on the CPU")
     if not torch.cuda.is_available():
-        text = f"{count} with driver {driver}, but torch (built for CUDA {torch.version.cuda}) cannot use it"
+        text = f"{len(gpus_here())} with driver {driver}, but torch (built for CUDA {torch.version.cuda}) cannot use it"
         return Finding("gpu", "fault", text, "update the driver, or install a torch version that was built for it")
     try:
         for index in range(torch.cuda.device_count()):
@@ -175,9 +174,10 @@ def _shared_memory() -> Finding:
 
 
 def _memory() -> Finding:
-    """Test the available memory."""
-    free = psutil.virtual_memory().available
-    text = f"{free / 1e9:.1f} GB available, {os.cpu_count()} cores"
+    """Test the available memory, of the container if there is one."""
+    total = host_memory()
+    free = min(psutil.virtual_memory().available, total)
+    text = f"{free / 1e9:.1f} GB available of {total / 1e9:.1f} GB, {usable_cores()} cores"
     if free < MEMORY_BYTES:
         return Finding("memory", "warning", text, "run fewer trials at once (--cpus); `plan` shows what one needs")
     return Finding("memory", "ok", text)

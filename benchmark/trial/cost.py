@@ -13,6 +13,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
+from benchmark.data.loader import EVAL_BATCH_FACTOR
 from benchmark.records.schema import Cost
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.build import abstract_model
@@ -36,10 +37,7 @@ def count_cost(request: TrialRequest, classes: int) -> Cost:
     sizes = {name: tensor.numel() * tensor.element_size() for name, tensor in model.named_parameters()}
     trained = sum(sizes[name] for name, parameter in model.named_parameters() if parameter.requires_grad)
     with FakeTensorMode(), _Peak() as peak, FlopCounterMode(display=False, custom_mapping=_ATTENTION) as flops:
-        weights = {
-            name: torch.empty(tensor.shape, dtype=tensor.dtype, requires_grad=tensor.requires_grad)
-            for name, tensor in model.state_dict(keep_vars=True).items()
-        }
+        weights = _empty_weights(model)
         features = torch.empty(clips, recipe.frames, recipe.mels)
         targets, observed = torch.zeros(clips, classes), torch.ones(clips, classes)
         saved = _Saved(weights)
@@ -59,7 +57,29 @@ def count_cost(request: TrialRequest, classes: int) -> Cost:
         optimizer_bytes=MOMENTS * trained,
         stored_bytes=trained,
         peak_bytes=peak.bytes + MOMENTS * trained,
+        eval_peak_bytes=_evaluation_peak(model, request) + MOMENTS * trained,
     )
+
+
+def _evaluation_peak(model: torch.nn.Module, request: TrialRequest) -> int:
+    """Return the peak bytes of all tensors of an evaluation batch, which micro-batches do not split.
+
+    It is counted in float32, as some backbones are evaluated so.
+    """
+    recipe = request.recipe
+    with FakeTensorMode(), torch.inference_mode(), _Peak() as peak:
+        weights = _empty_weights(model)
+        features = torch.empty(EVAL_BATCH_FACTOR * recipe.batch_size, recipe.frames, recipe.mels)
+        torch.func.functional_call(model.eval(), weights, (features,))
+    return int(peak.bytes)
+
+
+def _empty_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Return tensors without content in place of a model's parameters and buffers."""
+    return {
+        name: torch.empty(tensor.shape, dtype=tensor.dtype, requires_grad=tensor.requires_grad)
+        for name, tensor in model.state_dict(keep_vars=True).items()
+    }
 
 
 def _attention(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:

@@ -6,7 +6,6 @@ import itertools
 import logging
 import os
 import pickle
-import resource
 import statistics
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from typing import Any
 
 import torch
 
-from benchmark.data.loader import Batch
+from benchmark.data.loader import EVAL_BATCH_FACTOR, Batch
 from benchmark.methods.registry import externals, resolve_methods
 from benchmark.records.environment import capture, utc_now
 from benchmark.records.schema import StepProfile
@@ -78,14 +77,14 @@ def shapes(requests: Sequence[TrialRequest]) -> list[TrialRequest]:
 
 
 def profile_steps(requests: Sequence[TrialRequest], how: How) -> Iterator[StepProfile]:
-    """Yield the profile of every step shape of the requests (see `shapes`), in order.
+    """Yield the profile of each request's step, in order; `shapes` leaves out requests of the same step.
 
     Each timed step runs in its own process, so that no memory of an earlier step is counted. Nothing is stored.
 
     Raises:
         BenchmarkError: a method does not fit the model.
     """
-    for request in shapes(requests):
+    for request in requests:
         yield _profile_in_child(request, how) if how.steps else profile_step(request, how)
 
 
@@ -162,13 +161,7 @@ def _measure(request: TrialRequest, how: How) -> dict[str, Any]:
     built = build_model(untrained, request.classes)
     trainer = Trainer(built.model.to(device), untrained, device, built.groups)
     batch = _random_batch(untrained, how.clips or untrained.recipe.batch_size, device)
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
     training = _step_seconds(trainer.train, batch, how)
-    memory: dict[str, Any] = {"host_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
-    if device.type == "cuda":
-        memory["gpu_allocated_bytes"] = torch.cuda.max_memory_allocated(device)
-        memory["gpu_reserved_bytes"] = torch.cuda.max_memory_reserved(device)
     evaluation = _step_seconds(trainer.predict, batch, how)
     quartiles = statistics.quantiles(training, n=4) if len(training) > 1 else [training[0]] * 3
     return {
@@ -176,8 +169,25 @@ def _measure(request: TrialRequest, how: How) -> dict[str, Any]:
         "step_seconds": statistics.median(training),
         "step_seconds_spread": (quartiles[0], quartiles[2]),
         "eval_seconds": statistics.median(evaluation),
-        **memory,
+        **_memory(trainer, batch),
     }
+
+
+def _memory(trainer: Trainer, batch: Batch) -> dict[str, int | None]:
+    """Return the peaks of a trainer after its steps; on a GPU, also of an evaluation as large as a trial's."""
+    assert trainer.memory.training is not None
+    memory = {
+        "gpu_allocated_bytes": trainer.memory.training.allocated,
+        "gpu_reserved_bytes": trainer.memory.training.reserved,
+        "host_rss_bytes": trainer.memory.training.host,
+    }
+    if batch[0].is_cuda:
+        features, targets, observed = (torch.cat([tensor] * EVAL_BATCH_FACTOR) for tensor in batch)
+        trainer.predict([(features, targets, observed)])
+        assert trainer.memory.evaluation is not None
+        memory["gpu_eval_allocated_bytes"] = trainer.memory.evaluation.allocated
+        memory["gpu_eval_reserved_bytes"] = trainer.memory.evaluation.reserved
+    return memory
 
 
 def identity_error(request: TrialRequest) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 from typing import NamedTuple
 
 import torch
@@ -101,10 +100,11 @@ def _make_profile(setting: Setting, parts: Assembled, fitted: Fitted) -> Profile
     trainer = parts.trainer
     device, seconds = trainer.clock.device, trainer.clock.so_far()
     trained_clips = len(fitted.history.curves) * parts.data.data.used["train"]
-    cuda = device.type == "cuda"
-    # The peak belongs to the process: it says nothing of one trial when the process ran others before.
-    # Linux counts in KiB.
-    peak_rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 if setting.fresh_process else None
+    training, evaluation = trainer.memory.training, trainer.memory.evaluation
+    assert training is not None
+    assert evaluation is not None
+    # Resident memory belongs to the process: it says nothing of one trial when the process ran others before.
+    own = setting.fresh_process
     return Profile(
         device=device_name(device),
         precision=trainer.precision.name,
@@ -112,9 +112,12 @@ def _make_profile(setting: Setting, parts: Assembled, fitted: Fitted) -> Profile
         resumed_epochs=fitted.resumed_epochs,
         seconds=seconds,
         train_clips_per_second=trained_clips / (seconds["train"] + seconds["data"]),
-        gpu_allocated_bytes=torch.cuda.max_memory_allocated(device) if cuda else None,
-        gpu_reserved_bytes=torch.cuda.max_memory_reserved(device) if cuda else None,
-        host_rss_bytes=peak_rss,
+        gpu_allocated_bytes=training.allocated,
+        gpu_reserved_bytes=training.reserved,
+        host_rss_bytes=training.host if own else None,
+        gpu_eval_allocated_bytes=evaluation.allocated,
+        gpu_eval_reserved_bytes=evaluation.reserved,
+        host_eval_rss_bytes=evaluation.host if own else None,
     )
 
 

@@ -15,12 +15,12 @@ import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
 
-from benchmark.files import write_atomic
+from benchmark.files import open_atomic
 from benchmark.records.store import RESUME
 
 LAST, PREVIOUS = "last.state", "previous.state"
@@ -61,13 +61,15 @@ class ResumeFiles:
 
     def save(self, state: State) -> None:
         """Write a state; the one before it stays until the next call."""
-        buffer = io.BytesIO()
-        torch.save(state, buffer)
-        content = buffer.getvalue()
-        self.check()
-        if self.last.is_file():
-            self.last.replace(self.previous)
-        write_atomic(self.last, hashlib.sha256(content).digest() + content)
+        with open_atomic(self.last) as handle:
+            handle.write(bytes(DIGEST_BYTES))
+            content = _HashingWriter(handle)
+            torch.save(state, content)  # type: ignore[arg-type]  # it only writes
+            handle.seek(0)
+            handle.write(content.digest())
+            self.check()
+            if self.last.is_file():
+                self.last.replace(self.previous)
 
     def load(self, written_by: str) -> State | None:
         """Return the newest undamaged state with this `written_by`; None if there is none.
@@ -75,13 +77,13 @@ class ResumeFiles:
         Its tensors are on the CPU, wherever they were. A state that is not used is logged.
         """
         for path in (self.last, self.previous):
-            with contextlib.suppress(OSError):
-                content = path.read_bytes()
-                if hashlib.sha256(content[DIGEST_BYTES:]).digest() != content[:DIGEST_BYTES]:
+            with contextlib.suppress(OSError), path.open("rb") as handle:
+                digest = handle.read(DIGEST_BYTES)
+                if hashlib.file_digest(handle, "sha256").digest() != digest:
                     logger.warning("%s: damaged resume state is not used", path)
                     continue
                 try:
-                    state: State = torch.load(io.BytesIO(content[DIGEST_BYTES:]), map_location="cpu", weights_only=True)
+                    state: State = torch.load(_Content(handle), map_location="cpu", weights_only=True)  # type: ignore[arg-type]
                 except (RuntimeError, pickle.UnpicklingError) as error:  # its digest is right: another torch wrote it
                     logger.warning("%s: resume state cannot be read and is not used: %s", path, error)
                     continue
@@ -96,6 +98,48 @@ class ResumeFiles:
     def remove(self) -> None:
         """Delete the state of a trial that has its record."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class _HashingWriter:
+    """A file that `torch.save` writes to from front to back; the digest is computed on the way, without a copy."""
+
+    def __init__(self, handle: BinaryIO) -> None:
+        self._handle = handle
+        self._hash = hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        self._hash.update(data)
+        return self._handle.write(data)
+
+    def flush(self) -> None:
+        self._handle.flush()
+
+    def digest(self) -> bytes:
+        return self._hash.digest()
+
+
+class _Content(io.RawIOBase):
+    """The part of a file after the digest, for `torch.load`, which takes a file from its beginning."""
+
+    def __init__(self, handle: BinaryIO) -> None:
+        self._handle = handle
+        self.seek(0)
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        return self._handle.readinto(buffer)  # type: ignore[attr-defined,no-any-return]
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        shift = DIGEST_BYTES if whence == io.SEEK_SET else 0
+        return self._handle.seek(offset + shift, whence) - DIGEST_BYTES
+
+    def tell(self) -> int:
+        return self._handle.tell() - DIGEST_BYTES
 
 
 def random_state() -> State:

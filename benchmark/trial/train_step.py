@@ -18,6 +18,7 @@ from benchmark.data.loader import Batch
 from benchmark.methods.contract import ParamGroup
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.build import load_trained, trained_tensors
+from benchmark.trial.memory import PeakMemory
 from benchmark.trial.resume import UnfitStateError
 from benchmark.trial.schedule import Schedule
 
@@ -134,6 +135,7 @@ class Trainer:
         self.loss = recipe.loss
         self.micro_batch = recipe.micro_batch
         self.clock = Clock(device)
+        self.memory = PeakMemory(device)
         self.precision = Precision(device, recipe.precision)
         # the official SSAST is evaluated without autocast, AST with it (defect D8)
         supervised = request.backbone.pretraining == "supervised"
@@ -152,7 +154,7 @@ class Trainer:
         """
         self.model.train()
         total, clips = 0.0, 0
-        with self.clock.measure("train"):
+        with self.memory.in_training(), self.clock.measure("train"):
             for batch in self.clock.waiting(batches):
                 self.schedule.before_step()
                 self.optimizer.zero_grad(set_to_none=True)
@@ -214,7 +216,7 @@ class Trainer:
         """Return logits, targets and observed classes of all clips, each (clips, classes) float32 on the CPU."""
         self.model.eval()
         outputs, truths, seen = [], [], []
-        with self.clock.measure("eval"), torch.inference_mode():
+        with self.memory.in_evaluation(), self.clock.measure("eval"), torch.inference_mode():
             for features, targets, observed in batches:
                 with self.evaluation.autocast():
                     logits = self.model(features)

@@ -13,18 +13,21 @@ from benchmark.data.registry import get_dataset
 from benchmark.planning.estimate import Estimator, split_sizes
 from benchmark.planning.expand import Expansion, expand
 from benchmark.planning.flops import count_costs
-from benchmark.planning.machine import Machine, machine_here
-from benchmark.planning.packing import Node, Share, pack
+from benchmark.planning.machine import Machine
+from benchmark.planning.memory import GPU_EXTRA, MARGIN, PROCESS_BYTES, Need
+from benchmark.planning.node import Node
+from benchmark.planning.packing import Share
 from benchmark.planning.total import total
-from benchmark.records.schema import Record
+from benchmark.records.schema import Record, StepProfile
 from benchmark.spec.grid import Synthesis, load_grid, narrow
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.profile import How, profile_step
 from benchmark.units import duration
 from tests.conftest import tiny_grid
-from tests.samples import make_record
+from tests.samples import make_cost, make_profile, make_record
 
 HERE = Machine("cpu", 1)
+GIB = 2**30
 
 
 @pytest.fixture
@@ -94,20 +97,6 @@ def test_audio_that_is_to_be_generated_counts_as_it_will_be(dataset: str, tmp_pa
         assert split_sizes(early, before.info[dataset], None) == expected
 
 
-GIB = 2**30
-
-
-def test_light_trials_share_a_gpu_and_heavy_ones_do_not() -> None:
-    nodes = [Node(16, 1, 80 * GIB)]
-    shares = pack(nodes, {"a": 2 * GIB, "b": 25 * GIB, "c": 100 * GIB}, None, None, exclusive=False)
-    assert shares == {"a": Share(2, 0.125), "b": Share(5, 0.3333), "c": Share(16, 1.0)}
-    assert [shares[name].slots(nodes) for name in "abc"] == [8, 3, 1]
-    assert set(pack(nodes, {"a": 2 * GIB}, None, None, exclusive=True).values()) == {Share(16, 1.0)}
-    assert set(pack(nodes, {"a": 2 * GIB}, 4, 0.5, exclusive=False).values()) == {Share(4, 0.5)}
-    few = [Node(3, 1, 80 * GIB)]
-    assert pack(few, {"a": 2 * GIB}, None, None, exclusive=False)["a"].slots(few) == 3  # a core for each
-
-
 def test_totals(make_request: Callable[..., TrialRequest], expansion: Expansion) -> None:
     estimates = {
         request.id: Estimator({}, HERE).of(request, expansion.info["esc50"], expansion.manifests["esc50"])
@@ -117,10 +106,29 @@ def test_totals(make_request: Callable[..., TrialRequest], expansion: Expansion)
     found = total(estimates, dict.fromkeys(estimates, Share(1, 0)), node)
     assert (found.seconds, found.at_once) == (None, 2)  # nothing is known of their steps
     assert "?" in found.text()
+    assert "limited by memory" not in found.text()
+    small = total(estimates, dict.fromkeys(estimates, Share(1, 0, memory=3)), Node(2, 0, memory=4))
+    assert (small.at_once, small.limited_by_memory) == (1, True)
+    assert "up to 1 at once, limited by memory" in small.text()
 
 
-def test_this_machine() -> None:
-    assert machine_here(3).threads == 3
+def test_a_profile_of_the_whole_batch_replaces_the_counted_memory(expansion: Expansion) -> None:
+    request = expansion.requests[0]
+    counted = make_cost(peak_bytes=4 * GIB, eval_peak_bytes=6 * GIB)
+    profile = make_profile(request, counted, clips=request.recipe.batch_size, host_rss_bytes=10 * GIB)
+
+    def need(*profiles: StepProfile, machine: Machine = HERE) -> Need:
+        known = Estimator({request.step_key: counted}, machine, profiles=profiles)
+        return known.of(request, expansion.info["esc50"], None).need
+
+    assert need().cpu == PROCESS_BYTES + round(MARGIN * 6 * GIB)  # evaluation is the larger
+    assert need(profile).cpu == 10 * GIB
+    assert need(profile.model_copy(update={"clips": 1})) == need()
+    card = {"device": "card", "gpu_reserved_bytes": 3 * GIB, "gpu_eval_reserved_bytes": 5 * GIB}
+    on_gpu = need(profile.model_copy(update=card), machine=Machine("card", 4))
+    assert on_gpu.gpu == 5 * GIB + GPU_EXTRA
+    assert on_gpu.beside_gpu > 2 * counted.weight_bytes + counted.stored_bytes + counted.optimizer_bytes
+    assert on_gpu.worker > 0
 
 
 def test_durations() -> None:

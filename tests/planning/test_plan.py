@@ -12,7 +12,8 @@ from benchmark.errors import BenchmarkError, MissingInputError
 from benchmark.methods.registry import REGISTRY, find_method
 from benchmark.numerics import NUMERICS_VERSION
 from benchmark.planning.expand import expand
-from benchmark.planning.packing import Node, Share, share
+from benchmark.planning.node import Node
+from benchmark.planning.packing import Share, share
 from benchmark.planning.plan import MAX_ATTEMPTS, make_plan
 from benchmark.records.schema import Attempt
 from benchmark.records.store import ResultStore

@@ -14,6 +14,7 @@ from benchmark.spec.grid import load_grid, narrow
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.build import build_model
 from benchmark.trial.cost import count_cost
+from tests.conftest import TINY_RECIPE
 
 # forward pass of the official model (deit_base_distilled_patch16_384 of timm, its patch convolution at stride 10) by
 # fvcore 0.1.5's FlopCountAnalysis: conv + linear + matmul, times two
@@ -43,6 +44,19 @@ def test_what_a_method_saves() -> None:
     assert full.stored_bytes == 4 * (87_295_234 - 1_538_000)  # all parameters that exist here
     assert full.optimizer_bytes == 2 * full.stored_bytes
     assert full.peak_bytes > full.weight_bytes + full.optimizer_bytes + full.saved_bytes
+
+
+def test_an_evaluation_takes_twice_the_batch_and_keeps_nothing(make_request: Callable[..., TrialRequest]) -> None:
+    def counted(method: str, **recipe: object):
+        values = {**TINY_RECIPE, "precision": "float32", **recipe}
+        request = make_request(methods=[method], overrides=[{"source": "test", "values": values}])
+        return count_cost(request, 50)
+
+    full, linear = counted("full", batch_size=64), counted("linear", batch_size=64)
+    assert full.eval_peak_bytes - full.optimizer_bytes == linear.eval_peak_bytes - linear.optimizer_bytes
+    assert linear.peak_bytes < linear.eval_peak_bytes < 2 * linear.peak_bytes
+    assert full.eval_peak_bytes < full.peak_bytes
+    assert counted("linear", batch_size=64, micro_batch=8).eval_peak_bytes == linear.eval_peak_bytes
 
 
 def test_bytes_for_backward_are_those_that_torch_keeps(make_request: Callable[..., TrialRequest]) -> None:

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from benchmark import load_export
+from benchmark.planning.machine import Machine, machine_here, matrix_product_speed
 from benchmark.records.schema import Record
 from benchmark.records.store import ResultStore
 from benchmark.spec.options import RunOptions
@@ -57,6 +58,9 @@ def test_the_record_tells_device_precision_and_peak_memory(make_request: Make, s
     assert profile.gpu_allocated_bytes
     assert profile.gpu_reserved_bytes
     assert 0 < profile.gpu_allocated_bytes <= profile.gpu_reserved_bytes
+    assert profile.gpu_eval_allocated_bytes
+    assert profile.gpu_eval_reserved_bytes
+    assert profile.gpu_eval_reserved_bytes >= profile.gpu_reserved_bytes  # the allocator keeps what it has
 
 
 @pytest.mark.parametrize("method", ["full", "linear", "aat_ms+prompt"])
@@ -144,10 +148,28 @@ def test_a_profiled_step_has_time_and_peak_memory(make_request: Make) -> None:
     }
     assert {each.status for each in found.values()} == {"measured"}
     assert all(each.step_seconds and each.eval_seconds for each in found.values())
+    assert all(each.gpu_eval_reserved_bytes for each in found.values())
     full, linear = (found[name].gpu_allocated_bytes for name in ("full", "linear"))
     assert full
     assert linear
     assert linear < full
+
+
+@pytest.mark.parametrize("method", ["full", "linear"])
+def test_a_trial_and_a_profile_agree_on_the_memory_of_training(
+    make_request: Make, setting: Setting, method: str
+) -> None:
+    """Though a trial evaluates with twice the batch."""
+    request = make(make_request, method, precision="float32", batch_size=12, epochs=2)  # all training clips
+    trial = run(request, setting)[0].profile
+    step = profile_step(request, How("cuda", 1, steps=3, seconds=30))
+    assert trial.gpu_allocated_bytes == pytest.approx(step.gpu_allocated_bytes, rel=0.1)
+
+
+def test_the_speed_of_a_matrix_product_is_that_of_a_gpu() -> None:
+    machine = machine_here()
+    speed, of_cpu = (matrix_product_speed(each) for each in (machine, Machine("cpu", machine.threads)))
+    assert speed > 10 * of_cpu
 
 
 def test_what_trained_on_a_gpu_predicts_the_same_on_a_cpu(

@@ -8,12 +8,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 
+import benchmark
+from benchmark.data.parallel import usable_cores
+from benchmark.planning import machine, node
+from benchmark.records.schema import StepProfile
 from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
 from benchmark.trial import profile as room
 from benchmark.trial.profile import How, profile_step, profile_steps, shapes
 from tests.conftest import Cli
+from tests.samples import make_cost, make_profile
 
 
 def test_profiles_need_no_data_and_feed_the_plan(cli: Cli, tmp_path: Path) -> None:
@@ -66,6 +72,31 @@ def test_out_of_memory_and_faults_are_told(
 def test_one_request_a_shape(make_request: Callable[..., TrialRequest]) -> None:
     one, other = make_request(), make_request(methods=["aat_m"])
     assert shapes([one, make_request(seeds=[1]), other]) == [one, other]
+
+
+@pytest.mark.parametrize("gpus", [[], [("card", 80 * 2**30)]])
+def test_plan_finds_what_profile_measured(
+    gpus: list[tuple[str, int]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both by default, on a machine of several cores."""
+    cores, asked = 2 * usable_cores(), list[How]()
+
+    def measured(request: TrialRequest, how: How) -> StepProfile:
+        asked.append(how)
+        return make_profile(request, make_cost(), threads=how.threads, device=gpus[0][0] if gpus else "cpu")
+
+    for module in (node, machine):
+        monkeypatch.setattr(module, "usable_cores", lambda: cores)
+        monkeypatch.setattr(module, "gpus_here", lambda: gpus)
+    monkeypatch.setattr(room, "_profile_in_child", measured)
+    quiet = Console(quiet=True)
+    benchmark.profile("smoke", methods="linear", results=tmp_path, console=quiet)
+    planned = benchmark.plan("smoke", methods="linear", results=tmp_path, console=quiet)
+    assert [how.threads for how in asked] == [planned.machine.threads] == [cores if gpus else 1]
+    assert {estimate.source for estimate in planned.estimates.values()} == {"profile"}
+    other = benchmark.plan("smoke", methods="linear", results=tmp_path, cpus_per_trial=2, console=quiet)
+    expected = "profile" if gpus else "operations"  # only on a CPU, a step depends on the threads
+    assert {estimate.source for estimate in other.estimates.values()} == {expected}
 
 
 def test_a_slow_step_is_timed_once(make_request: Callable[..., TrialRequest]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -332,6 +333,37 @@ def test_a_state_keeps_no_more_than_the_choice_of_the_epoch_needs(
         request = make_request(overrides=recipe, switches={"selection": rule})
         attempt_trial(request, setting, quiet)
         assert max(sizes) == most
+
+
+def test_a_large_state_is_written_and_read_without_copies(tmp_path: Path) -> None:
+    """Torch's own tensors are not traced: what is traced are copies of the file's content."""
+    size = 32 * 2**20
+    tensors = {str(number): torch.full((size // 4 // 8,), float(number)) for number in range(8)}
+    files = ResumeFiles(tmp_path / "state")
+    files.save({"written_by": "x"})  # what Python loads at the first call
+    tracemalloc.start()
+    try:
+        files.save({"written_by": "x", "tensors": tensors})
+        written = tracemalloc.get_traced_memory()[1]
+        tracemalloc.reset_peak()
+        state = files.load("x")
+        read = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert state is not None
+    assert all(torch.equal(state["tensors"][name], tensor) for name, tensor in tensors.items())
+    assert written < 0.5 * size
+    assert read < 0.5 * size
+
+
+def test_a_state_that_cannot_be_written_leaves_those_before(tmp_path: Path) -> None:
+    files = ResumeFiles(tmp_path / "state")
+    for number in range(3):
+        files.save({"written_by": "x", "number": number})
+    with pytest.raises(AttributeError):
+        files.save({"written_by": "x", "bad": lambda: 0})
+    assert files.load("x") == {"written_by": "x", "number": 2}
+    assert sorted(path.name for path in files.folder.iterdir()) == ["last.state", "previous.state"]
 
 
 def test_superseded_is_one_line() -> None:
