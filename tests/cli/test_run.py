@@ -283,4 +283,5 @@ def test_real_recordings_from_end_to_end(cli: Cli, esc10_root: Path, tmp_path: P
     assert "partial data (400 of 2000 clips, 10 of 50 classes)" in done.stdout.replace("\n", " ")
     frame = benchmark.load_results(tmp_path / "out")
     assert frame["data"].tolist() == ["partial"]
-    assert frame["score"][0] == RECORDED_SCORE
+    assert frame["score"][0] == pytest.approx(5 / 40, abs=1 / 40)  # recorded; another processor may move one clip
+    assert frame["train_loss"][0] == pytest.approx(3.8123, rel=1e-3)
