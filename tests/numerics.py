@@ -25,6 +25,7 @@ from benchmark.planning.expand import expand  # noqa: E402
 from benchmark.spec.options import RunOptions  # noqa: E402
 from benchmark.trial.run import Finished, Setting, run_trial  # noqa: E402
 from tests.conftest import AST, SSAST, tiny_grid  # noqa: E402
+from tests.samples import make_cost  # noqa: E402
 
 GOLDEN = REPOSITORY / "tests" / "golden" / "numerics.json"
 # Rounding differs between processors. With instruction sets from SSE 4.1 to AVX-512 (ATEN_CPU_CAPABILITY,
@@ -119,7 +120,7 @@ def run_case(case: Case, data_root: Path, folder: Path) -> dict[str, Any]:
         overrides=[{"source": "test", "values": {**RECIPE, **case.recipe}}],
     )  # fmt: skip
     [request] = expand(grid, data_root, folder).requests
-    setting = Setting(folder, RunOptions(data_root, folder / "cache"))
+    setting = Setting(folder, RunOptions(data_root, folder / "cache"), cost=make_cost())
     finished: Finished = run_trial(request, setting, lambda _: None)
     record = finished.record
     selection = record.selection

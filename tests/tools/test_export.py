@@ -21,7 +21,7 @@ from benchmark.spec.options import RunOptions
 from benchmark.spec.request import TrialRequest
 from benchmark.tools.export import export_trial, load_export, merged
 from benchmark.trial.run import Outcome, Setting, attempt_trial
-from tests.samples import logits_of_test
+from tests.samples import logits_of_test, make_cost
 
 Make = Callable[..., TrialRequest]
 PLUGIN = '''
@@ -53,7 +53,7 @@ class Everything(Method):
 
 @pytest.fixture
 def setting(data_root: Path, tmp_path: Path) -> Setting:
-    return Setting(tmp_path / "out", RunOptions(data_root, keep_weights=True))
+    return Setting(tmp_path / "out", RunOptions(data_root, keep_weights=True), cost=make_cost())
 
 
 def train(request: TrialRequest, setting: Setting, **options: Any) -> ResultStore:

@@ -21,6 +21,7 @@ from benchmark.trial.batch_split import split_changes_results
 from benchmark.trial.run import Setting, run_trial
 from tests.conftest import TINY_RECIPE
 from tests.drawing import DRAWING
+from tests.samples import make_cost
 
 Make = Callable[..., TrialRequest]
 
@@ -59,7 +60,7 @@ def test_the_size_is_part_of_every_step(make_request: Make) -> None:
 
 @pytest.mark.parametrize("method", ["conformer", DRAWING])
 def test_results_do_depend_on_it(make_request: Make, data_root: Path, tmp_path: Path, method: str) -> None:
-    setting = Setting(tmp_path, RunOptions(data_root))
+    setting = Setting(tmp_path, RunOptions(data_root), cost=make_cost())
     losses = []
     for size in (None, 3):
         record: Record = run_trial(split(make_request, method, size), setting, lambda _: None).record

@@ -20,6 +20,7 @@ from benchmark.spec.request import TrialRequest
 from benchmark.trial import run as run_module
 from benchmark.trial.device import breaks_cuda, free_memory, is_out_of_memory
 from benchmark.trial.run import Setting, TransientError, attempt_trial
+from tests.samples import make_cost
 
 Make = Callable[..., TrialRequest]
 FULL = OSError(errno.ENOSPC, "No space left on device")
@@ -28,7 +29,7 @@ DEVICE_ASSERT = "CUDA error: device-side assert triggered\nCUDA kernel errors mi
 
 @pytest.fixture
 def setting(data_root: Path, tmp_path: Path) -> Setting:
-    return Setting(tmp_path, RunOptions(data_root, tmp_path / "cache"))
+    return Setting(tmp_path, RunOptions(data_root, tmp_path / "cache"), cost=make_cost())
 
 
 def raises(error: BaseException) -> Callable[..., Any]:

@@ -29,6 +29,7 @@ from benchmark.trial.train_step import Trainer
 from tests.chaos import content
 from tests.conftest import TINY_RECIPE
 from tests.drawing import DRAWING
+from tests.samples import make_cost
 
 Make = Callable[..., TrialRequest]
 WRITTEN_BY = f"numerics version {NUMERICS_VERSION}, cpu, float32"
@@ -42,7 +43,7 @@ def request_(make_request: Make) -> TrialRequest:
 
 @pytest.fixture
 def setting(request_: TrialRequest, data_root: Path, tmp_path: Path) -> Setting:
-    return Setting(tmp_path / "out", RunOptions(data_root))
+    return Setting(tmp_path / "out", RunOptions(data_root), cost=make_cost())
 
 
 class Killed(BaseException):

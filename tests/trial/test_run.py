@@ -26,6 +26,7 @@ from benchmark.trial.run import Outcome, Setting, attempt_trial, run_trial
 from benchmark.trial.train_step import Trainer
 from tests.conftest import tiny_grid
 from tests.drawing import DRAWING
+from tests.samples import make_cost
 
 Make = Callable[..., TrialRequest]
 TINY = {"epochs": 2, "batch_size": 8, "frames": 64, "time_mask": 12, "stride": [16, 16], "lr": 1e-3}
@@ -33,7 +34,7 @@ TINY = {"epochs": 2, "batch_size": 8, "frames": 64, "time_mask": 12, "stride": [
 
 @pytest.fixture
 def setting(data_root: Path, tmp_path: Path) -> Setting:
-    return Setting(tmp_path, RunOptions(data_root, tmp_path / "cache"))
+    return Setting(tmp_path, RunOptions(data_root, tmp_path / "cache"), cost=make_cost())
 
 
 def with_recipe(make: Make, methods: list[str] | None = None, **values: object) -> TrialRequest:
