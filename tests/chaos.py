@@ -82,7 +82,7 @@ def victims(driver: psutil.Process, kind: str) -> list[psutil.Process]:
     children = driver.children(recursive=True)
     if kind == "raylet":
         return [child for child in children if child.name() == "raylet"]
-    return [child for child in children if child.name().startswith("ray::")]
+    return [child for child in children if child.name().startswith("ray::ImplicitFunc")]
 
 
 def leftovers(out: Path) -> list[str]:

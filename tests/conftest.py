@@ -35,7 +35,7 @@ ESC10 = REPOSITORY.parent / "shared" / "data" / "esc10"
 AST, SSAST = "ast[size=demo;weights=random:0]", "ssast[size=demo;weights=random:0]"
 TINY_RECIPE = {"epochs": 2, "batch_size": 8, "frames": 64, "time_mask": 12, "stride": [16, 16], "lr": 1e-3}
 
-CORES = 2  # of the tests' Ray
+CORES = 1  # of the tests' Ray: every worker process takes ten seconds to import its libraries
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 

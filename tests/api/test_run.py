@@ -23,7 +23,7 @@ with pathlib.Path("started.txt").open("a") as log:
     log.write("started\\n")
 for _ in range(2):
     done = benchmark.run(
-        grid="smoke", backbones={backbone!r}, methods=["linear", Mine], results="out", cpus=2, cpus_per_trial=1
+        grid="smoke", backbones={backbone!r}, methods=["linear", Mine], results="out", cpus=1
     )
     print(done)
     print(done.submitted, done.counts, done.is_complete, len(done.table), benchmark.report is not None)

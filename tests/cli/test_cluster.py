@@ -20,11 +20,14 @@ import pytest
 from benchmark.data.registry import get_dataset
 from benchmark.orchestrator.remote_results import relay_name
 from tests.chaos import GRID, differences, leftovers
+from tests.conftest import Cli
 
 pytestmark = pytest.mark.ray
 
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-ENVIRONMENT = {**os.environ, **TOKEN, "RAY_USAGE_STATS_ENABLED": "0", "RAY_memory_monitor_refresh_ms": "0"}
+# a lost machine is noticed after two seconds instead of twenty
+QUICK = {"RAY_health_check_period_ms": "1000", "RAY_health_check_failure_threshold": "2"}
+ENVIRONMENT = {**os.environ, **TOKEN, **QUICK}
 
 
 def can_hide() -> bool:
@@ -101,32 +104,20 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
 
 
 def test_results_are_copied_back_and_a_lost_machine_costs_no_trial(
-    cluster: tuple[str, subprocess.Popen[bytes]], tmp_path: Path
+    cluster: tuple[str, subprocess.Popen[bytes]], cli: Cli, tmp_path: Path
 ) -> None:
     address, second = cluster
     grid, out, calm, data = (tmp_path / name for name in ("short.yaml", "out", "calm", "data"))
-    lines = GRID.format(seeds=[0], epochs=12).splitlines()
+    lines = GRID.format(seeds=[0], epochs=8).splitlines()
     grid.write_text("\n".join(line for line in lines if not line.startswith("synthesize")))
     get_dataset("esc50").synthesize(data, classes=4, clips_per_class=1, seed=0)  # both machines have the data
-    command = [
-        sys.executable,
-        "-m",
-        "benchmark",
-        "run",
-        "--no-report",
-        "--keep-weights",
-        "--grid",
-        str(grid),
-        "--data-root",
-        str(data),
-    ]
-    environment = {**ENVIRONMENT, "AAT_BENCHMARK_CACHE": str(tmp_path / "cache")}
-    undisturbed = subprocess.run([*command, "--results", calm], env=environment, capture_output=True, check=False)
+    arguments = ["run", "--no-report", "--keep-weights", "--grid", grid, "--data-root", data, "--results"]
+    undisturbed = cli(*arguments, calm)
     assert undisturbed.returncode == 0, undisturbed.stderr
-    log = (tmp_path / "run.txt").open("wb")
-    run = subprocess.Popen(
-        [*command, "--results", out, "--address", address], env=environment, stdout=log, stderr=log
-    )  # fmt: skip
+    environment = {**ENVIRONMENT, "AAT_BENCHMARK_CACHE": str(tmp_path / "cache")}
+    command = [sys.executable, "-m", "benchmark", *map(str, [*arguments, out, "--address", address])]
+    with (tmp_path / "run.txt").open("wb") as log:
+        run = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     away = Path(tempfile.gettempdir()) / relay_name(out)
     came_home = False
     deadline = time.monotonic() + 150

@@ -39,7 +39,7 @@ def results(tmp_path_factory: pytest.TempPathFactory, cli_process: Cli, grid_fil
     """Return a results folder with the finished grid."""
     folder = tmp_path_factory.mktemp("run") / "out"
     arguments = ["run", "--grid", grid_file, "--data-root", data_root, "--results", folder]
-    done = cli_process(*arguments, "--log", "tensorboard", "--deterministic")
+    done = cli_process(*arguments, "--log", "tensorboard", "--deterministic", "--cpus", "1")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     assert "8/8 done, 0 failed, 0 running" in done.stdout

@@ -162,7 +162,7 @@ def test_a_worker_that_dies_is_a_failed_configuration(cli: Cli, data_root: Path,
 
 def test_stopped_and_with_a_dead_ray_a_search_goes_on(cli: Cli, data_root: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    arguments = ["--budget", "2", "--method", "linear", "--epochs", "80"]
+    arguments = ["--budget", "2", "--method", "linear", "--epochs", "15"]
 
     def start() -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "benchmark", "search", "--dataset", "esc50", "--data-root", str(data_root)]

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.ray
 def grid(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twelve trials of a few seconds."""
     path = tmp_path_factory.mktemp("grid") / "short.yaml"
-    path.write_text(GRID.format(seeds=[0], epochs=12))
+    path.write_text(GRID.format(seeds=[0], epochs=8))
     return path
 
 
@@ -32,8 +32,8 @@ def calm(tmp_path_factory: pytest.TempPathFactory, grid: Path, cli: Cli) -> Path
 
 
 def test_a_few_kills_lose_nothing_and_repeat_nothing(grid: Path, calm: Path, tmp_path: Path) -> None:
-    """The short form of `python tests/chaos.py`: a worker, a daemon of Ray and the run itself are killed."""
-    found = chaos(grid, calm, tmp_path, ("worker", "raylet", "driver"), seed=1, gap=(0.2, 1.0))
+    """The short form of `python tests/chaos.py`: a worker, the run itself and a daemon of Ray are killed."""
+    found = chaos(grid, calm, tmp_path, ("worker", "driver", "raylet"), seed=1, gap=(0.2, 1.0))
     assert found["kills"] == {"worker": 1, "raylet": 1, "driver": 1}
     assert found["differences"] == []
     assert found["finished and run again"] == []
@@ -43,7 +43,7 @@ def test_a_few_kills_lose_nothing_and_repeat_nothing(grid: Path, calm: Path, tmp
 
 def test_two_runs_share_a_folder(grid: Path, calm: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    runs = [start(grid, out, tmp_path / f"{name}.txt") for name in ("one", "two")]
+    runs = [start(grid, out, tmp_path / f"{name}.txt", "--no-report", "--cpus", "1") for name in ("one", "two")]
     assert [run.wait(timeout=240) for run in runs] == [0, 0]
     assert differences(out, calm) == []
     text = (tmp_path / "one.txt").read_text() + (tmp_path / "two.txt").read_text()
@@ -55,7 +55,7 @@ def test_after_a_signal_a_run_stops_after_its_epochs_and_is_continued(
     grid: Path, calm: Path, cli: Cli, tmp_path: Path
 ) -> None:
     out, log = tmp_path / "out", tmp_path / "log.txt"
-    run = start(grid, out, log, "--cpus", "2")
+    run = start(grid, out, log, "--cpus", "1")
     deadline = time.monotonic() + 120
     while not (list(out.rglob("f*.json")) and list(out.glob("resume/*/last.state"))) and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -80,11 +80,11 @@ def test_a_trial_that_takes_too_long_is_ended_once(grid: Path, cli: Cli, tmp_pat
     out = tmp_path / "out"
     done = cli(
         "run", "--no-report", "--grid", grid, "--results", out, "--method", "linear", "--backbone", "ast",
-        "--fold", "1", "--set", "recipe.epochs=100000", "--timeout", "6",
+        "--fold", "1", "--set", "recipe.epochs=100000", "--timeout", "4",
     )  # fmt: skip
     assert done.returncode == 3, done.stdout + done.stderr
     attempts = [json.loads(path.read_text()) for path in (out / "attempts").iterdir()]
-    assert [(attempt["status"], attempt["error"]) for attempt in attempts] == [("timeout", "took longer than 6 s")]
+    assert [(attempt["status"], attempt["error"]) for attempt in attempts] == [("timeout", "took longer than 4 s")]
 
 
 def test_shards_are_disjoint_and_make_the_whole(grid: Path, cli: Cli, tmp_path: Path) -> None:

@@ -16,11 +16,12 @@ from benchmark.api.budget import within_budget
 from benchmark.data.manifest import Clip, Manifest
 from benchmark.data.registry import get_dataset
 from benchmark.errors import BenchmarkError
-from benchmark.planning import packing
+from benchmark.planning import node as machines
 from benchmark.planning.budget import choose
 from benchmark.planning.estimate import Estimate
 from benchmark.planning.expand import Expansion
-from benchmark.planning.packing import Node, Share
+from benchmark.planning.node import Node
+from benchmark.planning.packing import Share
 from benchmark.planning.total import total
 from benchmark.records.store import ResultStore
 from benchmark.spec.options import RunOptions
@@ -101,7 +102,7 @@ def chosen_within(
 
 @pytest.fixture(autouse=True)
 def one_core(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packing, "node_here", lambda: Node(1, 0))
+    monkeypatch.setattr(machines, "node_here", lambda: Node(1, 0))
 
 
 def test_trials_that_can_judge_are_chosen(paper_request: TrialRequest, tmp_path: Path) -> None:
@@ -140,7 +141,7 @@ def test_the_resources_of_a_trial_decide_what_fits(
     paper_request: TrialRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ten trials of ten seconds: one, two or four at a time."""
-    monkeypatch.setattr(packing, "node_here", lambda: Node(16, 4, 10**10))
+    monkeypatch.setattr(machines, "node_here", lambda: Node(16, 4, 10**10))
     requests = of_paper(paper_request, ("full", "aat_ms"))
     expansion = expansion_of(requests)
 
@@ -168,7 +169,7 @@ def test_costs_are_summed_with_the_gpus_that_a_trial_takes() -> None:
 
 
 def test_time_and_memory_claims_need_a_gpu_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packing, "node_here", lambda: Node(16, 1, 10**10))
+    monkeypatch.setattr(machines, "node_here", lambda: Node(16, 1, 10**10))
     assert budget._measures(dataclasses.replace(GIVEN, exclusive=True))
     assert not budget._measures(GIVEN)
     assert not budget._measures(dataclasses.replace(GIVEN, exclusive=True, gpus_per_trial=0))

@@ -107,6 +107,16 @@ def test_the_ledger_is_consistent() -> None:
     assert len(cells) == 14
 
 
+def test_claims_are_counted_without_data_or_weights(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmark.api.claims.COUNTED_METHODS", ("linear",))  # the test below counts all
+    (tmp_path / "trials").mkdir()
+    done = cli("claims", "--results", tmp_path, "--structural", "--json")
+    assert done.returncode == 0, done.stderr
+    found = {each["id"]: each["verdict"] for each in json.loads(done.stdout)}
+    assert (found["count-linear"], found["count-full"]) == ("reproduced", "not run")
+
+
+@pytest.mark.slow
 def test_structural_claims_are_judged_on_any_machine(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "trials").mkdir()
     done = cli("claims", "--results", tmp_path, "--structural", "--json")
