@@ -140,15 +140,10 @@ def chaos(
             continue
         if kind == "driver":
             driver.wait()
-    if driver is not None and driver.poll() is None:
-        driver.wait()
-    codes = []
-    for _ in range(3):
-        last = start(grid, out, log)
-        starts += 1
-        codes.append(last.wait())
-        if codes[-1] == 0:
-            break
+    codes = [driver.wait()] if driver is not None else []
+    while codes[-1:] != [0] and len(codes) < 4:
+        driver, starts = start(grid, out, log), starts + 1
+        codes.append(driver.wait())
     look()
     return {
         "trials": trials,

@@ -1,4 +1,4 @@
-"""Shared fixtures: the command line in this process and as a process, one Ray, small data, small requests."""
+"""Shared fixtures: the command line in this process, one Ray, small data, small requests."""
 
 from __future__ import annotations
 
@@ -44,20 +44,6 @@ Cli = Callable[..., subprocess.CompletedProcess[str]]
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Return environment variables of the command line: plain wide output, an audio cache of its own."""
     return {"COLUMNS": "200", "NO_COLOR": "1", "AAT_BENCHMARK_CACHE": str(tmp_path_factory.mktemp("cache"))}
-
-
-@pytest.fixture(scope="session")
-def cli_process(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Cli:
-    """Return a function that runs `python -m benchmark ARGS` outside the repository, and returns the process."""
-    folder = tmp_path_factory.mktemp("cwd")
-
-    def call(*args: str | Path, timeout: float = 240) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "benchmark", *map(str, args)],
-            cwd=folder, env={**os.environ, **environment}, timeout=timeout, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-
-    return call
 
 
 @pytest.fixture(scope="session")

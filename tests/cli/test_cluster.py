@@ -19,8 +19,8 @@ import pytest
 
 from benchmark.data.registry import get_dataset
 from benchmark.orchestrator.remote_results import relay_name
-from tests.chaos import GRID, differences, leftovers
-from tests.conftest import Cli
+from tests.chaos import differences, leftovers
+from tests.cli.conftest import Calm
 
 pytestmark = pytest.mark.ray
 
@@ -104,18 +104,16 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
 
 
 def test_results_are_copied_back_and_a_lost_machine_costs_no_trial(
-    cluster: tuple[str, subprocess.Popen[bytes]], cli: Cli, tmp_path: Path
+    cluster: tuple[str, subprocess.Popen[bytes]], calm: Calm, tmp_path: Path
 ) -> None:
     address, second = cluster
-    grid, out, calm, data = (tmp_path / name for name in ("short.yaml", "out", "calm", "data"))
-    lines = GRID.format(seeds=[0], epochs=8).splitlines()
+    grid, out, data = (tmp_path / name for name in ("short.yaml", "out", "data"))
+    lines = calm.grid.read_text().splitlines()
     grid.write_text("\n".join(line for line in lines if not line.startswith("synthesize")))
     get_dataset("esc50").synthesize(data, classes=4, clips_per_class=1, seed=0)  # both machines have the data
-    arguments = ["run", "--no-report", "--keep-weights", "--grid", grid, "--data-root", data, "--results"]
-    undisturbed = cli(*arguments, calm)
-    assert undisturbed.returncode == 0, undisturbed.stderr
+    arguments = ["run", "--no-report", "--keep-weights", "--grid", grid, "--data-root", data, "--results", out]
     environment = {**ENVIRONMENT, "AAT_BENCHMARK_CACHE": str(tmp_path / "cache")}
-    command = [sys.executable, "-m", "benchmark", *map(str, [*arguments, out, "--address", address])]
+    command = [sys.executable, "-m", "benchmark", *map(str, [*arguments, "--address", address])]
     with (tmp_path / "run.txt").open("wb") as log:
         run = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     away = Path(tempfile.gettempdir()) / relay_name(out)
@@ -128,7 +126,7 @@ def test_results_are_copied_back_and_a_lost_machine_costs_no_trial(
     end(second)
     assert run.wait(timeout=300) == 0, (tmp_path / "run.txt").read_text()
     assert came_home
-    assert differences(out, calm) == []
+    assert differences(out, calm.results) == []
     assert leftovers(out) == []
     assert len(list((out / "logs" / "trials").glob("*.log"))) == 12
     assert len(list((out / "trials").rglob("*.safetensors"))) == 12

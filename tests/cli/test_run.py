@@ -1,4 +1,4 @@
-"""The command line on a tiny grid that is really trained: once as a process, then in this one."""
+"""The command line on a tiny grid that is really trained."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def grid_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory, cli_process: Cli, grid_file: Path, data_root: Path) -> Path:
+def results(tmp_path_factory: pytest.TempPathFactory, cli: Cli, grid_file: Path, data_root: Path) -> Path:
     """Return a results folder with the finished grid."""
     folder = tmp_path_factory.mktemp("run") / "out"
     arguments = ["run", "--grid", grid_file, "--data-root", data_root, "--results", folder]
-    done = cli_process(*arguments, "--log", "tensorboard", "--deterministic", "--cpus", "1")
+    done = cli(*arguments, "--log", "tensorboard", "--deterministic", "--cpus", "1")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     assert "8/8 done, 0 failed, 0 running" in done.stdout

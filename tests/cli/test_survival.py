@@ -8,32 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos import GRID, chaos, differences, leftovers, start
+from tests.chaos import chaos, differences, leftovers, start
+from tests.cli.conftest import Calm
 from tests.conftest import Cli
 
 pytestmark = pytest.mark.ray
 
 
-@pytest.fixture(scope="module")
-def grid(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve trials of a few seconds."""
-    path = tmp_path_factory.mktemp("grid") / "short.yaml"
-    path.write_text(GRID.format(seeds=[0], epochs=8))
-    return path
-
-
-@pytest.fixture(scope="module")
-def calm(tmp_path_factory: pytest.TempPathFactory, grid: Path, cli: Cli) -> Path:
-    """Return the results of an undisturbed run."""
-    folder = tmp_path_factory.mktemp("calm") / "out"
-    done = cli("run", "--no-report", "--grid", grid, "--results", folder)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return folder
-
-
-def test_a_few_kills_lose_nothing_and_repeat_nothing(grid: Path, calm: Path, tmp_path: Path) -> None:
+def test_a_few_kills_lose_nothing_and_repeat_nothing(calm: Calm, tmp_path: Path) -> None:
     """The short form of `python tests/chaos.py`: a worker, the run itself and a daemon of Ray are killed."""
-    found = chaos(grid, calm, tmp_path, ("worker", "driver", "raylet"), seed=1, gap=(0.2, 1.0))
+    found = chaos(calm.grid, calm.results, tmp_path, ("worker", "driver", "raylet"), seed=1, gap=(0.2, 1.0))
     assert found["kills"] == {"worker": 1, "raylet": 1, "driver": 1}
     assert found["differences"] == []
     assert found["finished and run again"] == []
@@ -41,21 +25,19 @@ def test_a_few_kills_lose_nothing_and_repeat_nothing(grid: Path, calm: Path, tmp
     assert "Ray died; starting again with what is left" in (tmp_path / "log.txt").read_text()
 
 
-def test_two_runs_share_a_folder(grid: Path, calm: Path, tmp_path: Path) -> None:
+def test_two_runs_share_a_folder(calm: Calm, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    runs = [start(grid, out, tmp_path / f"{name}.txt", "--no-report", "--cpus", "1") for name in ("one", "two")]
+    runs = [start(calm.grid, out, tmp_path / f"{name}.txt", "--no-report", "--cpus", "1") for name in ("one", "two")]
     assert [run.wait(timeout=240) for run in runs] == [0, 0]
-    assert differences(out, calm) == []
+    assert differences(out, calm.results) == []
     text = (tmp_path / "one.txt").read_text() + (tmp_path / "two.txt").read_text()
     assert "failed" not in text.replace("0 failed", "")
     assert leftovers(out) == []
 
 
-def test_after_a_signal_a_run_stops_after_its_epochs_and_is_continued(
-    grid: Path, calm: Path, cli: Cli, tmp_path: Path
-) -> None:
+def test_after_a_signal_a_run_stops_after_its_epochs_and_is_continued(calm: Calm, cli: Cli, tmp_path: Path) -> None:
     out, log = tmp_path / "out", tmp_path / "log.txt"
-    run = start(grid, out, log, "--cpus", "1")
+    run = start(calm.grid, out, log, "--cpus", "1")
     deadline = time.monotonic() + 120
     while not (list(out.rglob("f*.json")) and list(out.glob("resume/*/last.state"))) and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -68,18 +50,18 @@ def test_after_a_signal_a_run_stops_after_its_epochs_and_is_continued(
     assert (out / "report" / "results.md").is_file()
     assert list((out / "resume").glob("*/last.state"))
     assert not list(out.rglob(".stop-*"))
-    done = cli("run", "--no-report", "--grid", grid, "--results", out)
+    done = cli("run", "--no-report", "--grid", calm.grid, "--results", out)
     assert done.returncode == 0, done.stdout + done.stderr
     resumed = [json.loads(path.read_text())["profile"]["resumed_epochs"] for path in (out / "trials").rglob("*.json")]
     assert len(resumed) == 12
     assert max(resumed) > 0
-    assert differences(out, calm) == []
+    assert differences(out, calm.results) == []
 
 
-def test_a_trial_that_takes_too_long_is_ended_once(grid: Path, cli: Cli, tmp_path: Path) -> None:
+def test_a_trial_that_takes_too_long_is_ended_once(calm: Calm, cli: Cli, tmp_path: Path) -> None:
     out = tmp_path / "out"
     done = cli(
-        "run", "--no-report", "--grid", grid, "--results", out, "--method", "linear", "--backbone", "ast",
+        "run", "--no-report", "--grid", calm.grid, "--results", out, "--method", "linear", "--backbone", "ast",
         "--fold", "1", "--set", "recipe.epochs=100000", "--timeout", "4",
     )  # fmt: skip
     assert done.returncode == 3, done.stdout + done.stderr
@@ -87,7 +69,7 @@ def test_a_trial_that_takes_too_long_is_ended_once(grid: Path, cli: Cli, tmp_pat
     assert [(attempt["status"], attempt["error"]) for attempt in attempts] == [("timeout", "took longer than 4 s")]
 
 
-def test_shards_are_disjoint_and_make_the_whole(grid: Path, cli: Cli, tmp_path: Path) -> None:
+def test_shards_are_disjoint_and_make_the_whole(calm: Calm, cli: Cli, tmp_path: Path) -> None:
     def ids(*more: str) -> list[str]:
         cli("data", "synthesize", "esc50", "--data-root", tmp_path, "--classes", "2", "--clips-per-class", "1")
         planned = cli("plan", "--grid", "quick", "--data-root", tmp_path, "--results", tmp_path / "o", "--json", *more)
@@ -103,9 +85,9 @@ def test_shards_are_disjoint_and_make_the_whole(grid: Path, cli: Cli, tmp_path: 
         )  # fmt: skip
 
 
-def test_a_folder_that_cannot_be_written_is_reported_before_anything_runs(grid: Path, cli: Cli, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported_before_anything_runs(calm: Calm, cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("a file")
-    done = cli("run", "--grid", grid, "--results", tmp_path / "out" / "deeper")
+    done = cli("run", "--grid", calm.grid, "--results", tmp_path / "out" / "deeper")
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "cannot be written" in done.stderr

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import ray
 from rich.console import Console
 
 from benchmark.errors import BenchmarkError
@@ -33,6 +34,12 @@ def shown() -> io.StringIO:
 @pytest.fixture
 def stop(tmp_path: Path, shown: io.StringIO) -> Stop:
     return Stop(tmp_path, Console(file=shown, width=200))
+
+
+@pytest.fixture(autouse=True)
+def _no_ray() -> None:
+    """End the tests' own Ray: what is tested kills all children that look like Ray's. The next run starts it again."""
+    ray.shutdown()
 
 
 @pytest.fixture
