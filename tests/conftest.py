@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import logging
 import os
@@ -10,7 +11,7 @@ import secrets
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from unittest import mock
@@ -23,12 +24,20 @@ os.environ["RAY_AUTH_MODE"] = "token"
 os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 import pytest
+from rich.console import Console
 
 from benchmark.cli import main as command_line
+from benchmark.console import say
 from benchmark.data.registry import get_dataset
+from benchmark.orchestrator.run import Ended
+from benchmark.orchestrator.worker_config import run_setting
+from benchmark.planning.estimate import Estimate
 from benchmark.planning.expand import expand
+from benchmark.records.store import ResultStore
 from benchmark.spec.grid import Grid
+from benchmark.spec.options import RunOptions
 from benchmark.spec.request import TrialRequest
+from benchmark.trial.run import attempt_trial
 
 REPOSITORY = Path(__file__).parent.parent
 ESC10 = REPOSITORY.parent / "shared" / "data" / "esc10"
@@ -85,23 +94,66 @@ def as_in_a_process(folder: Path, environment: dict[str, str], argv: list[str]) 
             logging.Logger.manager._clear_cache()
 
 
+def run_trials_here(
+    requests: Sequence[TrialRequest],
+    estimates: Mapping[str, Estimate],
+    store: ResultStore,
+    options: RunOptions,
+    *,
+    before: int,
+    console: Console,
+) -> Ended:
+    """Run trials one after the other in this process. Takes the arguments of `run_trials`, which uses Ray."""
+    setting, failed = run_setting(options, store.folder, requests, stop=store.folder / ".stop"), 0
+    for request in requests:
+        setting = dataclasses.replace(setting, threads=1, cost=estimates[request.id].cost)
+        outcome = attempt_trial(request, setting, lambda _: None)
+        if outcome.error:
+            failed += 1
+            say(console, f"failed: {request.label}: {outcome.error}")
+    return Ended(failed, interrupted=False)
+
+
+def call_command_line(folder: Path, environment: dict[str, str], *args: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run the command line in this process.
+
+    Args:
+        folder: current folder.
+        environment: environment variables.
+        args: what the user would write.
+    """
+    argv, code = ["benchmark", *map(str, args)], None
+    with as_in_a_process(folder, environment, argv) as (stdout, stderr):
+        try:
+            command_line.main()
+        except SystemExit as ended:
+            code = ended.code
+    return subprocess.CompletedProcess(argv, int(code or 0), stdout.getvalue(), stderr.getvalue())
+
+
 @pytest.fixture(scope="session")
-def cli(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str], ray_here: Callable[[], None]) -> Cli:
-    """Return a function that runs the command line in this process, with its trials in this process's Ray."""
+def cli(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Cli:
+    """Return a function that runs the command line in this process; `run` trains in this process, too.
+
+    It is for tests of anything but Ray: a worker process takes ten seconds to import its libraries.
+    """
     folder = tmp_path_factory.mktemp("cwd")
 
     def call(*args: str | Path) -> subprocess.CompletedProcess[str]:
-        argv = ["benchmark", *map(str, args)]
-        if argv[1:2] in (["run"], ["search"]):
-            ray_here()
-        code: object = 0
-        with as_in_a_process(folder, environment, argv) as (stdout, stderr):
-            try:
-                command_line.main()
-            except SystemExit as ended:
-                code = ended.code
-        assert isinstance(code, int | None)
-        return subprocess.CompletedProcess(argv, int(code or 0), stdout.getvalue(), stderr.getvalue())
+        with mock.patch("benchmark.orchestrator.run.run_trials", run_trials_here):
+            return call_command_line(folder, environment, *args)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def ray_cli(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str], ray_here: Callable[[], None]) -> Cli:
+    """Return a function that runs the command line in this process, and its trials in the one Ray of this process."""
+    folder = tmp_path_factory.mktemp("cwd")
+
+    def call(*args: str | Path) -> subprocess.CompletedProcess[str]:
+        ray_here()
+        return call_command_line(folder, environment, *args)
 
     return call
 

@@ -27,7 +27,7 @@ class Calm:
 
 
 @pytest.fixture(scope="session")
-def calm(tmp_path_factory: pytest.TempPathFactory, cli: Cli) -> Calm:
+def calm(tmp_path_factory: pytest.TempPathFactory, ray_cli: Cli) -> Calm:
     """Return an undisturbed run. All test processes share it: the first one that needs it makes it."""
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
@@ -37,7 +37,7 @@ def calm(tmp_path_factory: pytest.TempPathFactory, cli: Cli) -> Calm:
         if not made.grid.exists():
             draft = made.grid.with_suffix(".draft.yaml")
             draft.write_text(GRID.format(seeds=[0], epochs=8))
-            done = cli("run", "--no-report", "--grid", draft, "--results", made.results)
+            done = ray_cli("run", "--no-report", "--grid", draft, "--results", made.results)
             assert done.returncode == 0, done.stdout + done.stderr
             draft.rename(made.grid)
     return made

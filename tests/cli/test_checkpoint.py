@@ -16,8 +16,6 @@ from benchmark.spec.backbone import SHAPES
 from tests.checkpoints import official_ast, official_ssast
 from tests.conftest import TINY_RECIPE, Cli
 
-pytestmark = pytest.mark.ray
-
 
 @pytest.fixture(scope="module")
 def ssast(tmp_path_factory: pytest.TempPathFactory) -> Path:

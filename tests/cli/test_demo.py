@@ -15,8 +15,6 @@ from benchmark.spec.backbone import load_backbone, resolve_backbones
 from benchmark.spec.grid import load_grid
 from tests.conftest import Cli
 
-pytestmark = pytest.mark.ray
-
 NAMES = ["ast-demo", "ssast-demo"]
 
 

@@ -22,8 +22,6 @@ from benchmark.spec.request import TrialRequest
 from benchmark.trial.data import prepare
 from tests.conftest import AST, TINY_RECIPE, Cli
 
-pytestmark = pytest.mark.ray
-
 GRID = {
     "description": "for tests",
     "backbones": [AST],

@@ -35,11 +35,11 @@ def grid_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory, cli: Cli, grid_file: Path, data_root: Path) -> Path:
+def results(tmp_path_factory: pytest.TempPathFactory, ray_cli: Cli, grid_file: Path, data_root: Path) -> Path:
     """Return a results folder with the finished grid."""
     folder = tmp_path_factory.mktemp("run") / "out"
     arguments = ["run", "--grid", grid_file, "--data-root", data_root, "--results", folder]
-    done = cli(*arguments, "--log", "tensorboard", "--deterministic", "--cpus", "1")
+    done = ray_cli(*arguments, "--log", "tensorboard", "--deterministic", "--cpus", "1")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     assert "8/8 done, 0 failed, 0 running" in done.stdout
@@ -162,7 +162,9 @@ def test_another_numerics_version_makes_records_stale(
     assert "nothing to do: 7 done, 1 stale; --rerun stale runs the stale trials again" in done.stdout
 
 
-def test_one_broken_trial_does_not_stop_the_others(cli: Cli, grid_file: Path, data_root: Path, tmp_path: Path) -> None:
+def test_one_broken_trial_does_not_stop_the_others(
+    ray_cli: Cli, grid_file: Path, data_root: Path, tmp_path: Path
+) -> None:
     shutil.copytree(data_root, tmp_path / "data")
     audio = sorted((tmp_path / "data" / "ESC-50-master" / "audio").iterdir())
     broken = next(path for path in audio if path.name.startswith("2-"))
@@ -170,7 +172,7 @@ def test_one_broken_trial_does_not_stop_the_others(cli: Cli, grid_file: Path, da
     # with two folds, the broken clip is a training clip of one trial and a test clip of the other
     out = tmp_path / "out"
     arguments = ["--grid", grid_file, "--data-root", tmp_path / "data", "--results", out, "--backbone", "ast"]
-    done = cli(
+    done = ray_cli(
         "run", "--no-report", *arguments, "--method", "linear", "--cache", "none"
     )  # a cache would be filled before
     assert done.returncode == 3, done.stdout + done.stderr
@@ -201,11 +203,11 @@ def test_a_rerun_that_fails_says_so_and_keeps_the_record(
 
 
 def test_an_address_without_a_listener_is_refused_at_once(
-    cli: Cli, grid_file: Path, data_root: Path, tmp_path: Path
+    ray_cli: Cli, grid_file: Path, data_root: Path, tmp_path: Path
 ) -> None:
     arguments = ["--grid", grid_file, "--data-root", data_root, "--results", tmp_path / "out"]
     for address, message in (("127.0.0.1:9", "nothing answers there"), ("somewhere", "expected auto or host:port")):
-        done = cli("run", *arguments, "--address", address)
+        done = ray_cli("run", *arguments, "--address", address)
         assert done.returncode == 2
         assert message in done.stderr.splitlines()[-1]
 

@@ -29,15 +29,13 @@ COMMON = [
     "ast-demo",
     "--epochs",
     "2",
-    "--cpus-per-trial",
-    "2",
     *(w for s in SETTINGS for w in ("--set", s)),
 ]
 
 
-def search(cli: Cli, data_root: Path, out: Path, *more: str) -> tuple[int, str, str]:
+def search(ray_cli: Cli, data_root: Path, out: Path, *more: str) -> tuple[int, str, str]:
     command = ["search", "--dataset", "esc50", "--data-root", data_root, "--results", out, *COMMON, *more]
-    done = cli(*command)
+    done = ray_cli(*command)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -67,15 +65,15 @@ def cut(out: Path, trained: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def found(cli: Cli, data_root: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+def found(ray_cli: Cli, data_root: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     out = tmp_path_factory.mktemp("search") / "out"
-    code, shown, errors = search(cli, data_root, out, "--budget", "4", "--max-params", "30k", "--max-memory", "1")
+    code, shown, errors = search(ray_cli, data_root, out, "--budget", "4", "--max-params", "30k", "--max-memory", "1")
     assert code == 0, shown + errors
     assert errors == ""
     return out, shown
 
 
-def test_a_search_ends_with_a_front_and_a_command_that_runs(cli: Cli, found: tuple[Path, str]) -> None:
+def test_a_search_ends_with_a_front_and_a_command_that_runs(ray_cli: Cli, found: tuple[Path, str]) -> None:
     out, shown = found
     assert "validation: fold 2, held out from the training folds of test fold 1 (3 of 12 clips)" in shown
     assert "Not comparable with the paper: validation data, search; demo backbone; recipe changed (" in shown
@@ -100,14 +98,14 @@ def test_a_search_ends_with_a_front_and_a_command_that_runs(cli: Cli, found: tup
     assert best
     assert best.method in command
     assert f"recipe.lr={best.lr:g}" in command
-    planned = cli("plan", *command[4:], "--results", out.parent / "winner", "--json")
+    planned = ray_cli("plan", *command[4:], "--results", out.parent / "winner", "--json")
     assert planned.returncode == 0, planned.stderr
     trials = json.loads(planned.stdout)["trials"]
     assert len(trials) == 15  # five folds, three seeds
 
 
 def test_test_clips_do_not_matter_and_a_search_goes_on_as_an_undisturbed_one(
-    cli: Cli, found: tuple[Path, str], data_root: Path, tmp_path: Path
+    ray_cli: Cli, found: tuple[Path, str], data_root: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(data_root, tmp_path / "data")
     spoilt = list((tmp_path / "data" / "ESC-50-master" / "audio").glob("1-*.wav"))
@@ -115,17 +113,17 @@ def test_test_clips_do_not_matter_and_a_search_goes_on_as_an_undisturbed_one(
     for path in spoilt:
         path.write_bytes(b"")
     limits = ["--max-params", "30k", "--max-memory", "1"]
-    code, shown, errors = search(cli, tmp_path / "data", tmp_path / "out", "--budget", "2", *limits)
+    code, shown, errors = search(ray_cli, tmp_path / "data", tmp_path / "out", "--budget", "2", *limits)
     assert code == 0, shown + errors
     cut(tmp_path / "out", 2)
-    code, shown, errors = search(cli, tmp_path / "data", tmp_path / "out", "--budget", "4", *limits)
+    code, shown, errors = search(ray_cli, tmp_path / "data", tmp_path / "out", "--budget", "4", *limits)
     assert code == 0, shown + errors
     assert tried(tmp_path / "out") == tried(found[0])
 
 
-def test_failures_do_not_end_a_search(cli: Cli, data_root: Path, tmp_path: Path) -> None:
+def test_failures_do_not_end_a_search(ray_cli: Cli, data_root: Path, tmp_path: Path) -> None:
     diverges = ["--budget", "2", "--method", "linear", "--set", "recipe.lr=1e30"]
-    code, shown, errors = search(cli, data_root, tmp_path / "out", *diverges)
+    code, shown, errors = search(ray_cli, data_root, tmp_path / "out", *diverges)
     assert code == 3, shown + errors
     assert shown.count("failed: linear, lr ") == 2
     assert [row["state"] for row in tried(tmp_path / "out")] == ["failed", "failed"]
@@ -151,16 +149,16 @@ class Dies(Method):
 """
 
 
-def test_a_worker_that_dies_is_a_failed_configuration(cli: Cli, data_root: Path, tmp_path: Path) -> None:
+def test_a_worker_that_dies_is_a_failed_configuration(ray_cli: Cli, data_root: Path, tmp_path: Path) -> None:
     (tmp_path / "dies.py").write_text(DIES)
     method = ["--budget", "1", "--method", str(tmp_path / "dies.py")]
-    code, shown, errors = search(cli, data_root, tmp_path / "out", *method)
+    code, shown, errors = search(ray_cli, data_root, tmp_path / "out", *method)
     assert code == 3, shown + errors
     assert "its process died" in shown
     assert [(row["state"], row["error"]) for row in tried(tmp_path / "out")] == [("failed", "its process died")]
 
 
-def test_stopped_and_with_a_dead_ray_a_search_goes_on(cli: Cli, data_root: Path, tmp_path: Path) -> None:
+def test_stopped_and_with_a_dead_ray_a_search_goes_on(ray_cli: Cli, data_root: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     arguments = ["--budget", "2", "--method", "linear", "--epochs", "15"]
 
@@ -199,8 +197,10 @@ def test_stopped_and_with_a_dead_ray_a_search_goes_on(cli: Cli, data_root: Path,
     assert [row["state"] in {"finished", "pruned"} for row in tried(out)] == [True, True]
 
 
-def test_another_search_in_the_folder_is_refused(cli: Cli, found: tuple[Path, str], data_root: Path) -> None:
-    code, shown, errors = search(cli, data_root, found[0], "--budget", "4", "--max-params", "40k", "--max-memory", "1")
+def test_another_search_in_the_folder_is_refused(ray_cli: Cli, found: tuple[Path, str], data_root: Path) -> None:
+    code, shown, errors = search(
+        ray_cli, data_root, found[0], "--budget", "4", "--max-params", "40k", "--max-memory", "1"
+    )
     assert code == 2, shown + errors
     assert "of another search, which differs in limits; give another --results, or remove it" in errors
     assert len(errors.splitlines()) == 1
@@ -216,8 +216,10 @@ def test_another_search_in_the_folder_is_refused(cli: Cli, found: tuple[Path, st
         (["--budget", "1", "--method", "linear", "--max-params", "10"], "none of 100 configurations fits; the nearest"),
     ],
 )
-def test_a_mistake_is_one_line(cli: Cli, data_root: Path, tmp_path: Path, arguments: list[str], message: str) -> None:
-    code, shown, errors = search(cli, data_root, tmp_path / "out", *arguments)
+def test_a_mistake_is_one_line(
+    ray_cli: Cli, data_root: Path, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    code, shown, errors = search(ray_cli, data_root, tmp_path / "out", *arguments)
     assert code == 2, shown + errors
     assert message in errors
     assert len(errors.splitlines()) == 1

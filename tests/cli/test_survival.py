@@ -37,7 +37,8 @@ def test_two_runs_share_a_folder(calm: Calm, tmp_path: Path) -> None:
 
 def test_after_a_signal_a_run_stops_after_its_epochs_and_is_continued(calm: Calm, cli: Cli, tmp_path: Path) -> None:
     out, log = tmp_path / "out", tmp_path / "log.txt"
-    run = start(calm.grid, out, log, "--cpus", "1")
+    longer = ["--cpus", "1", "--method", "linear", "--set", "recipe.epochs=40"]
+    run = start(calm.grid, out, log, *longer)
     deadline = time.monotonic() + 120
     while not (list(out.rglob("f*.json")) and list(out.glob("resume/*/last.state"))) and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -50,17 +51,17 @@ def test_after_a_signal_a_run_stops_after_its_epochs_and_is_continued(calm: Calm
     assert (out / "report" / "results.md").is_file()
     assert list((out / "resume").glob("*/last.state"))
     assert not list(out.rglob(".stop-*"))
-    done = cli("run", "--no-report", "--grid", calm.grid, "--results", out)
+    done = cli("run", "--no-report", "--grid", calm.grid, "--results", out, *longer)
     assert done.returncode == 0, done.stdout + done.stderr
     resumed = [json.loads(path.read_text())["profile"]["resumed_epochs"] for path in (out / "trials").rglob("*.json")]
-    assert len(resumed) == 12
+    assert len(resumed) == 4
     assert max(resumed) > 0
-    assert differences(out, calm.results) == []
 
 
-def test_a_trial_that_takes_too_long_is_ended_once(calm: Calm, cli: Cli, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_trial_that_takes_too_long_is_ended_once(calm: Calm, ray_cli: Cli, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    done = cli(
+    done = ray_cli(
         "run", "--no-report", "--grid", calm.grid, "--results", out, "--method", "linear", "--backbone", "ast",
         "--fold", "1", "--set", "recipe.epochs=100000", "--timeout", "4",
     )  # fmt: skip

@@ -112,7 +112,6 @@ def test_an_error_in_a_file_is_reported_in_one_line(source: str, expected: str, 
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.ray
 def test_a_file_runs_beside_the_baselines(cli: Cli, tmp_path: Path) -> None:
     mine = tmp_path / "mine.py"
     mine.write_text(SOURCE.format(name="mine_beside"))
