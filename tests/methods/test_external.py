@@ -159,6 +159,16 @@ DATASET = Mine()
 """
 
 
+COMMAND_LINE = "from benchmark.cli.main import main; main()"
+IN_ONE_PROCESS = """
+from unittest import mock
+from benchmark.cli.main import main
+from tests.conftest import run_trials_here
+with mock.patch("benchmark.orchestrator.run.run_trials", run_trials_here):
+    main()
+"""
+
+
 def test_an_installed_packages_methods_are_there_and_broken_ones_left_out(tmp_path: Path) -> None:
     """Uses a real wheel that pip installs into a separate folder."""
     backbone = "from pathlib import Path\nBACKBONE = Path(__file__).with_name('ast-mine.yaml')\n"
@@ -182,7 +192,7 @@ def test_an_installed_packages_methods_are_there_and_broken_ones_left_out(tmp_pa
     env = {**os.environ, "PYTHONPATH": path, "COLUMNS": "200", "NO_COLOR": "1"}
 
     def call(*args: object) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "benchmark", *map(str, args)]
+        command = [sys.executable, "-c", IN_ONE_PROCESS if args[0] == "run" else COMMAND_LINE, *map(str, args)]
         return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=300)
 
     listed = call("list", "methods")

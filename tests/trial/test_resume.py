@@ -15,6 +15,7 @@ import torch
 from torch.amp.grad_scaler import GradScaler
 
 from benchmark.numerics import NUMERICS_VERSION
+from benchmark.planning.expand import expand
 from benchmark.records.lease import Lease, LostLeaseError
 from benchmark.records.schema import Record
 from benchmark.records.store import ResultStore
@@ -27,7 +28,7 @@ from benchmark.trial.run import Outcome, Setting, TransientError, attempt_trial
 from benchmark.trial.seeding import seed_everything
 from benchmark.trial.train_step import Trainer
 from tests.chaos import content
-from tests.conftest import TINY_RECIPE
+from tests.conftest import TINY_RECIPE, tiny_grid
 from tests.drawing import DRAWING
 from tests.samples import make_cost
 
@@ -36,9 +37,21 @@ WRITTEN_BY = f"numerics version {NUMERICS_VERSION}, cpu, float32"
 RECIPE = {**TINY_RECIPE, "epochs": 4, "decay_start": 1, "mixup": 0.5, "noise": True, "loss": "bce", "warmup_steps": 3}
 
 
-@pytest.fixture
-def request_(make_request: Make) -> TrialRequest:
-    return make_request(methods=[f"aat_ms+{DRAWING}"], overrides=[{"source": "test", "values": RECIPE}])
+@pytest.fixture(scope="module")
+def request_(data_root: Path) -> TrialRequest:
+    grid = tiny_grid(methods=[f"aat_ms+{DRAWING}"], overrides=[{"source": "test", "values": RECIPE}])
+    return expand(grid, data_root, Path("no-checkpoints")).requests[0]
+
+
+Left = tuple[dict[str, Any], dict[str, Any], Record]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(request_: TrialRequest, data_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Left:
+    """Return what the trial leaves when nothing disturbs it."""
+    setting = Setting(tmp_path_factory.mktemp("calm"), RunOptions(data_root), cost=make_cost())
+    assert attempt_trial(request_, setting, quiet) == Outcome("completed")
+    return record(setting, request_)
 
 
 @pytest.fixture
@@ -64,16 +77,17 @@ def quiet(_: dict[str, Any]) -> None:
     pass
 
 
-def record(setting: Setting, request: TrialRequest) -> tuple[dict[str, Any], dict[str, Any], Record]:
+def record(setting: Setting, request: TrialRequest) -> Left:
     store = ResultStore(setting.results)
     path = store.record_path(request)
     with np.load(path.with_suffix(".npz")) as predictions:
         return content(path), dict(predictions), store.read(path)
 
 
-def test_any_interruption_gives_the_same_record(request_: TrialRequest, setting: Setting, tmp_path: Path) -> None:
-    assert attempt_trial(request_, setting, quiet) == Outcome("completed")
-    calm, predictions, first = record(setting, request_)
+def test_any_interruption_gives_the_same_record(
+    undisturbed: Left, request_: TrialRequest, setting: Setting, tmp_path: Path
+) -> None:
+    calm, predictions, first = undisturbed
     assert first.profile.resumed_epochs == 0
     for at in (1, 2, 4):
         disturbed = replace(setting, results=tmp_path / f"out{at}")
@@ -92,10 +106,9 @@ def test_any_interruption_gives_the_same_record(request_: TrialRequest, setting:
         assert not (disturbed.results / RESUME / request_.id).exists()
 
 
-def test_with_data_workers_too(request_: TrialRequest, setting: Setting, tmp_path: Path) -> None:
+def test_with_data_workers_too(undisturbed: Left, request_: TrialRequest, setting: Setting, tmp_path: Path) -> None:
     """The method draws: a number that a worker takes from its generator would move the rest."""
-    attempt_trial(request_, setting, quiet)
-    calm, predictions, _ = record(setting, request_)
+    calm, predictions, _ = undisturbed
     for at in (None, 1, 3):
         shared = replace(setting, results=tmp_path / f"out{at}", workers=1)
         if at is not None:
@@ -148,10 +161,15 @@ def with_another_optimizer(state: dict[str, Any]) -> None:
     ],
 )
 def test_a_state_that_does_not_fit_is_told_and_the_trial_begins_again(
-    request_: TrialRequest, setting: Setting, tmp_path: Path, caplog: pytest.LogCaptureFixture, change: Any, line: str
+    undisturbed: Left,
+    request_: TrialRequest,
+    setting: Setting,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    change: Any,
+    line: str,
 ) -> None:
-    attempt_trial(request_, setting, quiet)
-    calm, _, _ = record(setting, request_)
+    calm, _, _ = undisturbed
     disturbed = replace(setting, results=tmp_path / "disturbed")
     with pytest.raises(Killed):
         attempt_trial(request_, disturbed, interrupt(2))
@@ -192,10 +210,9 @@ def test_a_state_without_a_loss_scale_can_be_loaded_where_there_is_one(request_:
 
 @pytest.mark.parametrize("damage", [b"", b"torn", None])
 def test_a_torn_state_falls_back_to_the_one_before(
-    request_: TrialRequest, setting: Setting, tmp_path: Path, damage: bytes | None
+    undisturbed: Left, request_: TrialRequest, setting: Setting, tmp_path: Path, damage: bytes | None
 ) -> None:
-    attempt_trial(request_, setting, quiet)
-    calm, _, _ = record(setting, request_)
+    calm, _, _ = undisturbed
     disturbed = replace(setting, results=tmp_path / "disturbed")
     with pytest.raises(Killed):
         attempt_trial(request_, disturbed, interrupt(4))
@@ -226,9 +243,10 @@ def test_a_state_holds_only_what_trains(make_request: Make, setting: Setting) ->
     assert {name.partition(".")[0] for name in state["trainer"]["model"]} == {"mlp_head"}
 
 
-def test_asked_to_stop_a_trial_ends_after_its_epoch(request_: TrialRequest, setting: Setting, tmp_path: Path) -> None:
-    attempt_trial(request_, setting, quiet)
-    calm, _, _ = record(setting, request_)
+def test_asked_to_stop_a_trial_ends_after_its_epoch(
+    undisturbed: Left, request_: TrialRequest, setting: Setting, tmp_path: Path
+) -> None:
+    calm, _, _ = undisturbed
     stop = tmp_path / "stop"
     stopped = replace(setting, results=tmp_path / "stopped", stop=stop)
     told = []
