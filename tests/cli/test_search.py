@@ -158,37 +158,46 @@ def test_a_worker_that_dies_is_a_failed_configuration(ray_cli: Cli, data_root: P
     assert [(row["state"], row["error"]) for row in tried(tmp_path / "out")] == [("failed", "its process died")]
 
 
-def test_stopped_and_with_a_dead_ray_a_search_goes_on(ray_cli: Cli, data_root: Path, tmp_path: Path) -> None:
+LONGER = ["--budget", "2", "--method", "linear", "--epochs", "15"]
+
+
+def start(data_root: Path, out: Path) -> subprocess.Popen[str]:
+    """Start a search as a process, and wait until it has another score."""
+
+    def scores() -> int:
+        return (out / JOURNAL).read_text().count('"op_code":7') if (out / JOURNAL).exists() else 0
+
+    before, deadline = scores(), time.monotonic() + 240
+    command = [sys.executable, "-m", "benchmark", "search", "--dataset", "esc50", "--data-root", str(data_root)]
+    command += ["--results", str(out), "--cpus", str(CORES), *COMMON, *LONGER]
+    run = subprocess.Popen(
+        command, env={**os.environ, "AAT_BENCHMARK_CACHE": "none"},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    while scores() == before and run.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert scores() > before
+    return run
+
+
+def test_a_stopped_search_goes_on(ray_cli: Cli, data_root: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    arguments = ["--budget", "2", "--method", "linear", "--epochs", "15"]
-
-    def start() -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "benchmark", "search", "--dataset", "esc50", "--data-root", str(data_root)]
-        command += ["--results", str(out), "--cpus", str(CORES), *COMMON, *arguments]
-        return subprocess.Popen(
-            command, env={**os.environ, "AAT_BENCHMARK_CACHE": "none"},
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
-
-    def wait_for(scores: int, run: subprocess.Popen[str]) -> None:
-        deadline = time.monotonic() + 240
-        while time.monotonic() < deadline and run.poll() is None:
-            if out.is_dir() and (out / JOURNAL).exists() and (out / JOURNAL).read_text().count('"op_code":7') >= scores:
-                return
-            time.sleep(0.05)
-        raise AssertionError
-
-    run = start()
-    wait_for(1, run)
+    run = start(data_root, out)
     run.send_signal(signal.SIGINT)
     shown, _ = run.communicate(timeout=120)
     assert run.returncode == 130, shown
     assert "interrupted: 0 of 2 configurations" in shown
     assert [row["state"] for row in tried(out)] == ["unfinished"]
     assert not list(out.glob(".stop-*"))
-    before = (out / JOURNAL).read_text().count('"op_code":7')
-    run = start()
-    wait_for(before + 1, run)
+    code, shown, errors = search(ray_cli, data_root, out, *LONGER)
+    assert code == 0, shown + errors
+    assert [row["state"] in {"finished", "pruned"} for row in tried(out)] == [True, True]
+
+
+@pytest.mark.slow
+def test_with_a_dead_ray_a_search_starts_again(data_root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run = start(data_root, out)
     [daemon] = [child for child in psutil.Process(run.pid).children(recursive=True) if child.name() == "raylet"]
     daemon.kill()
     shown, _ = run.communicate(timeout=300)

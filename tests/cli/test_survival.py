@@ -40,8 +40,11 @@ def test_after_a_signal_a_run_stops_after_its_epochs_and_is_continued(calm: Calm
     longer = ["--cpus", "1", "--method", "linear", "--set", "recipe.epochs=40"]
     run = start(calm.grid, out, log, *longer)
     deadline = time.monotonic() + 120
-    while not (list(out.rglob("f*.json")) and list(out.glob("resume/*/last.state"))) and time.monotonic() < deadline:
+    done, begun = set[str](), set[str]()
+    while not (done and begun - done) and run.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
+        begun = {path.parent.name for path in out.glob("resume/*/last.state")}
+        done = {path.stem.rpartition("-")[2] for path in (out / "trials").rglob("*.json")}
     run.terminate()
     assert run.wait(timeout=60) == 130
     text = log.read_text()
@@ -51,8 +54,8 @@ def test_after_a_signal_a_run_stops_after_its_epochs_and_is_continued(calm: Calm
     assert (out / "report" / "results.md").is_file()
     assert list((out / "resume").glob("*/last.state"))
     assert not list(out.rglob(".stop-*"))
-    done = cli("run", "--no-report", "--grid", calm.grid, "--results", out, *longer)
-    assert done.returncode == 0, done.stdout + done.stderr
+    again = cli("run", "--no-report", "--grid", calm.grid, "--results", out, *longer)
+    assert again.returncode == 0, again.stdout + again.stderr
     resumed = [json.loads(path.read_text())["profile"]["resumed_epochs"] for path in (out / "trials").rglob("*.json")]
     assert len(resumed) == 4
     assert max(resumed) > 0

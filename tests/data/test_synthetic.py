@@ -98,7 +98,9 @@ def test_the_seed_decides_every_byte(name: str, root: Path, tmp_path: Path) -> N
     assert not any(path.read_bytes() in known for path in audio)
 
 
-@pytest.mark.parametrize("name", ["esc50", "gtzan", "speech_commands_v1", "urbansound8k"])
+@pytest.mark.parametrize(
+    "name", ["esc50", pytest.param("gtzan", marks=pytest.mark.slow), "speech_commands_v1", "urbansound8k"]
+)
 def test_classes_can_be_learnt_but_not_by_chance(name: str, tmp_path: Path) -> None:
     """A linear probe on means and deviations of filter banks, trained on some folds or splits, tested on another."""
     synthesizable(name).synthesize(tmp_path, classes=8, clips_per_class=2 if name == "urbansound8k" else 5, seed=0)

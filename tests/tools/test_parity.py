@@ -18,8 +18,13 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "golden.json"
 
 
 CASES = golden_cases(GOLDEN)
-# of the base size, one case of each family is enough for every day: AST, SSAST, both within AAT, Hugging Face's AST
-MORE_OF_BASE_SIZE = {"ast_audioset_t256_f64", "ast_audioset_t200_f160", "ssast_base_nokd_t128_ft_avgtok"}
+# of the base size, one case of each family is enough for every day: AST, SSAST, AAT, Hugging Face's AST
+MORE_OF_BASE_SIZE = {
+    "ast_audioset_t256_f64",
+    "ast_audioset_t200_f160",
+    "ssast_base_nokd_t128_ft_avgtok",
+    "aat_ast_audioset_t512[head+prompt+mlp+spatial]",
+}
 
 
 @pytest.mark.parametrize(
