@@ -51,6 +51,11 @@ class MissingInputsError(MissingInputError):
         return MissingInputsError, (self.inputs, self.advice)  # so that it can be sent from another process
 
 
+def first_line(error: BaseException) -> str:
+    """Return an error in one line: its kind and the first line of its message."""
+    return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
 def closest(name: str, known: Iterable[str]) -> str:
     """Return a hint for a misspelt name: ` (did you mean 'x'?)`, or the valid names, or nothing if there are none."""
     names = sorted(known)

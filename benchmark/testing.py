@@ -24,7 +24,7 @@ import torch
 
 from benchmark.data.loader import Batch
 from benchmark.data.registry import datasets
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, first_line
 from benchmark.methods.contract import Composed
 from benchmark.methods.registry import build_method, resolve_methods
 from benchmark.spec.backbone import resolve_backbones
@@ -91,7 +91,7 @@ def run_check(name: str, method: Composed) -> str | None:
     except BenchmarkError as error:
         return str(error)
     except Exception as error:  # the method may raise anything
-        return f"{type(error).__name__}: {error}".splitlines()[0]
+        return first_line(error)
     return None
 
 

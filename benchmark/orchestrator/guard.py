@@ -8,7 +8,7 @@ from typing import Any
 
 from ray.tune import Callback
 
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, first_line
 
 OnError = Callable[[str | None, str], None]
 
@@ -51,5 +51,4 @@ for _hook in HOOKS:
 
 def one_line(error: BaseException) -> str:
     """Return an error in one line: the message of one that is meant for users, else with its kind."""
-    text = str(error) if isinstance(error, BenchmarkError) else f"{type(error).__name__}: {error}"
-    return text.splitlines()[0]
+    return str(error).splitlines()[0] if isinstance(error, BenchmarkError) else first_line(error)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from benchmark.data.parallel import usable_cores
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, first_line
 from benchmark.planning.node import Node, gpus_here, node_here
 
 NAMESPACE = "aat-benchmark"
@@ -146,7 +146,7 @@ def try_ray() -> tuple[Literal["ok", "fault"], str, str]:
             answer: Any = ray.remote(node_here)
             ray.get(answer.remote(), timeout=PROBE_TASK_SECONDS)
     except Exception as error:
-        line = f"{type(error).__name__}: {error}".splitlines()[0]
+        line = first_line(error)
         return "fault", line, "check that 127.0.0.1 answers, that /tmp can be written, and that no old Ray is running"
     return "ok", f"starts and answers in {time.monotonic() - began:.0f} s", ""
 

@@ -24,7 +24,7 @@ from typing import Any
 from ray.exceptions import RayActorError, RayError
 from ray.tune import Callback
 
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, first_line
 from benchmark.files import write_atomic
 from benchmark.orchestrator.ray_session import NAMESPACE
 from benchmark.orchestrator.relay_files import LOG, RECORD, FileRelay, write_results
@@ -231,8 +231,7 @@ class RemoteWorkspace:
 
 def _line(error: Exception) -> str:
     """Return one line about an error; that of the relay's method is inside one of Ray."""
-    cause = getattr(error, "cause", None) or error
-    return f"{type(cause).__name__}: {cause}".splitlines()[0]
+    return first_line(getattr(error, "cause", None) or error)
 
 
 def relay_name(results: Path) -> str:

@@ -18,7 +18,7 @@ import optuna
 from optuna.trial import TrialState
 from rich.console import Console
 
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, first_line
 from benchmark.orchestrator.interrupt import Stop
 from benchmark.orchestrator.ray_session import ray_session
 from benchmark.orchestrator.ray_watchdog import RESTARTS, watchdog
@@ -103,7 +103,7 @@ def train(trial: optuna.Trial, request: TrialRequest, setting: Setting) -> None:
             _finish(trial, TrialState.PRUNED, time.monotonic() - began)
         except (Exception, SystemExit) as error:
             traceback.print_exc()
-            _fail(trial, f"{type(error).__name__}: {error}".splitlines()[0], time.monotonic() - began)
+            _fail(trial, first_line(error), time.monotonic() - began)
         else:
             _finish(trial, TrialState.COMPLETE, time.monotonic() - began, best)
 

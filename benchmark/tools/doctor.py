@@ -19,7 +19,7 @@ from packaging.requirements import Requirement
 
 from benchmark.data.parallel import usable_cores
 from benchmark.data.registry import available, get_dataset
-from benchmark.errors import BenchmarkError, MissingInputError
+from benchmark.errors import BenchmarkError, MissingInputError, first_line
 from benchmark.models.weights import locate
 from benchmark.planning.node import gpu_driver, gpus_here, host_memory
 from benchmark.spec.backbone import load_backbone, resolve_backbones
@@ -123,7 +123,7 @@ def _libraries() -> Iterator[Finding]:
         try:
             check()
         except Exception as error:
-            line = f"{type(error).__name__}: {error}".splitlines()[0]
+            line = first_line(error)
             fix = f"install torch, torchaudio and torchvision of the same build: {INSTALL}"
             yield Finding(name, "fault", line, fix)
         else:

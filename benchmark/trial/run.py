@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
+from benchmark.errors import first_line
 from benchmark.records.environment import utc_now
 from benchmark.records.lease import Lease, LostLeaseError
 from benchmark.records.schema import Attempt
@@ -110,7 +111,7 @@ def _write_failure(request: TrialRequest, store: ResultStore, error: BaseExcepti
         TransientError: the error may pass, or only this process cannot go on, because its CUDA is broken.
     """
     status: Literal["failed", "out_of_memory"] = "out_of_memory" if is_out_of_memory(error) else "failed"
-    line = f"{type(error).__name__}: {error}".splitlines()[0]
+    line = first_line(error)
     logger.info("%s: %s: %s", request.label, status, line)
     try:
         store.write_attempt(Attempt.now(request, status, line, traceback.format_exc(), code_digest(request)))
