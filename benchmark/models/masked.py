@@ -14,7 +14,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from benchmark.models.transformer import PATCH, AudioTransformer
+from benchmark.models.transformer import AudioTransformer
+from benchmark.models.vit import PATCH
 
 MASKED_SHARE = 400 / 512  # of all patches
 CLUSTERS = (3, 4, 5)  # side lengths of the masked squares, in patches

@@ -1,26 +1,23 @@
-"""The audio Transformer of AST and SSAST: timm's (distilled) ViT on spectrograms.
+"""The audio Transformer of AST and SSAST: a (distilled) ViT on spectrograms, with prompts and sites for modules.
 
 Source: AST@31088be, SSAST@a1a3eec src/models/ast_models.py.
 """
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-from timm.models.deit import VisionTransformerDistilled
-from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 from benchmark.models.attach import Site, attach, insert
-from benchmark.models.attention import PrefixAttention, PrefixBlock
+from benchmark.models.attention import Attention
+from benchmark.models.vit import PATCH, VisionTransformer
 from benchmark.spec.backbone import Shape
 
-PATCH = 16
 OVERWRITTEN_FROM = 2  # the official prompts assume two class tokens (defect D26)
 
 
@@ -63,29 +60,6 @@ class ModelConfig:
         return (self.mels - PATCH) // self.stride[0] + 1, (self.frames - PATCH) // self.stride[1] + 1
 
 
-class SpectrogramPatches(nn.Module):
-    """Project overlapping 16x16 patches by a convolution without padding; flattened frequency-major."""
-
-    def __init__(
-        self,
-        img_size: tuple[int, int],
-        patch_size: int,
-        in_chans: int,
-        embed_dim: int,
-        stride: tuple[int, int],
-        **_: Any,
-    ) -> None:
-        super().__init__()
-        self.grid_size = tuple((size - patch_size) // step + 1 for size, step in zip(img_size, stride, strict=True))
-        self.num_patches = math.prod(self.grid_size)
-        self.proj = nn.Conv2d(in_chans, embed_dim, kernel_size=patch_size, stride=stride)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, 1, mels, frames) -> (B, F*T, D)."""
-        out: torch.Tensor = self.proj(x)
-        return out.flatten(2).transpose(1, 2)
-
-
 class AudioTransformer(nn.Module):
     """A Transformer from spectrograms to logits; parameters have the official names (`v.*`, `mlp_head.*`).
 
@@ -103,18 +77,8 @@ class AudioTransformer(nn.Module):
         if min(config.grid) < 1:
             raise ValueError(f"{config.mels} mel bands x {config.frames} frames are less than a {PATCH}x{PATCH} patch")
         self.config = config
-        transformer: Any = VisionTransformerDistilled if config.distilled else VisionTransformer
-        self.v = transformer(
-            img_size=(config.mels, config.frames),
-            patch_size=PATCH,
-            in_chans=1,
-            num_classes=0,
-            embed_dim=config.shape.width,
-            depth=config.shape.depth,
-            num_heads=config.shape.heads,
-            embed_layer=functools.partial(SpectrogramPatches, stride=config.stride),
-            block_fn=PrefixBlock,
-            norm_layer=functools.partial(nn.LayerNorm, eps=config.norm_eps),
+        self.v = VisionTransformer(
+            config.shape, config.grid, config.stride, distilled=config.distilled, norm_eps=config.norm_eps
         )
         self.mlp_head = nn.Sequential(
             nn.LayerNorm(config.shape.width, eps=config.head_norm_eps), nn.Linear(config.shape.width, config.classes)
@@ -131,8 +95,7 @@ class AudioTransformer(nn.Module):
     @property
     def blocks(self) -> nn.Sequential:
         """The Transformer blocks."""
-        blocks: nn.Sequential = self.v.blocks
-        return blocks
+        return self.v.blocks
 
     def backbone_tensors(self) -> dict[str, torch.Tensor]:
         """Return the backbone's tensors by name."""
@@ -193,7 +156,7 @@ class AudioTransformer(nn.Module):
             ValueError: the block has a prefix already.
         """
         attention = self.blocks[layer].attn
-        assert isinstance(attention, PrefixAttention)
+        assert isinstance(attention, Attention)
         attention.add_prefix(tokens)
         return [f"v.blocks.{layer}.attn.prefix"]
 
@@ -248,9 +211,8 @@ class AudioTransformer(nn.Module):
 
     def encode(self, patches: torch.Tensor) -> torch.Tensor:
         """(B, F*T, D) projected patches -> (B, N, D) tokens after the last LayerNorm, class tokens first."""
-        prefix = [self.v.cls_token, self.v.dist_token] if self.config.distilled else [self.v.cls_token]
         # shape[0], not len(): that would fix the number of clips in an exported model
-        expanded = torch.cat(prefix, dim=1).expand(patches.shape[0], -1, -1)
+        expanded = self.v.class_tokens().expand(patches.shape[0], -1, -1)
         tokens = torch.cat([expanded, patches], dim=1) + self.v.pos_embed
         for layer, block in enumerate(self.blocks):
             tokens = block(self._prompted(tokens, layer))

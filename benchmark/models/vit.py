@@ -1,0 +1,124 @@
+"""The Vision Transformer on spectrograms: what AST and SSAST take from timm.
+
+Parameters have timm's names and order, and a seed draws timm's initial weights. `tests/models/test_vit.py` compares the
+two.
+
+Source: arXiv:2010.11929, arXiv:2012.12877; timm's `VisionTransformer` and `VisionTransformerDistilled`.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from benchmark.models.attention import Attention
+from benchmark.spec.backbone import Shape
+
+PATCH = 16
+EXPANSION = 4  # width of an MLP's hidden layer, in widths of a token
+STD = 0.02  # of initial weights and positional embeddings
+CLASS_TOKEN_STD = 1e-6
+
+
+class SpectrogramPatches(nn.Module):
+    """Project overlapping 16x16 patches by a convolution without padding; flattened frequency-major.
+
+    Args:
+        width: D, the size of a token.
+        stride: of the patches, in (mel bands, frames).
+    """
+
+    def __init__(self, width: int, stride: tuple[int, int]) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(1, width, kernel_size=PATCH, stride=stride)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, 1, mels, frames) -> (B, F*T, D)."""
+        out: torch.Tensor = self.proj(x)
+        return out.flatten(2).transpose(1, 2)
+
+
+class MLP(nn.Module):
+    """Two linear layers with the exact GELU between them, applied to every token.
+
+    Args:
+        width: D, the size of a token.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(width, EXPANSION * width)
+        self.act = nn.GELU()
+        self.fc2 = nn.Linear(EXPANSION * width, width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, N, D) -> (B, N, D)."""
+        out: torch.Tensor = self.fc2(self.act(self.fc1(x)))
+        return out
+
+
+class Block(nn.Module):
+    """A Transformer block: attention, then an MLP, each on normalised input and added to its input.
+
+    Args:
+        width: D, the size of a token.
+        heads: of the attention.
+        norm_eps: epsilon of the LayerNorms.
+    """
+
+    def __init__(self, width: int, heads: int, norm_eps: float) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width, eps=norm_eps)
+        self.attn = Attention(width, heads)
+        self.norm2 = nn.LayerNorm(width, eps=norm_eps)
+        self.mlp = MLP(width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, N, D) -> (B, N, D)."""
+        x = x + self.attn(self.norm1(x))
+        out: torch.Tensor = x + self.mlp(self.norm2(x))
+        return out
+
+
+class VisionTransformer(nn.Module):
+    """The parts of a (distilled) Vision Transformer without a head; `AudioTransformer` puts them together.
+
+    Args:
+        shape: width, depth and heads.
+        grid: number of patches in frequency and time.
+        stride: of the patches, in (mel bands, frames).
+        distilled: whether there is a dist token beside the class token.
+        norm_eps: epsilon of the LayerNorms.
+    """
+
+    dist_token: nn.Parameter | None
+
+    def __init__(
+        self, shape: Shape, grid: tuple[int, int], stride: tuple[int, int], *, distilled: bool, norm_eps: float
+    ) -> None:
+        super().__init__()
+        tokens = 1 + distilled + grid[0] * grid[1]
+        self.cls_token = nn.Parameter(torch.empty(1, 1, shape.width))
+        self.pos_embed = nn.Parameter(torch.empty(1, tokens, shape.width))
+        self.register_parameter("dist_token", nn.Parameter(torch.empty(1, 1, shape.width)) if distilled else None)
+        self.patch_embed = SpectrogramPatches(shape.width, stride)
+        self.blocks = nn.Sequential(*(Block(shape.width, shape.heads, norm_eps) for _ in range(shape.depth)))
+        self.norm = nn.LayerNorm(shape.width, eps=norm_eps)
+        self._initialize()
+
+    def _initialize(self) -> None:
+        """Draw in timm's order; there, too, linear layers draw twice: when they are made, and here."""
+        if self.dist_token is not None:
+            nn.init.trunc_normal_(self.dist_token, std=STD)
+        nn.init.trunc_normal_(self.pos_embed, std=STD)
+        nn.init.normal_(self.cls_token, std=CLASS_TOKEN_STD)
+        for module in self.blocks.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=STD)
+                nn.init.zeros_(module.bias)
+
+    def class_tokens(self) -> torch.Tensor:
+        """Return the class token and the dist token, if there is one: (1, 1 or 2, D)."""
+        if self.dist_token is None:
+            return self.cls_token
+        return torch.cat([self.cls_token, self.dist_token], dim=1)
