@@ -61,6 +61,7 @@ def run(
     exclusive: bool = False,
     timeout: float | None = None,
     deterministic: bool = False,
+    compile: bool | None = None,
     keep_weights: bool = False,
     loggers: Names = (),
     restart_on_ray_death: bool = False,
@@ -101,6 +102,8 @@ def run(
         exclusive: one trial per device, each in a fresh process, to measure time and memory.
         timeout: seconds after which a trial is ended; None for no limit.
         deterministic: use only algorithms that repeat bit for bit on a GPU; slower.
+        compile: compile training: faster after a start of some seconds, results differ by rounding; None compiles on
+            a GPU unless it has to be deterministic.
         keep_weights: keep the trained parameters beside each record, for `export`.
         loggers: also write the curves for `tensorboard` or `mlflow`, into RESULTS/logs.
         restart_on_ray_death: start the command line of this process again when Ray's own processes die. Only right
@@ -160,6 +163,7 @@ def run(
         exclusive=exclusive,
         timeout=timeout,
         deterministic=deterministic,
+        compile=compile,
         loggers=tuple(curves),
         keep_weights=keep_weights,
         restart_on_ray_death=restart_on_ray_death,

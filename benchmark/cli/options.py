@@ -70,6 +70,14 @@ GpusPerTrial = Annotated[
         show_default="as much as its memory needs, if there are any",
     ),
 ]
+Compile = Annotated[
+    bool | None,
+    typer.Option(
+        "--compile/--no-compile",
+        help="Compile training: faster after a start of some seconds, results differ by rounding.",
+        show_default="on a GPU, unless --deterministic",
+    ),
+]
 Device = Annotated[str | None, typer.Option(help="`cpu` or `cuda`.", show_default="cuda if there is a GPU")]
 PaperFile = Annotated[
     Path | None, typer.Option("--paper", help="More numbers of the paper (format: paper_tables/scores.yaml).")

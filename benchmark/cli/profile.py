@@ -28,6 +28,7 @@ def profile(
         int | None, typer.Option(min=1, help="CPU threads.", show_default="those of one trial here")
     ] = None,
     device: options.Device = None,
+    compile: options.Compile = None,
     json: options.Json = False,
 ) -> None:
     """Measure training steps at a grid's true shapes, with random weights and random input: no data, no weights.
@@ -54,6 +55,7 @@ def profile(
         clips=clips,
         threads=threads,
         device=device,
+        compile=compile,
         console=stderr_console() if json else stdout_console(),
     )
     if json:

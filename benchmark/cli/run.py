@@ -79,6 +79,7 @@ def run(
     deterministic: Annotated[
         bool, typer.Option("--deterministic", help="Use only algorithms that repeat bit for bit on a GPU; slower.")
     ] = False,
+    compile: options.Compile = None,
     keep_weights: Annotated[
         bool,
         typer.Option("--keep-weights", help="Keep the trained parameters beside each record, for `export`."),
@@ -123,6 +124,7 @@ def run(
         exclusive=exclusive,
         timeout=timeout,
         deterministic=deterministic,
+        compile=compile,
         keep_weights=keep_weights,
         loggers=log,
         restart_on_ray_death=True,

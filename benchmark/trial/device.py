@@ -39,6 +39,11 @@ def set_up_device(setting: Setting) -> torch.device:
     return device
 
 
+def device_name(device: torch.device) -> str:
+    """Return the name that records use."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
 def allocator_share(share: float, total: int) -> float:
     """Return the part of a GPU that a trial's tensors may fill: CUDA itself takes some of the trial's share.
 

@@ -45,7 +45,7 @@ class PeakMemory:
     @contextmanager
     def in_training(self) -> Iterator[None]:
         """Measure a pass of training."""
-        self._reset()
+        self.restart()
         yield
         now = self._read()
         before = self.training or now
@@ -54,13 +54,14 @@ class PeakMemory:
     @contextmanager
     def in_evaluation(self) -> Iterator[None]:
         """Measure a pass of evaluation."""
-        self._reset()
+        self.restart()
         yield
         now = self._read()
         before = self.evaluation or now
         self.evaluation = replace(now, allocated=_larger(before.allocated, now.allocated))
 
-    def _reset(self) -> None:
+    def restart(self) -> None:
+        """Forget the peak of GPU memory so far in this pass."""
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
 

@@ -25,9 +25,11 @@ from benchmark.records.schema import StepProfile
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.build import build_model, count_parameters
 from benchmark.trial.code_digest import code_digest
+from benchmark.trial.compiled import EAGER
 from benchmark.trial.cost import count_cost
-from benchmark.trial.device import is_out_of_memory
-from benchmark.trial.train_step import Precision, Trainer, device_name
+from benchmark.trial.device import device_name, is_out_of_memory
+from benchmark.trial.precision import Precision
+from benchmark.trial.train_step import Trainer
 
 WARM_UP = 2
 SHORT_FRAMES = 128
@@ -45,6 +47,7 @@ class How:
         steps: timed steps after a warm-up; 0 only counts operations.
         seconds: time limit of a step's measurement; fewer steps are timed when they take longer.
         clips: clips of a timed step; None for the recipe's batch size.
+        compiled: whether the steps are compiled, before they are timed.
         identity: methods whose change of a model's output at initialization is computed, for datasets of short clips.
     """
 
@@ -53,6 +56,7 @@ class How:
     steps: int
     seconds: float
     clips: int | None = None
+    compiled: bool = False
     identity: tuple[str, ...] = ()
 
 
@@ -133,10 +137,13 @@ def profile_step(request: TrialRequest, how: How) -> StepProfile:
         return _profile(request, how, status="failed", error=line)
 
 
-def _profile(request: TrialRequest, how: How, **found: Any) -> StepProfile:
+def _profile(request: TrialRequest, how: How, compilation: str = EAGER, **found: Any) -> StepProfile:
     device = torch.device(how.device)
     environment, environment_hash = capture(
-        device=device_name(device), cuda=torch.version.cuda if device.type == "cuda" else None, threads=how.threads
+        device=device_name(device),
+        cuda=torch.version.cuda if device.type == "cuda" else None,
+        threads=how.threads,
+        compilation=compilation,
     )
     return StepProfile(
         **{"steps": 0, **found},
@@ -159,12 +166,13 @@ def _measure(request: TrialRequest, how: How) -> dict[str, Any]:
     device = torch.device(how.device)
     untrained = _with_random_weights(request)
     built = build_model(untrained, request.classes)
-    trainer = Trainer(built.model.to(device), untrained, device, built.groups)
+    trainer = Trainer(built.model.to(device), untrained, device, built.groups, compiled=how.compiled)
     batch = _random_batch(untrained, how.clips or untrained.recipe.batch_size, device)
     training = _step_seconds(trainer.train, batch, how)
     evaluation = _step_seconds(trainer.predict, batch, how)
     quartiles = statistics.quantiles(training, n=4) if len(training) > 1 else [training[0]] * 3
     return {
+        "compilation": trainer.forward.name,
         "steps": len(training),
         "step_seconds": statistics.median(training),
         "step_seconds_spread": (quartiles[0], quartiles[2]),

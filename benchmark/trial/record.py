@@ -14,10 +14,10 @@ from benchmark.spec.request import TrialRequest
 from benchmark.trial.adapter_file import pack
 from benchmark.trial.assemble import Assembled
 from benchmark.trial.code_digest import code_digest
+from benchmark.trial.device import device_name
 from benchmark.trial.fit import Fitted, History, Predictions
 from benchmark.trial.selection import choose, kept_epochs
 from benchmark.trial.setting import Setting
-from benchmark.trial.train_step import device_name
 
 
 class Finished(NamedTuple):
@@ -66,6 +66,7 @@ def _make_record(
         cuda=torch.version.cuda if device.type == "cuda" else None,
         threads=setting.threads,
         deterministic=setting.options.deterministic,
+        compilation=parts.trainer.forward.name,
     )
     return Record(
         id=request.id,

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal
 
 import torch
@@ -16,78 +13,15 @@ from torch.nn import functional
 
 from benchmark.data.loader import Batch
 from benchmark.methods.contract import ParamGroup
+from benchmark.models.transformer import AudioTransformer
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.build import load_trained, trained_tensors
+from benchmark.trial.clock import Clock
+from benchmark.trial.compiled import TrainingForward
 from benchmark.trial.memory import PeakMemory
+from benchmark.trial.precision import Precision, halve_frozen
 from benchmark.trial.resume import UnfitStateError
 from benchmark.trial.schedule import Schedule
-
-
-@dataclass
-class Clock:
-    """Seconds by purpose.
-
-    Attributes:
-        device: synchronised before a time is taken.
-        seconds: `data`: waiting for training data; `train`: training without this wait; `eval`: evaluation, its data
-            included; `setup` and `total` are added by others.
-        began: when the trial began, as `time.perf_counter`.
-    """
-
-    device: torch.device
-    seconds: dict[str, float] = field(default_factory=lambda: {"data": 0.0, "train": 0.0, "eval": 0.0})
-    began: float = field(default_factory=time.perf_counter)
-
-    def so_far(self) -> dict[str, float]:
-        """Return the seconds with their total, earlier processes of an interrupted trial included."""
-        return {**self.seconds, "total": self.seconds.get("total", 0.0) + time.perf_counter() - self.began}
-
-    def waiting(self, batches: Iterable[Batch]) -> Iterator[Batch]:
-        """Yield the batches and count the wait for each as `data`."""
-        source = iter(batches)
-        while True:
-            start = time.perf_counter()
-            batch = next(source, None)
-            self.seconds["data"] += time.perf_counter() - start
-            if batch is None:
-                return
-            yield batch
-
-    @contextmanager
-    def measure(self, purpose: str) -> Iterator[None]:
-        """Count the time inside as `purpose`, minus what `waiting` counts; synchronise a GPU at the end."""
-        start, waited = time.perf_counter(), self.seconds["data"]
-        yield
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        self.seconds[purpose] += time.perf_counter() - start - (self.seconds["data"] - waited)
-
-
-@dataclass(frozen=True)
-class Precision:
-    """Arithmetic of a recipe's precision on a device: `amp` is float16 autocast on a GPU and float32 on a CPU."""
-
-    device: torch.device
-    requested: Literal["amp", "float32"]
-
-    @property
-    def half(self) -> bool:
-        """Return True when float16 autocast is used."""
-        return self.requested == "amp" and self.device.type == "cuda"
-
-    @property
-    def name(self) -> str:
-        """Return the name that records use."""
-        return "float16 autocast" if self.half else "float32"
-
-    def autocast(self) -> torch.autocast:
-        """Return the context of a forward pass."""
-        return torch.autocast(self.device.type, dtype=torch.float16, enabled=self.half)
-
-
-def device_name(device: torch.device) -> str:
-    """Return the name that records use."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
 
 
 def loss_of(
@@ -105,6 +39,20 @@ def loss_of(
         return functional.cross_entropy(logits, targets.argmax(1))
     losses = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
     return (losses * observed).sum() / observed.sum()
+
+
+def _sent_to_host(value: torch.Tensor) -> Callable[[], float]:
+    """Return a function that reads a number, without waiting for what its GPU is asked to do after this call."""
+    if not value.is_cuda:
+        return value.item
+    copy = value.to("cpu", non_blocking=True)
+    arrived = torch.cuda.current_stream().record_event()
+
+    def read() -> float:
+        arrived.synchronize()
+        return copy.item()
+
+    return read
 
 
 def _optimizer_groups(model: nn.Module, groups: Iterable[ParamGroup]) -> list[dict[str, Any]]:
@@ -125,10 +73,17 @@ class Trainer:
         request: recipe and protocol.
         device: where the model computes.
         groups: parameters whose learning rate or weight decay differs from the recipe's.
+        compiled: whether training is compiled, which changes results by rounding only.
     """
 
     def __init__(
-        self, model: nn.Module, request: TrialRequest, device: torch.device, groups: Iterable[ParamGroup] = ()
+        self,
+        model: AudioTransformer,
+        request: TrialRequest,
+        device: torch.device,
+        groups: Iterable[ParamGroup] = (),
+        *,
+        compiled: bool = False,
     ) -> None:
         recipe = request.recipe
         self.model = model
@@ -140,8 +95,11 @@ class Trainer:
         # the official SSAST is evaluated without autocast, AST with it (defect D8)
         supervised = request.backbone.pretraining == "supervised"
         self.evaluation = Precision(device, recipe.precision if supervised else "float32")
+        if self.precision.half and self.evaluation.half:
+            halve_frozen(model)
+        self.forward = TrainingForward(model, request, self.precision, compiled=compiled)
         self.optimizer = torch.optim.AdamW(
-            _optimizer_groups(model, groups), lr=recipe.lr, weight_decay=recipe.weight_decay
+            _optimizer_groups(model, groups), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True
         )
         self.scaler = GradScaler(device.type, enabled=self.precision.half)
         self.schedule = Schedule(self.optimizer, recipe, request.protocol.warmup)
@@ -155,33 +113,53 @@ class Trainer:
         self.model.train()
         total, clips = 0.0, 0
         with self.memory.in_training(), self.clock.measure("train"):
-            for batch in self.clock.waiting(batches):
-                self.schedule.before_step()
-                self.optimizer.zero_grad(set_to_none=True)
-                value = self._backward(batch)
-                self.scaler.step(self.optimizer)
-                self.scaler.update()
-                total += value * len(batch[0])
-                clips += len(batch[0])
+            for value, size in self._losses(self.clock.waiting(batches)):
+                total += value * size
+                clips += size
                 if not math.isfinite(value):
                     break
         return total / clips
 
-    def _backward(self, batch: Batch) -> float:
-        """Compute the gradients of a batch, one micro-batch after the other, and return its loss."""
+    def _losses(self, batches: Iterable[Batch]) -> Iterator[tuple[float, int]]:
+        """Train, and yield the loss and the clips of every batch, just before the next batch is trained on.
+
+        A GPU still computes the backward pass of a batch when its loss is yielded: it has work while this process
+        prepares the next batch.
+        """
+        read_loss, size = None, 0
+        for batch in batches:
+            if read_loss:
+                yield read_loss(), size
+            self.schedule.before_step()
+            self.optimizer.zero_grad(set_to_none=True)
+            read_loss, size = self._backward(batch), len(batch[0])
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+        if read_loss:
+            yield read_loss(), size
+
+    def _backward(self, batch: Batch) -> Callable[[], float]:
+        """Compute the gradients of a batch, one micro-batch after the other; return a function that reads its loss."""
         size = self.micro_batch or len(batch[0])
-        value: torch.Tensor | float = 0.0
+        value: torch.Tensor = torch.zeros((), device=self.clock.device)
+        read_loss: Callable[[], float] = value.item
         for features, targets, observed in zip(*(torch.split(tensor, size) for tensor in batch), strict=True):
             share = 1.0
             if size < len(batch[0]):  # weight of the part's mean in the batch's mean
                 share = float(observed.sum() / batch[2].sum()) if self.loss == "bce" else len(features) / len(batch[0])
             if not share:
                 continue
+            if self.forward.waits_for(features):
+                with self.clock.measure("setup"):
+                    self.forward.prepare(features)
+                self.memory.restart()
+            logits = self.forward(features)
             with self.precision.autocast():
-                loss = share * loss_of(self.model(features), targets, observed, self.loss)
-            torch.autograd.backward(self.scaler.scale(loss))
+                loss = share * loss_of(logits, targets, observed, self.loss)
             value = value + loss.detach()
-        return float(value)
+            read_loss = _sent_to_host(value)
+            torch.autograd.backward(self.scaler.scale(loss))
+        return read_loss
 
     def state(self) -> dict[str, Any]:
         """Return the content for the resume state: trained tensors, optimizer, loss scale, schedule, seconds so far."""
@@ -218,8 +196,7 @@ class Trainer:
         outputs, truths, seen = [], [], []
         with self.memory.in_evaluation(), self.clock.measure("eval"), torch.inference_mode():
             for features, targets, observed in batches:
-                with self.evaluation.autocast():
-                    logits = self.model(features)
+                logits = self.forward.uncompiled(features, self.evaluation)
                 outputs.append(logits.float().cpu())
                 truths.append(targets.cpu())
                 seen.append(observed.cpu())

@@ -5,10 +5,8 @@ from __future__ import annotations
 import functools
 import json
 import re
-import zlib
 from typing import Any
 
-import numpy as np
 import torch
 
 from benchmark.errors import BenchmarkError
@@ -18,12 +16,12 @@ from benchmark.models.checkpoint import Checkpoint, interpret
 from benchmark.models.transformer import AudioTransformer, ModelConfig
 from benchmark.spec.backbone import HEAD_WIDTH, SHAPES, Shape
 from benchmark.tools.parity.case import Content
+from benchmark.tools.parity.rules import by_rule
 from benchmark.trial.build import freeze_others
 
 ADAPTERS = {"head", "partial", "prompt", "mlp", "spatial"}
 REFERENCE_PROMPTS = 12
 INPUT_SIZES = {"p_input_fdim": 128, "p_input_tdim": 1024}
-RULE_SCALE = np.float32(0.02)
 
 
 def build_case(case: Content, content: Content) -> AudioTransformer:
@@ -64,17 +62,6 @@ def build_case(case: Content, content: Content) -> AudioTransformer:
     if mean_of_patches:
         model.prompt_tokens = 0  # the official pooling over patches leaves prompts unused (defect D3)
     return model
-
-
-def by_rule(name: str, shape: tuple[int, ...]) -> torch.Tensor:
-    """Return weights by the golden rule: normal values seeded by the name; LayerNorm gains are around one."""
-    values = np.random.RandomState(zlib.crc32(name.encode())).standard_normal(shape).astype("float32") * RULE_SCALE
-    return torch.from_numpy(1 + values if len(shape) == 1 and name.endswith(".weight") else values)
-
-
-def inputs(seed: int, batch: int, frames: int, mels: int) -> torch.Tensor:
-    """Return (batch, frames, mels) inputs by the golden rule."""
-    return torch.from_numpy(np.random.RandomState(seed).standard_normal((batch, frames, mels)).astype("float32"))
 
 
 def fill_by_rule(model: AudioTransformer, *, fresh_only: bool) -> None:

@@ -10,8 +10,9 @@ import torch
 from benchmark.errors import BenchmarkError
 from benchmark.models.build import unused_head_parameters
 from benchmark.models.transformer import AudioTransformer
-from benchmark.tools.parity.build import build_case, inputs
+from benchmark.tools.parity.build import build_case
 from benchmark.tools.parity.case import Content, Outcome, beyond, gap
+from benchmark.tools.parity.rules import inputs
 from benchmark.trial.train_step import loss_of
 
 LOSSES: dict[str, Literal["cross_entropy", "bce"]] = {"CE": "cross_entropy", "BCE": "bce"}

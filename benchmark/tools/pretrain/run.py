@@ -28,9 +28,9 @@ from benchmark.records.environment import capture, utc_now
 from benchmark.spec.pretraining import MELS, Pretraining
 from benchmark.tools.pretrain.audio import Audio
 from benchmark.tools.pretrain.objectives import Masked, Task, make_task
+from benchmark.trial.device import device_name
 from benchmark.trial.resume import ResumeFiles, random_state, restore_random_state
 from benchmark.trial.seeding import seed_everything, stream
-from benchmark.trial.train_step import device_name
 
 WARMUP_SHARE = 0.05  # of the steps
 BETAS = (0.95, 0.999)  # of AST and SSAST alike

@@ -1,0 +1,172 @@
+"""Forward passes in training: one operation after the other, or compiled."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import cast
+
+import torch
+from torch import nn
+
+from benchmark.errors import first_line
+from benchmark.methods.registry import externals
+from benchmark.models.transformer import AudioTransformer
+from benchmark.spec.request import TrialRequest
+from benchmark.trial.batch_split import split_changes_results
+from benchmark.trial.device import is_out_of_memory
+from benchmark.trial.precision import Precision
+from benchmark.trial.resume import random_state, restore_random_state
+
+EAGER = "eager"
+
+logger = logging.getLogger(__name__)
+
+_compiled_for: str | None = None  # step key of the trial for which this process compiled last
+
+
+class TrainingForward:
+    """Calls a model in training, compiled where that is asked for.
+
+    The blocks are compiled at the first full batch, blocks of one kind once. On a GPU, forward and backward pass are
+    then recorded as CUDA graphs, and replayed without the time that it takes to launch every kernel. Batches of any
+    other size, and evaluation, are not compiled. What fails to compile runs as without it, and a warning says so.
+
+    Args:
+        model: on its device, in training mode when it is called.
+        request: the trial; the size of its (micro-)batches is compiled for.
+        precision: arithmetic of the passes.
+        compiled: whether to compile.
+
+    Attributes:
+        name: how full batches run, as records say it.
+    """
+
+    def __init__(self, model: AudioTransformer, request: TrialRequest, precision: Precision, *, compiled: bool) -> None:
+        self.model = model
+        self.request = request
+        self.precision = precision
+        self.name = EAGER
+        self._clips = request.recipe.micro_batch or request.recipe.batch_size
+        self._waits = compiled
+        self._full: Callable[[torch.Tensor], torch.Tensor] = self._as_it_comes
+
+    def __call__(self, features: torch.Tensor) -> torch.Tensor:
+        """(B, frames, mels) -> (B, classes) logits."""
+        return self._full(features) if len(features) == self._clips else self.uncompiled(features, self.precision)
+
+    def uncompiled(self, features: torch.Tensor, precision: Precision) -> torch.Tensor:
+        """(B, frames, mels) -> (B, classes) logits, in training or evaluation."""
+        eager = nullcontext() if self.name == EAGER else torch.compiler.set_stance("force_eager")
+        with eager, precision.autocast():
+            logits: torch.Tensor = self.model(features)
+        return logits
+
+    def waits_for(self, features: torch.Tensor) -> bool:
+        """Return True when these are the first of the size that `prepare` compiles for."""
+        return self._waits and len(features) == self._clips
+
+    def prepare(self, features: torch.Tensor) -> None:
+        """Compile for batches of this shape. The model's state and all random generators stay as they are.
+
+        Args:
+            features: (B, frames, mels) of a full batch.
+        """
+        self._waits = False
+        with _unchanged(self.model):
+            if self._compile(features) and features.is_cuda and self._is_replayable():
+                self._record(features)
+        self.model.zero_grad(set_to_none=True)
+        if features.is_cuda:
+            torch.cuda.empty_cache()
+
+    def _as_it_comes(self, features: torch.Tensor) -> torch.Tensor:
+        with self.precision.autocast():
+            logits: torch.Tensor = self.model(features)
+        return logits
+
+    def _compile(self, features: torch.Tensor) -> bool:
+        """Compile the blocks and try them; return whether that went well."""
+        _set_up_compiler(self.request.step_key)
+        for block in self.model.blocks:
+            block.compile(dynamic=False)
+        # code from outside may count its calls: a copy, whose blocks are compiled like those of the model
+        model = copy.deepcopy(self.model) if externals([self.request.method]) else self.model
+        try:
+            with self.precision.autocast():
+                logits = model(features)
+            logits.sum().backward()
+        except Exception as error:  # of the compiler, or of the model, which raises it again without the compiler
+            if is_out_of_memory(error):
+                raise
+            logger.warning("%s: it is not compiled: %s", self.request.label, first_line(error))
+            for block in self.model.blocks:
+                block._compiled_call_impl = None
+            return False
+        self.name = "compiled blocks"
+        return True
+
+    def _is_replayable(self) -> bool:
+        """Return True when a graph computes what the model does.
+
+        A graph repeats its kernels only. It knows neither of draws on the CPU nor of what Python code keeps from call
+        to call, as methods from outside the suite may. Gradients of micro-batches cannot be summed either: they would
+        be in the graph's own memory.
+        """
+        split = self.request.recipe.micro_batch is not None
+        return not split and not externals([self.request.method]) and not split_changes_results(self.request)
+
+    def _record(self, features: torch.Tensor) -> None:
+        """Record forward and backward pass as CUDA graphs."""
+        try:
+            whole = _WithPrecision(self.model, self.precision)
+            replay = torch.cuda.make_graphed_callables(whole, (features.clone(),), allow_unused_input=True)
+            self._full = cast("Callable[[torch.Tensor], torch.Tensor]", replay)
+        except Exception as error:
+            torch.cuda.synchronize()  # raises when CUDA is broken, not only the recording
+            if is_out_of_memory(error):
+                raise
+            logger.warning("%s: no CUDA graph of it: %s", self.request.label, first_line(error))
+        else:
+            self.name = "compiled blocks, CUDA graphs"
+
+
+class _WithPrecision(nn.Module):
+    """A model and its autocast, as one module to record."""
+
+    def __init__(self, model: nn.Module, precision: Precision) -> None:
+        super().__init__()
+        self.model = model
+        self.precision = precision
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        with self.precision.autocast(keep_casts=False):
+            logits: torch.Tensor = self.model(features)
+        return logits
+
+
+def _set_up_compiler(step_key: str) -> None:
+    """Configure torch.compile, and forget what another kind of step compiled: the number of variants is limited."""
+    global _compiled_for  # noqa: PLW0603
+    import torch._dynamo
+    import torch._inductor.config
+
+    if step_key != _compiled_for:
+        torch._dynamo.reset()
+    _compiled_for = step_key
+    torch._inductor.config.fallback_random = True  # draw as without compilation
+    torch._inductor.config.compile_threads = 1  # in this process: others could outlive a trial that is killed
+
+
+@contextmanager
+def _unchanged(model: nn.Module) -> Iterator[None]:
+    """Restore buffers, such as statistics of BatchNorm, and random generators at the end."""
+    buffers, random = {name: buffer.clone() for name, buffer in model.named_buffers()}, random_state()
+    try:
+        yield
+    finally:
+        for name, buffer in model.named_buffers():
+            buffer.copy_(buffers[name])
+        restore_random_state(random)
