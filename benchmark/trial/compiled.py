@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from benchmark.errors import first_line
-from benchmark.methods.registry import externals
+from benchmark.methods.registry import build_method
 from benchmark.models.transformer import AudioTransformer
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.batch_split import split_changes_results
@@ -92,8 +92,8 @@ class TrainingForward:
         _set_up_compiler(self.request.step_key)
         for block in self.model.blocks:
             block.compile(dynamic=False)
-        # code from outside may count its calls: a copy, whose blocks are compiled like those of the model
-        model = copy.deepcopy(self.model) if externals([self.request.method]) else self.model
+        # code of others may count its calls: a copy is tried, whose blocks are compiled like those of the model
+        model = self.model if self._is_own() else copy.deepcopy(self.model)
         try:
             with self.precision.autocast():
                 logits = model(features)
@@ -101,22 +101,26 @@ class TrainingForward:
         except Exception as error:  # of the compiler, or of the model, which raises it again without the compiler
             if is_out_of_memory(error):
                 raise
-            logger.warning("%s: it is not compiled: %s", self.request.label, first_line(error))
+            cause = getattr(error, "inner_exception", error)  # of the compiler's own errors, which name it only
+            logger.warning("%s: it is not compiled: %s", self.request.label, first_line(cause))
             for block in self.model.blocks:
                 block._compiled_call_impl = None
             return False
         self.name = "compiled blocks"
         return True
 
+    def _is_own(self) -> bool:
+        """Return True when all parts of the method are this suite's, whose modules keep nothing between calls."""
+        return all(type(part).__module__.startswith("baselines.") for part in build_method(self.request.method).parts)
+
     def _is_replayable(self) -> bool:
         """Return True when a graph computes what the model does.
 
-        A graph repeats its kernels only. It knows neither of draws on the CPU nor of what Python code keeps from call
-        to call, as methods from outside the suite may. Gradients of micro-batches cannot be summed either: they would
-        be in the graph's own memory.
+        A graph repeats its kernels only: it knows neither of draws on the CPU nor of what Python code keeps. Gradients
+        of micro-batches cannot be summed, as they are in the graph's own memory.
         """
-        split = self.request.recipe.micro_batch is not None
-        return not split and not externals([self.request.method]) and not split_changes_results(self.request)
+        whole = self.request.recipe.micro_batch is None
+        return whole and self._is_own() and not split_changes_results(self.request)
 
     def _record(self, features: torch.Tensor) -> None:
         """Record forward and backward pass as CUDA graphs."""

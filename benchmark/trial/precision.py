@@ -60,5 +60,5 @@ def _plain_layers(module: nn.Module) -> Iterator[nn.Module]:
     for child in module.children():
         if type(child) in {nn.Linear, nn.Conv2d}:
             yield child
-        elif type(child).__module__.startswith(("torch.nn.", "benchmark.models.", "timm.")):
+        elif type(child).__module__.startswith(("torch.nn.", "benchmark.models.")):
             yield from _plain_layers(child)

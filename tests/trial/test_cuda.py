@@ -166,6 +166,59 @@ def test_a_trial_and_a_profile_agree_on_the_memory_of_training(
     assert trial.gpu_allocated_bytes == pytest.approx(step.gpu_allocated_bytes, rel=0.1)
 
 
+@pytest.mark.parametrize("precision", ["amp", "float32"])
+@pytest.mark.parametrize(
+    ("method", "how"),
+    [
+        ("full", "compiled blocks, CUDA graphs"),
+        ("aat_ms+prompt", "compiled blocks, CUDA graphs"),
+        ("partial", "compiled blocks, CUDA graphs"),
+        ("lora", "compiled blocks, CUDA graphs"),
+        ("conformer", "compiled blocks"),
+        ("peft/dora", "compiled blocks"),
+        (DRAWING, "compiled blocks"),
+    ],
+)
+def test_compiled_training_differs_by_rounding(
+    make_request: Make, setting: Setting, precision: str, method: str, how: str
+) -> None:
+    """The last batch of an epoch is smaller, and the same draws are made."""
+    method = {"peft/dora": "peft/lora[use_dora=true]"}.get(method, method)
+    request = make(make_request, method, precision=precision, batch_size=5, mixup=0.5, loss="bce")
+    found = {}
+    for compiled in (True, False):
+        options = replace(setting.options, compile=compiled)
+        found[compiled], _ = run(request, replace(setting, options=options))
+    assert found[True].environment["compilation"] == how
+    assert found[False].environment["compilation"] == "eager"
+    losses = [[epoch.train_loss for epoch in found[compiled].curves] for compiled in (True, False)]
+    assert losses[0] == pytest.approx(losses[1], rel=2e-2 if precision == "amp" else 2e-3)
+
+
+@pytest.mark.parametrize("method", ["full", "aat_ms+prompt", "peft/lora[use_dora=true]", "ssf"])
+def test_frozen_weights_in_half_precision_change_nothing(
+    make_request: Make, setting: Setting, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    request = make(make_request, method, precision="amp")
+    setting = replace(setting, options=replace(setting.options, deterministic=True))
+    record, predictions = run(request, setting)
+    monkeypatch.setattr("benchmark.trial.train_step.halve_frozen", lambda _: None)
+    other, as_well = run(request, setting)
+    torch.use_deterministic_algorithms(False)
+    assert [epoch.train_loss for epoch in record.curves] == [epoch.train_loss for epoch in other.curves]
+    assert np.array_equal(predictions["logits_test"], as_well["logits_test"])
+    if method == "aat_ms+prompt":
+        assert record.profile.gpu_allocated_bytes < other.profile.gpu_allocated_bytes
+
+
+def test_a_diverging_trial_ends_at_the_same_loss(make_request: Make, setting: Setting) -> None:
+    """Though the loss of a step is read while the GPU is busy with it."""
+    request = make(make_request, "full", precision="float32", lr=1e30)
+    there, here = (run(request, replace(setting, device=device))[0] for device in ("cuda", "cpu"))
+    assert there.status == here.status == "diverged"
+    assert len(there.curves) == len(here.curves)
+
+
 def test_the_speed_of_a_matrix_product_is_that_of_a_gpu() -> None:
     machine = machine_here()
     speed, of_cpu = (matrix_product_speed(each) for each in (machine, Machine("cpu", machine.threads)))
