@@ -185,7 +185,6 @@ def _calibrate(requests: Sequence[TrialRequest], store: ResultStore, machine: Ma
         steps=CALIBRATION_STEPS,
         seconds=CALIBRATION_SECONDS,
         clips=None if machine.has_gpu else CALIBRATION_CLIPS,
-        compiled=machine.has_gpu,
     )
     profile_shapes([request for request in requests if request.step_key not in known], store, console, how)
 

@@ -56,7 +56,7 @@ def profile(
     clips: int | None = None,
     threads: int | None = None,
     device: str | None = None,
-    compile: bool | None = None,
+    compile: bool = False,
     console: Console | None = None,
 ) -> ProfileResult:
     """Measure training steps at a grid's true shapes, with random weights and random input: no data, no weights.
@@ -78,7 +78,7 @@ def profile(
         clips: clips of a timed step; None for the recipe's batch size.
         threads: CPU threads; None for those that a trial gets here, for which `plan` estimates.
         device: `cpu` or `cuda`; None for `cuda` if there is a GPU.
-        compile: compile the steps, as for `run`; None compiles on a GPU.
+        compile: compile the steps, as for `run`.
         console: where a line per profile is printed; None for stderr, `Console(quiet=True)` for silence.
 
     Raises:
@@ -96,8 +96,7 @@ def profile(
         data_root=data_root, results=results,
     ).resolve()  # fmt: skip
     expansion = selected.expand()
-    compiled = chosen_device == "cuda" if compile is None else compile
-    how = How(chosen_device, threads or machine_here().threads, steps, seconds, clips, compiled=compiled)
+    how = How(chosen_device, threads or machine_here().threads, steps, seconds, clips, compile)
     profiles = profile_shapes(expansion.requests, selected.store, console or stderr_console(), how)
     return ProfileResult(selected.store.folder / "profiles", profiles)
 

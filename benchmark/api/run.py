@@ -61,7 +61,7 @@ def run(
     exclusive: bool = False,
     timeout: float | None = None,
     deterministic: bool = False,
-    compile: bool | None = None,
+    compile: bool = False,
     keep_weights: bool = False,
     loggers: Names = (),
     restart_on_ray_death: bool = False,
@@ -102,8 +102,7 @@ def run(
         exclusive: one trial per device, each in a fresh process, to measure time and memory.
         timeout: seconds after which a trial is ended; None for no limit.
         deterministic: use only algorithms that repeat bit for bit on a GPU; slower.
-        compile: compile training: faster after a start of some seconds, results differ by rounding; None compiles on
-            a GPU unless it has to be deterministic.
+        compile: compile training: on a GPU faster after a start of some seconds; results differ by rounding.
         keep_weights: keep the trained parameters beside each record, for `export`.
         loggers: also write the curves for `tensorboard` or `mlflow`, into RESULTS/logs.
         restart_on_ray_death: start the command line of this process again when Ray's own processes die. Only right

@@ -71,11 +71,10 @@ GpusPerTrial = Annotated[
     ),
 ]
 Compile = Annotated[
-    bool | None,
+    bool,
     typer.Option(
-        "--compile/--no-compile",
-        help="Compile training: faster after a start of some seconds, results differ by rounding.",
-        show_default="on a GPU, unless --deterministic",
+        "--compile",
+        help="Compile training: on a GPU faster after a start of some seconds; results differ by rounding.",
     ),
 ]
 Device = Annotated[str | None, typer.Option(help="`cpu` or `cuda`.", show_default="cuda if there is a GPU")]

@@ -28,7 +28,7 @@ def profile(
         int | None, typer.Option(min=1, help="CPU threads.", show_default="those of one trial here")
     ] = None,
     device: options.Device = None,
-    compile: options.Compile = None,
+    compile: options.Compile = False,
     json: options.Json = False,
 ) -> None:
     """Measure training steps at a grid's true shapes, with random weights and random input: no data, no weights.

@@ -79,7 +79,7 @@ def run(
     deterministic: Annotated[
         bool, typer.Option("--deterministic", help="Use only algorithms that repeat bit for bit on a GPU; slower.")
     ] = False,
-    compile: options.Compile = None,
+    compile: options.Compile = False,
     keep_weights: Annotated[
         bool,
         typer.Option("--keep-weights", help="Keep the trained parameters beside each record, for `export`."),

@@ -25,8 +25,7 @@ class RunOptions:
         exclusive: one trial per device, each in a fresh process, to measure time and memory.
         timeout: seconds after which a trial is ended; None for no limit.
         deterministic: use only algorithms that repeat bit for bit on a GPU.
-        compile: compile training, which changes results by rounding only; None compiles on a GPU unless it has to be
-            deterministic.
+        compile: compile training, which changes results by rounding only.
         loggers: where curves are also written: `tensorboard`, `mlflow`.
         keep_weights: keep the trained parameters beside the record.
         restart_on_ray_death: run the command line of this process again when Ray's own processes die. Only for
@@ -43,7 +42,7 @@ class RunOptions:
     exclusive: bool = False
     timeout: float | None = None
     deterministic: bool = False
-    compile: bool | None = None
+    compile: bool = False
     loggers: tuple[str, ...] = ()
     keep_weights: bool = False
     restart_on_ray_death: bool = False
@@ -64,14 +63,6 @@ class RunOptions:
                 raise BenchmarkError(f"{name} = {value!r}: expected a number, at least {least}")
         if self.compile and self.deterministic:
             raise BenchmarkError("compile and deterministic: compiled training may differ by rounding; choose one")
-
-    def compiles_on(self, device: str) -> bool:
-        """Return whether training is compiled.
-
-        Args:
-            device: `cpu` or `cuda`.
-        """
-        return device == "cuda" and not self.deterministic if self.compile is None else self.compile
 
 
 _LIMITS: dict[str, tuple[int, type]] = {

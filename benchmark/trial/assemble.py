@@ -89,8 +89,7 @@ def _make_trainer(
     request: TrialRequest, setting: Setting, device: torch.device, classes: int
 ) -> tuple[Trainer, Parameters]:
     model, parameters, groups = build_model(request, classes, _read_weights(request, setting))
-    compiled = setting.options.compiles_on(device.type)
-    return Trainer(model.to(device), request, device, groups, compiled=compiled), parameters
+    return Trainer(model.to(device), request, device, groups, compiled=setting.options.compile), parameters
 
 
 def _read_weights(request: TrialRequest, setting: Setting) -> Checkpoint | None:

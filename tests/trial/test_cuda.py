@@ -34,8 +34,7 @@ Make = Callable[..., TrialRequest]
 
 @pytest.fixture
 def setting(data_root: Path, tmp_path: Path) -> Setting:
-    options = RunOptions(data_root, tmp_path / "cache", compile=False)
-    return Setting(tmp_path / "out", options, device="cuda", workers=1)
+    return Setting(tmp_path / "out", RunOptions(data_root, tmp_path / "cache"), device="cuda", workers=1)
 
 
 def quiet(_: dict[str, Any]) -> None:
