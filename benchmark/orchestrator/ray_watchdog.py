@@ -92,8 +92,8 @@ def _ray_processes() -> list[psutil.Process]:
     found: list[psutil.Process] = []
     for child in psutil.Process().children():
         with contextlib.suppress(psutil.Error):
-            command = " ".join(child.cmdline())
-            if child.name() in DAEMONS or child.name().startswith("ray") or "/ray/" in command:
+            is_script = any("/ray/" in word and word.endswith(".py") for word in child.cmdline())
+            if child.name() in DAEMONS or child.name().startswith("ray") or is_script:
                 found += [child, *child.children(recursive=True)]
     return found
 

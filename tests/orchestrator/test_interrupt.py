@@ -22,7 +22,8 @@ from benchmark.orchestrator import ray_watchdog
 from benchmark.orchestrator.interrupt import Stop
 from benchmark.orchestrator.ray_watchdog import watchdog
 
-SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
+# The server of data workers has the search path in its command line, and Ray adds a folder of its own to that path.
+OTHER = [sys.executable, "-c", "import time; time.sleep(60)  # sys_path: ['/site-packages/ray/thirdparty_files']"]
 Child = subprocess.Popen[bytes]
 
 
@@ -74,7 +75,7 @@ def test_the_first_signal_asks_trials_to_stop_and_the_second_ends_the_run(stop: 
 
 
 def test_the_death_of_ray_ends_the_call_and_leaves_other_children_alone(daemon: Child, stop: Stop) -> None:
-    with subprocess.Popen(SLEEP) as other:
+    with subprocess.Popen(OTHER) as other:
         with pytest.raises(BenchmarkError, match="Ray died; call run again: it continues"):
             wait_for_ray(daemon, stop)
         assert other.poll() is None
