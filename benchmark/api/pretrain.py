@@ -94,7 +94,7 @@ def pretrain(
     """
     import torch
 
-    from benchmark.data.parallel import usable_cores
+    from benchmark.data.parallel import torch_threads, usable_cores
     from benchmark.spec.pretraining import OFFICIAL, Pretraining
     from benchmark.spec.yaml import validate
     from benchmark.tools.pretrain.audio import read_audio
@@ -113,8 +113,7 @@ def pretrain(
     if objective == "ssast" and strides != official.stride:
         raise BenchmarkError("--stride: the masked patches of ssast must not overlap, their stride is 16")
     masked_frames = frames * official.time_mask // OFFICIAL_FRAMES if time_mask is None else time_mask
-    torch.set_num_threads(usable_cores())
-    with counting(progress_console or console) as progress:
+    with torch_threads(usable_cores()), counting(progress_console or console) as progress:
         found = read_audio(Path(audio), objective, frames, cache_folder(cache), progress)
         for line in found.left_out:
             say(console, f"left out: {line}")

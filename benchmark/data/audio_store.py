@@ -6,7 +6,6 @@ import functools
 import logging
 import warnings
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from benchmark.data.audio import RATE, BadAudioError, decode, duration, read_con
 from benchmark.data.audio_cache import REMEDY, Decoded, open_cache, unwritable
 from benchmark.data.frontend import HOP, filter_bank
 from benchmark.data.manifest import Clip
-from benchmark.data.parallel import Progress, in_order
+from benchmark.data.parallel import Progress, in_order, torch_threads
 
 SAMPLE = 200  # headers that are read to estimate how long clips are
 GIGABYTE = 1e9
@@ -193,7 +192,7 @@ class AudioStore:
             return bad if stop else uncached.fill(clips, mixed, stop=False, progress=progress, processes=processes)
         groups = self._equal_files(clips, mixed)
         logger.info("%s: decoding %d files for %d clips", self.folder, len(groups), len(clips))
-        with self.stored.filling() as add, _one_torch_thread():
+        with self.stored.filling() as add, torch_threads(1):  # each core has a file already
             # the store is sent to worker processes now: it knows what other processes added before the lock was free
             work = functools.partial(self._decode, mixed)
             results = in_order(work, [group[0] for group in groups], processes=processes)
@@ -268,14 +267,3 @@ class AudioStore:
             return BadAudioError(path, "changed while it was read")
         missing = self.stored.missing(clip, mixed)
         return Decoded(wave if missing.wave else None, self._compute(wave) if missing.bank else None)
-
-
-@contextmanager
-def _one_torch_thread() -> Iterator[None]:
-    """Use one torch thread per file: each core has a file already."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

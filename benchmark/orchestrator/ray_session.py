@@ -91,8 +91,8 @@ def ray_session(address: str | None, cpus: int | None, gpus: int | None, log: Pa
             )
         else:
             ray.init(address=address, namespace=NAMESPACE, **quiet)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise BenchmarkError(f"Ray: {address or 'local start'}: {str(error).splitlines()[0]}") from None
+    except Exception as error:  # Ray raises a plain one when a daemon does not answer
+        raise BenchmarkError(f"Ray: {address or 'local start'}: {first_line(error)}") from error
     try:
         nodes = _find_nodes()
         logger.info("Ray at %s: %s", address or "this machine", nodes)

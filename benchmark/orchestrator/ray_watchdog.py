@@ -1,4 +1,4 @@
-"""End or restart a run whose Ray has died."""
+"""Start Ray for a run, and end or restart the run when Ray dies."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import psutil
 
 from benchmark.errors import BenchmarkError
 from benchmark.orchestrator.interrupt import Stop
+from benchmark.orchestrator.ray_session import ray_session
+from benchmark.planning.node import Node
 
 DAEMONS = ("raylet", "gcs_server")  # names of Ray's own processes
 LOOK_EVERY_SECONDS = 1.0
@@ -27,8 +30,30 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
+def watched_ray(
+    stop: Stop, log: Path, *, address: str | None = None, cpus: int | None = None, restart: bool = False
+) -> Iterator[list[Node]]:
+    """Start Ray or connect to it, and handle signals and the death of Ray until the context ends. Yield its machines.
+
+    Args:
+        stop: of this run.
+        log: file for what Ray's processes print.
+        address: address of a cluster; None uses this machine.
+        cpus: cores that Ray may use here; None for all.
+        restart: see `watchdog`.
+
+    Raises:
+        BenchmarkError: as `ray_session` and `watchdog`.
+    """
+    with ExitStack() as stack, watchdog(stop, restart=restart):  # the watchdog ends before Ray does
+        nodes = stack.enter_context(ray_session(address, cpus, None, log))
+        stack.enter_context(stop.on_signals())
+        yield nodes
+
+
+@contextmanager
 def watchdog(stop: Stop, *, restart: bool = False) -> Iterator[None]:
-    """End the run when the daemons of our own Ray die; otherwise Tune would wait for ever.
+    """End the run when a daemon of our own Ray dies; otherwise Tune would wait for ever, and Ray's start half a minute.
 
     Args:
         stop: of this run.
@@ -38,10 +63,14 @@ def watchdog(stop: Stop, *, restart: bool = False) -> Iterator[None]:
     Raises:
         BenchmarkError: Ray died, and `restart` is False.
     """
-    daemons = [child for child in psutil.Process().children(recursive=True) if _is_running(child, DAEMONS)]
+    found = _daemons()
+    daemons = {daemon for daemon in found if _is_running(daemon)}
+    ended_before = found - daemons  # of an earlier Ray of this process
     caller, ended = threading.current_thread(), threading.Event()
 
     def ray_is_dead() -> bool:
+        if len(daemons) < len(DAEMONS):
+            daemons.update(_daemons() - ended_before)
         return not all(_is_running(daemon) for daemon in daemons)
 
     def watch() -> None:
@@ -56,8 +85,7 @@ def watchdog(stop: Stop, *, restart: bool = False) -> Iterator[None]:
                 return
 
     stop.guarded = True
-    if daemons:
-        threading.Thread(target=watch, name="ray-watchdog", daemon=True).start()
+    threading.Thread(target=watch, name="ray-watchdog", daemon=True).start()
     try:
         try:
             yield
@@ -79,11 +107,19 @@ def watchdog(stop: Stop, *, restart: bool = False) -> Iterator[None]:
         raise BenchmarkError(RAY_DIED) from error
 
 
-def _is_running(process: psutil.Process, names: Sequence[str] = ()) -> bool:
-    """Return True when a process runs and, if `names` are given, has one of them."""
+def _daemons() -> set[psutil.Process]:
+    """Return the daemons of our own Ray, with those that have died and are still in the table of processes."""
+    found = set[psutil.Process]()
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.Error):
+            if child.name() in DAEMONS:
+                found.add(child)
+    return found
+
+
+def _is_running(process: psutil.Process) -> bool:
     with contextlib.suppress(psutil.Error):
-        running = process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-        return running and (not names or process.name() in names)
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     return False
 
 
@@ -92,8 +128,8 @@ def _ray_processes() -> list[psutil.Process]:
     found: list[psutil.Process] = []
     for child in psutil.Process().children():
         with contextlib.suppress(psutil.Error):
-            command = " ".join(child.cmdline())
-            if child.name() in DAEMONS or child.name().startswith("ray") or "/ray/" in command:
+            is_script = any("/ray/" in word and word.endswith(".py") for word in child.cmdline())
+            if child.name() in DAEMONS or child.name().startswith("ray") or is_script:
                 found += [child, *child.children(recursive=True)]
     return found
 

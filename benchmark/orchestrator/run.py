@@ -18,8 +18,7 @@ from rich.console import Console
 from benchmark.console import say
 from benchmark.errors import BenchmarkError
 from benchmark.orchestrator.interrupt import Stop, wait_while
-from benchmark.orchestrator.ray_session import ray_session
-from benchmark.orchestrator.ray_watchdog import watchdog
+from benchmark.orchestrator.ray_watchdog import watched_ray
 from benchmark.orchestrator.scratch import scratch_folder
 from benchmark.orchestrator.worker_config import make_worker_config, run_setting
 from benchmark.planning.estimate import Estimate
@@ -116,11 +115,9 @@ class _Run:
         """Start Ray, run all trials, and end Ray."""
         options, log = self.options, self.store.folder / "logs" / "ray.log"
         try:
-            with (
-                ray_session(options.address, options.cpus, None, log) as nodes,
-                self.stop.on_signals(),
-                watchdog(self.stop, restart=options.restart_on_ray_death),
-            ):
+            with watched_ray(
+                self.stop, log, address=options.address, cpus=options.cpus, restart=options.restart_on_ray_death
+            ) as nodes:
                 self.train(nodes)
         except KeyboardInterrupt:
             return Ended(self.failed, interrupted=True)

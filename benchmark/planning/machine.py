@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from benchmark.data.parallel import usable_cores
+from benchmark.data.parallel import torch_threads, usable_cores
 from benchmark.planning.node import gpus_here, node_here
 from benchmark.planning.packing import share
 from benchmark.records.schema import StepProfile
@@ -54,14 +54,13 @@ def matrix_product_speed(machine: Machine) -> float:
     """Return operations per second of a matrix product on this machine, in the precision of training."""
     import torch
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(machine.threads)
-    try:
-        return _product_speed("cuda", GPU_GEMM, AT_ONCE) if machine.has_gpu else _product_speed("cpu", CPU_GEMM, 1)
-    finally:
-        torch.set_num_threads(before)
-        if machine.has_gpu:
+    if machine.has_gpu:
+        try:
+            return _product_speed("cuda", GPU_GEMM, AT_ONCE)
+        finally:
             torch.cuda.empty_cache()  # the trials need it
+    with torch_threads(machine.threads):
+        return _product_speed("cpu", CPU_GEMM, 1)
 
 
 def _product_speed(device: str, size: int, at_once: int) -> float:

@@ -20,8 +20,7 @@ from rich.console import Console
 
 from benchmark.errors import BenchmarkError, first_line
 from benchmark.orchestrator.interrupt import Stop
-from benchmark.orchestrator.ray_session import ray_session
-from benchmark.orchestrator.ray_watchdog import RESTARTS, watchdog
+from benchmark.orchestrator.ray_watchdog import RESTARTS, watched_ray
 from benchmark.orchestrator.worker_config import run_setting, trial_setting
 from benchmark.planning.flops import count_costs
 from benchmark.planning.memory import Need, need_of
@@ -162,11 +161,8 @@ class Search:
         """
         began, stop = time.monotonic(), Stop(self.folder, self.console)
         try:
-            with (
-                ray_session(None, self.options.cpus, None, self.folder / "logs" / "ray.log") as nodes,
-                stop.on_signals(),
-                watchdog(stop, restart=self.options.restart_on_ray_death),
-            ):
+            log, options = self.folder / "logs" / "ray.log", self.options
+            with watched_ray(stop, log, cpus=options.cpus, restart=options.restart_on_ray_death) as nodes:
                 at_once = self._share(nodes, Need()).slots(nodes)
                 self._say(f"Ray is up after {time.monotonic() - began:.0f} s: up to {at_once} at once")
                 self._loop(budget, at_once, nodes, stop)

@@ -19,7 +19,7 @@ from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.assemble import assemble
 from benchmark.trial.code_digest import code_digest
-from benchmark.trial.device import breaks_cuda, free_memory, is_out_of_memory
+from benchmark.trial.device import breaks_cuda, is_out_of_memory, trial_memory
 from benchmark.trial.fit import Report, StoppedError, fit
 from benchmark.trial.record import Finished, finish
 from benchmark.trial.resume import ResumeFiles
@@ -76,7 +76,7 @@ def attempt_trial(request: TrialRequest, setting: Setting, report: Report) -> Ou
     if lease is None:
         logger.info("%s: another run is training this trial", request.label)
         return Outcome("elsewhere")
-    with lease:
+    with lease, trial_memory():
         if store.has_current(request):
             logger.info("%s: another run finished this trial since it was planned", request.label)
             return Outcome("completed")
@@ -99,8 +99,6 @@ def _attempt_with_lease(
         return Outcome("elsewhere", str(error))
     except (Exception, SystemExit) as error:  # a method may call sys.exit
         return _write_failure(request, store, error)
-    finally:
-        free_memory()
     return Outcome(finished.record.status)
 
 
@@ -204,7 +202,7 @@ def run_on_validation(request: TrialRequest, setting: Setting, report: Report) -
     Raises:
         BenchmarkError: as `run_trial`.
     """
-    try:
+    with trial_memory():
         parts = assemble(request, setting, validation_only=True)
         fit(
             request,
@@ -216,5 +214,3 @@ def run_on_validation(request: TrialRequest, setting: Setting, report: Report) -
             stop=setting.stop,
             reported_split="validation",
         )
-    finally:
-        free_memory()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,9 @@ import pytest
 from rich.console import Console
 
 import benchmark
-from benchmark.cli.main import main
 from benchmark.cli.options import name_of
 from benchmark.errors import BenchmarkError
+from tests.conftest import Cli
 
 QUIET = Console(quiet=True)
 
@@ -73,15 +72,9 @@ def test_a_wrong_type_names_the_argument(folder: Path, call: Callable[[Any], obj
         (["--shard", "a"], "error: --shard a: expected I/N with I from 1 to N, such as 2/8\n"),
     ],
 )
-def test_the_command_line_names_the_option(
-    words: list[str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("warnings.showwarning", warnings.showwarning)  # `main` replaces it
-    monkeypatch.setattr("sys.argv", ["benchmark", "plan", "--grid", "smoke", *words])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code == 2
-    assert capsys.readouterr().err == message
+def test_the_command_line_names_the_option(cli: Cli, words: list[str], message: str) -> None:
+    done = cli("plan", "--grid", "smoke", *words)
+    assert (done.returncode, done.stderr) == (2, message)
 
 
 def test_names_of_options() -> None:

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 import benchmark
 from benchmark.data.loader import evaluation_batches
+from benchmark.data.parallel import torch_threads
 from benchmark.data.registry import get_dataset
 from benchmark.models.transformer import AudioTransformer
 from benchmark.records.schema import Record
@@ -57,14 +58,9 @@ def record(results: Path, method: str) -> Record:
 def logits(model: AudioTransformer, request: TrialRequest, data_root: Path) -> np.ndarray:
     """Return the logits of the test split, computed in the batches and on the one thread of the trial."""
     clips = prepare(request, get_dataset("esc50").manifest(data_root), None).splits["test"]
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with torch.inference_mode():
-            batches = evaluation_batches(clips, request.recipe.batch_size, 0, torch.device("cpu"))
-            return torch.cat([model(features) for features, _, _ in batches]).numpy()
-    finally:
-        torch.set_num_threads(threads)
+    with torch_threads(1), torch.inference_mode():
+        batches = evaluation_batches(clips, request.recipe.batch_size, 0, torch.device("cpu"))
+        return torch.cat([model(features) for features, _, _ in batches]).numpy()
 
 
 def test_only_what_was_trained_is_kept(results: Path) -> None:

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 import typer
-from typer.testing import CliRunner
 
 from benchmark.cli.main import app
+from tests.conftest import Cli
 
 BRACKETS = re.compile(r"\S*\[[^\]\s]+\]\S*")  # such as NAME[key=value;key=v1,v2]
 FRAME = re.compile(r"[\s│]+")
@@ -34,10 +34,10 @@ COMMANDS = commands()
 
 
 @pytest.mark.parametrize("words", COMMANDS)
-def test_brackets_are_shown_not_read_as_markup(words: str) -> None:
-    done = CliRunner().invoke(app, [*words.split(), "--help"], env={"COLUMNS": "300", "NO_COLOR": "1"})
-    assert done.exit_code == 0
-    shown = FRAME.sub("", done.output)
+def test_brackets_are_shown_not_read_as_markup(cli: Cli, words: str) -> None:
+    done = cli(*words.split(), "--help")
+    assert done.returncode == 0
+    shown = FRAME.sub("", done.stdout)
     missing = [part for text in COMMANDS[words] for part in BRACKETS.findall(text) if part not in shown]
     assert missing == []
 

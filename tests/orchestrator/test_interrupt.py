@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,9 +21,11 @@ from rich.console import Console
 from benchmark.errors import BenchmarkError
 from benchmark.orchestrator import ray_watchdog
 from benchmark.orchestrator.interrupt import Stop
-from benchmark.orchestrator.ray_watchdog import watchdog
+from benchmark.orchestrator.ray_watchdog import watchdog, watched_ray
+from benchmark.planning.node import Node
 
-SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
+# The server of data workers has the search path in its command line, and Ray adds a folder of its own to that path.
+OTHER = [sys.executable, "-c", "import time; time.sleep(60)  # sys_path: ['/site-packages/ray/thirdparty_files']"]
 Child = subprocess.Popen[bytes]
 
 
@@ -42,11 +45,15 @@ def _no_ray() -> None:
     ray.shutdown()
 
 
-@pytest.fixture
-def daemon(monkeypatch: pytest.MonkeyPatch) -> Iterator[Child]:
-    """A child that stands for Ray's daemon."""
+@pytest.fixture(autouse=True)
+def _look_at_what_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray_watchdog, "DAEMONS", ("sleep",))
     monkeypatch.setattr(ray_watchdog, "LOOK_EVERY_SECONDS", 0.05)
+
+
+@pytest.fixture
+def daemon() -> Iterator[Child]:
+    """A child that stands for Ray's daemon."""
     with subprocess.Popen(["sleep", "60"]) as child:
         yield child
         child.kill()
@@ -74,12 +81,41 @@ def test_the_first_signal_asks_trials_to_stop_and_the_second_ends_the_run(stop: 
 
 
 def test_the_death_of_ray_ends_the_call_and_leaves_other_children_alone(daemon: Child, stop: Stop) -> None:
-    with subprocess.Popen(SLEEP) as other:
+    with subprocess.Popen(OTHER) as other:
         with pytest.raises(BenchmarkError, match="Ray died; call run again: it continues"):
             wait_for_ray(daemon, stop)
         assert other.poll() is None
         other.kill()
     assert not stop.asked
+
+
+@pytest.mark.parametrize("seconds", [30, 0])
+def test_ray_may_die_while_it_starts(
+    monkeypatch: pytest.MonkeyPatch, stop: Stop, tmp_path: Path, seconds: float
+) -> None:
+    """Ray itself would wait for half a minute, and raise a plain exception then."""
+
+    @contextmanager
+    def start_and_die(*_: object) -> Iterator[list[Node]]:
+        daemon = subprocess.Popen(["sleep", "60"])
+        daemon.kill()
+        time.sleep(seconds)
+        raise BenchmarkError("Ray: local start: Exception: The current node timed out during startup.")
+        yield [daemon]
+
+    monkeypatch.setattr(ray_watchdog, "ray_session", start_and_die)
+    began = time.monotonic()
+    with pytest.raises(BenchmarkError, match="Ray died; call run again"), watched_ray(stop, tmp_path / "ray.log"):
+        pass
+    assert time.monotonic() - began < 10
+
+
+def test_the_daemons_of_an_earlier_ray_do_not_matter(daemon: Child, stop: Stop) -> None:
+    daemon.kill()
+    time.sleep(0.1)  # dead, and still in the table of processes
+    with stop.on_signals(), watchdog(stop):
+        time.sleep(0.3)
+    assert not stop.ray_died
 
 
 def test_the_death_of_ray_ends_a_call_in_another_thread(daemon: Child, stop: Stop) -> None:

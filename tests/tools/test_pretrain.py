@@ -10,6 +10,7 @@ import pytest
 import soundfile
 import torch
 
+from benchmark.data.parallel import torch_threads
 from benchmark.models.checkpoint import read_checkpoint
 from benchmark.spec.backbone import SHAPES
 from benchmark.spec.pretraining import Pretraining
@@ -18,6 +19,12 @@ from benchmark.tools.pretrain.run import make_batches, pretrain, rate
 from tests.conftest import Cli
 
 SMALL = ["--frames", "64", "--batch-size", "16", "--lr", "1e-3"]
+
+
+@pytest.fixture(autouse=True)
+def _one_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train on one core: threads that wait for each other are slow where other tests run at the same time."""
+    monkeypatch.setattr("benchmark.data.parallel.usable_cores", lambda: 1)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +64,9 @@ def test_an_official_size_is_written_in_the_official_format(
 def test_labels_can_be_learnt(cli: Cli, audio: Path, tmp_path: Path) -> None:
     out = tmp_path / "own.safetensors"
     chosen = ["--objective", "supervised", "--audio", audio, "--size", "demo", "--stride", "16", "--epochs", "6"]
-    done = cli("pretrain", *chosen, *SMALL, "--out", out, "--cache", "none")
+    with torch_threads(2):
+        done = cli("pretrain", *chosen, *SMALL, "--out", out, "--cache", "none")
+        assert torch.get_num_threads() == 2  # as before
     assert done.returncode == 0, done.stderr
     assert read_checkpoint(out).layout == "AAT benchmark"
     assert json.loads(out.with_suffix(".json").read_text())["final"]["held_out_accuracy"] == 1.0

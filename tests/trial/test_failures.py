@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import threading
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +20,7 @@ from benchmark.records.store import ResultStore
 from benchmark.spec.options import RunOptions
 from benchmark.spec.request import TrialRequest
 from benchmark.trial import run as run_module
-from benchmark.trial.device import breaks_cuda, free_memory, is_out_of_memory
+from benchmark.trial.device import breaks_cuda, free_memory, is_out_of_memory, trial_memory
 from benchmark.trial.run import Setting, TransientError, attempt_trial
 from tests.samples import make_cost
 
@@ -140,6 +142,31 @@ def test_a_full_memory_is_known_by_any_of_its_names(
     assert not breaks_cuda(error)
     monkeypatch.setattr(run_module, "run_trial", raises(error))
     assert attempt(make_request(), setting).status == "out_of_memory"
+
+
+class Part:
+    """Something of a model that refers to its whole, and the whole to it."""
+
+    def __init__(self) -> None:
+        self.whole = self
+
+
+@pytest.fixture
+def _no_collection_by_chance() -> Iterator[None]:
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("_no_collection_by_chance")
+def test_a_trial_releases_what_it_made_and_does_not_look_through_what_was_there() -> None:
+    old = weakref.ref(Part())
+    with trial_memory():
+        new = weakref.ref(Part())
+    assert (old() is None, new() is None) == (False, True)
+    assert gc.get_freeze_count() == 0
+    gc.collect()
+    assert old() is None
 
 
 def test_releasing_memory_of_a_broken_gpu_does_not_hide_the_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,7 @@ from benchmark.data.augmentation import MAX_GAIN, MAX_ROLL, MIXUP_BETA, draw
 from benchmark.data.frontend import FrontEnd
 from benchmark.data.loader import Clips
 from benchmark.data.manifest import Clip
+from benchmark.data.parallel import torch_threads
 from benchmark.spec.recipe import Recipe, resolve_recipe
 
 LENGTHS = {1: "speech_commands_v2", 5: "esc50", 10: "openmic", 30: "gtzan"}  # seconds and the recipe of that length
@@ -66,14 +67,10 @@ def measure(rounds: int) -> Iterator[Speed]:
     Args:
         rounds: measurements of each path, each with one batch of the recipe's size.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with torch_threads(1):
         for seconds, name in LENGTHS.items():
             with tempfile.TemporaryDirectory() as folder:
                 yield _measure(Path(folder), seconds, name, rounds)
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _measure(folder: Path, seconds: int, dataset: str, rounds: int) -> Speed:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from benchmark.data.parallel import torch_threads
 from benchmark.models.transformer import AudioTransformer
 from benchmark.tools.export.card import Latency
 from benchmark.tools.export.merged import open_session
@@ -34,18 +35,14 @@ def measure_latency(model: AudioTransformer, onnx: Path | None) -> list[Latency]
 
 def _time(runtime: str, run: Callable[[torch.Tensor], torch.Tensor], clip: torch.Tensor) -> Latency:
     """Time a clip on one thread: `REPEATS` times, or fewer if that takes more than `SECONDS`."""
-    threads, times = torch.get_num_threads(), list[float]()
-    torch.set_num_threads(1)
-    try:
-        with torch.inference_mode():
-            for _ in range(WARM_UP):
-                run(clip)
-            until = time.perf_counter() + SECONDS
-            while len(times) < REPEATS and (len(times) < 2 or time.perf_counter() < until):
-                began = time.perf_counter()
-                run(clip)
-                times.append(1e3 * (time.perf_counter() - began))
-    finally:
-        torch.set_num_threads(threads)
+    times = list[float]()
+    with torch_threads(1), torch.inference_mode():
+        for _ in range(WARM_UP):
+            run(clip)
+        until = time.perf_counter() + SECONDS
+        while len(times) < REPEATS and (len(times) < 2 or time.perf_counter() < until):
+            began = time.perf_counter()
+            run(clip)
+            times.append(1e3 * (time.perf_counter() - began))
     low, middle, high = statistics.quantiles(times, n=4)
     return Latency(runtime=runtime, median=middle, quartiles=(low, high), repeats=len(times))
