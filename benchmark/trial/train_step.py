@@ -19,6 +19,7 @@ from benchmark.methods.contract import ParamGroup
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.build import load_trained, trained_tensors
 from benchmark.trial.memory import PeakMemory
+from benchmark.trial.optimizer import AdamW
 from benchmark.trial.resume import UnfitStateError
 from benchmark.trial.schedule import Schedule
 
@@ -140,9 +141,7 @@ class Trainer:
         # the official SSAST is evaluated without autocast, AST with it (defect D8)
         supervised = request.backbone.pretraining == "supervised"
         self.evaluation = Precision(device, recipe.precision if supervised else "float32")
-        self.optimizer = torch.optim.AdamW(
-            _optimizer_groups(model, groups), lr=recipe.lr, weight_decay=recipe.weight_decay
-        )
+        self.optimizer = AdamW(_optimizer_groups(model, groups), lr=recipe.lr, weight_decay=recipe.weight_decay)
         self.scaler = GradScaler(device.type, enabled=self.precision.half)
         self.schedule = Schedule(self.optimizer, recipe, request.protocol.warmup)
 
