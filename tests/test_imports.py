@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import ast
+import pickle
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from benchmark.planning.expand import expand
+from benchmark.spec.options import RunOptions
+from benchmark.trial.setting import Setting
+from tests.conftest import tiny_grid
+from tests.samples import make_cost
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -44,6 +51,13 @@ ROOT_MODULES = {
     "plugins": set(),
     "testing": BELOW_PLANNING,  # the conformance checks, which train small models
 }
+
+# What a process that trains must not import, and what takes the time: torch and Ray alone need three seconds.
+HEAVY = {
+    "timm", "torchvision", "torch._dynamo", "torch._inductor", "torch.onnx", "sympy", "sklearn", "scipy", "pandas",
+    "pyarrow", "matplotlib", "seaborn", "statsmodels", "rich", "typer", "requests", "pooch", "peft", "transformers",
+    "ray",
+}  # fmt: skip
 
 
 def imported_rooms(path: Path) -> set[str]:
@@ -134,4 +148,19 @@ def test_reporting_imports_no_torch() -> None:
         "assert 'torch' not in sys.modules and 'ray' not in sys.modules"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_worker_imports_no_library_that_training_does_not_need(data_root: Path, tmp_path: Path) -> None:
+    [request] = expand(tiny_grid(methods=["aat_ms+prompt"]), data_root, tmp_path).requests
+    setting = Setting(tmp_path, RunOptions(data_root, tmp_path / "cache"), cost=make_cost())
+    (tmp_path / "task").write_bytes(pickle.dumps((request, setting)))
+    code = (
+        "import pickle, sys\nfrom pathlib import Path\n"
+        "import benchmark.orchestrator.trainable\nfrom benchmark.trial.run import attempt_trial\n"
+        f"request, setting = pickle.loads(Path({str(tmp_path / 'task')!r}).read_bytes())\n"
+        "outcome = attempt_trial(request, setting, print)\nassert outcome.status == 'completed', outcome\n"
+        f"loaded = {HEAVY!r} & set(sys.modules)\nassert not loaded, loaded\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.special import ndtri
-from sklearn.metrics import average_precision_score, roc_auc_score
 
 from benchmark.spec.request import TrialRequest
+from benchmark.trial.rank_metrics import average_precision, roc_auc
 
 Array = npt.NDArray[np.floating[Any]]
 
@@ -30,12 +30,12 @@ def accuracy(ranked: Array, targets: Array) -> float:
 
 def average_precisions(ranked: Array, targets: Array, observed: Array) -> list[float | None]:
     """Return the average precision of every class over its observed clips; None without a positive clip."""
-    return _by_class(average_precision_score, ranked, targets, observed, both=False)
+    return _by_class(average_precision, ranked, targets, observed, both=False)
 
 
 def aucs(ranked: Array, targets: Array, observed: Array) -> list[float | None]:
     """Return the area under the ROC curve of every class; None if its clips are all positive or all negative."""
-    return _by_class(roc_auc_score, ranked, targets, observed, both=True)
+    return _by_class(roc_auc, ranked, targets, observed, both=True)
 
 
 def class_mean(values: Sequence[float | None]) -> float | None:
@@ -46,7 +46,9 @@ def class_mean(values: Sequence[float | None]) -> float | None:
 
 def d_prime(auc: float | None) -> float | None:
     """Return d': the distance of two unit normals with this AUC. None at 0 and 1, where it is infinite."""
-    return None if auc is None or auc in {0.0, 1.0} else float(np.sqrt(2) * ndtri(auc))
+    if auc is None or auc in {0.0, 1.0}:
+        return None
+    return math.sqrt(2) * float(torch.special.ndtri(torch.tensor(auc, dtype=torch.float64)))
 
 
 def evaluate(

@@ -19,6 +19,7 @@ from benchmark.trial.build import load_trained, trained_tensors
 from benchmark.trial.clock import Clock
 from benchmark.trial.compiled import TrainingForward
 from benchmark.trial.memory import PeakMemory
+from benchmark.trial.optimizer import AdamW
 from benchmark.trial.precision import Precision, halve_frozen
 from benchmark.trial.resume import UnfitStateError
 from benchmark.trial.schedule import Schedule
@@ -98,7 +99,7 @@ class Trainer:
         if self.precision.half and self.evaluation.half:
             halve_frozen(model)
         self.forward = TrainingForward(model, request, self.precision, compiled=compiled)
-        self.optimizer = torch.optim.AdamW(
+        self.optimizer = AdamW(
             _optimizer_groups(model, groups), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True
         )
         self.scaler = GradScaler(device.type, enabled=self.precision.half)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
+from scipy.special import ndtri
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from benchmark.trial.metrics import d_prime, parts, scores
 from benchmark.trial.metrics import evaluate as evaluate_observed
+from benchmark.trial.rank_metrics import average_precision, roc_auc
 
 
 def evaluate(logits: torch.Tensor, targets: torch.Tensor, rule: str) -> dict[str, float | None]:
@@ -52,6 +57,30 @@ def test_precision_is_over_the_observed_clips_only() -> None:
     observed = torch.tensor([[0.0, 1.0], [1.0, 1.0], [1.0, 1.0]])
     assert evaluate(logits, targets, "float32")["map"] == pytest.approx((0.5 + 1) / 2)
     assert evaluate_observed(logits, targets, observed, "float32")["map"] == 1.0
+
+
+@pytest.mark.parametrize("kind", ["continuous", "tied", "half precision", "two values", "equal"])
+@pytest.mark.parametrize("clips", [2, 3, 40, 1000])
+def test_rank_metrics_equal_those_of_scikit_learn(clips: int, kind: str) -> None:
+    rng = np.random.default_rng(clips)
+    for share in (0.02, 0.3, 0.5, 0.9):
+        logits = rng.normal(size=clips).astype(np.float32)
+        ranked = {
+            "continuous": logits,
+            "tied": logits.round(1),
+            "half precision": scores(torch.from_numpy(6 * logits), "fp16_sigmoid"),
+            "two values": np.sign(logits),
+            "equal": np.zeros_like(logits),
+        }[kind]
+        truth = (rng.random(clips) < share).astype(np.float32)
+        truth[:2] = rng.permutation(2)  # both values occur
+        assert average_precision(truth, ranked) == average_precision_score(truth, ranked)
+        assert roc_auc(truth, ranked) == roc_auc_score(truth, ranked)
+
+
+@pytest.mark.parametrize("auc", [1e-12, 0.1, 0.4999, 0.75, 0.97, 1 - 1e-9])
+def test_d_prime_equals_scipys_to_rounding(auc: float) -> None:
+    assert d_prime(auc) == pytest.approx(math.sqrt(2) * ndtri(auc), rel=1e-14)
 
 
 def test_d_prime_of_chance_is_zero() -> None:
