@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
-from benchmark.errors import BenchmarkError, closest
+from benchmark.errors import BenchmarkError, closest, first_line
 from benchmark.methods.contract import Composed, External, Method
 from benchmark.spec.recipe import Tuning
 
@@ -46,8 +46,7 @@ def check_class(method: type[Method], place: str) -> None:
         json.dumps(TypeAdapter(method).validate_python({}).options())
     except Exception as error:  # the class may raise anything
         raise BenchmarkError(
-            f"{place}: every hyper-parameter needs a type and a default that JSON can hold "
-            f"({type(error).__name__}: {str(error).splitlines()[0]})"
+            f"{place}: every hyper-parameter needs a type and a default that JSON can hold ({first_line(error)})"
         ) from None
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ray.tune import Callback
 
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, first_line
 from benchmark.orchestrator.ray_compat import TensorBoardFolders
 
 
@@ -47,7 +47,7 @@ def _mlflow(folder: Path, labels: Mapping[str, str]) -> Callback:
     try:
         return MLflowLoggerCallback(tracking_uri=address, experiment_name=folder.parent.parent.name)
     except (ImportError, RuntimeError) as error:
-        raise BenchmarkError(f"--log mlflow: {str(error).splitlines()[0]}; pip install -e '.[mlflow]'") from None
+        raise BenchmarkError(f"--log mlflow: {first_line(error)}; pip install -e '.[mlflow]'") from None
 
 
 _MAKERS: dict[str, Callable[[Path, Mapping[str, str]], Callback]] = {"tensorboard": _tensorboard, "mlflow": _mlflow}

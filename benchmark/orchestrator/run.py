@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import os
+import secrets
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +26,6 @@ from benchmark.planning.estimate import Estimate
 from benchmark.planning.node import Node
 from benchmark.planning.packing import Share, beyond_memory, describe, pack
 from benchmark.planning.plan import MAX_ATTEMPTS
-from benchmark.records.environment import utc_now
 from benchmark.records.lease import leased
 from benchmark.records.schema import Attempt
 from benchmark.records.store import ResultStore
@@ -109,7 +109,7 @@ class _Run:
     done: int = 0
     losses: Counter[str] = field(default_factory=Counter)
     began: float = field(default_factory=time.monotonic)
-    began_at: str = field(default_factory=utc_now)
+    name: str = field(default_factory=lambda: secrets.token_hex(6))
 
     def run(self) -> Ended:
         """Start Ray, run all trials, and end Ray."""
@@ -142,7 +142,7 @@ class _Run:
         shares = pack(nodes, needs, options.cpus_per_trial, options.gpus_per_trial, exclusive=options.exclusive)
         if too_large := beyond_memory(nodes, shares, needs):
             first = next(request for request in self.requests if request.id in too_large)
-            number = f" (and {len(too_large) - 1} more trials)" if len(too_large) > 1 else ""
+            number = f" (and {plural(len(too_large) - 1, 'more trial')})" if len(too_large) > 1 else ""
             raise BenchmarkError(
                 f"{first.label}{number} {too_large[first.id]}; split its batches with --set recipe.micro_batch=8, or "
                 "leave it out with --method"
@@ -171,7 +171,7 @@ class _Run:
     def _queue(self, shares: Mapping[str, Share], relay: RelayAddress | None) -> dict[str, QueuedTrial]:
         from benchmark.orchestrator.tune_queue import QueuedTrial
 
-        setting = run_setting(self.options, self.store.folder, self.requests, stop=self.stop.file, began=self.began_at)
+        setting = run_setting(self.options, self.store.folder, self.requests, stop=self.stop.file, run=self.name)
         return {
             request.id: QueuedTrial(
                 id=request.id,

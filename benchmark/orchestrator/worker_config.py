@@ -37,7 +37,7 @@ class WorkerConfig(TypedDict):
 
 
 def run_setting(
-    options: RunOptions, results: Path, requests: Iterable[TrialRequest], *, stop: Path, began: str = ""
+    options: RunOptions, results: Path, requests: Iterable[TrialRequest], *, stop: Path, run: str = ""
 ) -> Setting:
     """Return what the settings of all trials of a run have in common.
 
@@ -46,7 +46,7 @@ def run_setting(
         results: the results folder.
         requests: all trials of the run.
         stop: file whose presence asks to stop.
-        began: when the run began.
+        run: name of this call of `run`.
     """
     found = externals(request.method for request in requests)
     return Setting(
@@ -54,7 +54,7 @@ def run_setting(
         options=_with_absolute_folders(options),
         fresh_process=options.exclusive,
         stop=stop,
-        began=began,
+        run=run,
         methods={name: external.place for name, external in found.items()},
     )
 

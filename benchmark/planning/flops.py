@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmark.console import counting
-from benchmark.errors import BenchmarkError
+from benchmark.errors import first_line
 from benchmark.files import write_atomic
 from benchmark.models.weights import default_folder
 from benchmark.records.schema import Cost
@@ -50,8 +50,8 @@ def _count(request: TrialRequest, path: Path) -> Cost | None:
     classes = request.classes
     try:
         cost = count_cost(request, classes)
-    except BenchmarkError as error:
-        logger.info("%s: its cost cannot be counted: %s", request.label, error)
+    except Exception as error:  # whatever a method does
+        logger.info("%s: its cost cannot be counted: %s", request.label, first_line(error))
         return None
     try:
         write_atomic(path, cost.model_dump_json().encode())

@@ -177,6 +177,7 @@ class Attempt(Spec):
     traceback: str = Field(description="the whole traceback")
     fingerprint: str = Field(description="digest of the code's files")
     finished: str = Field(description="end of the attempt, UTC, ISO 8601")
+    run: str = Field(default="", description="name of the call of `run` that made the attempt")
 
     @classmethod
     def now(
@@ -186,6 +187,7 @@ class Attempt(Spec):
         error: str,
         traceback: str,
         fingerprint: str,
+        run: str = "",
     ) -> Attempt:
         """Return an attempt of `request` that ended now.
 
@@ -195,6 +197,7 @@ class Attempt(Spec):
             error: the error in one line.
             traceback: the whole traceback.
             fingerprint: digest of the code's files.
+            run: name of the call of `run`.
         """
         return cls(
             id=request.id,
@@ -204,6 +207,7 @@ class Attempt(Spec):
             traceback=traceback,
             fingerprint=fingerprint,
             finished=utc_now(),
+            run=run,
         )
 
 

@@ -115,8 +115,8 @@ class ResultStore:
         """Read one record.
 
         Raises:
-            DamagedRecordError: it cannot be read or does not follow the schema.
-            BenchmarkError: it is of a newer schema.
+            DamagedRecordError: it does not follow the schema.
+            BenchmarkError: it is of a newer schema, or the disk does not give it now.
         """
         try:
             data = json.loads(path.read_bytes())
@@ -126,7 +126,11 @@ class ResultStore:
                     f"{path}: schema version {version} is newer than this program's ({SCHEMA_VERSION}); update it"
                 )
             return Record.model_validate(data)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except OSError as error:
+            if isinstance(error, FileNotFoundError):
+                raise DamagedRecordError(f"{path}: damaged record (it was removed); run the trial again") from None
+            raise BenchmarkError(f"{path}: cannot be read now: {error.strerror}") from None
+        except (ValueError, KeyError, TypeError) as error:
             reason = "does not follow the schema" if isinstance(error, ValidationError) else str(error)
             raise DamagedRecordError(f"{path}: damaged record ({reason}); run the trial again") from None
 
@@ -134,7 +138,7 @@ class ResultStore:
         """Yield every record, in the order of the paths; a damaged one is skipped with a warning.
 
         Raises:
-            BenchmarkError: a record is of a newer schema.
+            BenchmarkError: as `read`, except for damaged ones.
         """
         for path in self._record_paths():
             try:

@@ -135,7 +135,7 @@ def _gpu() -> Finding:
         for index in range(torch.cuda.device_count()):
             (torch.ones(8, 8, device=f"cuda:{index}") @ torch.ones(8, 8, device=f"cuda:{index}")).sum().item()
     except RuntimeError as error:
-        return Finding("gpu", "fault", str(error).splitlines()[0], "free the GPU; nvidia-smi shows its processes")
+        return Finding("gpu", "fault", first_line(error), "free the GPU; nvidia-smi shows its processes")
     names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     return Finding("gpu", "ok", f"{', '.join(names)}; driver {driver}, CUDA {torch.version.cuda}")
 

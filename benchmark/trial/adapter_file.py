@@ -12,7 +12,7 @@ import torch
 from pydantic import Field, ValidationError
 
 from benchmark.data.frontend import FrontEnd
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, first_line
 from benchmark.models.checkpoint import Checkpoint
 from benchmark.models.transformer import AudioTransformer
 from benchmark.records.schema import Epoch, Record, Selection
@@ -112,7 +112,7 @@ def unpack(path: Path) -> tuple[AdapterFile, Tensors]:
     except FileNotFoundError:  # safetensors' message has the path again
         raise BenchmarkError(f"{path}: no such file") from None
     except (OSError, safetensors.SafetensorError) as error:
-        raise BenchmarkError(f"{path}: cannot be read as safetensors: {str(error).splitlines()[0]}") from None
+        raise BenchmarkError(f"{path}: cannot be read as safetensors: {first_line(error)}") from None
     if KEY not in metadata:
         raise BenchmarkError(f"{path}: is not a file of trained parameters (its metadata has no '{KEY}')")
     try:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import logging
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
 
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, first_line
 from benchmark.methods.contract import ParamGroup
 from benchmark.methods.registry import build_method
 from benchmark.models.abstract import abstract_tensors
@@ -20,6 +21,8 @@ from benchmark.spec.request import TrialRequest
 from benchmark.trial.seeding import Seeds, seed_everything
 
 HEAD = "mlp_head."
+
+logger = logging.getLogger(__name__)
 
 
 class Built(NamedTuple):
@@ -67,14 +70,22 @@ def count_parameters(request: TrialRequest, classes: int) -> Parameters:
 
 
 def abstract_model(request: TrialRequest, classes: int) -> AudioTransformer:
-    """Build a trial's model on meta tensors.
+    """Build a trial's model on meta tensors; in full, with random weights, if its method computes with values.
 
     Raises:
         BenchmarkError: as `build_model`.
     """
     model = _abstract(request, classes)
-    with abstract_tensors():
-        _adapt(model, request)
+    try:
+        with abstract_tensors():
+            _adapt(model, request)
+    except BenchmarkError:
+        raise
+    except Exception as error:  # whatever a method does
+        logger.info("%s: its method does not run on meta tensors: %s", request.label, first_line(error))
+        with torch.random.fork_rng(devices=[]):
+            model = AudioTransformer(model_config(request.backbone, request.recipe, request.protocol, classes))
+            _adapt(model, request)
     return model
 
 

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 from benchmark.data.loader import EVAL_BATCH_FACTOR, Batch
+from benchmark.errors import first_line
 from benchmark.methods.registry import externals, resolve_methods
 from benchmark.records.environment import capture, utc_now
 from benchmark.records.schema import StepProfile
@@ -130,7 +131,7 @@ def profile_step(request: TrialRequest, how: How) -> StepProfile:
     try:
         return _profile(request, how, status="measured", **_measure(request, how))
     except (MemoryError, RuntimeError) as error:
-        line = (str(error) or type(error).__name__).splitlines()[0]
+        line = first_line(error)
         if is_out_of_memory(error):
             return _profile(request, how, status="out_of_memory", error=line)
         traceback.print_exc()

@@ -72,7 +72,7 @@ def attempt_trial(request: TrialRequest, setting: Setting, report: Report) -> Ou
     try:
         lease = Lease.take(store.folder, request.id)
     except OSError as error:
-        return _write_failure(request, store, error)
+        return _write_failure(request, setting, error)
     if lease is None:
         logger.info("%s: another run is training this trial", request.label)
         return Outcome("elsewhere")
@@ -98,11 +98,11 @@ def _attempt_with_lease(
     except LostLeaseError as error:
         return Outcome("elsewhere", str(error))
     except (Exception, SystemExit) as error:  # a method may call sys.exit
-        return _write_failure(request, store, error)
+        return _write_failure(request, setting, error)
     return Outcome(finished.record.status)
 
 
-def _write_failure(request: TrialRequest, store: ResultStore, error: BaseException) -> Outcome:
+def _write_failure(request: TrialRequest, setting: Setting, error: BaseException) -> Outcome:
     """Write the attempt of an error that is being handled.
 
     Raises:
@@ -112,7 +112,9 @@ def _write_failure(request: TrialRequest, store: ResultStore, error: BaseExcepti
     line = first_line(error)
     logger.info("%s: %s: %s", request.label, status, line)
     try:
-        store.write_attempt(Attempt.now(request, status, line, traceback.format_exc(), code_digest(request)))
+        ResultStore(setting.results).write_attempt(
+            Attempt.now(request, status, line, traceback.format_exc(), code_digest(request), setting.run)
+        )
     except OSError as unwritten:  # such as a full disk, which may be the error itself
         line = f"{line} (its failed attempt was not written: {unwritten})"
         logger.warning("%s: %s", request.label, line)
@@ -135,7 +137,7 @@ def _deadline(request: TrialRequest, setting: Setting, store: ResultStore) -> It
     def expire() -> None:
         line = f"took longer than {timeout:g} s"
         try:
-            store.write_attempt(Attempt.now(request, "timeout", line, line, code_digest(request)))
+            store.write_attempt(Attempt.now(request, "timeout", line, line, code_digest(request), setting.run))
         finally:  # on a full disk, too
             os._exit(1)
 
@@ -153,11 +155,10 @@ def _earlier_timeout(store: ResultStore, request: TrialRequest, setting: Setting
 
     Ray Tune starts a process that ended at its deadline again, because it cannot know why the process ended.
     """
-    if not setting.began:
+    if not setting.run:
         return None
     attempts = [store.read_attempt(path) for path in store.attempts(request.id)]
-    late = [attempt for attempt in attempts if attempt and attempt.status == "timeout"]
-    late = [attempt for attempt in late if attempt.finished >= setting.began]
+    late = [attempt for attempt in attempts if attempt and (attempt.status, attempt.run) == ("timeout", setting.run)]
     return Outcome("timeout", late[-1].error) if late else None
 
 

@@ -25,7 +25,7 @@ class Setting:
         fresh_process: True when this process runs no other trial, so that its peak memory belongs to the trial.
         cost: counted cost of a training step; None counts it again.
         stop: file whose presence asks to stop after the current epoch.
-        began: when the run began, as in `utc_now`; an attempt that ended by timeout later than this is not repeated.
+        run: name of the call of `run`; an attempt of it that ended by timeout is not repeated.
         methods: places of the methods from outside the suite, by name.
         numerics_version: numerics version of the code that submitted the trial.
     """
@@ -39,7 +39,7 @@ class Setting:
     fresh_process: bool = False
     cost: Cost | None = None
     stop: Path | None = None
-    began: str = ""
+    run: str = ""
     methods: Mapping[str, str] = field(default_factory=dict)
     numerics_version: int = NUMERICS_VERSION
 

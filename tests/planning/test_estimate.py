@@ -21,6 +21,7 @@ from benchmark.planning.total import total
 from benchmark.records.schema import Record, StepProfile
 from benchmark.spec.grid import Synthesis, load_grid, narrow
 from benchmark.spec.request import TrialRequest
+from benchmark.trial.build import count_parameters
 from benchmark.trial.profile import How, profile_step
 from benchmark.units import duration
 from tests.conftest import tiny_grid
@@ -95,6 +96,22 @@ def test_audio_that_is_to_be_generated_counts_as_it_will_be(dataset: str, tmp_pa
     for early, late in zip(before.requests, after.requests, strict=True):
         expected = split_sizes(late, after.info[dataset], after.manifests[dataset])
         assert split_sizes(early, before.info[dataset], None) == expected
+
+
+def test_a_method_with_a_fault_has_no_cost_and_one_that_computes_with_values_has(
+    make_request: Callable[..., TrialRequest], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("benchmark.planning.flops.default_folder", lambda: tmp_path)
+    fault = tmp_path / "fault.py"
+    fault.write_text(
+        "from dataclasses import dataclass\nfrom benchmark.methods import Method, register\n"
+        "@register('fault_estimate', label='F', source='x')\n@dataclass(frozen=True, kw_only=True)\n"
+        "class Fault(Method):\n    'A fault.'\n    def adapt(self, model):\n        return [1 / 0]\n"
+    )
+    faulty, boft = make_request(methods=[str(fault)]), make_request(methods=["peft/boft"])
+    costs = count_costs([faulty, boft], Console(quiet=True))
+    assert list(costs) == [boft.step_key]
+    assert count_parameters(boft, 10).trainable > count_parameters(boft, 10).head
 
 
 def test_totals(make_request: Callable[..., TrialRequest], expansion: Expansion) -> None:

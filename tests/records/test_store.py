@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
@@ -75,6 +76,24 @@ def test_a_damaged_record_is_skipped_with_a_warning_and_not_finished(
     assert "\n" not in str(caught[0].message)
     store.write(record, {})  # running the trial again repairs it
     assert list(store.records()) == [record]
+
+
+def test_a_record_that_the_disk_does_not_give_now_is_not_damaged(
+    make_request: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its trial must not be trained again, nor a report leave it out."""
+    store, record = ResultStore(tmp_path), make_record(make_request(), [0.5])
+    store.write(record, {})
+
+    def fails(_: Path) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", fails)
+        for look in (store.finished, lambda: list(store.records())):
+            with pytest.raises(BenchmarkError, match=r"cannot be read now: Input/output error"):
+                look()
+    assert store.finished() == {record.id: True}
 
 
 def test_an_invalid_record_is_not_written(make_request: Make, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
@@ -97,6 +98,26 @@ def test_a_download_is_checked_unpacked_and_removed(
     assert not (tmp_path / "wrong" / "ESC-50-master").exists()
     prepare(archive_of(get_dataset("esc50"), urls=()), tmp_path / "mirror", f"{address}/esc.zip", QUIET)
     assert (tmp_path / "mirror" / "ESC-50-master" / "meta" / "esc50.csv").is_file()
+
+
+def test_a_download_is_kept_when_the_disk_is_full(
+    server: tuple[str, type[Handler]], synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, handler = server
+    handler.files["/esc.zip"] = zipped(synthetic / "ESC-50-master", tmp_path / "esc.zip").read_bytes()
+    dataset, root = archive_of(get_dataset("esc50"), urls=(f"{address}/esc.zip",)), tmp_path / "data"
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(zipfile.ZipFile, "extract", full)
+        with pytest.raises(OSError, match="No space left"):
+            prepare(dataset, root, None, QUIET)
+    assert [path.name for path in (root / ".downloads").iterdir()]
+    del handler.files["/esc.zip"]  # the next call does not need it
+    assert prepare(dataset, root, None, QUIET).is_dir()
+    assert not list((root / ".downloads").iterdir())
 
 
 def test_an_interrupted_download_goes_on(server: tuple[str, type[Handler]], synthetic: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 import torch
 
 from benchmark.records.lease import Lease
+from benchmark.records.schema import Attempt
 from benchmark.records.store import ResultStore
 from benchmark.spec.options import RunOptions
 from benchmark.spec.request import TrialRequest
@@ -68,6 +70,15 @@ def test_a_full_disk_may_pass(
         monkeypatch.setattr(Lease, "take", raises(FULL))
     with pytest.raises(TransientError, match=r"OSError: \[Errno 28\] No space left on device \(its failed attempt"):
         attempt(make_request(), setting)
+
+
+def test_a_timeout_of_this_run_is_not_repeated_whatever_the_clocks_say(make_request: Make, setting: Setting) -> None:
+    """The machine of the trial and the machine of the run may differ by hours."""
+    request = make_request()
+    late = Attempt.now(request, "timeout", "took longer than 5 s", "", "0", "this run")
+    ResultStore(setting.results).write_attempt(late.model_copy(update={"finished": "2001-01-01T00:00:00+00:00"}))
+    assert attempt(request, replace(setting, run="this run")).status == "timeout"
+    assert attempt(request, replace(setting, run="another run")).status == "completed"
 
 
 def test_the_process_ends_at_the_deadline_even_if_the_attempt_cannot_be_written(

@@ -58,12 +58,18 @@ def prepare(dataset: Dataset, data_root: Path, source: str | None, console: Cons
     path = local or _download(info, archive, data_root, source, console)
     if local or not archive.certain:
         _compare_hash(path, archive, console, strict=local is not None and archive.certain)
+    remove = local is None
     try:
         return _unpack(dataset, path, data_root, console)
+    except BenchmarkError:
+        raise  # a damaged download is removed, too: it must be downloaded again
+    except BaseException:
+        remove = False  # the disk is full, or the user stopped: the next call unpacks it
+        raise
     finally:
-        if local is None:
+        if remove:
             logger.debug("%s: removing the downloaded archive", path)
-            path.unlink()  # also if it could not be unpacked: then it must be downloaded again
+            path.unlink()
 
 
 def _download(info: DatasetInfo, archive: Archive, data_root: Path, mirror: str | None, console: Console) -> Path:

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, first_line
 from benchmark.models.transformer import AudioTransformer
 from benchmark.tools.export.card import Merged
 from benchmark.trial.adapter_file import Normalisation
@@ -96,8 +96,7 @@ def _export(model: AudioTransformer, path: Path, name: str) -> int:
                 node.metadata_props.clear()  # stack traces with paths of this machine, a fifth of a small file
             program.save(path, external_data=False)
     except Exception as error:  # the exporter and torch.export raise many kinds of errors for unknown operations
-        line = f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]
-        raise BenchmarkError(f"{name}: cannot be exported to ONNX: {line}") from None
+        raise BenchmarkError(f"{name}: cannot be exported to ONNX: {first_line(error)}") from None
     return int(program.model.opset_imports[""])
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, first_line
 
 Content = dict[str, Any]
 
@@ -62,8 +62,7 @@ class Case:
         try:
             return self.run()
         except (BenchmarkError, ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
-            reason = str(error).splitlines()[0] if str(error) else ""
-            return Outcome(self.kind, self.name, None, None, (f"{type(error).__name__}: {reason}",))
+            return Outcome(self.kind, self.name, None, None, (first_line(error),))
 
 
 def unknown_case(kind: str, key: str) -> Case:
