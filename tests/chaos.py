@@ -3,7 +3,8 @@
     python tests/chaos.py --kills 50
 
 Drivers, workers and Ray's own daemons are killed (SIGKILL) while a grid of short trials runs. After the last kill the
-run ends by itself. Prints counts as JSON; the exit code is 1 when a result is lost, changed or computed twice.
+run ends by itself. Prints counts as JSON; the exit code is 1 when a result is lost, changed or computed twice, or when
+a run that was not killed itself ended with an error. What such a run printed is shown then.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ recipe: {{epochs: {epochs}, batch_size: 4, frames: 128, time_mask: 24, stride: [
 synthesize: {{classes: 4, clips_per_class: 1}}
 """
 TIMES = {"profile", "started", "finished", "environment", "environment_hash"}
+FAULTS = ("ended with an error", "differences", "finished and run again", "left behind")  # each should be empty
+EXPECTED_CODES = (0, 3, -signal.SIGKILL)  # 3: a trial was killed as often as it is attempted; the next run goes on
 VICTIMS = ("driver", "worker", "worker", "worker", "raylet")  # workers more often: there are more of them
 
 
@@ -99,7 +102,7 @@ def chaos(
     Args:
         grid: the grid's file.
         calm: results of the undisturbed run.
-        folder: an empty folder; the output of the disturbed runs is its `log.txt`.
+        folder: an empty folder; the output of the disturbed runs is its `log.txt`, with the exit code of each.
         kinds: what to kill, in this order.
         seed: seed of the moments.
         gap: shortest and longest time between kills in seconds.
@@ -109,9 +112,14 @@ def chaos(
     finished: dict[Path, int] = {}
     rewritten: list[str] = []
     hit: Counter[str] = Counter()
-    starts = 0
+    codes = list[int]()
     began = time.monotonic()
     driver: subprocess.Popen[bytes] | None = None
+
+    def ended(driver: subprocess.Popen[bytes]) -> None:
+        codes.append(driver.wait())
+        with log.open("a") as handle:
+            handle.write(f"--- run {len(codes)} ended with {codes[-1]}\n")
 
     def look() -> None:
         for path in (out / "trials").rglob("*.json"):
@@ -121,10 +129,13 @@ def chaos(
 
     left = list(kinds)
     while left:
-        if driver is None or driver.poll() is not None:
+        if driver is not None and driver.poll() is not None:
+            ended(driver)
+            driver = None
+        if driver is None:
             if len(finished) >= trials:
                 break  # nothing is left to kill
-            driver, starts = start(grid, out, log), starts + 1
+            driver = start(grid, out, log)
             process = psutil.Process(driver.pid)
             while driver.poll() is None and not victims(process, "worker"):
                 time.sleep(0.1)
@@ -140,17 +151,19 @@ def chaos(
             continue
         if kind == "driver":
             driver.wait()
-    codes = [driver.wait()] if driver is not None else []
-    while codes[-1:] != [0] and len(codes) < 4:
-        driver, starts = start(grid, out, log), starts + 1
-        codes.append(driver.wait())
+    if driver is not None:
+        ended(driver)
+    for _ in range(3):
+        if codes[-1:] != [0]:
+            ended(start(grid, out, log))
     look()
     return {
         "trials": trials,
         "kills": dict(hit),
-        "runs": starts,
+        "runs": len(codes),
         "seconds": round(time.monotonic() - began),
-        "last exit codes": codes,
+        "exit codes": codes,
+        "ended with an error": [code for code in codes if code not in EXPECTED_CODES],
         "differences": differences(out, calm),
         "finished and run again": rewritten,
         "left behind": leftovers(out),
@@ -174,9 +187,9 @@ def main() -> int:
             raise SystemExit((folder / "calm.txt").read_text())
         found = chaos(grid, calm, folder, kinds, given.seed, tuple(given.gap))
         print(json.dumps(found, indent=1))
-        broken = [key for key in ("differences", "finished and run again", "left behind") if found[key]]
+        broken = [key for key in FAULTS if found[key]]
         if broken:
-            print((folder / "log.txt").read_text()[-5000:], file=sys.stderr)
+            print((folder / "log.txt").read_text(), file=sys.stderr)
     return int(bool(broken))
 
 

@@ -49,6 +49,14 @@ CORES = 1  # of the tests' Ray: every worker process takes ten seconds to import
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the tests that start Ray first: they take long and wait much, and one test process has them, with one Ray.
+
+    A test process without work takes some from the end of the other's.
+    """
+    items.sort(key=lambda item: (item.get_closest_marker("ray") is None, "cli/test_survival" not in item.nodeid))
+
+
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Return environment variables of the command line: plain wide output, an audio cache of its own."""

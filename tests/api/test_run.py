@@ -28,6 +28,7 @@ for _ in range(2):
     print(done)
     print(done.submitted, done.counts, done.is_complete, len(done.table), benchmark.report is not None)
 print(len(benchmark.load_results("out")))
+print(benchmark.profile("smoke", backbones={backbone!r}, methods="linear", results="p", steps=1, device="cpu"))
 """
 
 
@@ -47,7 +48,7 @@ def start(folder: Path, code: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_script_without_a_guard_runs_a_grid_and_prints_the_result(folder: Path) -> None:
+def test_a_script_without_a_guard_runs_a_grid_profiles_steps_and_prints_the_results(folder: Path) -> None:
     done = start(folder, SCRIPT.format(backbone=AST))
     assert done.returncode == 0, done.stdout + done.stderr
     assert (folder / "started.txt").read_text() == "started\n"  # no child process ran the script again
@@ -58,21 +59,10 @@ def test_a_script_without_a_guard_runs_a_grid_and_prints_the_result(folder: Path
     counts = "{'done': 2, 'stale': 0, 'failed': 0, 'missing': 0}"
     assert f"2 {counts} True 2 True" in done.stdout
     assert f"0 {counts} True 2 True" in done.stdout
-    assert done.stdout.splitlines()[-1] == "2"
+    assert "\n2\n" in done.stdout
+    assert "s/step of" in done.stdout
+    assert done.stdout.splitlines()[-1] == f"profiles: {folder / 'p' / 'profiles'}"
     assert "2/2 done, 0 failed" in done.stderr  # progress
     assert "2/2 done, 0 failed" not in done.stdout
     assert {path.parent.name for path in (out / "trials").rglob("*.json")} == {"linear", "mine_of_script"}
     assert (out / "report" / "results.md").is_file()
-
-
-def test_a_script_without_a_guard_profiles_steps(folder: Path) -> None:
-    code = (
-        "import benchmark\nprint('started')\n"
-        f"found = benchmark.profile('smoke', backbones={AST!r}, methods='linear', results='p', steps=1, device='cpu')\n"
-        "print(found)\n"
-    )
-    done = start(folder, code)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("started") == 1
-    assert "s/step of" in done.stdout
-    assert done.stdout.splitlines()[-1] == f"profiles: {folder / 'p' / 'profiles'}"

@@ -10,7 +10,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -161,32 +164,39 @@ def test_a_worker_that_dies_is_a_failed_configuration(ray_cli: Cli, data_root: P
 LONGER = ["--budget", "2", "--method", "linear", "--epochs", "15"]
 
 
-def start(data_root: Path, out: Path) -> subprocess.Popen[str]:
-    """Start a search as a process, and wait until it has another score."""
+def wait_for_a_score(out: Path, ended: Callable[[], bool]) -> bool:
+    """Wait until a search has a score; return False if it ends before."""
+    while not ended():
+        if (out / JOURNAL).exists() and '"op_code":7' in (out / JOURNAL).read_text():
+            return True
+        time.sleep(0.02)
+    return False
 
-    def scores() -> int:
-        return (out / JOURNAL).read_text().count('"op_code":7') if (out / JOURNAL).exists() else 0
 
-    before, deadline = scores(), time.monotonic() + 240
-    command = [sys.executable, "-m", "benchmark", "search", "--dataset", "esc50", "--data-root", str(data_root)]
-    command += ["--results", str(out), "--cpus", str(CORES), *COMMON, *LONGER]
-    run = subprocess.Popen(
-        command, env={**os.environ, "AAT_BENCHMARK_CACHE": "none"},
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-    while scores() == before and run.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert scores() > before
-    return run
+@contextmanager
+def ctrl_c_at_the_first_score(out: Path) -> Iterator[None]:
+    """Send this process the signal of Ctrl-C when the search that it runs has a score."""
+    ended = threading.Event()
+
+    def send() -> None:
+        if wait_for_a_score(out, ended.is_set):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def test_a_stopped_search_goes_on(ray_cli: Cli, data_root: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    run = start(data_root, out)
-    run.send_signal(signal.SIGINT)
-    shown, _ = run.communicate(timeout=120)
-    assert run.returncode == 130, shown
-    assert "interrupted: 0 of 2 configurations" in shown
+    with ctrl_c_at_the_first_score(out):
+        code, shown, errors = search(ray_cli, data_root, out, *LONGER)
+    assert code == 130, shown + errors
+    assert "interrupted: 0 of 2 configurations" in shown + errors
     assert [row["state"] for row in tried(out)] == ["unfinished"]
     assert not list(out.glob(".stop-*"))
     code, shown, errors = search(ray_cli, data_root, out, *LONGER)
@@ -197,7 +207,13 @@ def test_a_stopped_search_goes_on(ray_cli: Cli, data_root: Path, tmp_path: Path)
 @pytest.mark.slow
 def test_with_a_dead_ray_a_search_starts_again(data_root: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    run = start(data_root, out)
+    command = [sys.executable, "-m", "benchmark", "search", "--dataset", "esc50", "--data-root", str(data_root)]
+    command += ["--results", str(out), "--cpus", str(CORES), *COMMON, *LONGER]
+    run = subprocess.Popen(
+        command, env={**os.environ, "AAT_BENCHMARK_CACHE": "none"},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    assert wait_for_a_score(out, lambda: run.poll() is not None)
     [daemon] = [child for child in psutil.Process(run.pid).children(recursive=True) if child.name() == "raylet"]
     daemon.kill()
     shown, _ = run.communicate(timeout=300)
