@@ -36,7 +36,11 @@ def count_cost(request: TrialRequest, classes: int) -> Cost:
     clips = min(recipe.micro_batch or recipe.batch_size, recipe.batch_size)
     sizes = {name: tensor.numel() * tensor.element_size() for name, tensor in model.named_parameters()}
     trained = sum(sizes[name] for name, parameter in model.named_parameters() if parameter.requires_grad)
-    with FakeTensorMode(), _Peak() as peak, FlopCounterMode(display=False, custom_mapping=_ATTENTION) as flops:
+    with (
+        FakeTensorMode(allow_non_fake_inputs=True),
+        _Peak() as peak,
+        FlopCounterMode(display=False, custom_mapping=_ATTENTION) as flops,
+    ):
         weights = _empty_weights(model)
         features = torch.empty(clips, recipe.frames, recipe.mels)
         targets, observed = torch.zeros(clips, classes), torch.ones(clips, classes)
@@ -67,7 +71,7 @@ def _evaluation_peak(model: torch.nn.Module, request: TrialRequest) -> int:
     It is counted in float32, as some backbones are evaluated so.
     """
     recipe = request.recipe
-    with FakeTensorMode(), torch.inference_mode(), _Peak() as peak:
+    with FakeTensorMode(allow_non_fake_inputs=True), torch.inference_mode(), _Peak() as peak:
         weights = _empty_weights(model)
         features = torch.empty(EVAL_BATCH_FACTOR * recipe.batch_size, recipe.frames, recipe.mels)
         torch.func.functional_call(model.eval(), weights, (features,))

@@ -98,6 +98,7 @@ def test_audio_that_is_to_be_generated_counts_as_it_will_be(dataset: str, tmp_pa
         assert split_sizes(early, before.info[dataset], None) == expected
 
 
+@pytest.mark.filterwarnings("ignore:Failed to load the CUDA extension", "ignore:Setting boft")
 def test_a_method_with_a_fault_has_no_cost_and_one_that_computes_with_values_has(
     make_request: Callable[..., TrialRequest], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -25,7 +25,7 @@ MORE_OF_BASE_SIZE = {
     "ssast_base_nokd_t128_ft_avgtok",
     "aat_ast_audioset_t512[head+prompt+mlp+spatial]",
 }
-# AST is trained with all adapters; SSAST, which differs in its head and its tokens, with none, the head, and all of them
+# AST is trained with all adapters; SSAST, which differs in head and tokens, with none, the head, and all of them
 MORE_OF_TRAINING = {
     f"train_aat_ssast_tiny_t128[{adapters}]"
     for adapters in ("head+partial", "head+prompt", "head+mlp", "head+mlp+spatial")
