@@ -44,7 +44,7 @@ ESC10 = REPOSITORY.parent / "shared" / "data" / "esc10"
 AST, SSAST = "ast[size=demo;weights=random:0]", "ssast[size=demo;weights=random:0]"
 TINY_RECIPE = {"epochs": 2, "batch_size": 8, "frames": 64, "time_mask": 12, "stride": [16, 16], "lr": 1e-3}
 
-CORES = 1  # of the tests' Ray: every worker process takes ten seconds to import its libraries
+CORES = 1  # of the tests' Ray: every worker process takes seconds to import its libraries
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -143,7 +143,7 @@ def call_command_line(folder: Path, environment: dict[str, str], *args: str | Pa
 def cli(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Cli:
     """Return a function that runs the command line in this process; `run` trains in this process, too.
 
-    It is for tests of anything but Ray: a worker process takes ten seconds to import its libraries.
+    It is for tests of anything but Ray: a worker process takes seconds to import its libraries.
     """
     folder = tmp_path_factory.mktemp("cwd")
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 
-PACKAGES = ("torch", "torchaudio", "ray", "numpy", "scikit-learn", "soundfile", "soxr")
+PACKAGES = ("torch", "torchaudio", "ray", "numpy", "soundfile", "soxr")
 
 
 def capture(**info: Any) -> tuple[dict[str, Any], str]:
