@@ -18,7 +18,7 @@ from benchmark.data.datasets.speech_commands import which_set
 from benchmark.data.registry import datasets, get_dataset
 from benchmark.errors import BenchmarkError
 
-CLASSES, CLIPS = 4, 3
+CLASSES, CLIPS = 4, 1
 
 
 def synthesizable(name: str) -> Synthesizable:
@@ -29,7 +29,7 @@ def synthesizable(name: str) -> Synthesizable:
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All six, four classes, three clips of each in every fold or split."""
+    """All six, four classes, one clip of each in every fold or split."""
     place = tmp_path_factory.mktemp("synthetic")
     for name in datasets():
         synthesizable(name).synthesize(place, classes=CLASSES, clips_per_class=CLIPS, seed=1)

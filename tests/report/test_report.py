@@ -296,11 +296,11 @@ def test_the_rank_diagram_does_not_depend_on_the_process(make_request: Make, tmp
     command = [sys.executable, "-c", script, str(tmp_path / "out")]
     processes = [
         subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONHASHSEED": seed})
-        for seed in ("1", "2", "3")
+        for seed in ("1", "2")  # they put a set of these methods in different orders
     ]
     printed = [process.communicate()[0] for process in processes]
     assert "aat_m (1.00)" in printed[0]
-    assert printed[0] == printed[1] == printed[2]
+    assert printed[0] == printed[1]
 
 
 def test_a_cell_and_a_score_of_the_paper_are_found_in_any_order_of_a_composition(
