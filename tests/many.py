@@ -39,7 +39,7 @@ def fill(store: ResultStore, count: int) -> None:
     """Write `count` records with made-up scores."""
     grid = narrow(load_grid("paper"), seeds=[str(seed) for seed in range(-(-count // TRIALS_A_SEED))])
     requests = expand(grid, Path("no-data"), Path("no-checkpoints")).requests[:count]
-    rng, done = np.random.default_rng(0), []
+    rng, done, names = np.random.default_rng(0), [], np.array([f"{number}.wav" for number in range(CLIPS)])
     for request in requests:
         content = request.model_dump(mode="json")
         content["dataset"]["manifest"], content["backbone"]["sha256"] = "0" * 64, "1" * 64
@@ -49,7 +49,10 @@ def fill(store: ResultStore, count: int) -> None:
         path = store.record_path(record.request)  # faster than the store, which flushes every file to disk
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(record.model_dump_json())
-        np.savez_compressed(path.with_suffix(".npz"), epochs=np.arange(1, len(scores) + 1), parts_test=parts)
+        np.savez_compressed(
+            path.with_suffix(".npz"), epochs=np.arange(1, len(scores) + 1), values_test=parts, clips_test=names,
+            groups_test=names,
+        )  # fmt: skip
         done.append(record.request)
     store.submit(done)
 

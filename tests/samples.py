@@ -133,16 +133,20 @@ def make_results(
         folder: the results folder.
         records: finished trials.
         submitted: submitted trials; by default those of the records.
-        parts: (clips,) values that the metric averages, by trial id; the same at every epoch.
+        parts: (clips,) values whose mean is the metric, by trial id; the same at every epoch.
     """
     store, records = ResultStore(folder), list(records)
     (store.folder / "trials").mkdir(parents=True, exist_ok=True)
     store.submit([record.request for record in records] if submitted is None else submitted)
     for record in records:
         epochs = np.arange(1, len(record.curves) + 1)
-        stacked = {} if parts is None else {"parts_test": np.stack([parts[record.id]] * len(epochs))}
-        store.write(record, {"epochs": epochs, **stacked})
+        store.write(record, {"epochs": epochs, **({} if parts is None else _by_clip(parts[record.id], len(epochs)))})
     return read_results(store)
+
+
+def _by_clip(values: np.ndarray, epochs: int) -> dict[str, np.ndarray]:
+    clips = np.array([f"{number:05d}.wav" for number in range(len(values))])
+    return {"clips_test": clips, "groups_test": clips, "values_test": np.stack([values] * epochs)}
 
 
 def logits_of_test(

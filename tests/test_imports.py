@@ -19,12 +19,13 @@ from tests.samples import make_cost
 REPOSITORY = Path(__file__).parent.parent
 
 # room -> rooms it may import at run time
-BELOW_TRIAL = {"models", "data", "methods", "records", "spec"}
+BELOW_TRIAL = {"models", "data", "methods", "metrics", "records", "spec"}
 BELOW_PLANNING = {"trial", *BELOW_TRIAL}
 BELOW_SERVICES = {"planning", *BELOW_PLANNING}
 SERVICES = {"orchestrator", "search", "report", "tools"}
 ALLOWED = {
     "spec": set(),
+    "metrics": set(),
     "records": {"spec"},
     "models": {"spec"},
     "data": {"spec"},
@@ -34,7 +35,7 @@ ALLOWED = {
     "orchestrator": BELOW_SERVICES,
     "search": {"orchestrator", "report", *BELOW_SERVICES},
     "tools": BELOW_SERVICES,
-    "report": {"records", "spec"},
+    "report": {"metrics", "records", "spec"},
     "api": {*SERVICES, *BELOW_SERVICES},
     "cli": {"api", "tools", "spec"},  # tools where there is a function already that needs no use-case around it
     "baselines": {"methods", "models", "spec"},

@@ -28,6 +28,8 @@ class Clip:
         fold: number of the fold; None for datasets with splits.
         split: name of the split; None for datasets with folds.
         observed: indices of the classes that were annotated; None if all were.
+        group: what the clip shares with other clips, such as their source recording; clips of equal groups are not
+            independent. By default a clip shares nothing. It is no part of the manifest's digest.
         changed: modification time of the file in nanoseconds; ignored when clips are compared.
     """
 
@@ -37,7 +39,13 @@ class Clip:
     fold: int | None = None
     split: Split | None = None
     observed: tuple[int, ...] | None = None
+    group: str = field(default="", compare=False)
     changed: int = field(default=0, compare=False)
+
+    def __post_init__(self) -> None:
+        """Give a clip that shares nothing a group of its own."""
+        if not self.group:
+            object.__setattr__(self, "group", self.path)
 
     @classmethod
     def at(
@@ -50,6 +58,7 @@ class Clip:
         fold: int | None = None,
         split: Split | None = None,
         observed: tuple[int, ...] | None = None,
+        group: str = "",
     ) -> Clip:
         """Return the clip of a file that the metadata lists.
 
@@ -61,6 +70,7 @@ class Clip:
             fold: number of the fold.
             split: name of the split.
             observed: indices of the annotated classes; None for all.
+            group: what the clip shares with others; empty for nothing.
 
         Raises:
             BenchmarkError: the file does not exist.
@@ -71,7 +81,7 @@ class Clip:
             raise BenchmarkError(f"{place}: {folder / path} is not there") from None
         if not stat.S_ISREG(status.st_mode):
             raise BenchmarkError(f"{place}: {folder / path} is not a file")
-        return cls(path, status.st_size, labels, fold, split, observed, changed=status.st_mtime_ns)
+        return cls(path, status.st_size, labels, fold, split, observed, group, changed=status.st_mtime_ns)
 
 
 @dataclass(frozen=True)

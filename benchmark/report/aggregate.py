@@ -28,7 +28,7 @@ COLUMNS = {
     "rule": "how the reported epoch is chosen",
     "score": "mean over folds and seeds, in [0, 1]; empty while trials are missing",
     "validation": "mean validation score over folds and seeds, in [0, 1]; empty without a validation split",
-    "low": "lower end of the 95 % bootstrap interval of the score, over clips (map: classes) and seeds",
+    "low": "lower end of the 95 % interval of the score, over groups of clips and seeds (one seed: of this model)",
     "high": "upper end of the same interval",
     "best": "best of its dataset, protocol and backbone, or not significantly different from it (5 %, Holm)",
     "seed_sd": "standard deviation over seeds of the mean over folds",

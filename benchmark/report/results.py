@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Collection
+import zipfile
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from benchmark.records.frame import Curve, tabulate
 from benchmark.records.schema import Record, StepProfile
 from benchmark.records.store import PREDICTIONS, ResultStore
 from benchmark.report.aggregate import GROUP, Submitted, aggregate
+from benchmark.report.inference import Array, Estimate
 from benchmark.report.layout import Order
-from benchmark.report.statistics import Array, Difference, Interval, Paired, ties
+from benchmark.report.outcomes import Fold, Names, Outcome, difference, not_comparable, score, ties
 from benchmark.report.step_profiles import tabulate_steps
 from benchmark.spec.request import TrialRequest
 
@@ -81,69 +81,103 @@ class Results:
     def cells(self) -> pd.DataFrame:
         """One row per table cell, with the columns of `benchmark.report.aggregate`."""
         cells = aggregate(self.trials, self.requests, self.submitted, self.order)
-        intervals: dict[str, Interval] = {}
+        intervals: dict[str, tuple[float, float]] = {}
         best: set[str] = set()
-        for group, rows in cells[cells["score"].notna()].groupby(GROUP, sort=False):
+        for _, rows in cells[cells["score"].notna()].groupby(GROUP, sort=False):
             scores = dict(zip(rows["cell"], rows["score"], strict=True))
-            paired = self._pair(scores)
-            self._paired[group] = paired
-            if paired is None:  # nothing to test with: only the highest score is marked as the best
-                logger.info("%s: no paired comparison, records lack predictions or differ in clips", group)
+            outcomes = {cell: outcome for cell in scores if (outcome := self.outcome(cell))}
+            if len(outcomes) < len(scores):  # nothing to test with: only the highest score is marked as the best
                 best |= {cell for cell, score in scores.items() if score == max(scores.values())}
-                continue
-            best |= ties(paired, scores)
-            intervals |= {cell: paired.interval(cell) for cell in scores}
-        for bound in ("low", "high"):
-            values = {cell: getattr(interval, bound) for cell, interval in intervals.items()}
-            cells[bound] = cells["cell"].map(values).astype(float)
+            else:
+                best |= ties(outcomes, scores)
+            intervals |= {cell: score(outcome).interval() for cell, outcome in outcomes.items()}
+        for place, bound in enumerate(("low", "high")):
+            ends = {cell: min(1.0, max(0.0, interval[place])) for cell, interval in intervals.items()}
+            cells[bound] = cells["cell"].map(ends).astype(float)
         return cells.assign(best=cells["cell"].isin(best))
 
-    def paired(self, cell: pd.Series) -> Paired | None:
-        """Return the comparison of all complete cells of the same protocol, backbone and dataset.
+    def obstacle(self, first: pd.Series, second: pd.Series) -> str | None:
+        """Return why two complete cells cannot be compared clip by clip; None if they can."""
+        outcomes = [self.outcome(cell["cell"]) for cell in (first, second)]
+        if None in outcomes:
+            missing = next(cell for cell, outcome in zip((first, second), outcomes, strict=True) if outcome is None)
+            return f"{missing['method']} has no predictions of every clip"
+        return not_comparable(*cast("list[Outcome]", outcomes))
 
-        None if their records cannot be compared clip by clip.
+    def difference(self, first: pd.Series, second: pd.Series) -> Estimate | None:
+        """Return the score of `first` minus that of `second`: complete cells of one dataset.
+
+        None if they cannot be compared clip by clip, see `obstacle`.
         """
-        return self._paired.get(tuple(cell[GROUP]))
+        if self.obstacle(first, second):
+            return None
+        one, other = (cast("Outcome", self.outcome(cell["cell"])) for cell in (first, second))
+        return difference(one, other)
 
-    def difference(self, first: pd.Series, second: pd.Series) -> Difference | None:
-        """Return the score of `first` minus that of `second`: complete cells of one protocol, backbone and dataset.
-
-        None if their records cannot be compared clip by clip.
-        """
-        paired = self.paired(first)
-        return paired.difference(first["cell"], second["cell"]) if paired else None
+    def outcome(self, cell: str) -> Outcome | None:
+        """Return what the trained models of a cell scored; None if a record lacks predictions or they are damaged."""
+        if cell not in self._outcomes:
+            self._outcomes[cell] = self._read_outcome(cell)
+        return self._outcomes[cell]
 
     @functools.cached_property
-    def _paired(self) -> dict[Any, Paired | None]:
+    def _outcomes(self) -> dict[str, Outcome | None]:
         return {}
 
-    def _pair(self, cells: Collection[str]) -> Paired | None:
-        """Read what the metric averages (hits by clip, precision by class) for every cell and seed."""
-        parts: dict[str, dict[int, Array]] = {cell: {} for cell in cells}
-        rows = self.trials[self.trials["cell"].isin(parts)].sort_values(["seed", "fold"])
-        for key, trials in rows.groupby(["cell", "seed"], sort=False):
-            cell, seed = cast("tuple[str, int]", key)
-            folds = []
-            for record, epoch in zip(trials["record"], trials["epoch"], strict=True):
-                fold = self._read_parts(record, epoch)
-                if fold is None:
-                    return None
-                folds.append(fold)
-            total = sum(map(len, folds))
-            # The score is the mean over folds. Weights make the mean over clips equal to it if folds differ in size.
-            parts[cell][seed] = np.concatenate([fold * (total / (len(folds) * len(fold))) for fold in folds])
-        lengths = {len(values) for by_seed in parts.values() for values in by_seed.values()}
-        return Paired(parts) if len(lengths) == 1 else None
+    @functools.cached_property
+    def _places(self) -> dict[str, Any]:
+        """Rows of the finished trials by cell."""
+        return {str(cell): rows for cell, rows in self.trials.groupby("cell", sort=False).groups.items()}
 
-    def _read_parts(self, record: str, epoch: float) -> npt.NDArray[np.floating[Any]] | None:
-        """Return (parts,) values of the chosen epoch from the predictions file; None if it has none or is damaged."""
+    def _read_outcome(self, cell: str) -> Outcome | None:
+        rows = self.trials.loc[self._places[cell]] if cell in self._places else self.trials.iloc[:0]
+        folds: dict[int, dict[int, _Predictions]] = {}
+        for trial in rows.to_dict("records"):
+            found = self._read_predictions(trial["record"], trial["epoch"])
+            if found is None:
+                return None
+            folds.setdefault(trial["fold"], {})[trial["seed"]] = found
+        for number, by_seed in folds.items():
+            if len({found.clips.tobytes() for found in by_seed.values()}) > 1:
+                logger.info("%s: its seeds have other test clips in fold %d", cell, number)
+                return None
+        return (
+            Outcome(
+                self.requests[cell].method.variant,
+                {
+                    number: Fold.of(first.clips, first.groups, {seed: found.values for seed, found in by_seed.items()})
+                    for number, by_seed in folds.items()
+                    for first in [next(iter(by_seed.values()))]
+                },
+            )
+            if folds
+            else None
+        )
+
+    def _read_predictions(self, record: str, epoch: float) -> _Predictions | None:
+        """Return clips and values of the chosen epoch from the predictions file; None if it has none or is damaged.
+
+        Records of earlier versions have no groups, and for map no value by clip.
+        """
         path = (self.store.folder / record).with_suffix(PREDICTIONS)
         try:
             with np.load(path) as stored:
-                if "parts_test" not in stored:
-                    return None
-                chosen = int(np.flatnonzero(stored["epochs"] == epoch)[0])
-                return np.asarray(stored["parts_test"][chosen], float)
-        except (OSError, ValueError, KeyError, IndexError) as error:
+                name = "values_test" if "values_test" in stored else "parts_test"
+                values = np.asarray(stored[name][int(np.flatnonzero(stored["epochs"] == epoch)[0])], float)
+                clips = stored["clips_test"]
+                groups = stored["groups_test" if "groups_test" in stored else "clips_test"]
+        except (OSError, ValueError, KeyError, IndexError, zipfile.BadZipFile) as error:
             logger.info("%s: predictions cannot be used: %s", path, error)
             return None
+        if values.shape != clips.shape or groups.shape != clips.shape or not np.isfinite(values).all():
+            logger.info("%s: predictions cannot be used: not one finite value per clip", path)
+            return None
+        return _Predictions(clips, groups, values)
+
+
+class _Predictions(NamedTuple):
+    """Clips, their groups and their values of one trial, each (clips,)."""
+
+    clips: Names
+    groups: Names
+    values: Array

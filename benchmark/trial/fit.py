@@ -21,7 +21,7 @@ from benchmark.numerics import NUMERICS_VERSION
 from benchmark.records.schema import Epoch
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.data import TrialData
-from benchmark.trial.metrics import evaluate, parts, ranking
+from benchmark.trial.metrics import by_clip, evaluate, parts, ranking
 from benchmark.trial.resume import ResumeFiles, State, UnfitStateError, random_state, restore_random_state
 from benchmark.trial.seeding import Seeds
 from benchmark.trial.selection import choose, kept_epochs
@@ -103,7 +103,9 @@ class History:
         return cls(curves, state["logits"], state["targets"], state["observed"])
 
     def predictions(self, request: TrialRequest, data: TrialData, metric: Literal["accuracy", "map"]) -> Predictions:
-        """Return the arrays stored beside the record: logits, targets and parts of the metric of every evaluated split.
+        """Return the arrays stored beside the record, of every evaluated split.
+
+        They are clips and their groups, logits, targets, and what the metric is the mean of: by part and by clip.
 
         Args:
             request: the trial.
@@ -114,12 +116,14 @@ class History:
         for name, split in data.evaluation.items():
             kept["epochs"] = np.array(sorted(self.logits[name]))
             kept[f"clips_{name}"] = np.array([clip.path for clip in split.clips])
+            kept[f"groups_{name}"] = np.array([clip.group for clip in split.clips])
             kept[f"targets_{name}"] = self.targets[name].numpy()
             kept[f"observed_{name}"] = self.observed[name].numpy()
             by_epoch = [logits for _, logits in sorted(self.logits[name].items())]
             kept[f"logits_{name}"] = torch.stack(by_epoch).numpy()
             truth = self.targets[name], self.observed[name], ranking(request), metric
             kept[f"parts_{name}"] = np.stack([parts(logits, *truth) for logits in by_epoch])
+            kept[f"values_{name}"] = np.stack([by_clip(logits, *truth) for logits in by_epoch])
         return kept
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from benchmark.metrics.ranking import average_precision, precision_influence, roc_auc
 from benchmark.spec.request import TrialRequest
-from benchmark.trial.rank_metrics import average_precision, roc_auc
 
 Array = npt.NDArray[np.floating[Any]]
 
@@ -99,6 +99,44 @@ def parts(
     if by_clip:
         return np.asarray(ranked.argmax(1) == truth.argmax(1), np.float32)
     return np.array([np.nan if ap is None else ap for ap in average_precisions(ranked, truth, seen)], np.float32)
+
+
+def by_clip(
+    logits: torch.Tensor,
+    targets: torch.Tensor,
+    observed: torch.Tensor,
+    rule: Literal["fp16_sigmoid", "float32"],
+    metric: Literal["accuracy", "map"],
+) -> npt.NDArray[np.float64]:
+    """Return a value of every clip, whose mean is the metric and whose spread gives the metric's error.
+
+    For accuracy that is 1 or 0. For map it is the metric plus what the clip would add to it, see
+    `precision_influence`. If a logit is not finite, or map has no class with a positive clip, all values are NaN.
+
+    Args:
+        logits: (clips, classes).
+        targets: (clips, classes), multi-hot.
+        observed: (clips, classes), 0 where a class was not annotated.
+        rule: what clips are ranked by, see `scores`.
+        metric: the dataset's metric.
+    """
+    ranked, truth, seen = scores(logits, rule), targets.numpy(), observed.numpy()
+    clips = len(ranked)
+    if not np.isfinite(ranked).all():
+        return np.full(clips, np.nan)
+    if metric == "accuracy":
+        return np.asarray(ranked.argmax(1) == truth.argmax(1), np.float64)
+    mean = class_mean(average_precisions(ranked, truth, seen))
+    if mean is None:
+        return np.full(clips, np.nan)
+    of_classes = []
+    for column in range(truth.shape[1]):
+        rows = seen[:, column] > 0
+        if truth[rows, column].any():
+            influence = np.zeros(clips)
+            influence[rows] = precision_influence(truth[rows, column], ranked[rows, column])
+            of_classes.append(influence)
+    return np.asarray(mean + clips * np.mean(of_classes, axis=0))
 
 
 def ranking(request: TrialRequest) -> Literal["fp16_sigmoid", "float32"]:

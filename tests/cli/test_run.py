@@ -103,6 +103,9 @@ def test_the_stored_predictions_give_the_recorded_score(results: Path) -> None:
         record, arrays = json.loads(path.read_text()), np.load(path.with_suffix(".npz"))
         hits = arrays["logits_test"][-1].argmax(1) == arrays["targets_test"].argmax(1)
         recorded = record["curves"][-1]["splits"]["test"]["accuracy"]
+        assert arrays["values_test"][-1].mean() == pytest.approx(recorded)
+        sources = [Path(clip).name.split("-")[1] for clip in arrays["clips_test"]]  # FOLD-SOURCE-TAKE-CLASS.wav
+        assert arrays["groups_test"].tolist() == sources
         if record["request"]["backbone"]["name"] == "ssast":  # scored on the logits themselves
             assert recorded == pytest.approx(hits.mean())
 

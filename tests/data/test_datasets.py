@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,24 @@ def test_splits(name: str, fold: int, expected: dict[str, int], tmp_path: Path) 
     assert {split: len(indices) for split, indices in manifest.splits(fold).items()} == expected
     assert manifest.kind == "partial"
     assert all((manifest.folder / clip.path).is_file() for clip in manifest.clips)
+
+
+@pytest.mark.parametrize(
+    ("name", "groups"),
+    [
+        ("urbansound8k", {"1-0-0-0.wav": "1", "1-9-0-0.wav": "1", "10-0-0-0.wav": "10"}),  # the Freesound recording
+        ("speech_commands_v1", {"a_nohash_0.wav": "a", "b_nohash_0.wav": "b"}),  # the speaker
+        ("gtzan", {"blues.00029.wav": "blues/blues.00029.wav"}),  # the list tells no artist
+        ("openmic", {"000001_1.ogg": "000001"}),  # the track
+    ],
+)
+def test_clips_of_one_source_are_one_group(name: str, groups: dict[str, str], tmp_path: Path) -> None:
+    TREES[name](tmp_path)
+    manifest = get_dataset(name).manifest(tmp_path)
+    found = {Path(clip.path).name: clip.group for clip in manifest.clips}
+    assert {file: found[file] for file in groups} == groups
+    alone = replace(manifest, clips=tuple(replace(clip, group="") for clip in manifest.clips))
+    assert alone.digest == manifest.digest  # groups change no trial
 
 
 def test_gtzan_uses_the_filtered_lists_of_either_layout(tmp_path: Path) -> None:

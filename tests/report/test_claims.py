@@ -48,7 +48,7 @@ def verdicts(folder: Path, shares: dict[str, float], **choice: list[str]) -> dic
 
 def test_orders_are_judged_by_their_intervals(tmp_path: Path) -> None:
     shares = {"full": 0.95, "linear": 0.80, "aat_m": 0.92, "aat_ms": 0.90}
-    found = verdicts(tmp_path, shares, backbones=["ast"], seeds=["0"])
+    found = verdicts(tmp_path, shares, backbones=["ast"], seeds=["0,1,2"])
     assert found["aat-ms-linear-ast-esc50"].verdict == "reproduced"
     assert found["aat-ms-full-ast-esc50"].verdict == "differs"  # five points below, margin half a point
     assert not found["aat-ms-full-ast-esc50"].as_expected
@@ -61,6 +61,15 @@ def test_orders_are_judged_by_their_intervals(tmp_path: Path) -> None:
     score = found["score-ast-esc50-full-test"]
     assert (score.verdict, score.paper) == ("reproduced", "95.5")
     assert found["score-ast-esc50-linear-test"].verdict == "differs"
+
+
+def test_one_seed_decides_no_claim_about_a_method(tmp_path: Path) -> None:
+    found = verdicts(tmp_path, {"full": 0.95, "linear": 0.8, "aat_ms": 0.9}, backbones=["ast"], seeds=["0"])
+    judged = [claim for claim in found.values() if claim.measured is not None and claim.kind in {"order", "score"}]
+    assert {claim.verdict for claim in judged} == {"underpowered"}
+    why = found["aat-ms-linear-ast-esc50"].why
+    assert why.startswith("one seed compares trained models, not methods; 2 seeds would decide it, if scores vary by 1")
+    assert "outside the interval plus its tolerance of this seed" in found["score-ast-esc50-linear-test"].why
 
 
 def test_a_missing_fold_is_not_run_and_marks_are_not_comparable(tmp_path: Path) -> None:

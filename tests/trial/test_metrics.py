@@ -10,9 +10,9 @@ import torch
 from scipy.special import ndtri
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from benchmark.trial.metrics import d_prime, parts, scores
+from benchmark.metrics.ranking import average_precision, roc_auc
+from benchmark.trial.metrics import by_clip, d_prime, parts, scores
 from benchmark.trial.metrics import evaluate as evaluate_observed
-from benchmark.trial.rank_metrics import average_precision, roc_auc
 
 
 def evaluate(logits: torch.Tensor, targets: torch.Tensor, rule: str) -> dict[str, float | None]:
@@ -88,6 +88,24 @@ def test_d_prime_of_chance_is_zero() -> None:
     assert d_prime(1.0) is None
 
 
+def test_the_values_of_clips_give_the_error_of_map() -> None:
+    """As resampling the clips does, where some classes were not annotated everywhere."""
+    rng = np.random.default_rng(0)
+    targets = (rng.random((500, 4)) < 0.3).astype(np.float32)
+    logits = (targets + rng.normal(size=targets.shape)).astype(np.float32)
+    observed = (rng.random(targets.shape) < 0.7).astype(np.float32)
+
+    def tensors(rows: np.ndarray) -> list[torch.Tensor]:
+        return [torch.from_numpy(array[rows]) for array in (logits, targets, observed)]
+
+    found = by_clip(*tensors(np.arange(500)), "float32", "map")
+    draws = [evaluate_observed(*tensors(rng.integers(0, 500, 500)), "float32")["map"] for _ in range(400)]
+    assert found.std() / np.sqrt(500) == pytest.approx(np.std(draws), rel=0.1)
+    ones, zeros = torch.ones(3, 2), torch.zeros(3, 2)
+    assert np.isnan(by_clip(torch.nan * ones, ones, ones, "float32", "map")).all()
+    assert np.isnan(by_clip(ones, zeros, ones, "float32", "map")).all()  # no class has a positive clip
+
+
 @pytest.mark.parametrize("metric", ["accuracy", "map"])
 @pytest.mark.parametrize("rule", ["fp16_sigmoid", "float32"])
 def test_the_metric_is_the_mean_of_its_parts(metric: str, rule: str) -> None:
@@ -96,4 +114,7 @@ def test_the_metric_is_the_mean_of_its_parts(metric: str, rule: str) -> None:
     targets = torch.nn.functional.one_hot(torch.from_numpy(rng.integers(0, 4, 40)), 5).float()  # the last never
     found = parts(logits, targets, torch.ones_like(targets), rule, metric)  # type: ignore[arg-type]
     assert len(found) == (40 if metric == "accuracy" else 5)
+    of_clips = by_clip(logits, targets, torch.ones_like(targets), rule, metric)  # type: ignore[arg-type]
+    assert len(of_clips) == 40
+    assert of_clips.mean() == pytest.approx(evaluate(logits, targets, rule)[metric], rel=1e-12)
     assert np.nanmean(found) == pytest.approx(evaluate(logits, targets, rule)[metric], rel=1e-6)

@@ -115,7 +115,7 @@ class Esc50(Synthesizable):
                 raise BenchmarkError(f"{place}: '{name}' is not a file name")
             if name in clips:
                 raise BenchmarkError(f"{place}: {name} is listed twice")
-            clips[name] = Clip.at(folder, f"audio/{name}", (target,), fold=fold, place=place)
+            clips[name] = Clip.at(folder, f"audio/{name}", (target,), fold=fold, place=place, group=row["src_file"])
         return [clips[name] for name in sorted(clips)]
 
     def synthetic(

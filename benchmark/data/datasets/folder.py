@@ -184,5 +184,7 @@ def _from_table(folder: Path) -> tuple[list[Clip], tuple[str, ...]]:
         if fold is None and split is None:
             raise BenchmarkError(f"{place}: split '{row['split']}' is not one of {', '.join(SPLITS)}")
         indices = tuple(sorted({numbers[label] for label in labels}))
-        clips[str(path)] = Clip.at(folder, str(path), indices, fold=fold, split=split, place=place)
+        clips[str(path)] = Clip.at(
+            folder, str(path), indices, fold=fold, split=split, place=place, group=row.get("group", "")
+        )
     return [clips[path] for path in sorted(clips)], classes

@@ -96,6 +96,7 @@ class OpenMic(Synthesizable):
                     labels=tuple(sorted(label for label, present in observed[key].items() if present)),
                     observed=tuple(sorted(observed[key])),
                     split=split,
+                    group=key.partition("_")[0],  # the track
                 )
         return [clips[key] for key in sorted(clips)]
 

@@ -117,7 +117,8 @@ class SpeechCommands(Synthesizable):
             for name in file_names(folder / spoken, (".wav",)) if spoken in words else ():
                 path = f"{spoken}/{name}"
                 split = listed.get(path, "train")
-                clips.append(Clip.at(folder, path, (label,), split=split, place=str(folder)))
+                speaker = name.partition("_nohash_")[0]
+                clips.append(Clip.at(folder, path, (label,), split=split, place=str(folder), group=speaker))
         return clips
 
     def problems(self, manifest: Manifest) -> list[str]:

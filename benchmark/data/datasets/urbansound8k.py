@@ -89,7 +89,7 @@ class UrbanSound8K(Synthesizable):
             path = f"audio/fold{fold}/{name}"
             if path in clips:
                 raise BenchmarkError(f"{place}: {path} is listed twice")
-            clips[path] = Clip.at(folder, path, (target,), fold=fold, place=place)
+            clips[path] = Clip.at(folder, path, (target,), fold=fold, place=place, group=parts[0])  # fsID
         return [clips[path] for path in sorted(clips)]
 
     def synthetic(

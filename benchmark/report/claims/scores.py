@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator
 
-import numpy as np
 import pandas as pd
 
 from benchmark.report.claims.evidence import Evidence, unjudged, with_verdict
 from benchmark.report.claims.ledger import Claim, Judged, Relation, Verdict
+from benchmark.report.inference import Estimate, combined, deciding_seeds
 from benchmark.report.layout import load_layout
+from benchmark.report.outcomes import Outcome, not_comparable, share_difference
 from benchmark.report.paper_scores import PaperScore, load_paper_scores, measured_score
-from benchmark.report.statistics import COVERAGE, Array, Interval, mean_of, pooled_draws
 from benchmark.units import plural
 
 BACKBONES = ("ast", "ssast")
+ONE_SEED = "one seed compares trained models, not methods"
 
 
 def order(claim: Claim, evidence: Evidence) -> Iterator[Judged]:
@@ -29,9 +31,11 @@ def order(claim: Claim, evidence: Evidence) -> Iterator[Judged]:
             yield with_verdict(base, *obstacle)
             continue
         left, right = (evidence.cell(*need) for need in needs)
-        difference = evidence.results.difference(left, right) if left is not None and right is not None else None
+        assert left is not None
+        assert right is not None
+        difference = evidence.results.difference(left, right)
         if difference is None:
-            yield with_verdict(base, "not comparable", "no predictions of shared seeds to compare")
+            yield with_verdict(base, "not comparable", evidence.results.obstacle(left, right) or "")
             continue
         differences[dataset] = difference
         yield _with_difference(base, difference, claim)
@@ -39,19 +43,38 @@ def order(claim: Claim, evidence: Evidence) -> Iterator[Judged]:
         all_needs = tuple((claim.backbone, name, method) for name in datasets for method in (claim.left, claim.right))
         base = unjudged(claim, evidence, "average", all_needs)
         if len(differences) == len(datasets):
-            yield _with_difference(base, mean_of(differences, load_layout().related), claim)
+            yield _with_difference(base, combined(differences, load_layout().related), claim)
         else:
             obstacle = evidence.obstacle(all_needs) or ("not run", "not every dataset can be compared")
             yield with_verdict(base, *obstacle)
 
 
-def _with_difference(base: Judged, difference: Interval, claim: Claim) -> Judged:
-    low, high = 100 * difference.low, 100 * difference.high
+def _with_difference(base: Judged, difference: Estimate, claim: Claim) -> Judged:
+    low, high = (100 * end for end in difference.interval())
     verdict, why = decide(low, high, claim.relation, claim.margin)
+    if not difference.about_methods or verdict == "underpowered":
+        verdict, why = "underpowered", _more_seeds(difference, claim)
     return dataclasses.replace(
         base, verdict=verdict, why=why, unit="points", measured=100 * difference.mean, low=low, high=high,
-        difference=100 * difference.mean, n=f"{difference.parts} clips or classes x {plural(difference.seeds, 'seed')}",
+        difference=100 * difference.mean,
+        n=f"{difference.clips} clips in {plural(difference.groups, 'group')} x {plural(difference.seeds, 'seed')}",
     )  # fmt: skip
+
+
+def _more_seeds(difference: Estimate, claim: Claim) -> str:
+    """Say why a difference decides nothing, and how many seeds would."""
+    bound = -claim.margin / 100 if claim.relation == "at_least" else 0.0
+    limit = "zero" if bound == 0 else f"the margin ({100 * bound:g})"
+    why = (
+        f"the interval includes {limit}"
+        if difference.about_methods
+        else "one seed compares trained models, not methods"
+    )
+    if math.isnan(difference.of_groups):
+        return f"{why}; more seeds or folds are needed"
+    needed = deciding_seeds(difference, abs(difference.mean - bound))
+    assumed = "" if difference.about_methods else ", if scores vary by 1 point between seeds"
+    return f"{why}; {f'{needed} seeds' if needed else 'no number of seeds, only more clips,'} would decide it{assumed}"
 
 
 def decide(low: float, high: float, relation: Relation, margin: float = 0.0) -> tuple[Verdict, str]:
@@ -89,34 +112,31 @@ def relative(claim: Claim, evidence: Evidence) -> Iterator[Judged]:
     if obstacle := evidence.obstacle(needs):
         yield with_verdict(base, *obstacle)
         return
-    means, draws = [], dict[str, Array]()
+    differences = {}
     for dataset in evidence.datasets:
-        on_ast, on_ssast = (_share(claim, evidence, backbone, dataset) for backbone in BACKBONES)
-        if on_ast is None or on_ssast is None:
-            yield with_verdict(base, "not comparable", "no predictions to compare")
+        outcomes = [
+            _outcome(evidence, *need) for need in needs if need[1] == dataset
+        ]  # left and right of each backbone
+        known = [outcome for outcome in outcomes if outcome is not None]
+        reason = "a record has no predictions of every clip" if len(known) < len(outcomes) else None
+        if reason := reason or next(filter(None, (not_comparable(known[0], other) for other in known[1:])), None):
+            yield with_verdict(base, "not comparable", f"{dataset}: {reason}")
             return
-        means.append(on_ast[0] - on_ssast[0])
-        draws[dataset] = on_ast[1] - on_ssast[1]
-    low, high = np.percentile(pooled_draws(draws, load_layout().related), COVERAGE)
-    verdict, why = decide(float(low), float(high), "above")
-    mean = float(np.mean(means))
+        differences[dataset] = share_difference([(known[0], known[1]), (known[2], known[3])])
+    difference = combined(differences, load_layout().related)
+    low, high = difference.interval()
+    verdict, why = decide(low, high, "above")
+    if not difference.about_methods:
+        verdict, why = "underpowered", f"{ONE_SEED}; more seeds are needed"
     yield dataclasses.replace(
-        base, verdict=verdict, why=why, unit="share of full's score", measured=mean, difference=mean, low=float(low),
-        high=float(high), n=f"{len(means)} datasets",
+        base, verdict=verdict, why=why, unit="share of full's score", measured=difference.mean,
+        difference=difference.mean, low=low, high=high, n=plural(len(differences), "dataset"),
     )  # fmt: skip
 
 
-def _share(claim: Claim, evidence: Evidence, backbone: str, dataset: str) -> tuple[float, Array] | None:
-    """Return the score of one method divided by that of the other, and its (draws,) resampled values."""
-    intervals = []
-    for method in (claim.left, claim.right):
-        cell = evidence.cell(backbone, dataset, method)
-        paired = evidence.results.paired(cell) if cell is not None else None
-        if cell is None or paired is None:
-            return None
-        intervals.append(paired.interval(cell["cell"]))
-    left, right = intervals
-    return left.mean / right.mean, left.draws / right.draws
+def _outcome(evidence: Evidence, backbone: str, dataset: str, method: str) -> Outcome | None:
+    cell = evidence.cell(backbone, dataset, method)
+    return None if cell is None else evidence.results.outcome(cell["cell"])
 
 
 def score(claim: Claim, evidence: Evidence) -> Iterator[Judged]:
@@ -147,8 +167,11 @@ def _with_score(base: Judged, evidence: Evidence, cell: pd.Series, paper: PaperS
     half = (cell["high"] - cell["low"]) / 2 if pd.notna(cell["low"]) else 0.0
     low, high = 100 * (value - half), 100 * (value + half)
     is_inside = low - paper.tolerance <= paper.score <= high + paper.tolerance
+    verdict: Verdict = "reproduced" if is_inside else "differs"
+    why = f"the paper's number is {'within' if is_inside else 'outside'} the interval plus its tolerance"
+    if len(cell["seeds"].split()) == 1:
+        verdict, why = "underpowered", f"{ONE_SEED}; {why} of this seed"
     return dataclasses.replace(
-        base, verdict="reproduced" if is_inside else "differs", measured=100 * value, low=low, high=high,
+        base, verdict=verdict, why=why, measured=100 * value, low=low, high=high,
         difference=100 * value - paper.score, n=plural(int(cell["done"]), "trial"),
-        why=f"the paper's number is {'within' if is_inside else 'outside'} the interval plus its tolerance",
     )  # fmt: skip

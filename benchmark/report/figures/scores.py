@@ -15,12 +15,13 @@ from scipy.stats import friedmanchisquare
 
 from benchmark.records.frame import Curve
 from benchmark.report.figures.style import PANEL_INCHES, Look, empty, finish, grid, shown_looks, with_labels
+from benchmark.report.outcomes import ALPHA
 from benchmark.report.render import marks
 from benchmark.report.results import Results
-from benchmark.report.statistics import ALPHA
 
 MIN_SPAN = 5.0  # per cent: the smallest range of a vertical axis, so that small differences look small
 FEW_DECADES = 200  # up to this ratio of the axis limits, 1, 2 and 5 of each decade are labelled
+FEWEST_DATASETS, FEWEST_METHODS = 5, 3  # of a critical-difference diagram
 NOTHING = "no method has all its trials finished yet"
 
 
@@ -174,34 +175,48 @@ def heatmap(results: Results, title: str) -> Figure:
 
 
 def ranks(results: Results, title: str) -> Figure:
-    """Draw average ranks over datasets and backbones; bars join methods without a significant difference (Nemenyi)."""
+    """Draw average ranks over datasets, a panel per protocol and backbone.
+
+    Bars join methods without a significant difference (Nemenyi). Datasets are the blocks: two backbones on one dataset
+    are not independent. Source of the diagram: Demsar 2006.
+    """
     shown = _complete(results)
-    blocks = shown.assign(block=shown["column"] + shown["dataset"]).pivot_table(
-        index="block", columns="name", values="score", sort=False
-    )
-    blocks = blocks.dropna()
-    if len(blocks) < 3 or blocks.shape[1] < 3:
-        return empty(title, "needs at least three methods that are complete on the same three datasets or backbones")
+    tables = {}
+    for column, cells in shown.groupby("column", sort=False):
+        table = cells.pivot_table(index="dataset", columns="name", values="score", sort=False)
+        everywhere = table.dropna(axis=1)
+        if len(everywhere) >= FEWEST_DATASETS and everywhere.shape[1] >= FEWEST_METHODS:
+            tables[column] = everywhere
+    if not tables:
+        most = int(shown.groupby("column")["dataset"].nunique().max()) if len(shown) else 0
+        need = f"needs {FEWEST_METHODS} methods that are complete on the same {FEWEST_DATASETS} datasets"
+        return empty(title, f"{need} with one backbone; the most datasets of a backbone are {most}")
+    figure, axes = grid(len(tables), 1)
+    figure.set_size_inches(8, sum(2.0 + 0.25 * table.shape[1] for table in tables.values()))
+    for row, (column, table) in zip(axes, tables.items(), strict=True):
+        _draw_ranks(row[0], table, str(column))
+    return finish(figure, title, marks(results.cells), {})
+
+
+def _draw_ranks(axes: Axes, table: pd.DataFrame, column: str) -> None:
+    """Draw a critical-difference diagram of scores: a row per dataset, a column per method."""
     import scikit_posthocs  # takes two seconds to import
 
     with python_warnings.catch_warnings():
         python_warnings.simplefilter("ignore")
-        overall = float(friedmanchisquare(*(blocks[name] for name in blocks)).pvalue)
-        pairs = scikit_posthocs.posthoc_nemenyi_friedman(blocks.to_numpy())
-    average = blocks.rank(axis=1, ascending=False).mean()
+        overall = float(friedmanchisquare(*(table[name] for name in table)).pvalue)
+        pairs = scikit_posthocs.posthoc_nemenyi_friedman(table.to_numpy())
+    average = table.rank(axis=1, ascending=False).mean()
     names = list(average.index)
-    figure, axes = grid(1, 1)
-    figure.set_size_inches(8, 1.8 + 0.25 * len(average))
     drawn = scikit_posthocs.critical_difference_diagram(  # by number: the order of names would differ between processes
-        average.reset_index(drop=True), pairs, ax=axes[0][0], alpha=ALPHA, label_fmt_left="{label}",
+        average.reset_index(drop=True), pairs, ax=axes, alpha=ALPHA, label_fmt_left="{label}",
         label_fmt_right="{label}", text_h_margin=0.06, color_palette=["0.15"] * len(names), label_props={"fontsize": 8},
     )  # fmt: skip
     for label in drawn["labels"]:
         name = names[int(label.get_text())]
         label.set_text(f"{name} ({average[name]:.2f})")
-    blocks_text = f"{len(blocks)} datasets x backbones, Friedman p = {overall:.2g}"
-    axes[0][0].set_title(f"{blocks_text}; joined: not significantly different at 5 % (Nemenyi)", fontsize=8, pad=16)
-    return finish(figure, title, marks(results.cells), {})
+    text = f"{column}: {len(table)} datasets, Friedman p = {overall:.2g}"
+    axes.set_title(f"{text}; joined: not significantly different at 5 % (Nemenyi)", fontsize=8, pad=16)
 
 
 def _complete(results: Results) -> pd.DataFrame:

@@ -8,12 +8,12 @@ from typing import Any
 import pandas as pd
 
 from benchmark.report.aggregate import GROUP
+from benchmark.report.inference import holm
 from benchmark.report.render import Table
 from benchmark.report.results import Results
-from benchmark.report.statistics import holm
 from benchmark.report.tables import TableSource
 
-COLUMNS = [*GROUP, "method", "other", "difference", "low", "high", "p", "p_holm", "clips", "seeds", "marks"]
+COLUMNS = [*GROUP, "method", "other", "difference", "low", "high", "p", "p_holm", "clips", "groups", "seeds", "marks"]
 
 
 def build(source: TableSource) -> Table | None:
@@ -47,15 +47,17 @@ def _compare(results: Results, cells: pd.DataFrame, pairs: Sequence[tuple[str, s
         difference = results.difference(first, second)
         if difference is None:
             continue
+        low, high = difference.interval()
         marks = dict.fromkeys([*first["marks"].split("; "), *second["marks"].split("; ")])
         yield {
             "method": first["method"],
             "other": second["method"],
             "difference": 100 * difference.mean,
-            "low": 100 * difference.low,
-            "high": 100 * difference.high,
+            "low": 100 * low,
+            "high": 100 * high,
             "p": difference.p,
-            "clips": difference.parts,
+            "clips": difference.clips,
+            "groups": difference.groups,
             "seeds": difference.seeds,
             "marks": "; ".join(filter(None, marks)),
         }

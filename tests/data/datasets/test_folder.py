@@ -42,6 +42,12 @@ def test_a_table_with_folds_and_several_labels(mine: Path) -> None:
     assert info.classes == ("bird", "cat", "dog")
 
 
+def test_a_table_with_groups(mine: Path) -> None:
+    (mine / "clips.csv").write_text("path,label,fold,group\na.wav,cat,1,farm\nb.wav,dog,1,farm\nc.wav,dog,2,\n")
+    clips = get_dataset("folder:mine").manifest(mine.parent).clips
+    assert {clip.path: clip.group for clip in clips} == {"a.wav": "farm", "b.wav": "farm", "c.wav": "c.wav"}
+
+
 def test_a_folder_for_each_class_is_dealt_to_five_folds(tmp_path: Path) -> None:
     names = [f"{label}/{number}.flac" for label in ("cat", "dog") for number in range(10)]
     write_audio(tmp_path / "mine", *names, "cat/.hidden.wav")

@@ -51,3 +51,26 @@ def _counts(truth: Scores, ranked: Scores) -> tuple[Counts, Counts]:
     last_of_ties = np.append(np.flatnonzero(np.diff(ranked[order])), len(ranked) - 1)
     positives = np.cumsum(truth[order], dtype=np.float64)[last_of_ties]
     return positives, 1.0 + last_of_ties - positives
+
+
+def precision_influence(truth: Scores, ranked: Scores) -> Counts:
+    """Return the derivative of the average precision by the weight of each clip; the sum over the clips is zero.
+
+    This is the infinitesimal jackknife (Efron 1982): to first order it says what the average precision would be on
+    resampled clips.
+
+    Args:
+        truth: (clips,), 1 for a positive clip, else 0; at least one is positive.
+        ranked: (clips,) finite scores.
+    """
+    positives, negatives = _counts(truth, ranked)
+    total, all_positives = positives + negatives, positives[-1]
+    precision, at_threshold = positives / total, np.diff(positives, prepend=0.0)
+    average = float(at_threshold @ precision) / all_positives
+    # a clip counts at its own threshold and at all lower ones, in positives and in total
+    in_positives = np.cumsum((at_threshold / total)[::-1])[::-1]
+    in_total = np.cumsum((at_threshold * precision / total)[::-1])[::-1]
+    place = np.searchsorted(-np.unique(ranked)[::-1], -ranked)
+    of_positive = precision[place] + in_positives[place] - average
+    influence: Counts = (np.where(truth > 0, of_positive, 0.0) - in_total[place]) / all_positives
+    return influence

@@ -1,0 +1,1 @@
+"""Metrics and their parts, with numpy alone: training computes them, reports take them apart."""
