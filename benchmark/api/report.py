@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 @checked
 def report(
-    results: str | Path, output: str | Path | None = None, *, paper: str | Path | None = None, html: bool = False
+    results: str | Path,
+    output: str | Path | None = None,
+    *,
+    paper: str | Path | None = None,
+    against: str | None = None,
+    html: bool = False,
 ) -> Report:
     """Write tables (CSV, Markdown, LaTeX, JSON) and figures (PNG, PDF, SVG) from the records alone.
 
@@ -25,6 +30,7 @@ def report(
         results: results folder.
         output: folder to write; default RESULTS/report.
         paper: more numbers of the paper, in the form of `paper_tables/scores.yaml`.
+        against: a method with which all others are compared in the table `differences`, besides full fine-tuning.
         html: also write one self-contained page, `report.html`.
 
     Returns:
@@ -32,7 +38,7 @@ def report(
         why the results are not comparable with the paper.
 
     Raises:
-        BenchmarkError: not a results folder, or a mistake in `paper`.
+        BenchmarkError: not a results folder, a mistake in `paper`, or no such method `against`.
 
     Example:
         >>> benchmark.report("OUT").results
@@ -44,6 +50,7 @@ def report(
         ResultStore(Path(results)),
         None if output is None else new_folder(Path(output)),
         None if paper is None else Path(paper),
+        against=against,
         html=html,
     )
 

@@ -15,6 +15,10 @@ def report(
     results: options.ResultsFolder,
     output: Annotated[Path | None, typer.Option(help="Folder to write.", show_default="RESULTS/report")] = None,
     paper: options.PaperFile = None,
+    against: Annotated[
+        str | None,
+        typer.Option(help="Compare all methods with this one, too.", show_default="full fine-tuning only"),
+    ] = None,
     html: Annotated[bool, typer.Option("--html", help="Also one self-contained page, report.html.")] = False,
 ) -> None:
     """Write tables (CSV, Markdown, LaTeX, JSON) and figures (PNG, PDF, SVG) from the records alone.
@@ -23,4 +27,4 @@ def report(
     """
     from benchmark.api.report import report as write_report
 
-    print_report(write_report(results, output, paper=paper, html=html), results.absolute(), html=html)
+    print_report(write_report(results, output, paper=paper, against=against, html=html), results.absolute(), html=html)

@@ -33,7 +33,7 @@ class TableEntry(Spec):
     name: str = Field(description="name of its module in `benchmark/report/tables/` and of its files")
     title: str = Field(description="heading of the table")
     note: str = Field(description="explanation below the table")
-    pairs: list[tuple[str, str]] = Field(default=[], description="methods to compare: the first minus the second")
+    pairs: list[tuple[str, str]] = Field(default=[], description="more methods to compare: the first minus the second")
 
 
 class FigureEntry(Spec):

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from benchmark.errors import ArgumentError, closest
 from benchmark.files import write_atomic
 from benchmark.records.store import ResultStore
 from benchmark.report.layout import load_layout
@@ -45,7 +46,12 @@ def read_results(store: ResultStore) -> Results:
 
 
 def build_report(
-    store: ResultStore, folder: Path | None = None, paper: Path | None = None, *, html: bool = False
+    store: ResultStore,
+    folder: Path | None = None,
+    paper: Path | None = None,
+    *,
+    against: str | None = None,
+    html: bool = False,
 ) -> Report:
     """Write tables (CSV, Markdown, LaTeX, JSON) and figures (PNG, PDF, SVG) from the records alone.
 
@@ -53,17 +59,19 @@ def build_report(
         store: the results folder.
         folder: where to write; `report/` in the results folder by default.
         paper: file with more of the paper's scores, in the form of `paper_tables/scores.yaml`.
+        against: a method with which all are compared, besides full fine-tuning.
         html: also write `report.html`, one page with everything.
 
     Raises:
-        BenchmarkError: not a results folder, a record of a newer schema, or a damaged file of scores.
+        BenchmarkError: not a results folder, a record of a newer schema, a damaged file of scores, or no method
+            `against`.
     """
     from benchmark.report.figures import build_figures, save
 
     results = read_results(store)
     folder = folder or store.folder / "report"
     folder.mkdir(parents=True, exist_ok=True)
-    tables = build_tables(results, paper)
+    tables = build_tables(results, paper, against)
     paths = [path for table in tables for path in _write_table(table, results, folder)]
     figures = build_figures(results)
     if html:
@@ -76,17 +84,24 @@ def build_report(
     return Report(paths, plain(main.text), main.caption.warnings)
 
 
-def build_tables(results: Results, paper: Path | None = None) -> list[Table]:
+def build_tables(results: Results, paper: Path | None = None, against: str | None = None) -> list[Table]:
     """Return the tables of the layout that have something to show; the first, the main table, is always there.
 
     Args:
         results: the results folder.
         paper: file with more of the paper's scores.
+        against: a method with which all are compared, besides full fine-tuning.
+
+    Raises:
+        BenchmarkError: there is no such method in the results.
     """
+    methods = results.cells["method"].unique().tolist()
+    if against is not None and against not in methods:
+        raise ArgumentError("against", f"no such method in {results.store.folder}{closest(against, methods)}", against)
     warnings = marks(results.cells)
     tables = []
     for entry in load_layout().tables:
-        table = build_table(TableSource(results, entry, warnings, paper))
+        table = build_table(TableSource(results, entry, warnings, paper, against))
         if table is None:
             logger.debug("table %s: nothing to show", entry.name)
         else:

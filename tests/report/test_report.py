@@ -24,7 +24,7 @@ from benchmark.report.figures import FIGURES
 from benchmark.report.figures.scores import scatter
 from benchmark.report.layout import TableEntry, load_layout
 from benchmark.report.paper_scores import PaperScore
-from benchmark.report.render import Caption, marks, plain, rules, to_latex
+from benchmark.report.render import Caption, Table, marks, plain, rules, to_latex
 from benchmark.report.render import wide as with_bold
 from benchmark.report.tables import TableSource, build_table, table_names
 from benchmark.report.tables.paper import paper_rows
@@ -349,3 +349,31 @@ def test_every_method_has_its_own_marker(make_request: Make, tmp_path: Path) -> 
     assert [handle.get_label() for handle in handles] == methods
     assert len({handle.get_marker() for handle in handles}) == 3
     assert "random weights" in figure.get_supxlabel()
+
+
+def test_every_method_is_compared_with_full_and_with_the_one_that_is_asked_for(
+    make_request: Make, tmp_path: Path
+) -> None:
+    """Also a method that the layout does not name; what cannot be compared is told in the caption."""
+    rng, records, values = np.random.default_rng(0), [], {}
+    for method, share in {"full": 0.8, "lora": 0.7, "ssf": 0.7, "bitfit": 0.5}.items():
+        for seed in range(3):
+            record = make_record(make_request(methods=[method], seeds=[seed]), [share])
+            values[record.id] = (rng.random(300 if method == "bitfit" else 400) < share).astype(float)
+            records.append(record)
+    results = make_results(tmp_path / "out", records, parts=values)
+
+    def differences(against: str | None) -> Table:
+        [table] = [table for table in build_tables(results, against=against) if table.name == "differences"]
+        return table
+
+    pairs = differences(None).data[["method", "other"]].to_numpy().tolist()
+    assert pairs == [["lora", "full"], ["ssf", "full"]]
+    with_lora = differences("lora")
+    assert with_lora.data[["method", "other"]].to_numpy().tolist()[2:] == [["full", "lora"], ["ssf", "lora"]]
+    assert "bitfit and full have other test clips in fold 1 (100 are in one of them only)" in with_lora.caption.note
+    row = with_lora.data.iloc[0]
+    assert row["low"] < row["difference"] < row["high"] < 0
+    assert (row["clips"], row["groups"], row["seeds"]) == (400, 400, 3)
+    with pytest.raises(BenchmarkError, match=r"against lorra: no such method in .*did you mean 'lora'"):
+        build_tables(results, against="lorra")

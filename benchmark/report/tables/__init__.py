@@ -32,12 +32,14 @@ class TableSource:
         entry: the table's entry in the layout.
         warnings: reasons why the numbers are not comparable with the paper.
         paper: file with more of the paper's scores; None if there is none.
+        against: a method with which all are compared, besides full fine-tuning; None for no other.
     """
 
     results: Results
     entry: TableEntry
     warnings: list[str]
     paper: Path | None = None
+    against: str | None = None
 
     def table(self, data: pd.DataFrame, text: pd.DataFrame, introduction: str = "") -> Table:
         """Return the table with its caption.

@@ -13,58 +13,74 @@ from benchmark.report.render import Table
 from benchmark.report.results import Results
 from benchmark.report.tables import TableSource
 
+FULL = "full"
 COLUMNS = [*GROUP, "method", "other", "difference", "low", "high", "p", "p_holm", "clips", "groups", "seeds", "marks"]
 
 
 def build(source: TableSource) -> Table | None:
-    """Return the table; None if no pair of the layout is complete."""
-    data = difference_rows(source.results, source.entry.pairs)
-    return None if data.empty else source.table(data, difference_text(data))
+    """Return the table; None if no pair is complete."""
+    data, reasons = difference_rows(source.results, source.entry.pairs, source.against)
+    if data.empty:
+        return None
+    return source.table(data, difference_text(data), f"Not compared: {'; '.join(reasons)}." if reasons else "")
 
 
-def difference_rows(results: Results, pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
-    """Return one row per complete pair, with the columns `COLUMNS`.
+def difference_rows(
+    results: Results, pairs: Sequence[tuple[str, str]], against: str | None = None
+) -> tuple[pd.DataFrame, list[str]]:
+    """Return one row per complete pair, with the columns `COLUMNS`, and why other pairs cannot be compared.
 
-    `difference` is the score of `method` minus that of `other`, in points. `clips` is the number of compared clips, or
-    of compared classes for map.
+    Every method is compared with full fine-tuning and with `against`. `difference` is the score of `method` minus that
+    of `other`, in points. `p_holm` is corrected for the rows with the same `other`.
 
     Args:
         results: the results folder.
-        pairs: methods to compare.
+        pairs: more methods to compare.
+        against: a method with which all are compared.
     """
     rows: list[dict[str, Any]] = []
+    reasons: dict[str, None] = {}
     for key, cells in results.cells.groupby(GROUP, sort=False):
         group = dict(zip(GROUP, key, strict=True))
-        compared = [{**group, **row} for row in _compare(results, cells[cells["score"].notna()], pairs)]
-        corrected = holm([row["p"] for row in compared])
-        rows += [{**row, "p_holm": p} for row, p in zip(compared, corrected, strict=True)]
-    return pd.DataFrame(rows, columns=COLUMNS)
+        complete = cells[cells["score"].notna()]
+        compared: dict[str, list[dict[str, Any]]] = {}
+        for first, second in _pairs(complete, pairs, against):
+            if reason := results.obstacle(first, second):
+                reasons[f"{reason} ({group['backbone']}, {group['dataset']})"] = None
+            else:
+                compared.setdefault(second["method"], []).append({**group, **_row(results, first, second)})
+        for family in compared.values():
+            corrected = holm([row["p"] for row in family])
+            rows += [{**row, "p_holm": p} for row, p in zip(family, corrected, strict=True)]
+    return pd.DataFrame(rows, columns=COLUMNS), list(reasons)
 
 
-def _compare(results: Results, cells: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> Iterator[dict[str, Any]]:
-    """Yield a row for every two complete cells of a pair that have the same settings."""
-    for first, second in _pairs_of_cells(cells, pairs):
-        difference = results.difference(first, second)
-        if difference is None:
-            continue
-        low, high = difference.interval()
-        marks = dict.fromkeys([*first["marks"].split("; "), *second["marks"].split("; ")])
-        yield {
-            "method": first["method"],
-            "other": second["method"],
-            "difference": 100 * difference.mean,
-            "low": 100 * low,
-            "high": 100 * high,
-            "p": difference.p,
-            "clips": difference.clips,
-            "groups": difference.groups,
-            "seeds": difference.seeds,
-            "marks": "; ".join(filter(None, marks)),
-        }
+def _row(results: Results, first: pd.Series, second: pd.Series) -> dict[str, Any]:
+    difference = results.difference(first, second)
+    assert difference is not None
+    low, high = difference.interval()
+    marks = dict.fromkeys([*first["marks"].split("; "), *second["marks"].split("; ")])
+    return {
+        "method": first["method"],
+        "other": second["method"],
+        "difference": 100 * difference.mean,
+        "low": 100 * low,
+        "high": 100 * high,
+        "p": difference.p,
+        "clips": difference.clips,
+        "groups": difference.groups,
+        "seeds": difference.seeds,
+        "marks": "; ".join(filter(None, marks)),
+    }
 
 
-def _pairs_of_cells(cells: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[pd.Series, pd.Series]]:
-    for method, other in pairs:
+def _pairs(
+    cells: pd.DataFrame, pairs: Sequence[tuple[str, str]], against: str | None
+) -> Iterator[tuple[pd.Series, pd.Series]]:
+    """Yield cells to compare that have the same settings, each pair once."""
+    others = [FULL] if against is None else [FULL, against]
+    wanted = [(method, other) for other in others for method in cells["method"].unique() if method != other]
+    for method, other in dict.fromkeys([*wanted, *map(tuple, pairs)]):
         for _, first in cells[cells["method"] == method].iterrows():
             for _, second in cells[cells["method"] == other].iterrows():
                 if first["settings"] == second["settings"]:
