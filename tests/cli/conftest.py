@@ -26,6 +26,14 @@ class Calm:
     results: Path
 
 
+@pytest.fixture
+def short_grid(tmp_path: Path) -> Path:
+    """Return the file of the grid of `calm`, for tests that do not look at the undisturbed run."""
+    path = tmp_path / "short.yaml"
+    path.write_text(GRID.format(seeds=[0], epochs=8))
+    return path
+
+
 @pytest.fixture(scope="session")
 def calm(tmp_path_factory: pytest.TempPathFactory, ray_cli: Cli) -> Calm:
     """Return an undisturbed run. All test processes share it: the first one that needs it makes it."""

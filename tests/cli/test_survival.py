@@ -37,10 +37,12 @@ def test_two_runs_share_a_folder(calm: Calm, ray_cli: Cli, tmp_path: Path) -> No
     assert leftovers(out) == []
 
 
-def test_after_a_signal_a_run_stops_after_its_epochs_and_is_continued(calm: Calm, cli: Cli, tmp_path: Path) -> None:
+def test_after_a_signal_a_run_stops_after_its_epochs_and_is_continued(
+    short_grid: Path, cli: Cli, tmp_path: Path
+) -> None:
     out, log = tmp_path / "out", tmp_path / "log.txt"
     longer = ["--cpus", "1", "--method", "linear", "--set", "recipe.epochs=40"]
-    run = start(calm.grid, out, log, *longer)
+    run = start(short_grid, out, log, *longer)
     deadline = time.monotonic() + 120
     done, begun = set[str](), set[str]()
     while not (done and begun - done) and run.poll() is None and time.monotonic() < deadline:
@@ -56,7 +58,7 @@ def test_after_a_signal_a_run_stops_after_its_epochs_and_is_continued(calm: Calm
     assert (out / "report" / "results.md").is_file()
     assert list((out / "resume").glob("*/last.state"))
     assert not list(out.rglob(".stop-*"))
-    again = cli("run", "--no-report", "--grid", calm.grid, "--results", out, *longer)
+    again = cli("run", "--no-report", "--grid", short_grid, "--results", out, *longer)
     assert again.returncode == 0, again.stdout + again.stderr
     resumed = [json.loads(path.read_text())["profile"]["resumed_epochs"] for path in (out / "trials").rglob("*.json")]
     assert len(resumed) == 4
@@ -64,10 +66,10 @@ def test_after_a_signal_a_run_stops_after_its_epochs_and_is_continued(calm: Calm
 
 
 @pytest.mark.slow
-def test_a_trial_that_takes_too_long_is_ended_once(calm: Calm, ray_cli: Cli, tmp_path: Path) -> None:
+def test_a_trial_that_takes_too_long_is_ended_once(short_grid: Path, ray_cli: Cli, tmp_path: Path) -> None:
     out = tmp_path / "out"
     done = ray_cli(
-        "run", "--no-report", "--grid", calm.grid, "--results", out, "--method", "linear", "--backbone", "ast",
+        "run", "--no-report", "--grid", short_grid, "--results", out, "--method", "linear", "--backbone", "ast",
         "--fold", "1", "--set", "recipe.epochs=100000", "--timeout", "4",
     )  # fmt: skip
     assert done.returncode == 3, done.stdout + done.stderr
@@ -75,7 +77,7 @@ def test_a_trial_that_takes_too_long_is_ended_once(calm: Calm, ray_cli: Cli, tmp
     assert [(attempt["status"], attempt["error"]) for attempt in attempts] == [("timeout", "took longer than 4 s")]
 
 
-def test_shards_are_disjoint_and_make_the_whole(calm: Calm, cli: Cli, tmp_path: Path) -> None:
+def test_shards_are_disjoint_and_make_the_whole(cli: Cli, tmp_path: Path) -> None:
     def ids(*more: str) -> list[str]:
         cli("data", "synthesize", "esc50", "--data-root", tmp_path, "--classes", "2", "--clips-per-class", "1")
         planned = cli("plan", "--grid", "quick", "--data-root", tmp_path, "--results", tmp_path / "o", "--json", *more)
@@ -91,9 +93,11 @@ def test_shards_are_disjoint_and_make_the_whole(calm: Calm, cli: Cli, tmp_path: 
         )  # fmt: skip
 
 
-def test_a_folder_that_cannot_be_written_is_reported_before_anything_runs(calm: Calm, cli: Cli, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported_before_anything_runs(
+    short_grid: Path, cli: Cli, tmp_path: Path
+) -> None:
     (tmp_path / "out").write_text("a file")
-    done = cli("run", "--grid", calm.grid, "--results", tmp_path / "out" / "deeper")
+    done = cli("run", "--grid", short_grid, "--results", tmp_path / "out" / "deeper")
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "cannot be written" in done.stderr
