@@ -48,6 +48,7 @@ ROOT_MODULES = {
     "errors": set(),
     "files": set(),
     "numerics": set(),
+    "nvml": set(),
     "units": set(),
     "plugins": set(),
     "testing": BELOW_PLANNING,  # the conformance checks, which train small models

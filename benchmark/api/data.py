@@ -139,6 +139,8 @@ def prepare_data(
 def verify_data(name: str, data_root: str | Path | None = None, *, console: Console | None = None) -> Verification:
     """Read and decode every file of a dataset, and compare counts and digests with the publisher's.
 
+    Records of later trials on the same files, unchanged, tell the verdict.
+
     Args:
         name: a dataset, or `folder:NAME`.
         data_root: as for `run`.
@@ -150,11 +152,20 @@ def verify_data(name: str, data_root: str | Path | None = None, *, console: Cons
     Example:
         >>> verify_data("esc50", "DIR").problems
     """
+    from benchmark.api.folders import verdict_folder
     from benchmark.data.registry import get_dataset
+    from benchmark.records.environment import utc_now
+    from benchmark.records.schema import Verified
+    from benchmark.records.verdicts import keep
     from benchmark.tools.data.verify import verify
 
+    dataset, root = get_dataset(name), data_root_folder(data_root)
+    state = dataset.manifest(root).state
     with counting(console or stderr_console()) as progress:
-        return verify(get_dataset(name), data_root_folder(data_root), progress)
+        found = verify(dataset, root, progress)
+    verdict = Verified(verdict=found.verdict, digest=found.digest, checked=utc_now(), problems=len(found.problems))
+    keep(verdict_folder(), state, verdict)
+    return found
 
 
 def data_statistics(

@@ -41,6 +41,13 @@ def cache_folder(given: PathLike | None, parent: Path | None = None) -> Path | N
     return None if str(chosen) == NO_CACHE else Path(chosen)
 
 
+def verdict_folder() -> Path:
+    """Return the folder of what `data verify` found, in the user's cache folder."""
+    from benchmark.models.weights import default_folder
+
+    return default_folder() / "verified"
+
+
 def results_folder(given: PathLike | None, grid: str) -> Path:
     """Return the results folder: as given, else `results/runs/GRID`.
 

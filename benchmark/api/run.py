@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmark.api import folders
 from benchmark.api.arguments import checked
@@ -166,9 +166,19 @@ def run(
         loggers=tuple(curves),
         keep_weights=keep_weights,
         restart_on_ray_death=restart_on_ray_death,
+        verified=_verdicts(expansion),
     )
     submitted, ended = _train(to_run, requests, plan, selected, expansion, options, budget, console)
     return _result(store, make_plan(requests, store), report=report, ended=ended, submitted=submitted)
+
+
+def _verdicts(expansion: Expansion) -> dict[str, dict[str, Any]]:
+    """Return what `data verify` found of the datasets as they are now, by the manifest's digest."""
+    from benchmark.records.verdicts import find
+
+    folder = folders.verdict_folder()
+    found = {manifest.digest: find(folder, manifest.state) for manifest in expansion.manifests.values()}
+    return {digest: verdict.model_dump(mode="json") for digest, verdict in found.items() if verdict}
 
 
 def _known(name: str, values: list[str], valid: tuple[str, ...]) -> list[str]:

@@ -9,6 +9,7 @@ import typer
 
 from benchmark.cli import options
 from benchmark.cli.printing import print_json
+from benchmark.units import plural
 
 
 def explain(
@@ -47,8 +48,10 @@ def _print(cell: dict[str, Any]) -> None:
         "spread": ", ".join(
             f"{100 * cell[key]:.2f} over {key.partition('_')[0]}s" for key in ("seed_sd", "fold_sd") if cell[key]
         ),
-        "backbone": f"{cell['backbone']['weights']}, sha256 {cell['backbone']['sha256']}",
-        "data": ", ".join(f"{key} {value}" for key, value in cell["data"].items()),
+        "backbone": f"{cell['backbone']['weights']} ({cell['backbone']['checkpoint']}), sha256 "
+        f"{cell['backbone']['sha256']}",
+        "data": ", ".join(f"{key} {value}" for key, value in cell["data"].items() if key != "verified"),
+        "verified": _verified(cell["data"].get("verified")),
         "method": jsonlib.dumps(cell["method"]),
         "recipe": ", ".join(f"{key}={value}" for key, value in cell["recipe"].items()),
         "protocol": ", ".join(f"{key}={value}" for key, value in cell["protocol_switches"].items()),
@@ -66,5 +69,20 @@ def _print(cell: dict[str, Any]) -> None:
         )
     for name, environment in cell["environments"].items():
         packages = ", ".join(f"{key} {value}" for key, value in environment.get("packages", {}).items())
-        rest = ", ".join(f"{key} {value}" for key, value in environment.items() if key != "packages")
-        typer.echo(f"  environment {name}: {rest}; {packages}")
+        suite = environment.get("suite")  # records before schema version 6 have none
+        rest = ", ".join(f"{key} {value}" for key, value in environment.items() if key not in {"packages", "suite"})
+        typer.echo(f"  environment {name}: {f'{_suite(suite)}, ' if suite else ''}{rest}; {packages}")
+
+
+def _suite(suite: dict[str, Any]) -> str:
+    if not suite["commit"]:
+        return f"suite {suite['version']}"
+    return f"suite {suite['version']}, commit {suite['commit'][:12]}{' with changed files' if suite['dirty'] else ''}"
+
+
+def _verified(verdict: dict[str, Any] | None) -> str:
+    """Say what `data verify` found of the data."""
+    if verdict is None:
+        return "not verified"
+    faults = f", {plural(verdict['problems'], 'problem')}" if verdict["problems"] else ""
+    return f"{verdict['verdict']}, digest {verdict['digest'][:12]}, read {verdict['checked']}{faults}"

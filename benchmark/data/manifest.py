@@ -110,6 +110,12 @@ class Manifest:
         return hashlib.sha256(json.dumps(rows, separators=(",", ":")).encode()).hexdigest()
 
     @property
+    def state(self) -> str:
+        """Return the sha256 over path, size and modification time of all files, which tells that they changed."""
+        rows = [[clip.path, clip.size, clip.changed] for clip in self.clips]
+        return hashlib.sha256(json.dumps(rows, separators=(",", ":")).encode()).hexdigest()
+
+    @property
     def kind(self) -> Kind:
         """Return whether the clips are all of the dataset, some of them, or generated."""
         if self.synthetic:

@@ -14,9 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+from benchmark import nvml
 from benchmark.data.parallel import usable_cores
 from benchmark.errors import BenchmarkError, first_line
-from benchmark.planning.node import Node, gpus_here, node_here
+from benchmark.planning.node import Node, node_here
 
 NAMESPACE = "aat-benchmark"
 PROBE_SECONDS = 5
@@ -161,7 +162,7 @@ def _find_nodes() -> list[Node]:
         resources = node["Resources"]
         if node["Alive"] and resources.get("CPU"):
             on_node = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            task: Any = ray.remote(gpus_here)
+            task: Any = ray.remote(nvml.gpus)
             task = task.options(num_cpus=0, scheduling_strategy=on_node)
             gpus = ray.get(task.remote()) if resources.get("GPU") else []
             nodes.append(

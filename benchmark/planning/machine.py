@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from benchmark import nvml
 from benchmark.data.parallel import torch_threads, usable_cores
-from benchmark.planning.node import gpus_here, node_here
+from benchmark.planning.node import node_here
 from benchmark.planning.packing import share
 from benchmark.records.schema import StepProfile
 
@@ -45,7 +46,7 @@ def machine_here(cpus: int | None = None, gpus: float | None = None) -> Machine:
         cpus: cores of a trial, which are its threads; None for those that it gets by default.
         gpus: GPUs of a trial; 0 uses none.
     """
-    names = [name for name, _ in gpus_here()] if gpus != 0 else []
+    names = [name for name, _ in nvml.gpus()] if gpus != 0 else []
     threads = cpus or share([node_here()], None, None if names else 0, exclusive=False).cpus
     return Machine(names[0] if names else "cpu", min(threads, usable_cores()))
 

@@ -1,22 +1,18 @@
-"""What machines have: cores, GPUs and memory. Only this module asks NVML and the control groups."""
+"""What machines have: cores, GPUs and memory. Only this module asks the control groups."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 
 import psutil
 
+from benchmark import nvml
 from benchmark.data.parallel import usable_cores
 
 RESERVED_BYTES = 2**30  # for the run's own process and Ray's daemons
 PROCESS_GROUPS, GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
-Answer = TypeVar("Answer")
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -40,35 +36,9 @@ class Node:
 
 def node_here() -> Node:
     """Return this machine."""
-    gpus, memory = gpus_here(), host_memory()
+    gpus, memory = nvml.gpus(), host_memory()
     smallest = min((size for _, size in gpus), default=None)
     return Node(usable_cores(), len(gpus), smallest, memory - min(RESERVED_BYTES, memory // 4))
-
-
-def gpus_here() -> list[tuple[str, int]]:
-    """Return name and bytes of memory of each GPU of this machine, without starting CUDA."""
-
-    def sizes(nvml: Any) -> list[tuple[str, int]]:
-        handles = [nvml.nvmlDeviceGetHandleByIndex(i) for i in range(nvml.nvmlDeviceGetCount())]
-        return [(str(nvml.nvmlDeviceGetName(h)), int(nvml.nvmlDeviceGetMemoryInfo(h).total)) for h in handles]
-
-    return _ask_nvml(sizes) or []
-
-
-def gpu_driver() -> str | None:
-    """Return the version of the NVIDIA driver; None if there is none."""
-    return _ask_nvml(lambda nvml: str(nvml.nvmlSystemGetDriverVersion()))
-
-
-def _ask_nvml(question: Callable[[Any], Answer]) -> Answer | None:
-    import pynvml
-
-    try:
-        pynvml.nvmlInit()
-        return question(pynvml)
-    except pynvml.NVMLError as error:
-        logger.debug("no GPU: %s", error)
-        return None
 
 
 def host_memory() -> int:

@@ -1,24 +1,30 @@
-"""The environment of a trial: machine, package versions and time."""
+"""The environment of a trial: machine, code, package versions and time."""
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.metadata
 import json
 import os
 import platform
+import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-PACKAGES = ("torch", "torchaudio", "ray", "numpy", "soundfile", "soxr")
+DISTRIBUTION = "aat-benchmark"
+ROOT = Path(__file__).parents[2]  # of a checkout
 
 
 def capture(**info: Any) -> tuple[dict[str, Any], str]:
-    """Return package versions and machine as a mapping, and its digest.
+    """Return code, package versions and machine as a mapping, and its digest.
+
+    The packages are those that this process has imported. So call it at the end of what it describes.
 
     Args:
         info: entries to add, such as device and threads.
@@ -26,7 +32,8 @@ def capture(**info: Any) -> tuple[dict[str, Any], str]:
     environment = {
         "python": platform.python_version(),
         "platform": f"{sys.platform} {platform.machine()}",
-        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "suite": suite(),
+        "packages": imported_packages(),
         "cpu": _cpu_name(),
         "cpu_count": os.cpu_count(),
         "memory_bytes": psutil.virtual_memory().total,
@@ -34,6 +41,36 @@ def capture(**info: Any) -> tuple[dict[str, Any], str]:
     }
     digest = hashlib.sha256(json.dumps(environment, sort_keys=True).encode()).hexdigest()[:12]
     return environment, digest
+
+
+@functools.cache
+def suite() -> dict[str, Any]:
+    """Return the version of this suite and, from a checkout, the commit and whether files differ from it."""
+    version = importlib.metadata.version(DISTRIBUTION)
+    if not (ROOT / ".git").exists():
+        return {"version": version, "commit": None, "dirty": None}
+    try:
+        commit = _git("rev-parse", "HEAD")
+        changes = _git("status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.CalledProcessError):  # no git, or a checkout of another user
+        return {"version": version, "commit": None, "dirty": None}
+    return {"version": version, "commit": commit, "dirty": bool(changes)}
+
+
+def _git(*command: str) -> str:
+    return subprocess.run(["git", "-C", str(ROOT), *command], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def imported_packages() -> dict[str, str]:
+    """Return the versions of all distributions of which this process has imported a module."""
+    modules = {name.partition(".")[0] for name in list(sys.modules)}
+    names = {name for module in modules for name in _distributions().get(module, ())}
+    return {name: importlib.metadata.version(name) for name in sorted(names, key=str.lower)}
+
+
+@functools.cache  # it reads the lists of files of all distributions
+def _distributions() -> Mapping[str, list[str]]:
+    return importlib.metadata.packages_distributions()
 
 
 def utc_now() -> str:

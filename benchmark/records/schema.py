@@ -12,7 +12,17 @@ from benchmark.records.environment import utc_now
 from benchmark.spec.request import TrialRequest
 from benchmark.spec.yaml import Spec
 
-SCHEMA_VERSION = 5  # 2: cost; 3: plugins, source of a method; 4: numerics version; 5: memory of evaluation apart
+# 2: cost; 3: plugins, source of a method; 4: numerics version; 5: memory of evaluation apart; 6: data verified, energy
+SCHEMA_VERSION = 6
+
+
+class Verified(Spec):
+    """What `data verify` found of files that have not changed since."""
+
+    verdict: str = Field(description="kind of copy, such as official: the publisher's files byte for byte")
+    digest: str = Field(description="sha256 over the md5 of all files")
+    checked: str = Field(description="when the files were read, UTC, ISO 8601")
+    problems: int = Field(description="number of faults that were found")
 
 
 class Data(Spec):
@@ -26,6 +36,7 @@ class Data(Spec):
     classes: int = Field(description="number of outputs of the head")
     classes_present: int = Field(description="number of classes with at least one clip")
     skipped: dict[str, str] = Field(default={}, description="skipped files and the reason of each")
+    verified: Verified | None = Field(default=None, description="verdict of `data verify`; null: not verified")
 
 
 class Epoch(Spec):
@@ -86,6 +97,10 @@ class Profile(Spec):
     resumed_epochs: int = Field(default=0, description="epochs of earlier processes; their seconds are included")
     seconds: dict[str, float] = Field(description="seconds of the trial by purpose: setup, data, train, eval, total")
     train_clips_per_second: float | None = Field(description="training throughput")
+    joules_per_epoch: float | None = Field(
+        default=None, description="energy of the GPU in training; null on a CPU, and where trials share the GPU"
+    )
+    gpu_hours: float | None = Field(default=None, description="hours times the share of a GPU; null on a CPU")
     # before schema version 5, these three held the larger of training and evaluation
     gpu_allocated_bytes: int | None = Field(description="peak allocated by tensors in training")
     gpu_reserved_bytes: int | None = Field(description="peak reserved by the allocator in the first epoch's training")

@@ -70,7 +70,7 @@ def explain(results: Results, cell: pd.Series) -> dict[str, Any]:
         "method": [part.model_dump(mode="json") for part in request.method.parts],
         "recipe": request.recipe.model_dump(mode="json"),
         "recipe_changes": request.recipe_changes,
-        "backbone": request.backbone.model_dump(mode="json"),
+        "backbone": {**request.backbone.model_dump(mode="json"), "checkpoint": request.backbone.checkpoint_status},
         "data": {
             "manifest": request.dataset.manifest,
             **(first.data.model_dump(mode="json", exclude={"skipped"}) if first else {}),

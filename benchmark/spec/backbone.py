@@ -70,6 +70,16 @@ class BackboneChoice(Spec):
         return self.weights.startswith("random:")
 
     @property
+    def checkpoint_status(self) -> str:
+        """What is known of the weights: whose file they are."""
+        if self.random_weights:
+            return "random weights"
+        for source in load_backbone(self.name).checkpoints.values():
+            if source.sha256 is not None and source.sha256 == self.sha256:
+                return "the publisher's file" if source.urls else "comes with this suite"
+        return "unknown: no digest is published" if self.weights == "pretrained" else "a file of the user"
+
+    @property
     def variant(self) -> str:
         """The name, with size and weights if they are not the declared ones: `ast[size=demo;weights=random:0]`."""
         return canonical(self.name, self._special())

@@ -27,6 +27,7 @@ class RunOptions:
         deterministic: use only algorithms that repeat bit for bit on a GPU.
         compile: compile training, which changes results by rounding only.
         loggers: where curves are also written: `tensorboard`, `mlflow`.
+        verified: verdicts of `data verify` on the data as it is now, as JSON, by the manifest's digest.
         keep_weights: keep the trained parameters beside the record.
         restart_on_ray_death: run the command line of this process again when Ray's own processes die. Only for
             command lines: a script or a notebook would start from its beginning.
@@ -43,6 +44,7 @@ class RunOptions:
     timeout: float | None = None
     deterministic: bool = False
     compile: bool = False
+    verified: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     loggers: tuple[str, ...] = ()
     keep_weights: bool = False
     restart_on_ray_death: bool = False

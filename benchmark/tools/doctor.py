@@ -17,11 +17,12 @@ from typing import Literal
 import psutil
 from packaging.requirements import Requirement
 
+from benchmark import nvml
 from benchmark.data.parallel import usable_cores
 from benchmark.data.registry import available, get_dataset
 from benchmark.errors import BenchmarkError, MissingInputError, first_line
 from benchmark.models.weights import locate
-from benchmark.planning.node import gpu_driver, gpus_here, host_memory
+from benchmark.planning.node import host_memory
 from benchmark.spec.backbone import load_backbone, resolve_backbones
 
 DISTRIBUTION = "aat-benchmark"
@@ -125,11 +126,11 @@ def _gpu() -> Finding:
     """Test that torch can use every GPU."""
     import torch
 
-    driver = gpu_driver()
+    driver = nvml.driver()
     if driver is None:
         return Finding("gpu", "ok", "none; trials run on the CPU")
     if not torch.cuda.is_available():
-        text = f"{len(gpus_here())} with driver {driver}, but torch (built for CUDA {torch.version.cuda}) cannot use it"
+        text = f"{len(nvml.gpus())} with driver {driver}, but torch (built for CUDA {torch.version.cuda}) cannot use it"
         return Finding("gpu", "fault", text, "update the driver, or install a torch version that was built for it")
     try:
         for index in range(torch.cuda.device_count()):

@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmark.methods.registry import source_file
 from benchmark.spec.request import TrialRequest
 
-PACKAGES = ("spec", "methods", "models", "data", "trial")  # of this suite; the code that computes numbers
+PACKAGES = ("spec", "methods", "models", "data", "metrics", "trial")  # of this suite; the code that computes numbers
 
 
 def code_digest(request: TrialRequest) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
+from benchmark import nvml
 from benchmark.methods.registry import externals
 from benchmark.numerics import NUMERICS_VERSION
 from benchmark.records.environment import capture, utc_now
-from benchmark.records.schema import Cost, Plugin, Profile, Record, Selection
+from benchmark.records.schema import Cost, Plugin, Profile, Record, Selection, Verified
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.adapter_file import pack
 from benchmark.trial.assemble import Assembled
@@ -63,7 +64,7 @@ def _make_record(
     history, device = fitted.history, parts.trainer.clock.device
     environment, environment_hash = capture(
         device=device_name(device),
-        cuda=torch.version.cuda if device.type == "cuda" else None,
+        **_libraries(device),
         threads=setting.threads,
         deterministic=setting.options.deterministic,
         compilation=parts.trainer.forward.name,
@@ -72,7 +73,7 @@ def _make_record(
         id=request.id,
         request=request,
         status="diverged" if history.diverged(parts.info.metric) else "completed",
-        data=parts.data.data,
+        data=parts.data.data.model_copy(update={"verified": _verified(request, setting)}),
         selection=selection,
         curves=history.curves,
         parameters=parts.parameters,
@@ -89,6 +90,23 @@ def _make_record(
         started=started,
         finished=utc_now(),
     )
+
+
+def _verified(request: TrialRequest, setting: Setting) -> Verified | None:
+    found = setting.options.verified.get(request.dataset.manifest or "")
+    return None if found is None else Verified.model_validate(found)
+
+
+def _libraries(device: torch.device) -> dict[str, Any]:
+    """Return what computes: versions of CUDA, driver and cuDNN; the library of matrix products and its instructions."""
+    blas = next((part for part in torch.__config__.show().split(", ") if part.startswith("BLAS_INFO=")), "BLAS_INFO=")
+    found: dict[str, Any] = {
+        "blas": f"{blas.removeprefix('BLAS_INFO=')} {torch.backends.cpu.get_cpu_capability()}".strip(),
+        "cuda": None,
+    }
+    if device.type == "cuda":
+        found |= {"cuda": torch.version.cuda, "driver": nvml.driver(), "cudnn": torch.backends.cudnn.version()}  # type: ignore[no-untyped-call]
+    return found
 
 
 def _count_cost(request: TrialRequest, classes: int) -> Cost:
@@ -113,6 +131,8 @@ def _make_profile(setting: Setting, parts: Assembled, fitted: Fitted) -> Profile
         resumed_epochs=fitted.resumed_epochs,
         seconds=seconds,
         train_clips_per_second=trained_clips / (seconds["train"] + seconds["data"]),
+        joules_per_epoch=trainer.energy.joules if setting.gpu_share == 1 else None,
+        gpu_hours=setting.gpu_share * seconds["total"] / 3600 if device.type == "cuda" else None,
         gpu_allocated_bytes=training.allocated,
         gpu_reserved_bytes=training.reserved,
         host_rss_bytes=training.host if own else None,

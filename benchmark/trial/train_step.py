@@ -18,6 +18,7 @@ from benchmark.spec.request import TrialRequest
 from benchmark.trial.build import load_trained, trained_tensors
 from benchmark.trial.clock import Clock
 from benchmark.trial.compiled import TrainingForward
+from benchmark.trial.energy import EnergyMeter
 from benchmark.trial.memory import PeakMemory
 from benchmark.trial.optimizer import AdamW
 from benchmark.trial.precision import Precision, halve_frozen
@@ -92,6 +93,7 @@ class Trainer:
         self.micro_batch = recipe.micro_batch
         self.clock = Clock(device)
         self.memory = PeakMemory(device)
+        self.energy = EnergyMeter(device)
         self.precision = Precision(device, recipe.precision)
         # the official SSAST is evaluated without autocast, AST with it (defect D8)
         supervised = request.backbone.pretraining == "supervised"
@@ -113,7 +115,7 @@ class Trainer:
         """
         self.model.train()
         total, clips = 0.0, 0
-        with self.memory.in_training(), self.clock.measure("train"):
+        with self.energy.measure(), self.memory.in_training(), self.clock.measure("train"):
             for value, size in self._losses(self.clock.waiting(batches)):
                 total += value * size
                 clips += size

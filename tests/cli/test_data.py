@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -144,3 +145,33 @@ def test_speed_measures_both_ways(cli: Cli) -> None:
     rows = json.loads(cli("data", "speed", "--rounds", 1, "--json").stdout)
     assert [row["seconds"] for row in rows] == [1, 5, 10, 30]
     assert all(row[way] > 0 for row in rows for way in ("reference", "reference_mixed", "mixed", "unmixed"))
+
+
+def test_a_record_tells_what_verify_found_of_the_same_files(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    root, out = tmp_path / "data", tmp_path / "out"
+    cli("data", "synthesize", "esc50", "--data-root", root, "--classes", 2, "--clips-per-class", 1)
+    clip = next((root / "ESC-50-master" / "audio").glob("*.wav"))
+
+    def verdict(seed: int) -> dict[str, Any] | None:
+        done = cli(
+            "run", "--grid", "quick", "--dataset", "esc50", "--method", "linear", "--backbone", SSAST, "--fold", 1,
+            *TINY,
+            "--seed", seed, "--data-root", root, "--results", out, "--no-report",
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        [path] = (out / "trials").rglob(f"f1-s{seed}-*.json")
+        found: dict[str, Any] | None = json.loads(path.read_text())["data"]["verified"]
+        return found
+
+    assert verdict(0) is None
+    assert "verified       not verified" in cli("explain", "esc50", "--results", out).stdout
+    assert cli("data", "verify", "esc50", "--data-root", root).returncode == 0
+    found = verdict(1)
+    assert found is not None
+    assert (found["verdict"], found["problems"]) == ("synthetic", 0)
+    assert len(found["digest"]) == 64
+    os.utime(clip, (1, 1))  # it may have changed, though its size is the same
+    assert verdict(2) is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from benchmark import nvml
 from benchmark.data.parallel import usable_cores
 from benchmark.planning import machine as room
 from benchmark.planning import node
@@ -19,9 +20,9 @@ def test_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_gpus_for_trials_the_machine_is_its_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nvml, "gpus", lambda: [("card", 2**35), ("card", 2**35)])
     for module in (node, room):
         monkeypatch.setattr(module, "usable_cores", lambda: 16)
-        monkeypatch.setattr(module, "gpus_here", lambda: [("card", 2**35), ("card", 2**35)])
     assert machine_here() == machine_here(None, 1) == Machine("card", 8)
     assert machine_here(None, 0) == Machine("cpu", 1)
 

@@ -11,6 +11,7 @@ import torch
 from rich.console import Console
 
 import benchmark
+from benchmark import nvml
 from benchmark.data.parallel import usable_cores
 from benchmark.planning import machine, node
 from benchmark.records.schema import StepProfile
@@ -85,9 +86,9 @@ def test_plan_finds_what_profile_measured(
         asked.append(how)
         return make_profile(request, make_cost(), threads=how.threads, device=gpus[0][0] if gpus else "cpu")
 
+    monkeypatch.setattr(nvml, "gpus", lambda: gpus)
     for module in (node, machine):
         monkeypatch.setattr(module, "usable_cores", lambda: cores)
-        monkeypatch.setattr(module, "gpus_here", lambda: gpus)
     monkeypatch.setattr(room, "_profile_in_child", measured)
     quiet = Console(quiet=True)
     benchmark.profile("smoke", methods="linear", results=tmp_path, console=quiet)
