@@ -13,6 +13,7 @@ from rich.console import Console
 import benchmark
 from benchmark import nvml
 from benchmark.data.parallel import usable_cores
+from benchmark.errors import first_line
 from benchmark.planning import machine, node
 from benchmark.records.schema import StepProfile
 from benchmark.records.store import ResultStore
@@ -66,7 +67,7 @@ def test_out_of_memory_and_faults_are_told(
     for error, status in ((MemoryError("no room"), "out_of_memory"), (RuntimeError("bad\nmore"), "failed")):
         monkeypatch.setattr(room, "_measure", broken(error))
         found = profile_step(make_request(), How("cpu", 1, steps=1, seconds=1))
-        assert (found.status, found.error) == (status, str(error).splitlines()[0])
+        assert (found.status, found.error) == (status, first_line(error))
         assert found.step_seconds is None
 
 
