@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from benchmark.api.decisions import Decision
     from benchmark.api.method_names import MethodNames
     from benchmark.planning.estimate import Estimate
     from benchmark.planning.expand import Expansion
@@ -43,6 +45,7 @@ class PlanResult:
         estimates: time, memory and operations of the trials that a run would submit, by trial id.
         machine: what the estimates are for.
         total: the estimates summed up.
+        decisions: with `power`, what would decide a difference of that many points on each dataset.
     """
 
     results: Path
@@ -53,6 +56,7 @@ class PlanResult:
     estimates: Mapping[str, Estimate] = field(repr=False)
     machine: Machine
     total: Total
+    decisions: list[Decision] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the content as plain data, for JSON."""
@@ -61,6 +65,8 @@ class PlanResult:
         content["skipped"] = self.skipped
         content["too_large"] = self.too_large
         machine = {"device": self.machine.device, "threads": self.machine.threads}
+        if self.decisions:
+            content["decisions"] = [dataclasses.asdict(decision) for decision in self.decisions]
         return {**content, "cost": {**machine, **self.total.as_dict()}}
 
     def __str__(self) -> str:
@@ -75,6 +81,7 @@ class PlanResult:
         lines.append(counts_line(self.plan, self.results))
         if self.estimates:
             lines.append(f"cost of the {len(self.estimates)} to run on {self.machine.device}: {self.total.text()}")
+        lines += map(str, self.decisions)
         return "\n".join(lines)
 
 
@@ -99,6 +106,7 @@ def plan(
     cpus_per_trial: int | None = None,
     gpus_per_trial: float | None = None,
     calibrate: bool = False,
+    power: float | None = None,
     console: Console | None = None,
 ) -> PlanResult:
     """Return the trials of a grid with their states, the missing inputs, and what a run would cost. Trains nothing.
@@ -125,6 +133,7 @@ def plan(
         cpus_per_trial: as for `run`.
         gpus_per_trial: as for `run`.
         calibrate: first time a few steps of every shape that was not timed on this machine yet.
+        power: a difference of scores in points: also say how many seeds would find it with a probability of 80 %.
         console: where progress is shown; None for stderr, `Console(quiet=True)` for silence.
 
     Raises:
@@ -165,7 +174,16 @@ def plan(
         estimates=estimates,
         machine=machine,
         total=total(estimates, shares, node),
+        decisions=[] if power is None else _decisions(power, expansion, store, estimates),
     )
+
+
+def _decisions(
+    power: float, expansion: Expansion, store: ResultStore, estimates: Mapping[str, Estimate]
+) -> list[Decision]:
+    from benchmark.api.decisions import decisions  # reads the report's statistics, which takes a second to import
+
+    return decisions(power, expansion, store, estimates)
 
 
 def _missing_inputs(selected: SelectedGrid, expansion: Expansion) -> list[str]:

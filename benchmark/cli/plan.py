@@ -32,6 +32,9 @@ def plan(
         bool,
         typer.Option("--calibrate", help="First time a few steps of every shape that was not timed here yet."),
     ] = False,
+    power: Annotated[
+        float | None, typer.Option(help="Points: also print how many seeds find such a difference (power 80 %).")
+    ] = None,
     json: options.Json = False,
 ) -> None:
     """Print the trials of a grid, how many are done, stale, failed and missing, the missing inputs, and the cost.
@@ -63,6 +66,7 @@ def plan(
         cpus_per_trial=cpus_per_trial,
         gpus_per_trial=gpus_per_trial,
         calibrate=calibrate,
+        power=power,
         console=stderr_console(),
     )
     if json:

@@ -153,7 +153,11 @@ def try_ray() -> tuple[Literal["ok", "fault"], str, str]:
 
 
 def _find_nodes() -> list[Node]:
-    """Return the machines of the cluster. A task on each machine with GPUs returns their memory."""
+    """Return the machines of the cluster. A task on each machine with GPUs returns their memory.
+
+    Raises:
+        BenchmarkError: no machine has CPUs for trials.
+    """
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -174,6 +178,8 @@ def _find_nodes() -> list[Node]:
                     id=node["NodeID"],
                 )
             )
+    if not nodes:
+        raise BenchmarkError("Ray: no machine of the cluster has CPUs yet; start one with `ray start --address HEAD`")
     return nodes
 
 

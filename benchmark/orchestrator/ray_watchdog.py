@@ -69,8 +69,7 @@ def watchdog(stop: Stop, *, restart: bool = False) -> Iterator[None]:
     caller, ended = threading.current_thread(), threading.Event()
 
     def ray_is_dead() -> bool:
-        if len(daemons) < len(DAEMONS):
-            daemons.update(_daemons() - ended_before)
+        daemons.update(_daemons() - ended_before)
         return not all(_is_running(daemon) for daemon in daemons)
 
     def watch() -> None:

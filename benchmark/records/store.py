@@ -51,14 +51,19 @@ class ResultStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder.absolute()
 
+    @property
+    def exists(self) -> bool:
+        """Whether this is a results folder."""
+        folders = (self.folder / TRIALS, self.folder / PROFILES)
+        return any(path.is_dir() for path in folders) or self._grid.is_file()
+
     def require(self) -> None:
         """Check that this is a results folder.
 
         Raises:
             BenchmarkError: it is not one.
         """
-        folders = (self.folder / TRIALS, self.folder / PROFILES)
-        if not any(path.is_dir() for path in folders) and not self._grid.is_file():
+        if not self.exists:
             raise BenchmarkError(f"{self.folder}: no results here; create some with `run --results {self.folder}`")
 
     def record_path(self, request: TrialRequest) -> Path:

@@ -131,11 +131,25 @@ def deciding_seeds(found: Estimate, distance: float, seed_sd: float = SEED_SD) -
     """
     if found.seeds > 1:
         seed_sd = math.sqrt(found.seeds * found.of_seeds)
+    return seeds_for(distance, seed_sd, found.of_groups, found.groups)
+
+
+def seeds_for(distance: float, seed_sd: float, of_groups: float, groups: int, power: float = 0.5) -> int | None:
+    """Return how many seeds let a true difference of this size be found; None if no number does.
+
+    Args:
+        distance: the true difference.
+        seed_sd: standard deviation of the difference between seeds.
+        of_groups: variance of the difference between groups of clips, which more seeds do not reduce.
+        groups: number of groups.
+        power: probability that it is found.
+    """
     for seeds in range(2, MOST_SEEDS + 1):
         of_seeds = seed_sd**2 / seeds
-        variance = of_seeds + found.of_groups
-        freedom = _freedom(variance, of_seeds, found.of_groups, 0.0, seeds, found.groups)
-        if student.ppf(0.5 + LEVEL / 2, freedom) * math.sqrt(variance) < distance:
+        variance = of_seeds + of_groups
+        freedom = _freedom(variance, of_seeds, of_groups, 0.0, seeds, groups)
+        quantiles = student.ppf(0.5 + LEVEL / 2, freedom) + student.ppf(power, freedom)
+        if quantiles * math.sqrt(variance) < distance:
             return seeds
     return None
 

@@ -1,4 +1,4 @@
-"""A Ray cluster of two machines on the loopback, of which the second does not see the results folder."""
+"""A Ray cluster on the loopback, one of whose machines does not see the results folder and is lost."""
 
 from __future__ import annotations
 
@@ -42,15 +42,16 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
-def ray_start(*options: str, hide: Path | None = None, log: Path) -> subprocess.Popen[bytes]:
+def ray_start(*options: str, cpus: int = 1, hide: Path | None = None, log: Path) -> subprocess.Popen[bytes]:
     """Start `ray start --block`, with a folder hidden from it.
 
     Args:
         options: options of `ray start`.
+        cpus: trials at once.
         hide: the folder to hide.
         log: where its output goes.
     """
-    ray = [str(Path(sys.executable).parent / "ray"), "start", "--num-cpus=1", "--disable-usage-stats", "--block"]
+    ray = [str(Path(sys.executable).parent / "ray"), "start", f"--num-cpus={cpus}", "--disable-usage-stats", "--block"]
     command = [*ray, *options]
     if hide:
         hide.mkdir(parents=True)
@@ -71,14 +72,18 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """Return the address of the head, and the second node, from which `tmp_path/out` is hidden."""
+def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+    """Return the address of the head, which trains nothing, and the nodes: it and one that cannot see `tmp_path/out`.
+
+    Nodes that are added to the list are ended, too.
+    """
     if not can_hide():
         pytest.skip("no mount namespaces here: the second machine would see the results folder")
     address = f"127.0.0.1:{free_port()}"
     started = [
         ray_start(
-            "--head", f"--port={address.rpartition(':')[2]}", "--include-dashboard=false", log=tmp_path / "head.txt",
+            "--head", f"--port={address.rpartition(':')[2]}", "--include-dashboard=false", cpus=0,
+            log=tmp_path / "head.txt",
         )
     ]  # fmt: skip
     try:
@@ -97,16 +102,39 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
                 log=tmp_path / "second.txt",
             )
         )
-        yield address, started[1]
+        while time.monotonic() < deadline and "Ray runtime started" not in (tmp_path / "second.txt").read_text():
+            time.sleep(0.2)
+        yield address, started
     finally:
         for process in started[::-1]:
             end(process)
 
 
+def test_a_cluster_without_cpus_is_one_clear_line(tmp_path: Path) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    head = ray_start(
+        "--head", f"--port={address.rpartition(':')[2]}", "--include-dashboard=false", cpus=0, log=tmp_path / "log"
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and "Ray runtime started" not in (tmp_path / "log").read_text():
+            time.sleep(0.2)
+        command = [sys.executable, "-m", "benchmark", "run", "--grid", "smoke", "--results", str(tmp_path / "out")]
+        done = subprocess.run(
+            [*command, "--address", address], env=ENVIRONMENT, capture_output=True, text=True, check=False
+        )
+    finally:
+        end(head)
+    assert done.returncode == 2, done.stderr
+    assert "error: Ray: no machine of the cluster has CPUs yet" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_results_are_copied_back_and_a_lost_machine_costs_no_trial(
-    cluster: tuple[str, subprocess.Popen[bytes]], calm: Calm, tmp_path: Path
+    cluster: tuple[str, list[subprocess.Popen[bytes]]], calm: Calm, tmp_path: Path
 ) -> None:
-    address, second = cluster
+    """Another machine joins, and goes on with the trial of the lost one."""
+    address, nodes = cluster
     grid, out, data = (tmp_path / name for name in ("short.yaml", "out", "data"))
     lines = calm.grid.read_text().splitlines()
     grid.write_text("\n".join(line for line in lines if not line.startswith("synthesize")))
@@ -123,7 +151,8 @@ def test_results_are_copied_back_and_a_lost_machine_costs_no_trial(
         time.sleep(0.2)
         there = {path.stem for path in (away / "logs" / "trials").glob("*.log")}
         came_home = any(path.stem.rpartition("-")[2] in there for path in (out / "trials").rglob("*.json"))
-    end(second)
+    nodes.append(ray_start(f"--address={address}", "--node-ip-address=127.0.0.1", log=tmp_path / "third.txt"))
+    end(nodes[1])
     assert run.wait(timeout=300) == 0, (tmp_path / "run.txt").read_text()
     assert came_home
     assert differences(out, calm.results) == []

@@ -161,7 +161,7 @@ def test_a_worker_that_dies_is_a_failed_configuration(ray_cli: Cli, data_root: P
     assert [(row["state"], row["error"]) for row in tried(tmp_path / "out")] == [("failed", "its process died")]
 
 
-LONGER = ["--budget", "2", "--method", "linear", "--epochs", "60"]  # three seconds, to be stopped in
+LONGER = ["--budget", "2", "--method", "linear", "--epochs", "150"]  # some seconds, to be stopped in
 
 
 def wait_for_a_score(out: Path, ended: Callable[[], bool]) -> bool:
