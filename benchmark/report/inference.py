@@ -35,6 +35,7 @@ Array = npt.NDArray[np.floating[Any]]
 LEVEL = 0.95
 SEED_SD = 0.01 * math.sqrt(2)  # of a difference of two scores, each of which varies by one point between seeds
 MOST_SEEDS = 100
+DRAWS = 4000  # simulated tests for a power
 
 
 @dataclass(frozen=True)
@@ -131,27 +132,48 @@ def deciding_seeds(found: Estimate, distance: float, seed_sd: float = SEED_SD) -
     """
     if found.seeds > 1:
         seed_sd = math.sqrt(found.seeds * found.of_seeds)
-    return seeds_for(distance, seed_sd, found.of_groups, found.groups)
+    for seeds in range(2, MOST_SEEDS + 1):
+        error, freedom = _error_with(seeds, seed_sd, found.of_groups, found.groups)
+        if student.ppf(0.5 + LEVEL / 2, freedom) * error < distance:
+            return seeds
+    return None
 
 
-def seeds_for(distance: float, seed_sd: float, of_groups: float, groups: int, power: float = 0.5) -> int | None:
-    """Return how many seeds let a true difference of this size be found; None if no number does.
+def seeds_for(difference: float, seed_sd: float, of_groups: float, groups: int, power: float) -> int | None:
+    """Return how many seeds find a true difference with this probability; None if no number does.
 
     Args:
-        distance: the true difference.
+        difference: the true difference.
         seed_sd: standard deviation of the difference between seeds.
         of_groups: variance of the difference between groups of clips, which more seeds do not reduce.
         groups: number of groups.
-        power: probability that it is found.
+        power: probability that the test rejects.
     """
     for seeds in range(2, MOST_SEEDS + 1):
-        of_seeds = seed_sd**2 / seeds
-        variance = of_seeds + of_groups
-        freedom = _freedom(variance, of_seeds, of_groups, 0.0, seeds, groups)
-        quantiles = student.ppf(0.5 + LEVEL / 2, freedom) + student.ppf(power, freedom)
-        if quantiles * math.sqrt(variance) < distance:
+        if _power(difference, seeds, seed_sd**2 / seeds, of_groups, groups) >= power:
             return seeds
     return None
+
+
+def _power(difference: float, seeds: int, of_seeds: float, of_groups: float, groups: int) -> float:
+    """Return the probability that the test finds a difference, by simulation.
+
+    The variance between few seeds is itself a chance result, and with it the degrees of freedom: a noncentral t with
+    the expected ones promises too much.
+    """
+    rng = np.random.default_rng(seeds)
+    estimated = of_seeds * rng.chisquare(seeds - 1, DRAWS) / (seeds - 1)
+    variance = estimated + of_groups
+    freedom = variance**2 / (estimated**2 / (seeds - 1) + of_groups**2 / (groups - 1))
+    observed = rng.normal(difference, math.sqrt(of_seeds + of_groups), DRAWS)
+    return float(np.mean(observed > student.ppf(0.5 + LEVEL / 2, freedom) * np.sqrt(variance)))
+
+
+def _error_with(seeds: int, seed_sd: float, of_groups: float, groups: int) -> tuple[float, float]:
+    """Return standard error and degrees of freedom of a difference with another number of seeds."""
+    of_seeds = seed_sd**2 / seeds
+    variance = of_seeds + of_groups
+    return math.sqrt(variance), _freedom(variance, of_seeds, of_groups, 0.0, seeds, groups)
 
 
 def combined(estimates: Mapping[str, Estimate], related: Sequence[Collection[str]] = ()) -> Estimate:
