@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "check",
+    "cite",
     "claims",
     "explain",
     "export",

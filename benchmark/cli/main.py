@@ -14,6 +14,7 @@ from benchmark.cli import (
     catalogue,
     check,
     checkpoint,
+    cite,
     claims,
     clean,
     data,
@@ -79,6 +80,7 @@ app.add_typer(new.app, name="new")
 app.command("report")(report.report)
 app.command("claims")(claims.claims)
 app.command("explain")(explain.explain)
+app.command("cite")(cite.cite)
 app.command("export")(export.export)
 app.command("merge")(merge.merge)
 app.command("clean")(clean.clean)

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 import ray
 from rich.console import Console
@@ -49,6 +50,14 @@ def _no_ray() -> None:
 def _look_at_what_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray_watchdog, "DAEMONS", ("sleep",))
     monkeypatch.setattr(ray_watchdog, "LOOK_EVERY_SECONDS", 0.05)
+
+
+@pytest.fixture(autouse=True)
+def _ctrl_c_raises() -> Iterator[None]:
+    """Processes in the background of a shell ignore the signal of Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture
@@ -98,6 +107,8 @@ def test_ray_may_die_while_it_starts(
     @contextmanager
     def start_and_die(*_: object) -> Iterator[list[Node]]:
         daemon = subprocess.Popen(["sleep", "60"])
+        while psutil.Process(daemon.pid).name() != "sleep":  # it gets its name a moment after it starts
+            time.sleep(0.001)
         daemon.kill()
         time.sleep(seconds)
         raise BenchmarkError("Ray: local start: Exception: The current node timed out during startup.")

@@ -1,0 +1,52 @@
+"""BibTeX of what a results folder uses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmark.api.arguments import checked
+
+
+@checked
+def cite(results: str | Path) -> str:
+    """Return BibTeX of the suite, the paper, and every dataset, backbone and method in a results folder.
+
+    What has no known entry is named in a comment.
+
+    Args:
+        results: results folder.
+
+    Raises:
+        BenchmarkError: not a results folder.
+
+    Example:
+        >>> print(benchmark.cite("OUT"))
+    """
+    import benchmark
+    from benchmark.errors import BenchmarkError
+    from benchmark.methods.registry import find_method
+    from benchmark.records.store import ResultStore
+    from benchmark.report.write import read_results
+    from benchmark.spec.backbone import load_backbone
+    from benchmark.spec.citations import PAPER, SUITE, entries, key_of_dataset, keys_of_source, unlisted
+
+    keys, unknown = {SUITE: None, PAPER: None}, dict[str, None]()
+    requests = read_results(ResultStore(Path(results))).requests.values()
+    for name in dict.fromkeys(request.dataset.name for request in requests):
+        key = key_of_dataset(name)
+        (keys if key else unknown)[key or f"dataset {name}"] = None
+    sources = {
+        f"backbone {request.backbone.name}": load_backbone(request.backbone.family).source for request in requests
+    }
+    for part in (part for request in requests for part in request.method.parts):
+        try:
+            sources[f"method {part.name}"] = find_method(part.name).source
+        except BenchmarkError:  # its file or package is not here any more
+            sources[f"method {part.name}"] = ""
+    for name, source in sources.items():
+        found = keys_of_source(source)
+        keys |= dict.fromkeys(found)
+        if not found or unlisted(source):
+            unknown[f"{name}: {source or 'its source is not known here'}"] = None
+    text = [entry.replace("VERSION", benchmark.__version__) for key, entry in entries().items() if key in keys]
+    return "\n\n".join([*text, *(f"% no entry is known for {name}" for name in unknown)])

@@ -1,0 +1,17 @@
+"""`cite`: BibTeX of what a results folder uses."""
+
+from __future__ import annotations
+
+import typer
+
+from benchmark.cli import options
+
+
+def cite(results: options.ResultsFolder) -> None:
+    """Print BibTeX of the suite, the paper, and every dataset, backbone and method in a results folder.
+
+    Example: python -m benchmark cite --results OUT
+    """
+    from benchmark.api.cite import cite as cite_results
+
+    typer.echo(cite_results(results))
