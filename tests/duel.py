@@ -4,13 +4,14 @@
     python tests/duel.py DIR --timm TIMM
 
 DIR is a checkout of github.com/MichaelLynn1996/AAT, which the suite does not ship. Both sides have the same shapes,
-weights (the rule of tests/golden), optimiser and batch, and each its own process. They take steps in turns, so that
+weights (the rule of tests/golden), optimiser and batch, and each its own process. They take bursts of steps in turns:
 whatever else the machine does falls on both. The official side does what its `traintest.py` does in a step.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import resource
@@ -47,6 +48,7 @@ class Case:
     device: str
     threads: int
     compiled: bool
+    burst: int
 
     @property
     def official_arguments(self) -> dict[str, Any]:
@@ -60,17 +62,18 @@ class Case:
 
 @dataclass(frozen=True)
 class Step:
-    """What one step gave."""
+    """What a burst of steps gave: seconds of a step, mean loss."""
 
     seconds: float
     loss: float
 
 
-Stepper = Callable[[], float]  # takes a step and returns its loss
+Stepper = Callable[[int], float]  # takes a number of steps and returns their mean loss
+Peak = Callable[[], int]
 
 
-def make_official(case: Case, folder: Path, timm: Path) -> Stepper:
-    """Return the official training step, as in src/traintest.py."""
+def make_official(case: Case, folder: Path, timm: Path) -> tuple[Stepper, Peak]:
+    """Return official training steps, as in src/traintest.py, and what reads their peak GPU memory."""
     sys.path[:0] = [str(timm), str(folder / "src")]
     sys.modules["wget"] = types.ModuleType("wget")  # only downloads weights
     warnings.simplefilter("ignore")
@@ -95,11 +98,11 @@ def make_official(case: Case, folder: Path, timm: Path) -> Stepper:
         scaler.update()
         return float(loss.item())
 
-    return step
+    return lambda steps: statistics.fmean(step() for _ in range(steps)), torch.cuda.max_memory_allocated
 
 
-def make_ours(case: Case) -> Stepper:
-    """Return a training step of this suite."""
+def make_ours(case: Case) -> tuple[Stepper, Peak]:
+    """Return training steps of this suite, and what reads their peak GPU memory."""
     sys.path.insert(0, str(REPOSITORY))
     import torch
 
@@ -118,7 +121,12 @@ def make_ours(case: Case) -> Stepper:
     features, targets = _weights_and_batch(model, case)
     trainer = Trainer(model.to(case.device), request, torch.device(case.device), compiled=case.compiled)
     batch = features, targets, torch.ones_like(targets)
-    return lambda: trainer.train([batch])
+
+    def peak() -> int:
+        assert trainer.memory.training is not None
+        return trainer.memory.training.allocated or 0  # with what CUDA graphs keep
+
+    return lambda steps: trainer.train(itertools.repeat(batch, steps)), peak
 
 
 def _weights_and_batch(model: Any, case: Case) -> tuple[Any, Any]:
@@ -138,24 +146,23 @@ def _weights_and_batch(model: Any, case: Case) -> tuple[Any, Any]:
 
 
 def serve(side: str, case: Case, folder: Path, timm: Path) -> None:
-    """Take a step for every line of stdin and answer with a line; at its end, answer with the peak memory in bytes."""
+    """Take a burst of steps for every line of stdin and answer with a line, at its end with the peak of memory."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what the official code prints is no answer
-    step = make_official(case, folder, timm) if side == "official" else make_ours(case)
+    steps, gpu_peak = make_official(case, folder, timm) if side == "official" else make_ours(case)
     import torch
 
     before = _resident()
-    for _ in range(WARM_UP):
-        step()
+    steps(WARM_UP)
     print("ready", file=answers)
     for _ in sys.stdin:
         start = time.perf_counter()
-        loss = step()
+        loss = steps(case.burst)
         if case.device == "cuda":
             torch.cuda.synchronize()
-        print(json.dumps(asdict(Step(time.perf_counter() - start, loss))), file=answers)
+        print(json.dumps(asdict(Step((time.perf_counter() - start) / case.burst, loss))), file=answers)
     on_gpu = case.device == "cuda"
-    peak = torch.cuda.max_memory_allocated() if on_gpu else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peak = gpu_peak() if on_gpu else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(peak - (0 if on_gpu else before), file=answers)
 
 
@@ -256,7 +263,8 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--compile", action="store_true", help="compile our side")
-    parser.add_argument("--steps", type=int, default=11)
+    parser.add_argument("--steps", type=int, default=11, help="bursts")
+    parser.add_argument("--burst", type=int, help="steps of a burst: 1 on a CPU, 5 on a GPU unless given")
     parser.add_argument("--out", type=Path, help="write the comparisons as JSON lines")
     parser.add_argument("--side", choices=["official", "ours"], help=argparse.SUPPRESS)
     parser.add_argument("--case", help=argparse.SUPPRESS)

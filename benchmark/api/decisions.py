@@ -1,4 +1,4 @@
-"""How many seeds a grid needs to tell methods apart, and what they cost."""
+"""How many seeds a grid needs to distinguish methods, and what they cost."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Decision:
         clips: number of test clips in these folds.
         seeds: how many find it; None if no number does.
         hours: time of one method with these seeds and folds; None if unknown.
-        seed_sd: points by which a difference of two methods varies between seeds (standard deviation).
+        seed_sd: points by which a difference of two methods varies between seeds on one fold (standard deviation).
         source: what the spreads come from.
     """
 
@@ -47,7 +47,7 @@ class Decision:
             if self.seeds is None
             else f"{plural(self.seeds, 'seed')} x {plural(self.folds, 'fold')}"
         )
-        hours = "" if self.hours is None else f", {duration(3600 * self.hours)} a method"
+        hours = "" if self.hours is None else f", {duration(3600 * self.hours)} per method"
         return f"{self.points:g} points on {self.backbone} {self.dataset}: {needs}{hours} (power 80 %; {self.source})"
 
 
@@ -59,7 +59,7 @@ def decisions(
     Args:
         points: size of the difference.
         expansion: trials of a grid.
-        store: a results folder, whose records tell the spreads.
+        store: a results folder, whose records have the spreads.
         estimates: of the trials that are not finished, by id.
 
     Raises:
@@ -81,9 +81,9 @@ def decisions(
         mean = statistics.mean(filter(None, seconds)) if any(seconds) else None
         for folds in sorted({1, len(of_fold)}):
             clips = sum(list(of_fold.values())[:folds])
-            seeds = deciding(points, spread, clips) if clips else None
+            seeds = deciding(points, spread, clips, folds) if clips else None
             hours = mean * folds * seeds / 3600 if mean and seeds else None
             found.append(
-                Decision(backbone, dataset, points, folds, clips, seeds, hours, 100 * spread.seeds, spread.source)
+                Decision(backbone, dataset, points, folds, clips, seeds, hours, 100 * spread.seed_sd, spread.source)
             )
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -257,7 +258,7 @@ def _train(
     from benchmark.planning.machine import machine_here
 
     store = selected.store
-    machine = machine_here(options.cpus_per_trial, options.gpus_per_trial)
+    machine = replace(machine_here(options.cpus_per_trial, options.gpus_per_trial), compiled=options.compile)
     estimates = estimate_trials(to_run, expansion, store, machine, console)
     if budget is not None:
         to_run = within_budget(budget, to_run, estimates, store, expansion, selected.grid.protocol, options, console)

@@ -111,9 +111,9 @@ class Manifest:
 
     @property
     def state(self) -> str:
-        """Return the sha256 over path, size and modification time of all files, which tells that they changed."""
-        rows = [[clip.path, clip.size, clip.changed] for clip in self.clips]
-        return hashlib.sha256(json.dumps(rows, separators=(",", ":")).encode()).hexdigest()
+        """Return the sha256 over the digest and the modification times of all clips: another one if a file changed."""
+        times = [self.digest, *(clip.changed for clip in self.clips)]
+        return hashlib.sha256(json.dumps(times, separators=(",", ":")).encode()).hexdigest()
 
     @property
     def kind(self) -> Kind:

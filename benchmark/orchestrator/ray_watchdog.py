@@ -24,6 +24,7 @@ DAEMONS = ("raylet", "gcs_server")  # names of Ray's own processes
 LOOK_EVERY_SECONDS = 1.0
 RESTARTS = "AAT_BENCHMARK_RESTARTS"  # environment variable: how often this command was started again
 MAX_RESTARTS = 20
+MAX_RESTARTS_OF_START = 2  # of a Ray that dies before it is up: then its own error is shown
 RAY_DIED = "Ray died; call run again: it continues with the trials that are not finished"
 
 logger = logging.getLogger(__name__)
@@ -100,9 +101,11 @@ def watchdog(stop: Stop, *, restart: bool = False) -> Iterator[None]:
     except Exception as error:  # Ray's own error may come before the watchdog looks
         if not ray_is_dead():
             raise
-        if restart:
+        if restart and not (isinstance(error, BenchmarkError) and _restarts() >= MAX_RESTARTS_OF_START):
             _restart(stop)
         _kill(_ray_processes())
+        if isinstance(error, BenchmarkError):  # Ray did not start, and says why
+            raise BenchmarkError(f"{RAY_DIED} ({error})") from error
         raise BenchmarkError(RAY_DIED) from error
 
 
@@ -149,11 +152,16 @@ def _interrupt(thread: threading.Thread) -> None:
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(KeyboardInterrupt))
 
 
+def _restarts() -> int:
+    """Return how often this command was started again."""
+    return int(os.environ.get(RESTARTS, "0"))
+
+
 def _restart(stop: Stop) -> None:
     """Replace this process by a new one with the same command; never returns."""
     stop.file.unlink(missing_ok=True)
     _kill(psutil.Process().children(recursive=True))
-    restarts = int(os.environ.get(RESTARTS, "0")) + 1
+    restarts = _restarts() + 1
     with contextlib.suppress(Exception):
         stop.console.show_cursor()
     if stop.asked:

@@ -121,7 +121,7 @@ class Estimator:
             profile.request.step_key: profile
             for profile in profiles
             if profile.status == "measured"
-            and profile.device == machine.device
+            and machine.is_like(profile.device, profile.environment)
             and profile.clips == profile.request.recipe.batch_size
         }
         self._speed: float | None = None
@@ -140,7 +140,8 @@ class Estimator:
         per_epoch = sum(number for name, number in sizes.items() if name != "train")
         evaluated = recipe.epochs * per_epoch
         pace, source = self._pace(request.step_key, cost)
-        need = need_of(cost, recipe, self._memory.get(request.step_key))
+        recorded = self.machine.has_gpu and self.machine.compiled
+        need = need_of(cost, recipe, self._memory.get(request.step_key), recorded=recorded)
         open_choice = len(info.folds) > 1 and request.protocol.selection == "best_on_test"
         kept = recipe.epochs if open_choice else 2  # epochs whose predictions are stored
         return Estimate(
@@ -180,7 +181,8 @@ def _paces(records: Iterable[Record], machine: Machine) -> dict[str, _Pace]:
     by_key: dict[str, list[_Pace]] = defaultdict(list)
     for record in records:
         profile, used, epochs = record.profile, record.data.used, len(record.curves)
-        if (profile.device, record.environment.get("threads")) != (machine.device, machine.threads):
+        same = machine.is_like(profile.device, record.environment)
+        if not same or record.environment.get("threads") != machine.threads:
             continue
         held_out = sum(number for name, number in used.items() if name != "train")
         seconds = profile.seconds

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from benchmark import nvml
 from benchmark.data.parallel import torch_threads, usable_cores
 from benchmark.planning.node import node_here
 from benchmark.planning.packing import share
+from benchmark.records.environment import EAGER, compilation
 from benchmark.records.schema import StepProfile
 
 GEMM_SECONDS = 0.2
@@ -23,10 +26,12 @@ class Machine:
     Attributes:
         device: name of the GPU, or `cpu`.
         threads: CPU threads of one trial.
+        compiled: whether training is compiled.
     """
 
     device: str
     threads: int
+    compiled: bool = False
 
     @property
     def has_gpu(self) -> bool:
@@ -35,8 +40,12 @@ class Machine:
 
     def has_timed(self, profile: StepProfile) -> bool:
         """Return True when a step was timed on this machine. On a GPU, the number of threads does not matter."""
-        same = profile.device == self.device and (self.has_gpu or profile.threads == self.threads)
+        same = self.is_like(profile.device, profile.environment) and (self.has_gpu or profile.threads == self.threads)
         return same and profile.step_seconds is not None
+
+    def is_like(self, device: str, environment: Mapping[str, Any]) -> bool:
+        """Return True when something was measured on such a device, compiled as here or not compiled as here."""
+        return device == self.device and self.compiled == (compilation(environment) != EAGER)
 
 
 def machine_here(cpus: int | None = None, gpus: float | None = None) -> Machine:

@@ -33,7 +33,7 @@ class Need:
     cpu: int = 0
 
 
-def need_of(cost: Cost | None, recipe: Recipe, profile: StepProfile | None = None) -> Need:
+def need_of(cost: Cost | None, recipe: Recipe, profile: StepProfile | None = None, *, recorded: bool = False) -> Need:
     """Return the memory that a trial needs.
 
     Resume state is written and read as a stream: only reading it for a GPU takes memory besides the trial's own.
@@ -42,10 +42,11 @@ def need_of(cost: Cost | None, recipe: Recipe, profile: StepProfile | None = Non
         cost: counted cost of its step; None if unknown.
         recipe: its recipe.
         profile: measurement of its step with its batch size, which replaces the counted size; None if there is none.
+        recorded: whether its steps are CUDA graphs, which keep the memory of training during an evaluation.
     """
     training = cost.peak_bytes if cost else 0
     evaluation = (cost.eval_peak_bytes or 0) if cost else 0
-    reserved = round(MARGIN * max(training, evaluation))
+    reserved = round(MARGIN * (training + evaluation if recorded else max(training, evaluation)))
     in_training = PROCESS_BYTES + round(MARGIN * training)
     if profile and profile.gpu_reserved_bytes:
         reserved = max(profile.gpu_reserved_bytes, profile.gpu_eval_reserved_bytes or 0)

@@ -17,8 +17,12 @@ from typing import Any
 
 import psutil
 
-DISTRIBUTION = "aat-benchmark"
+import benchmark
+
 ROOT = Path(__file__).parents[2]  # of a checkout
+IDENTIFYING = {"torch", "torchaudio", "numpy", "soundfile", "soxr"}
+CODE = ("benchmark", "baselines", "paper_tables")
+EAGER = "eager"  # not compiled
 
 
 def capture(**info: Any) -> tuple[dict[str, Any], str]:
@@ -29,7 +33,7 @@ def capture(**info: Any) -> tuple[dict[str, Any], str]:
     Args:
         info: entries to add, such as device and threads.
     """
-    environment = {
+    environment: dict[str, Any] = {
         "python": platform.python_version(),
         "platform": f"{sys.platform} {platform.machine()}",
         "suite": suite(),
@@ -39,26 +43,30 @@ def capture(**info: Any) -> tuple[dict[str, Any], str]:
         "memory_bytes": psutil.virtual_memory().total,
         **info,
     }
-    digest = hashlib.sha256(json.dumps(environment, sort_keys=True).encode()).hexdigest()[:12]
-    return environment, digest
+    # a process that ran other trials has imported more: only the packages that all trials import enter the digest
+    everywhere = {name: version for name, version in environment["packages"].items() if name in IDENTIFYING}
+    identity = {**environment, "packages": everywhere}
+    return environment, hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
 
 
 @functools.cache
 def suite() -> dict[str, Any]:
     """Return the version of this suite and, from a checkout, the commit and whether files differ from it."""
-    version = importlib.metadata.version(DISTRIBUTION)
+    version = benchmark.__version__
     if not (ROOT / ".git").exists():
         return {"version": version, "commit": None, "dirty": None}
     try:
         commit = _git("rev-parse", "HEAD")
-        changes = _git("status", "--porcelain", "--untracked-files=no")
+        changes = _git("status", "--porcelain", "--", *CODE)
     except (OSError, subprocess.CalledProcessError):  # no git, or a checkout of another user
         return {"version": version, "commit": None, "dirty": None}
     return {"version": version, "commit": commit, "dirty": bool(changes)}
 
 
 def _git(*command: str) -> str:
-    return subprocess.run(["git", "-C", str(ROOT), *command], capture_output=True, text=True, check=True).stdout.strip()
+    own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}  # not a hook's repository
+    done = subprocess.run(["git", "-C", str(ROOT), *command], capture_output=True, text=True, check=True, env=own)
+    return done.stdout.strip()
 
 
 def imported_packages() -> dict[str, str]:
@@ -71,6 +79,17 @@ def imported_packages() -> dict[str, str]:
 @functools.cache  # it reads the lists of files of all distributions
 def _distributions() -> Mapping[str, list[str]]:
     return importlib.metadata.packages_distributions()
+
+
+def compilation(environment: Mapping[str, Any]) -> str:
+    """Return how training was compiled, `eager` if it was not."""
+    return str(environment.get("compilation", EAGER))  # records before schema version 6 were not compiled
+
+
+def measured_on(device: str, environment: Mapping[str, Any]) -> str:
+    """Return the device that a time or a peak of memory is of, with its compilation: others are not comparable."""
+    found = compilation(environment)
+    return device if found == EAGER else f"{device}, {found}"
 
 
 def utc_now() -> str:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from benchmark.records.environment import measured_on
 from benchmark.records.schema import Record, best_epoch
 from benchmark.records.store import TRIALS, ResultStore
 
@@ -54,7 +55,7 @@ COLUMNS = {
     "optimizer_bytes": "size of the optimizer state",
     "stored_bytes": "size of what must be stored per task",
     "step_key": "digest of the training step; trials that share it have the same cost per step",
-    "device": "device name",
+    "device": "device name, and how training was compiled, if it was",
     "precision": "precision of the arithmetic",
     "exclusive": "whether no other trial of the run used the device",
     "data": "complete, partial or synthetic",
@@ -180,7 +181,7 @@ def _row(record: Record) -> dict[str, Any]:
         "host_rss_bytes": profile.host_rss_bytes,
         **{key: getattr(record.cost, key, None) for key in COUNTED},
         "step_key": request.step_key,
-        "device": profile.device,
+        "device": measured_on(profile.device, record.environment),
         "precision": profile.precision,
         "exclusive": profile.exclusive,
         "data": record.data.kind,

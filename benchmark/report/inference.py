@@ -36,6 +36,70 @@ LEVEL = 0.95
 SEED_SD = 0.01 * math.sqrt(2)  # of a difference of two scores, each of which varies by one point between seeds
 MOST_SEEDS = 100
 DRAWS = 4000  # simulated tests for a power
+TINY = 1e-300  # instead of zero, to divide by
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Variances of a mean: between seeds, between groups of clips, and of both, which is part of the first two.
+
+    Attributes:
+        of_seeds: nan with one seed.
+        of_groups: of clips.
+        of_both: nan with one seed.
+    """
+
+    of_seeds: float
+    of_groups: float
+    of_both: float
+
+    def variance(self) -> float:
+        """Return the variance of the mean."""
+        return max(self.of_seeds + self.of_groups - self.of_both, self.of_seeds, self.of_groups)
+
+    def freedom(self, seeds: int, groups: int) -> float:
+        """Return Satterthwaite's degrees of freedom of the variance."""
+        parts = (
+            self.of_seeds**2 / (seeds - 1),
+            self.of_groups**2 / (groups - 1),
+            self.of_both**2 / ((seeds - 1) * (groups - 1)),
+        )
+        return self.variance() ** 2 / sum(parts) if any(parts) else math.inf
+
+
+@dataclass(frozen=True)
+class Components:
+    """How a value varies, as variances of a mean over one seed.
+
+    Attributes:
+        seed: between the models of different seeds.
+        clips: between groups of clips, equally for all seeds: more seeds do not reduce it.
+        rest: between answers of one model and another on the same clips.
+    """
+
+    seed: float
+    clips: float
+    rest: float
+
+    @classmethod
+    def of(cls, found: Estimate, seed_sd: float) -> Components:
+        """Return the components that an estimate tells; of one seed it tells only those of clips and rest together.
+
+        Args:
+            found: an estimate on one dataset.
+            seed_sd: standard deviation between seeds, where the estimate is of one.
+        """
+        assert found.terms is not None
+        terms, seeds = found.terms, found.seeds
+        if seeds == 1:
+            return cls(seed_sd**2, terms.of_groups, 0.0)
+        seed = max(0.0, terms.of_seeds - terms.of_both)
+        return cls(seeds * seed, max(0.0, terms.of_groups - terms.of_both), seeds * terms.of_both)
+
+    def terms(self, seeds: int) -> Terms:
+        """Return the terms of a mean over this many seeds, as they are expected."""
+        of_both = self.rest / seeds
+        return Terms(self.seed / seeds + of_both, self.clips + of_both, of_both)
 
 
 @dataclass(frozen=True)
@@ -49,8 +113,7 @@ class Estimate:
         seeds: number of seeds.
         clips: number of clips.
         groups: number of groups of clips.
-        of_seeds: variance of the mean between seeds; nan with one seed, and for a mean over datasets.
-        of_groups: variance of the mean between groups; nan for a mean over datasets.
+        terms: of which the variance is made; None for a mean over datasets.
     """
 
     mean: float
@@ -59,8 +122,7 @@ class Estimate:
     seeds: int
     clips: int
     groups: int
-    of_seeds: float = math.nan
-    of_groups: float = math.nan
+    terms: Terms | None = None
 
     @property
     def about_methods(self) -> bool:
@@ -101,79 +163,63 @@ def estimate(values: Array, weights: Array, groups: npt.NDArray[np.integer[Any]]
     correction = count / (count - 1)
     of_groups = correction * float(np.sum(over_seeds**2))
     if seeds == 1:
-        return Estimate(mean, of_groups, count - 1, seeds, clips, count, of_groups=of_groups)
+        return Estimate(mean, of_groups, count - 1, seeds, clips, count, Terms(math.nan, of_groups, math.nan))
     of_seeds = float(np.sum((by_seed - mean) ** 2)) / (seeds * (seeds - 1))
     rest = by_group - np.outer(by_seed - mean, shares) - over_seeds
     of_both = correction * float(np.sum(rest**2)) / (seeds * (seeds - 1))
-    variance = max(of_seeds + of_groups - of_both, of_seeds, of_groups)
-    freedom = _freedom(variance, of_seeds, of_groups, of_both, seeds, count)
-    return Estimate(mean, variance, freedom, seeds, clips, count, of_seeds, of_groups)
-
-
-def _freedom(variance: float, of_seeds: float, of_groups: float, of_both: float, seeds: int, groups: int) -> float:
-    """Return Satterthwaite's degrees of freedom of a sum of variances."""
-    terms = (
-        of_seeds**2 / (seeds - 1),
-        of_groups**2 / (groups - 1),
-        of_both**2 / ((seeds - 1) * (groups - 1)),
-    )
-    return variance**2 / sum(terms) if variance else math.inf
+    terms = Terms(of_seeds, of_groups, of_both)
+    return Estimate(mean, terms.variance(), terms.freedom(seeds, count), seeds, clips, count, terms)
 
 
 def deciding_seeds(found: Estimate, distance: float, seed_sd: float = SEED_SD) -> int | None:
-    """Return how many seeds would put the end of the interval at this distance from the mean; None if none would.
+    """Return about how many seeds would put the end of the interval at this distance from the mean; None if none would.
 
     The clips stay those that there are.
 
     Args:
         found: an estimate on one dataset.
         distance: of the mean from what it is compared with.
-        seed_sd: standard deviation of the value between seeds, for an estimate of one seed, which does not tell it.
+        seed_sd: standard deviation of the value between seeds, for an estimate of one seed, which does not show it.
     """
-    if found.seeds > 1:
-        seed_sd = math.sqrt(found.seeds * found.of_seeds)
-    for seeds in range(2, MOST_SEEDS + 1):
-        error, freedom = _error_with(seeds, seed_sd, found.of_groups, found.groups)
-        if student.ppf(0.5 + LEVEL / 2, freedom) * error < distance:
+    components = Components.of(found, seed_sd)
+    for seeds in range(found.seeds + 1, MOST_SEEDS + 1):
+        terms = components.terms(seeds)
+        limit = student.ppf(0.5 + LEVEL / 2, terms.freedom(seeds, found.groups))
+        if limit * math.sqrt(terms.variance()) < distance:
             return seeds
     return None
 
 
-def seeds_for(difference: float, seed_sd: float, of_groups: float, groups: int, power: float) -> int | None:
+def seeds_for(difference: float, components: Components, groups: int, power: float) -> int | None:
     """Return how many seeds find a true difference with this probability; None if no number does.
 
     Args:
         difference: the true difference.
-        seed_sd: standard deviation of the difference between seeds.
-        of_groups: variance of the difference between groups of clips, which more seeds do not reduce.
-        groups: number of groups.
+        components: how it varies.
+        groups: number of groups of clips.
         power: probability that the test rejects.
     """
+    if groups < 2:
+        return None
     for seeds in range(2, MOST_SEEDS + 1):
-        if _power(difference, seeds, seed_sd**2 / seeds, of_groups, groups) >= power:
+        if _power(difference, seeds, components.terms(seeds), groups) >= power:
             return seeds
     return None
 
 
-def _power(difference: float, seeds: int, of_seeds: float, of_groups: float, groups: int) -> float:
+def _power(difference: float, seeds: int, terms: Terms, groups: int) -> float:
     """Return the probability that the test finds a difference, by simulation.
 
     The variance between few seeds is itself a chance result, and with it the degrees of freedom: a noncentral t with
     the expected ones promises too much.
     """
     rng = np.random.default_rng(seeds)
-    estimated = of_seeds * rng.chisquare(seeds - 1, DRAWS) / (seeds - 1)
-    variance = estimated + of_groups
-    freedom = variance**2 / (estimated**2 / (seeds - 1) + of_groups**2 / (groups - 1))
-    observed = rng.normal(difference, math.sqrt(of_seeds + of_groups), DRAWS)
-    return float(np.mean(observed > student.ppf(0.5 + LEVEL / 2, freedom) * np.sqrt(variance)))
-
-
-def _error_with(seeds: int, seed_sd: float, of_groups: float, groups: int) -> tuple[float, float]:
-    """Return standard error and degrees of freedom of a difference with another number of seeds."""
-    of_seeds = seed_sd**2 / seeds
-    variance = of_seeds + of_groups
-    return math.sqrt(variance), _freedom(variance, of_seeds, of_groups, 0.0, seeds, groups)
+    of_seeds = terms.of_seeds * rng.chisquare(seeds - 1, DRAWS) / (seeds - 1)
+    variance = np.maximum(of_seeds + terms.of_groups - terms.of_both, np.maximum(of_seeds, terms.of_groups))
+    parts = of_seeds**2 / (seeds - 1) + terms.of_groups**2 / (groups - 1)
+    freedom = variance**2 / np.maximum(parts + terms.of_both**2 / ((seeds - 1) * (groups - 1)), TINY)
+    observed = rng.normal(difference, math.sqrt(terms.variance()), DRAWS)
+    return float(np.mean(observed > student.ppf(0.5 + LEVEL / 2, np.maximum(freedom, 1.0)) * np.sqrt(variance)))
 
 
 def combined(estimates: Mapping[str, Estimate], related: Sequence[Collection[str]] = ()) -> Estimate:

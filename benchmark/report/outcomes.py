@@ -45,10 +45,12 @@ class Outcome:
     Attributes:
         method: names the cell in reasons.
         folds: by number.
+        grouped: whether its records have groups of clips; those before schema version 6 have none.
     """
 
     method: str
     folds: Mapping[int, Fold]
+    grouped: bool = True
 
     @property
     def seeds(self) -> set[int]:
@@ -59,15 +61,31 @@ class Outcome:
 def not_comparable(one: Outcome, other: Outcome) -> str | None:
     """Return why two cells cannot be compared clip by clip; None if they can."""
     names = f"{one.method} and {other.method}"
+    if one.grouped != other.grouped:
+        older = other if one.grouped else one
+        return f"the records of {older.method} do not say which clips share a recording: run it again"
     if set(one.folds) != set(other.folds):
-        return f"{names} have other folds"
+        return f"{names} have different folds"
     for number, fold in one.folds.items():
         if not np.array_equal(fold.clips, other.folds[number].clips):
             different = len(set(fold.clips) ^ set(other.folds[number].clips))
-            return f"{names} have other test clips in fold {number} ({different} are in one of them only)"
+            return f"{names} have different test clips in fold {number} ({different} are in one of them only)"
     if not one.seeds & other.seeds:
         return f"{names} share no seed"
     return None
+
+
+def not_comparable_together(outcomes: Sequence[Outcome]) -> str | None:
+    """Return why several cells cannot be compared clip by clip; None if they can."""
+    reasons = (not_comparable(outcomes[0], other) for other in outcomes[1:])
+    if reason := next(filter(None, reasons), None):
+        return reason
+    return None if shared_seeds(outcomes) else "their records share no seed"
+
+
+def shared_seeds(outcomes: Sequence[Outcome]) -> list[int]:
+    """Return the seeds that all cells have."""
+    return sorted(set.intersection(*(outcome.seeds for outcome in outcomes)))
 
 
 def weighted(outcomes: Sequence[Outcome], factors: Sequence[float]) -> Estimate:
@@ -77,7 +95,7 @@ def weighted(outcomes: Sequence[Outcome], factors: Sequence[float]) -> Estimate:
         outcomes: cells that can be compared with each other.
         factors: a factor per cell.
     """
-    seeds = sorted(set.intersection(*(outcome.seeds for outcome in outcomes)))
+    seeds = shared_seeds(outcomes)
     first = outcomes[0].folds
     columns, weights, groups = [], [], []
     for number, fold in first.items():
@@ -102,16 +120,20 @@ def difference(one: Outcome, other: Outcome) -> Estimate:
     return weighted([one, other], [1.0, -1.0])
 
 
-def share_difference(pairs: Sequence[tuple[Outcome, Outcome]]) -> Estimate:
+def share_difference(pairs: Sequence[tuple[Outcome, Outcome]]) -> Estimate | None:
     """Estimate left / right of the first pair minus left / right of the second, by the delta method.
 
+    None if a score on the right is zero.
+
     Args:
-        pairs: two pairs of cells, all with the same clips.
+        pairs: two pairs of cells that can be compared together.
     """
-    outcomes, factors, value = list[Outcome](), list[float](), 0.0
-    for sign, (left, right) in zip((1.0, -1.0), pairs, strict=True):
-        above, below = score(left).mean, score(right).mean
-        outcomes += [left, right]
+    outcomes = [outcome for pair in pairs for outcome in pair]
+    means = [weighted(outcomes, [float(one is other) for other in outcomes]).mean for one in outcomes]
+    factors, value = list[float](), 0.0
+    for sign, above, below in ((1.0, *means[:2]), (-1.0, *means[2:])):
+        if not below:
+            return None
         factors += [sign / below, -sign * above / below**2]
         value += sign * above / below
     return dataclasses.replace(weighted(outcomes, factors), mean=value)
@@ -121,16 +143,15 @@ def ties(outcomes: Mapping[str, Outcome], scores: Mapping[str, float]) -> set[st
     """Return the best cell and those that are not significantly different from it.
 
     Which one is the best is not known before. So p values are corrected for all pairs of cells, by Holm's method at
-    5 %. A cell that cannot be compared with the best one stays.
+    5 %. A cell that cannot be compared with the best one is left out.
 
     Args:
         outcomes: by cell.
-        scores: of the same cells.
+        scores: by cell; cells without an outcome are left out.
     """
-    best = max(scores, key=lambda name: scores[name])
-    pairs = [
-        pair for pair in itertools.combinations(scores, 2) if not not_comparable(*(outcomes[name] for name in pair))
-    ]
+    best = max(outcomes, key=lambda name: scores[name])
+    all_pairs = itertools.combinations(outcomes, 2)
+    pairs = [(one, other) for one, other in all_pairs if not not_comparable(outcomes[one], outcomes[other])]
     corrected = holm([difference(outcomes[one], outcomes[other]).p for one, other in pairs])
-    significant = [pair for pair, p in zip(pairs, corrected, strict=True) if best in pair and p < ALPHA]
-    return {name for name in scores if name == best or not any(name in pair for pair in significant)}
+    tied = {name for pair, p in zip(pairs, corrected, strict=True) if best in pair and not p < ALPHA for name in pair}
+    return {best, *tied}

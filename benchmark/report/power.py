@@ -1,4 +1,4 @@
-"""How many seeds decide a difference of a given size, from the spreads in the records."""
+"""How many seeds find a difference of a given size, from the spreads in the records."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 import statistics
 from dataclasses import dataclass
 
-from benchmark.report.inference import SEED_SD, seeds_for
+from benchmark.report.inference import SEED_SD, Components, Estimate, seeds_for
 from benchmark.report.results import Results
 
 POWER = 0.8
@@ -18,21 +18,29 @@ class Spread:
     """How the difference of two methods varies on a dataset.
 
     Attributes:
-        seeds: standard deviation between seeds.
-        clip: standard deviation over clips: of a difference on one clip, larger where clips share recordings.
+        seed: variance between the models of two seeds on one fold.
+        clips: variance of one clip that more seeds do not reduce, larger where clips share recordings.
+        rest: variance of one clip between answers of models on it.
+        clips_per_group: number of clips that share a recording, on average.
         source: what they come from.
     """
 
-    seeds: float
-    clip: float
+    seed: float
+    clips: float
+    rest: float
+    clips_per_group: float
     source: str
+
+    @property
+    def seed_sd(self) -> float:
+        """Standard deviation between seeds, on one fold."""
+        return math.sqrt(self.seed)
 
 
 DEFAULT = Spread(
-    SEED_SD,
-    math.sqrt(DISAGREEMENT),
+    SEED_SD**2, DISAGREEMENT, 0.0, 1.0,
     f"assumed: scores vary by 1 point between seeds, methods disagree on {DISAGREEMENT:.0%} of the clips",
-)
+)  # fmt: skip
 
 
 def spread_of(results: Results | None, backbone: str, dataset: str) -> Spread:
@@ -47,28 +55,33 @@ def spread_of(results: Results | None, backbone: str, dataset: str) -> Spread:
         return DEFAULT
     cells = results.cells
     cells = cells[(cells["backbone"] == backbone) & (cells["dataset"] == dataset) & cells["score"].notna()]
-    found = []
+    found: list[tuple[Estimate, int]] = []
     for _, group in cells.groupby(["protocol", "settings"], sort=False):
         rows = [row for _, row in group.iterrows()]
         for place, first in enumerate(rows):
-            found += [results.difference(first, second) for second in rows[place + 1 :]]
-    known = [each for each in found if each is not None and each.seeds > 1]
-    if not known:
+            estimates = (results.difference(first, second) for second in rows[place + 1 :])
+            found += [(each, len(first["folds"].split())) for each in estimates if each is not None and each.seeds > 1]
+    if not found:
         return DEFAULT
-    pairs = f"{len(known)} pairs of methods in the records" if len(known) > 1 else "one pair of methods in the records"
+    components = [(Components.of(each, SEED_SD), each, folds) for each, folds in found]
+    pairs = f"{len(found)} pairs of methods in the records" if len(found) > 1 else "one pair of methods in the records"
     return Spread(
-        statistics.median(math.sqrt(each.seeds * each.of_seeds) for each in known),
-        statistics.median(math.sqrt(each.clips * each.of_groups) for each in known),
-        pairs,
+        seed=statistics.median(parts.seed * folds for parts, _, folds in components),
+        clips=statistics.median(parts.clips * each.clips for parts, each, _ in components),
+        rest=statistics.median(parts.rest * each.clips for parts, each, _ in components),
+        clips_per_group=statistics.median(each.clips / each.groups for _, each, _ in components),
+        source=pairs,
     )
 
 
-def deciding(points: float, spread: Spread, clips: int) -> int | None:
+def deciding(points: float, spread: Spread, clips: int, folds: int = 1) -> int | None:
     """Return how many seeds find a true difference with a probability of 80 %; None if the clips are too few.
 
     Args:
         points: the difference.
         spread: how differences vary.
-        clips: number of test clips.
+        clips: number of test clips in all folds.
+        folds: number of folds, each with its own model for every seed.
     """
-    return seeds_for(points / 100, spread.seeds, spread.clip**2 / clips, clips, POWER)
+    components = Components(spread.seed / folds, spread.clips / clips, spread.rest / clips)
+    return seeds_for(points / 100, components, round(clips / spread.clips_per_group), POWER)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
 
@@ -86,15 +87,23 @@ class Results:
         for _, rows in cells[cells["score"].notna()].groupby(GROUP, sort=False):
             scores = dict(zip(rows["cell"], rows["score"], strict=True))
             outcomes = {cell: outcome for cell in scores if (outcome := self.outcome(cell))}
-            if len(outcomes) < len(scores):  # nothing to test with: only the highest score is marked as the best
-                best |= {cell for cell, score in scores.items() if score == max(scores.values())}
-            else:
-                best |= ties(outcomes, scores)
+            highest = {cell for cell, value in scores.items() if value == max(scores.values())}
+            best |= highest | (ties(outcomes, scores) if highest & outcomes.keys() else set())
             intervals |= {cell: score(outcome).interval() for cell, outcome in outcomes.items()}
         for place, bound in enumerate(("low", "high")):
             ends = {cell: min(1.0, max(0.0, interval[place])) for cell, interval in intervals.items()}
             cells[bound] = cells["cell"].map(ends).astype(float)
         return cells.assign(best=cells["cell"].isin(best))
+
+    def untested(self) -> list[str]:
+        """Return why some complete cells were not compared with the best one of their dataset."""
+        reasons = []
+        for key, rows in self.cells[self.cells["score"].notna()].groupby(GROUP, sort=False):
+            best = rows.sort_values("score", ascending=False, kind="stable").iloc[0]
+            for _, row in rows.iterrows():
+                if row["cell"] != best["cell"] and (reason := self.obstacle(best, row)):
+                    reasons.append(f"{reason} ({key[1]}, {key[2]})")
+        return list(dict.fromkeys(reasons))
 
     def obstacle(self, first: pd.Series, second: pd.Series) -> str | None:
         """Return why two complete cells cannot be compared clip by clip; None if they can."""
@@ -141,18 +150,16 @@ class Results:
             if len({found.clips.tobytes() for found in by_seed.values()}) > 1:
                 logger.info("%s: its seeds have other test clips in fold %d", cell, number)
                 return None
-        return (
-            Outcome(
-                self.requests[cell].method.variant,
-                {
-                    number: Fold.of(first.clips, first.groups, {seed: found.values for seed, found in by_seed.items()})
-                    for number, by_seed in folds.items()
-                    for first in [next(iter(by_seed.values()))]
-                },
+        if not folds:
+            return None
+        by_fold = {}
+        for number, by_seed in folds.items():
+            first = next(iter(by_seed.values()))
+            by_fold[number] = Fold.of(
+                first.clips, first.groups, {seed: found.values for seed, found in by_seed.items()}
             )
-            if folds
-            else None
-        )
+        grouped = all(found.grouped for by_seed in folds.values() for found in by_seed.values())
+        return Outcome(self.requests[cell].method.variant, by_fold, grouped)
 
     def _read_predictions(self, record: str, epoch: float) -> _Predictions | None:
         """Return clips and values of the chosen epoch from the predictions file; None if it has none or is damaged.
@@ -165,19 +172,21 @@ class Results:
                 name = "values_test" if "values_test" in stored else "parts_test"
                 values = np.asarray(stored[name][int(np.flatnonzero(stored["epochs"] == epoch)[0])], float)
                 clips = stored["clips_test"]
-                groups = stored["groups_test" if "groups_test" in stored else "clips_test"]
-        except (OSError, ValueError, KeyError, IndexError, zipfile.BadZipFile) as error:
+                grouped = "groups_test" in stored
+                groups = stored["groups_test"] if grouped else clips
+        except (OSError, EOFError, ValueError, KeyError, IndexError, zipfile.BadZipFile, zlib.error) as error:
             logger.info("%s: predictions cannot be used: %s", path, error)
             return None
         if values.shape != clips.shape or groups.shape != clips.shape or not np.isfinite(values).all():
             logger.info("%s: predictions cannot be used: not one finite value per clip", path)
             return None
-        return _Predictions(clips, groups, values)
+        return _Predictions(clips, groups, values, grouped)
 
 
 class _Predictions(NamedTuple):
-    """Clips, their groups and their values of one trial, each (clips,)."""
+    """Clips, their groups and their values of one trial, each (clips,), and whether the record has groups."""
 
     clips: Names
     groups: Names
     values: Array
+    grouped: bool

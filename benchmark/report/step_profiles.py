@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
+from benchmark.records.environment import measured_on
 from benchmark.records.schema import StepProfile
 from benchmark.report.full_rows import full_rows
 from benchmark.spec.request import TrialRequest
@@ -46,6 +47,7 @@ def _row(profile: StepProfile) -> dict[str, object]:
     return {
         **profile.model_dump(include=set(COLUMNS)),
         **profile.cost.model_dump(include=set(COLUMNS) - {"clips"}),
+        "device": measured_on(profile.device, profile.environment),
         "size": request.backbone.size,
         "dataset": request.dataset.name,
         "method": request.method.variant,

@@ -14,13 +14,12 @@ from torch import nn
 from benchmark.errors import first_line
 from benchmark.methods.registry import build_method
 from benchmark.models.transformer import AudioTransformer
+from benchmark.records.environment import EAGER
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.batch_split import split_changes_results
 from benchmark.trial.device import is_out_of_memory
 from benchmark.trial.precision import Precision
 from benchmark.trial.resume import random_state, restore_random_state
-
-EAGER = "eager"
 
 logger = logging.getLogger(__name__)
 
@@ -30,18 +29,21 @@ _compiled_for: str | None = None  # step key of the trial for which this process
 class TrainingForward:
     """Calls a model in training, compiled where that is asked for.
 
-    The blocks are compiled at the first full batch, blocks of one kind once. On a GPU, forward and backward pass are
+    The blocks are compiled before the first batch, blocks of one kind once. On a GPU, forward and backward pass are
     then recorded as CUDA graphs, and replayed without the time that it takes to launch every kernel. Batches of any
-    other size, and evaluation, are not compiled. What fails to compile runs as without it, and a warning says so.
+    size but the full one, and evaluation, are not compiled. What fails to compile runs as without it, and a warning
+    says so.
 
     Args:
-        model: on its device, in training mode when it is called.
+        model: on its device.
         request: the trial; the size of its (micro-)batches is compiled for.
         precision: arithmetic of the passes.
         compiled: whether to compile.
 
     Attributes:
         name: how full batches run, as records say it.
+        recorded_bytes: largest GPU memory of tensors while the graphs were recorded, without the optimizer's; 0 without
+            graphs. A replay allocates nothing, so that later peaks lack the graphs' activations.
     """
 
     def __init__(self, model: AudioTransformer, request: TrialRequest, precision: Precision, *, compiled: bool) -> None:
@@ -49,13 +51,16 @@ class TrainingForward:
         self.request = request
         self.precision = precision
         self.name = EAGER
+        self.recorded_bytes = 0
         self._clips = request.recipe.micro_batch or request.recipe.batch_size
-        self._waits = compiled
-        self._full: Callable[[torch.Tensor], torch.Tensor] = self._as_it_comes
+        self.is_to_compile = compiled
+        self._call_full: Callable[[torch.Tensor], torch.Tensor] = self._call
 
     def __call__(self, features: torch.Tensor) -> torch.Tensor:
         """(B, frames, mels) -> (B, classes) logits."""
-        return self._full(features) if len(features) == self._clips else self.uncompiled(features, self.precision)
+        if len(features) == self._clips:
+            return self._call_full(features)
+        return self.uncompiled(features, self.precision)
 
     def uncompiled(self, features: torch.Tensor, precision: Precision) -> torch.Tensor:
         """(B, frames, mels) -> (B, classes) logits, in training or evaluation."""
@@ -64,38 +69,33 @@ class TrainingForward:
             logits: torch.Tensor = self.model(features)
         return logits
 
-    def waits_for(self, features: torch.Tensor) -> bool:
-        """Return True when these are the first of the size that `prepare` compiles for."""
-        return self._waits and len(features) == self._clips
-
-    def prepare(self, features: torch.Tensor) -> None:
-        """Compile for batches of this shape. The model's state and all random generators stay as they are.
-
-        Args:
-            features: (B, frames, mels) of a full batch.
-        """
-        self._waits = False
+    def prepare(self) -> None:
+        """Compile for full batches, once. The model's state and all random generators stay as they are."""
+        self.is_to_compile = False
+        recipe, device = self.request.recipe, self.precision.device
+        features = torch.zeros(self._clips, recipe.frames, recipe.mels, device=device)
         with _unchanged(self.model):
-            if self._compile(features) and features.is_cuda and self._is_replayable():
+            if self._compile(features) and device.type == "cuda" and self._is_replayable():
                 self._record(features)
         self.model.zero_grad(set_to_none=True)
-        if features.is_cuda:
+        if device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def _as_it_comes(self, features: torch.Tensor) -> torch.Tensor:
-        with self.precision.autocast():
+    def _call(self, features: torch.Tensor) -> torch.Tensor:
+        # one setting of the cache for compiled and recorded passes: another one would compile again
+        with self.precision.autocast(keep_casts=self.name == EAGER):
             logits: torch.Tensor = self.model(features)
         return logits
 
     def _compile(self, features: torch.Tensor) -> bool:
         """Compile the blocks and try them; return whether that went well."""
         _set_up_compiler(self.request.step_key)
-        for block in self.model.blocks:
-            block.compile(dynamic=False)
-        # code of others may count its calls: a copy is tried, whose blocks are compiled like those of the model
-        model = self.model if self._is_own() else copy.deepcopy(self.model)
         try:
-            with self.precision.autocast():
+            # code of others may count its calls: a copy is tried, and what is compiled serves the model, too
+            model = self.model if self._is_own() else copy.deepcopy(self.model)
+            for block in model.blocks:
+                block.compile(dynamic=False)
+            with self.precision.autocast(keep_casts=False):
                 logits = model(features)
             logits.sum().backward()
         except Exception as error:  # of the compiler, or of the model, which raises it again without the compiler
@@ -106,6 +106,8 @@ class TrainingForward:
             for block in self.model.blocks:
                 block._compiled_call_impl = None
             return False
+        for block in self.model.blocks:
+            block.compile(dynamic=False)
         self.name = "compiled blocks"
         return True
 
@@ -124,10 +126,12 @@ class TrainingForward:
 
     def _record(self, features: torch.Tensor) -> None:
         """Record forward and backward pass as CUDA graphs."""
+        self.model.zero_grad(set_to_none=True)
+        torch.cuda.reset_peak_memory_stats()
         try:
             whole = _WithPrecision(self.model, self.precision)
-            replay = torch.cuda.make_graphed_callables(whole, (features.clone(),), allow_unused_input=True)
-            self._full = cast("Callable[[torch.Tensor], torch.Tensor]", replay)
+            replay = torch.cuda.make_graphed_callables(whole, (features,), allow_unused_input=True)
+            self._call_full = cast("Callable[[torch.Tensor], torch.Tensor]", replay)
         except Exception as error:
             torch.cuda.synchronize()  # raises when CUDA is broken, not only the recording
             if is_out_of_memory(error):
@@ -135,6 +139,7 @@ class TrainingForward:
             logger.warning("%s: no CUDA graph of it: %s", self.request.label, first_line(error))
         else:
             self.name = "compiled blocks, CUDA graphs"
+            self.recorded_bytes = torch.cuda.max_memory_allocated()
 
 
 class _WithPrecision(nn.Module):

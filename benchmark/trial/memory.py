@@ -45,7 +45,7 @@ class PeakMemory:
     @contextmanager
     def in_training(self) -> Iterator[None]:
         """Measure a pass of training."""
-        self.restart()
+        self._reset()
         yield
         now = self._read()
         before = self.training or now
@@ -54,14 +54,18 @@ class PeakMemory:
     @contextmanager
     def in_evaluation(self) -> Iterator[None]:
         """Measure a pass of evaluation."""
-        self.restart()
+        self._reset()
         yield
         now = self._read()
         before = self.evaluation or now
         self.evaluation = replace(now, allocated=_larger(before.allocated, now.allocated))
 
-    def restart(self) -> None:
-        """Forget the peak of GPU memory so far in this pass."""
+    def training_takes(self, allocated: int) -> None:
+        """Count bytes of GPU memory that training takes and the allocator does not see."""
+        assert self.training is not None
+        self.training = replace(self.training, allocated=_larger(self.training.allocated, allocated))
+
+    def _reset(self) -> None:
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
 

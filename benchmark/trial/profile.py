@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 import os
 import pickle
 import statistics
@@ -21,12 +22,11 @@ import torch
 from benchmark.data.loader import EVAL_BATCH_FACTOR, Batch
 from benchmark.errors import first_line
 from benchmark.methods.registry import externals, resolve_methods
-from benchmark.records.environment import capture, utc_now
+from benchmark.records.environment import EAGER, capture, utc_now
 from benchmark.records.schema import StepProfile
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.build import build_model, count_parameters
 from benchmark.trial.code_digest import code_digest
-from benchmark.trial.compiled import EAGER
 from benchmark.trial.cost import count_cost
 from benchmark.trial.device import device_name, is_out_of_memory
 from benchmark.trial.precision import Precision
@@ -166,6 +166,9 @@ def _measure(request: TrialRequest, how: How) -> dict[str, Any]:
     torch.set_num_threads(how.threads)
     device = torch.device(how.device)
     untrained = _with_random_weights(request)
+    if how.clips:  # what is compiled is compiled for this size
+        recipe = untrained.recipe.model_copy(update={"batch_size": how.clips})
+        untrained = untrained.model_copy(update={"recipe": recipe})
     built = build_model(untrained, request.classes)
     trainer = Trainer(built.model.to(device), untrained, device, built.groups, compiled=how.compiled)
     batch = _random_batch(untrained, how.clips or untrained.recipe.batch_size, device)
@@ -246,8 +249,8 @@ def _step_seconds(run: Callable[[Iterator[Batch]], object], batch: Batch, how: H
                 break
         moments.append(now())
 
-    run(batches())
-    steps = [after - before for before, after in itertools.pairwise(moments)]
-    if not steps:
+    result = run(batches())
+    if isinstance(result, float) and not math.isfinite(result):
         raise RuntimeError("the loss is not finite")
+    steps = [after - before for before, after in itertools.pairwise(moments)]
     return steps[WARM_UP:] or steps[-1:]

@@ -114,6 +114,9 @@ class Trainer:
             The mean loss over clips. The pass ends at the first loss that is not finite, and the mean is not finite.
         """
         self.model.train()
+        if self.forward.is_to_compile:  # before the data workers begin: a recording must not be disturbed
+            with self.clock.measure("setup"):
+                self.forward.prepare()
         total, clips = 0.0, 0
         with self.energy.measure(), self.memory.in_training(), self.clock.measure("train"):
             for value, size in self._losses(self.clock.waiting(batches)):
@@ -121,7 +124,15 @@ class Trainer:
                 clips += size
                 if not math.isfinite(value):
                     break
+        if self.forward.recorded_bytes:
+            self.memory.training_takes(self.forward.recorded_bytes + self._state_bytes())
         return total / clips
+
+    def _state_bytes(self) -> int:
+        """Return the size of the optimizer's tensors."""
+        states = self.optimizer.state.values()
+        tensors = (tensor for state in states for tensor in state.values() if isinstance(tensor, torch.Tensor))
+        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
     def _losses(self, batches: Iterable[Batch]) -> Iterator[tuple[float, int]]:
         """Train, and yield the loss and the clips of every batch, just before the next batch is trained on.
@@ -152,10 +163,6 @@ class Trainer:
                 share = float(observed.sum() / batch[2].sum()) if self.loss == "bce" else len(features) / len(batch[0])
             if not share:
                 continue
-            if self.forward.waits_for(features):
-                with self.clock.measure("setup"):
-                    self.forward.prepare(features)
-                self.memory.restart()
             logits = self.forward(features)
             with self.precision.autocast():
                 loss = share * loss_of(logits, targets, observed, self.loss)
@@ -182,6 +189,8 @@ class Trainer:
         """
         before = self.optimizer.state_dict()
         try:
+            for group in state["optimizer"]["param_groups"]:
+                group["fused"] = True  # states of earlier versions were written without it
             self.optimizer.load_state_dict(state["optimizer"])
             load_trained(self.model, state["model"])
         except ValueError as error:

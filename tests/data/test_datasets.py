@@ -139,6 +139,17 @@ def test_clips_of_one_source_are_one_group(name: str, groups: dict[str, str], tm
     assert alone.digest == manifest.digest  # groups change no trial
 
 
+def test_the_state_of_the_files_is_another_one_after_any_change(tmp_path: Path) -> None:
+    """What was verified is told only of the same files, labels and folds."""
+    openmic(tmp_path)
+    manifest = get_dataset("openmic").manifest(tmp_path)
+    first, *rest = manifest.clips
+    assert get_dataset("openmic").manifest(tmp_path).state == manifest.state
+    for change in ({"changed": 1}, {"labels": (3,)}, {"split": "train" if first.split == "test" else "test"}):
+        other = replace(manifest, clips=(replace(first, **change), *rest))
+        assert other.state != manifest.state
+
+
 def test_gtzan_uses_the_filtered_lists_of_either_layout(tmp_path: Path) -> None:
     gtzan(tmp_path)
     clips = get_dataset("gtzan").manifest(tmp_path).clips

@@ -36,12 +36,15 @@ def test_a_checkout_tells_its_commit_and_whether_files_were_changed(
     state = environment.suite.__wrapped__
     assert (state()["commit"], state()["dirty"]) == (None, None)
     git("init", "--quiet")
-    (tmp_path / "file").write_text("a")
-    git("add", "file")
+    (tmp_path / "baselines").mkdir()
+    (tmp_path / "baselines" / "mine.py").write_text("a")
+    git("add", "baselines")
     git("commit", "--quiet", "--message", "x")
     assert len(state()["commit"]) == 40
     assert state()["dirty"] is False
-    (tmp_path / "file").write_text("b")
+    (tmp_path / "notes.txt").write_text("no code")
+    assert state()["dirty"] is False
+    (tmp_path / "baselines" / "new.py").write_text("b")
     assert state()["dirty"] is True
 
 

@@ -14,7 +14,7 @@ from benchmark.records.schema import Data, Record, Selection, StepProfile
 from benchmark.records.store import ResultStore
 from benchmark.report.claims.judge import judge
 from benchmark.report.claims.ledger import Judged, load_ledger
-from benchmark.report.claims.scores import decide
+from benchmark.report.claims.scores import ONE_SEED, decide
 from benchmark.report.paper_scores import load_paper_scores
 from benchmark.report.write import read_results
 from benchmark.spec.grid import load_grid, narrow
@@ -68,7 +68,7 @@ def test_one_seed_decides_no_claim_about_a_method(tmp_path: Path) -> None:
     judged = [claim for claim in found.values() if claim.measured is not None and claim.kind in {"order", "score"}]
     assert {claim.verdict for claim in judged} == {"underpowered"}
     why = found["aat-ms-linear-ast-esc50"].why
-    assert why.startswith("one seed compares trained models, not methods; 2 seeds would decide it, if scores vary by 1")
+    assert why.startswith(f"{ONE_SEED}; about 2 seeds would decide it, if scores vary by 1")
     assert "outside the interval plus its tolerance of this seed" in found["score-ast-esc50-linear-test"].why
 
 

@@ -10,6 +10,7 @@ import pytest
 
 import benchmark
 from benchmark.errors import BenchmarkError
+from benchmark.report.inference import Components
 from benchmark.report.outcomes import difference
 from benchmark.report.power import DEFAULT, Spread, deciding, spread_of
 from benchmark.spec.request import TrialRequest
@@ -33,19 +34,23 @@ def test_the_spreads_are_those_of_the_records(make_request: Make, tmp_path: Path
     results = make_results(tmp_path, records, parts=values)
     backbone = results.cells["backbone"].iloc[0]
     spread = spread_of(results, backbone, "esc50")
-    assert spread.seeds == pytest.approx(0.01)
-    assert spread.clip == pytest.approx(np.sqrt(0.1), rel=0.2)
+    assert spread.seed_sd == pytest.approx(0.01)
+    assert spread.clips == pytest.approx(0.1, rel=0.4)
+    assert (spread.rest, spread.clips_per_group) == (pytest.approx(0.0, abs=1e-12), 1.0)
     assert spread.source == "one pair of methods in the records"
     assert spread_of(results, backbone, "gtzan") == spread_of(None, backbone, "esc50") == DEFAULT
 
 
 def test_the_number_of_seeds_falls_with_the_difference_and_may_not_exist() -> None:
-    spread = Spread(0.01, 0.2, "x")
+    spread = Spread(0.01**2, 0.2**2, 0.0, 1.0, "x")
     needed = [deciding(points, spread, 8000) for points in (1.0, 2.0, 4.0)]
     assert needed == sorted(needed, reverse=True)
     assert needed[-1] == 3
     assert deciding(0.5, spread, 8000) is None  # the clips alone leave an error of 0.22 points
     assert deciding(1.0, spread, 100) is None
+    assert deciding(1.0, spread, 1) is None
+    assert deciding(1.0, spread, 8000, folds=5) < deciding(1.0, spread, 8000)  # five models for every seed
+    assert deciding(1.0, Spread(0.0, 0.0, 0.0, 1.0, "x"), 100) == 2
 
 
 def test_the_difference_is_found_as_often_as_promised() -> None:
@@ -53,9 +58,9 @@ def test_the_difference_is_found_as_often_as_promised() -> None:
     rng, found = np.random.default_rng(0), []
     for _ in range(40):
         outcomes = experiment(Cell(2000, 3, seed_sd=1.0), rng)
-        found.append(difference(outcomes["m0"], outcomes["m1"]))
-    of_seeds, of_groups = (np.mean([getattr(each, name) for each in found]) for name in ("of_seeds", "of_groups"))
-    seeds = deciding(4.0, Spread(np.sqrt(3 * of_seeds), np.sqrt(2000 * of_groups), "x"), 2000)
+        found.append(Components.of(difference(outcomes["m0"], outcomes["m1"]), 0.01))
+    seed, clips, rest = (float(np.mean([getattr(each, name) for each in found])) for name in ("seed", "clips", "rest"))
+    seeds = deciding(4.0, Spread(seed, 2000 * clips, 2000 * rest, 1.0, "x"), 2000)
     assert seeds is not None
     assert 72 < simulate(Cell(2000, seeds, seed_sd=1.0, effect=4.0), 300).rejected < 97
 

@@ -101,17 +101,19 @@ def test_blocks_of_one_kind_are_compiled_once(
     assert len(compiled_graphs) == kinds
 
 
+@pytest.mark.parametrize("method", ["aat_m", "peft/lora", DRAWING])
 def test_what_fails_to_compile_runs_without_it(
     make_request: Make,
     setting: Setting,
     compile_with: Callable[[Compiler], None],
     caplog: pytest.LogCaptureFixture,
+    method: str,
 ) -> None:
     def broken(_: torch.fx.GraphModule, __: list[torch.Tensor]) -> Callable[..., Any]:
         raise RuntimeError("no C compiler")
 
     compile_with(broken)
-    request = make(make_request, "aat_m")
+    request = make(make_request, method)
     with caplog.at_level("WARNING"):
         found = run(request, setting, compile=True)
     assert numbers(found) == numbers(run(request, setting))

@@ -66,7 +66,7 @@ def _of_trials(claim: Claim, evidence: Evidence, dataset: str) -> Ratio | None:
     if left["marks"] or right["marks"] or pd.isna(left[column]) or pd.isna(right[column]):
         return None
     device = left["device"]
-    return Ratio(float(left[column] / right[column]), f"in trials on {device}", device != "cpu")
+    return Ratio(float(left[column] / right[column]), f"in trials on {device}", not device.startswith("cpu"))
 
 
 def _of_profiles(claim: Claim, evidence: Evidence, dataset: str) -> Ratio | None:
@@ -77,13 +77,13 @@ def _of_profiles(claim: Claim, evidence: Evidence, dataset: str) -> Ratio | None
     rows = steps[(steps["dataset"] == dataset) & (steps["size"] == "base") & steps[column].notna() & is_unchanged]
     if claim.value == "memory":
         rows = rows[rows["whole_batch"].astype(bool)]  # time is compared per clip; memory does not scale with clips
-    devices = sorted(rows.groupby(["device", "threads"]), key=lambda item: item[0][0] == "cpu")
+    devices = sorted(rows.groupby(["device", "threads"]), key=lambda item: str(item[0][0]).startswith("cpu"))
     for (device, _), group in devices:
         by_method = group.drop_duplicates("method").set_index("method")
         if {claim.left, claim.right} <= set(by_method.index):
             values = by_method[column] / (by_method["clips"] if claim.value == "time" else 1)
             value = float(values[claim.left] / values[claim.right])
-            return Ratio(value, f"by `profile` on {device}", device != "cpu")
+            return Ratio(value, f"by `profile` on {device}", not str(device).startswith("cpu"))
     return None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterator
 
 import pandas as pd
@@ -12,7 +11,8 @@ from benchmark.report.claims.evidence import Evidence, unjudged, with_verdict
 from benchmark.report.claims.ledger import Claim, Judged, Relation, Verdict
 from benchmark.report.inference import Estimate, combined, deciding_seeds
 from benchmark.report.layout import load_layout
-from benchmark.report.outcomes import Outcome, not_comparable, share_difference
+from benchmark.report.outcomes import Outcome, not_comparable_together, share_difference
+from benchmark.report.outcomes import score as estimate_score
 from benchmark.report.paper_scores import PaperScore, load_paper_scores, measured_score
 from benchmark.units import plural
 
@@ -70,11 +70,12 @@ def _more_seeds(difference: Estimate, claim: Claim) -> str:
         if difference.about_methods
         else "one seed compares trained models, not methods"
     )
-    if math.isnan(difference.of_groups):
+    if difference.terms is None:
         return f"{why}; more seeds or folds are needed"
     needed = deciding_seeds(difference, abs(difference.mean - bound))
     assumed = "" if difference.about_methods else ", if scores vary by 1 point between seeds"
-    return f"{why}; {f'{needed} seeds' if needed else 'no number of seeds, only more clips,'} would decide it{assumed}"
+    seeds = f"about {needed} seeds" if needed else "no number of seeds, only more clips,"
+    return f"{why}; {seeds} would decide it{assumed}"
 
 
 def decide(low: float, high: float, relation: Relation, margin: float = 0.0) -> tuple[Verdict, str]:
@@ -114,23 +115,26 @@ def relative(claim: Claim, evidence: Evidence) -> Iterator[Judged]:
         return
     differences = {}
     for dataset in evidence.datasets:
-        outcomes = [
-            _outcome(evidence, *need) for need in needs if need[1] == dataset
-        ]  # left and right of each backbone
+        of_dataset = [need for need in needs if need[1] == dataset]  # left and right of each backbone
+        outcomes = [_outcome(evidence, *need) for need in of_dataset]
         known = [outcome for outcome in outcomes if outcome is not None]
         reason = "a record has no predictions of every clip" if len(known) < len(outcomes) else None
-        if reason := reason or next(filter(None, (not_comparable(known[0], other) for other in known[1:])), None):
+        if reason := reason or not_comparable_together(known):
             yield with_verdict(base, "not comparable", f"{dataset}: {reason}")
             return
-        differences[dataset] = share_difference([(known[0], known[1]), (known[2], known[3])])
-    difference = combined(differences, load_layout().related)
-    low, high = difference.interval()
+        difference = share_difference([(known[0], known[1]), (known[2], known[3])])
+        if difference is None:
+            yield with_verdict(base, "not comparable", f"{dataset}: a score of {claim.right} is zero")
+            return
+        differences[dataset] = difference
+    mean = combined(differences, load_layout().related)
+    low, high = mean.interval()
     verdict, why = decide(low, high, "above")
-    if not difference.about_methods:
+    if not mean.about_methods:
         verdict, why = "underpowered", f"{ONE_SEED}; more seeds are needed"
     yield dataclasses.replace(
-        base, verdict=verdict, why=why, unit="share of full's score", measured=difference.mean,
-        difference=difference.mean, low=low, high=high, n=plural(len(differences), "dataset"),
+        base, verdict=verdict, why=why, unit="share of full's score", measured=mean.mean,
+        difference=mean.mean, low=low, high=high, n=plural(len(differences), "dataset"),
     )  # fmt: skip
 
 
@@ -164,7 +168,11 @@ def _with_score(base: Judged, evidence: Evidence, cell: pd.Series, paper: PaperS
     value = measured_score(evidence.results, cell, paper.split, paper.epoch)
     if value is None:
         return with_verdict(base, "not run", f"no {paper.split} score at the {paper.epoch} epoch")
-    half = (cell["high"] - cell["low"]) / 2 if pd.notna(cell["low"]) else 0.0
+    outcome = evidence.results.outcome(cell["cell"])
+    if outcome is None:
+        return with_verdict(base, "not comparable", "its records have no predictions of every clip")
+    ends = estimate_score(outcome).interval()
+    half = (ends[1] - ends[0]) / 2
     low, high = 100 * (value - half), 100 * (value + half)
     is_inside = low - paper.tolerance <= paper.score <= high + paper.tolerance
     verdict: Verdict = "reproduced" if is_inside else "differs"

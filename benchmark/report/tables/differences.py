@@ -78,8 +78,9 @@ def _pairs(
     cells: pd.DataFrame, pairs: Sequence[tuple[str, str]], against: str | None
 ) -> Iterator[tuple[pd.Series, pd.Series]]:
     """Yield cells to compare that have the same settings, each pair once."""
-    others = [FULL] if against is None else [FULL, against]
-    wanted = [(method, other) for other in others for method in cells["method"].unique() if method != other]
+    names = cells["method"].unique()
+    wanted = [(method, FULL) for method in names if method != FULL]
+    wanted += [(method, against) for method in names if against not in {None, FULL} and method not in {against, FULL}]
     for method, other in dict.fromkeys([*wanted, *map(tuple, pairs)]):
         for _, first in cells[cells["method"] == method].iterrows():
             for _, second in cells[cells["method"] == other].iterrows():

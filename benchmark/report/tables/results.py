@@ -10,8 +10,9 @@ from benchmark.report.tables import TableSource
 
 def build(source: TableSource) -> Table:
     """Return the table of scores, with all columns of the cells; it is there even without a cell."""
-    cells = source.results.cells
-    return source.table(cells, wide(cells, score_text), rules(cells))
+    cells, reasons = source.results.cells, source.results.untested()
+    left_out = f" Not compared with the best: {'; '.join(reasons)}." if reasons else ""
+    return source.table(cells, wide(cells, score_text), f"{rules(cells)}{left_out}")
 
 
 def score_text(cell: pd.Series) -> str:
