@@ -208,10 +208,11 @@ def main() -> int:
             [value for value in (getattr(rates, name) for rates in judged) if not math.isnan(value)]
             for name in ("rejected", "covered", "score_covered")
         )
+        error = 100 * math.sqrt(0.05 * 0.95 / given.simulations)
         print(
-            f"{len(judged)} nulls with {FEWEST_SEEDS} seeds or more: rejected {np.mean(rejected):.1f} % on average, at most "
-            f"{max(rejected):.1f}; covered at least {min(covered):.1f}; scores covered {np.mean(scores):.1f} on average, "
-            f"at least {min(scores):.1f} (one standard error is {100 * math.sqrt(0.05 * 0.95 / given.simulations):.1f})"
+            f"{len(judged)} nulls with {FEWEST_SEEDS} seeds or more (one standard error is {error:.1f} %): rejected "
+            f"{np.mean(rejected):.1f} % on average, at most {max(rejected):.1f}; covered at least {min(covered):.1f}; "
+            f"scores covered {np.mean(scores):.1f} on average, at least {min(scores):.1f}"
         )
     return int(bool(bad))
 
