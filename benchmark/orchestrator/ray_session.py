@@ -42,6 +42,10 @@ _TUNE = {
 }
 
 
+class DeadWhileStartingError(BenchmarkError):
+    """A daemon of our own Ray died before Ray was up."""
+
+
 @contextmanager
 def ray_session(address: str | None, cpus: int | None, gpus: int | None, log: Path) -> Iterator[list[Node]]:
     """Connect to a cluster, or start Ray here until the context ends. Yield its machines.
@@ -92,8 +96,10 @@ def ray_session(address: str | None, cpus: int | None, gpus: int | None, log: Pa
             )
         else:
             ray.init(address=address, namespace=NAMESPACE, **quiet)
-    except Exception as error:  # Ray raises a plain one when a daemon does not answer
+    except (OSError, RuntimeError, ValueError) as error:
         raise BenchmarkError(f"Ray: {address or 'local start'}: {first_line(error)}") from error
+    except Exception as error:  # a plain one, half a minute after a daemon died
+        raise DeadWhileStartingError(f"Ray: {address or 'local start'}: {first_line(error)}") from error
     try:
         nodes = _find_nodes()
         logger.info("Ray at %s: %s", address or "this machine", nodes)

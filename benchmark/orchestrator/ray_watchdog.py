@@ -17,7 +17,7 @@ import psutil
 
 from benchmark.errors import BenchmarkError
 from benchmark.orchestrator.interrupt import Stop
-from benchmark.orchestrator.ray_session import ray_session
+from benchmark.orchestrator.ray_session import DeadWhileStartingError, ray_session
 from benchmark.planning.node import Node
 
 DAEMONS = ("raylet", "gcs_server")  # names of Ray's own processes
@@ -99,7 +99,7 @@ def watchdog(stop: Stop, *, restart: bool = False) -> Iterator[None]:
             raise BenchmarkError(RAY_DIED) from None
         raise
     except Exception as error:  # Ray's own error may come before the watchdog looks
-        if not ray_is_dead():
+        if not isinstance(error, DeadWhileStartingError) and not ray_is_dead():
             raise
         if restart and not (isinstance(error, BenchmarkError) and _restarts() >= MAX_RESTARTS_OF_START):
             _restart(stop)

@@ -22,6 +22,7 @@ from rich.console import Console
 from benchmark.errors import BenchmarkError
 from benchmark.orchestrator import ray_watchdog
 from benchmark.orchestrator.interrupt import Stop
+from benchmark.orchestrator.ray_session import DeadWhileStartingError
 from benchmark.orchestrator.ray_watchdog import watchdog, watched_ray
 from benchmark.planning.node import Node
 
@@ -111,7 +112,7 @@ def test_ray_may_die_while_it_starts(
             time.sleep(0.001)
         daemon.kill()
         time.sleep(seconds)
-        raise BenchmarkError("Ray: local start: Exception: The current node timed out during startup.")
+        raise DeadWhileStartingError("Ray: local start: Exception: The current node timed out during startup.")
         yield [daemon]
 
     monkeypatch.setattr(ray_watchdog, "ray_session", start_and_die)
