@@ -30,7 +30,7 @@ def joules(uuid: str) -> float | None:
     """Return the energy that a GPU has used since its driver was loaded; None if it does not count.
 
     Args:
-        uuid: of the GPU, as CUDA tells it.
+        uuid: of the GPU, in CUDA's form.
     """
     name = uuid if uuid.startswith("GPU-") else f"GPU-{uuid}"
     return _ask(

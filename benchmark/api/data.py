@@ -139,7 +139,7 @@ def prepare_data(
 def verify_data(name: str, data_root: str | Path | None = None, *, console: Console | None = None) -> Verification:
     """Read and decode every file of a dataset, and compare counts and digests with the publisher's.
 
-    Records of later trials on the same files, unchanged, tell the verdict.
+    Records of later trials on the same, unchanged files hold the verdict.
 
     Args:
         name: a dataset, or `folder:NAME`.

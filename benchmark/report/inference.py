@@ -83,7 +83,7 @@ class Components:
 
     @classmethod
     def of(cls, found: Estimate, seed_sd: float) -> Components:
-        """Return the components that an estimate tells; of one seed it tells only those of clips and rest together.
+        """Return the components of an estimate; one seed shows only those of clips and rest together.
 
         Args:
             found: an estimate on one dataset.
@@ -179,7 +179,7 @@ def deciding_seeds(found: Estimate, distance: float, seed_sd: float = SEED_SD) -
     Args:
         found: an estimate on one dataset.
         distance: of the mean from what it is compared with.
-        seed_sd: standard deviation of the value between seeds, for an estimate of one seed, which does not show it.
+        seed_sd: standard deviation of the value between seeds, for an estimate of one seed, which cannot show it.
     """
     components = Components.of(found, seed_sd)
     for seeds in range(found.seeds + 1, MOST_SEEDS + 1):

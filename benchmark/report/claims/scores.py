@@ -65,11 +65,7 @@ def _more_seeds(difference: Estimate, claim: Claim) -> str:
     """Say why a difference decides nothing, and how many seeds would."""
     bound = -claim.margin / 100 if claim.relation == "at_least" else 0.0
     limit = "zero" if bound == 0 else f"the margin ({100 * bound:g})"
-    why = (
-        f"the interval includes {limit}"
-        if difference.about_methods
-        else "one seed compares trained models, not methods"
-    )
+    why = f"the interval includes {limit}" if difference.about_methods else ONE_SEED
     if difference.terms is None:
         return f"{why}; more seeds or folds are needed"
     needed = deciding_seeds(difference, abs(difference.mean - bound))

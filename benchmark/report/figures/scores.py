@@ -189,8 +189,9 @@ def ranks(results: Results, title: str) -> Figure:
             tables[column] = everywhere
     if not tables:
         most = int(shown.groupby("column")["dataset"].nunique().max()) if len(shown) else 0
+        methods = int(shown.groupby("column")["name"].nunique().max()) if len(shown) else 0
         need = f"needs {FEWEST_METHODS} methods that are complete on the same {FEWEST_DATASETS} datasets"
-        return empty(title, f"{need} with one backbone; the most datasets of a backbone are {most}")
+        return empty(title, f"{need} with one backbone; there are at most {most} datasets and {methods} methods")
     figure, axes = grid(len(tables), 1)
     figure.set_size_inches(8, sum(2.0 + 0.25 * table.shape[1] for table in tables.values()))
     for row, (column, table) in zip(axes, tables.items(), strict=True):
