@@ -72,17 +72,19 @@ def in_order(
     logger.debug("%d items in %d %s", len(items), workers, kind)
     running: deque[Future[Result]] = deque()
     # joblib.Parallel would be shorter, but it does not wait for the caller: its results pile up in memory
-    with pool:
-        try:
-            for item in items:
-                running.append(pool.submit(call, item))
-                if len(running) > AHEAD * workers:
-                    yield running.popleft().result()
-            while running:
+    caller = threading.get_ident()
+    try:
+        for item in items:
+            running.append(pool.submit(call, item))
+            if len(running) > AHEAD * workers:
                 yield running.popleft().result()
-        finally:
-            for future in running:
-                future.cancel()
+        while running:
+            yield running.popleft().result()
+    finally:
+        for future in running:
+            future.cancel()
+        # the garbage collector may drop this generator in a thread of the pool, which cannot wait for itself
+        pool.shutdown(wait=threading.get_ident() == caller)
 
 
 def _process_pool(function: Callable[[Any], Any], workers: int) -> Executor:

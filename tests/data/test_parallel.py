@@ -8,8 +8,10 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Generator
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import psutil
 import pytest
@@ -154,3 +156,24 @@ def test_the_function_is_sent_once_per_worker_and_not_once_per_item() -> None:
     Counted.pickled = 0
     assert list(in_order(Counted(), range(300), workers=2, processes=True)) == list(range(300))
     assert 1 <= Counted.pickled <= 2
+
+
+def test_results_may_be_dropped_in_a_thread_of_the_pool() -> None:
+    """As the garbage collector does after an error, in whatever thread it runs."""
+    errors, dropped, first_came = list[Exception](), threading.Event(), threading.Event()
+
+    def work(number: int) -> int:
+        if number == 1:
+            first_came.wait(10)
+            try:
+                results.close()
+            except RuntimeError as error:
+                errors.append(error)
+            dropped.set()
+        return number
+
+    results = cast("Generator[int]", in_order(work, range(100), workers=1))
+    assert next(results) == 0
+    first_came.set()
+    assert dropped.wait(10)
+    assert errors == []
