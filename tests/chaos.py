@@ -180,7 +180,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seeds", type=int, default=4, help="number of seeds of the grid, 12 trials each")
-    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--epochs", type=int, default=80)
     parser.add_argument("--seed", type=int, default=0, help="seed of moments and victims")
     parser.add_argument("--gap", type=float, nargs=2, default=(0.2, 6.0), metavar=("FROM", "TO"))
     given = parser.parse_args()
