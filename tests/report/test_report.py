@@ -31,7 +31,7 @@ from benchmark.report.tables.paper import paper_rows
 from benchmark.report.tables.parameters import parameters_text
 from benchmark.report.tables.results import score_text
 from benchmark.report.tables.tuned import tuned_rows, tuned_text
-from benchmark.report.write import build_report, build_tables
+from benchmark.report.write import build_report, build_tables, read_results
 from benchmark.spec.request import TrialRequest
 from tests.conftest import TINY_RECIPE
 from tests.samples import make_record, make_results
@@ -377,3 +377,22 @@ def test_every_method_is_compared_with_full_and_with_the_one_that_is_asked_for(
     assert (row["clips"], row["groups"], row["seeds"]) == (400, 400, 3)
     with pytest.raises(BenchmarkError, match=r"against lorra: no such method in .*did you mean 'lora'"):
         build_tables(results, against="lorra")
+
+
+@pytest.mark.parametrize("damage", [lambda _: b"", lambda data: data[:-200] + bytes(200), lambda data: data[:60]])
+def test_damaged_predictions_leave_their_cell_without_an_interval_and_are_named(
+    make_request: Make, tmp_path: Path, damage: Callable[[bytes], bytes]
+) -> None:
+    records, values = [], {}
+    for method, share in {"full": 0.8, "linear": 0.7, "lora": 0.795}.items():
+        record = make_record(make_request(methods=[method]), [share])
+        values[record.id] = (np.arange(400) < share * 400).astype(float)
+        records.append(record)
+    store = make_results(tmp_path, records, parts=values).store
+    path = store.record_path(records[1].request).with_suffix(".npz")
+    path.write_bytes(damage(path.read_bytes()))
+    results = read_results(store)
+    cells = results.cells.set_index("method")
+    assert cells["low"].isna().to_dict() == {"full": False, "linear": True, "lora": False}
+    assert cells["best"].to_dict() == {"full": True, "linear": False, "lora": True}
+    assert results.untested() == [f"linear has no predictions of every clip ({cells['backbone'].iloc[0]}, esc50)"]
