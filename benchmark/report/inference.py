@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import t as student
+from statsmodels.stats.multitest import multipletests
 
 Array = npt.NDArray[np.floating[Any]]
 LEVEL = 0.95
@@ -253,10 +254,7 @@ def combined(estimates: Mapping[str, Estimate], related: Sequence[Collection[str
 
 def holm(values: Sequence[float]) -> list[float]:
     """Return p values corrected for multiple tests by Holm's method; a value that is nan stays nan and counts."""
-    order = np.argsort(np.nan_to_num(np.asarray(values, float), nan=1.0), kind="stable")
-    corrected, highest = [math.nan] * len(values), 0.0
-    for rank, place in enumerate(order):
-        if not math.isnan(values[place]):
-            highest = max(highest, min(1.0, values[place] * (len(values) - rank)))
-            corrected[place] = highest
-    return corrected
+    if not values:
+        return []
+    corrected = multipletests(np.nan_to_num(np.asarray(values, float), nan=1.0), method="holm")[1]
+    return [math.nan if math.isnan(value) else float(p) for value, p in zip(values, corrected, strict=True)]

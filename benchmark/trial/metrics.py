@@ -120,13 +120,11 @@ def by_clip(
         rule: what clips are ranked by, see `scores`.
         metric: the dataset's metric.
     """
+    if metric == "accuracy":
+        return parts(logits, targets, observed, rule, metric).astype(np.float64)
     ranked, truth, seen = scores(logits, rule), targets.numpy(), observed.numpy()
     clips = len(ranked)
-    if not np.isfinite(ranked).all():
-        return np.full(clips, np.nan)
-    if metric == "accuracy":
-        return np.asarray(ranked.argmax(1) == truth.argmax(1), np.float64)
-    mean = class_mean(average_precisions(ranked, truth, seen))
+    mean = class_mean(average_precisions(ranked, truth, seen)) if np.isfinite(ranked).all() else None
     if mean is None:
         return np.full(clips, np.nan)
     of_classes = []

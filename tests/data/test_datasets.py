@@ -140,7 +140,7 @@ def test_clips_of_one_source_are_one_group(name: str, groups: dict[str, str], tm
 
 
 def test_the_state_of_the_files_is_another_one_after_any_change(tmp_path: Path) -> None:
-    """What was verified is told only of the same files, labels and folds."""
+    """A verdict of `data verify` holds for the same files, labels and folds only."""
     openmic(tmp_path)
     manifest = get_dataset("openmic").manifest(tmp_path)
     first, *rest = manifest.clips

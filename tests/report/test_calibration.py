@@ -30,5 +30,5 @@ def test_a_difference_of_four_points_is_found() -> None:
 
 
 def test_a_test_over_clips_alone_would_not_keep_it() -> None:
-    """With one seed the difference of two trained models is told from chance, though the methods are equal."""
+    """With one seed the difference of two trained models is distinguished from chance, though the methods are equal."""
     assert simulate(Cell(2000, 1, seed_sd=1.0), SIMULATIONS).rejected > 15

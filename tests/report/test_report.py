@@ -354,7 +354,7 @@ def test_every_method_has_its_own_marker(make_request: Make, tmp_path: Path) -> 
 def test_every_method_is_compared_with_full_and_with_the_one_that_is_asked_for(
     make_request: Make, tmp_path: Path
 ) -> None:
-    """Also a method that the layout does not name; what cannot be compared is told in the caption."""
+    """Also a method that the layout does not name; the caption names what cannot be compared."""
     rng, records, values = np.random.default_rng(0), [], {}
     for method, share in {"full": 0.8, "lora": 0.7, "ssf": 0.7, "bitfit": 0.5}.items():
         for seed in range(3):
