@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 import torch
@@ -99,9 +100,9 @@ def _verified(request: TrialRequest, setting: Setting) -> Verified | None:
 
 def _libraries(device: torch.device) -> dict[str, Any]:
     """Return what computes: versions of CUDA, driver and cuDNN; the library of matrix products and its instructions."""
-    blas = next((part for part in torch.__config__.show().split(", ") if part.startswith("BLAS_INFO=")), "BLAS_INFO=")
+    blas = re.search(r"BLAS_INFO=(\w+)", torch.__config__.show())
     found: dict[str, Any] = {
-        "blas": f"{blas.removeprefix('BLAS_INFO=')} {torch.backends.cpu.get_cpu_capability()}".strip(),
+        "blas": f"{blas[1] if blas else 'unknown'} {torch.backends.cpu.get_cpu_capability()}",
         "cuda": None,
     }
     if device.type == "cuda":

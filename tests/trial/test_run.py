@@ -310,3 +310,9 @@ def test_trials_that_share_a_gpu_never_take_more_than_it_has(parts: int) -> None
         assert 0 < parts * (tensors + CUDA_BYTES) <= total * (1 + 1e-9)
     assert allocator_share(1.0, 2**30) == allocator_share(0.0, 2**30) == 1.0
     assert allocator_share(1 / 8, 2**30) > 0  # a GPU that is too small is told by the allocator
+
+
+def test_a_record_names_the_library_of_matrix_products(make_request: Make, setting: Setting) -> None:
+    library, instructions = run(make_request(), setting)[0].environment["blas"].split()
+    assert f"BLAS_INFO={library}," in torch.__config__.show()  # mkl in the packages for x86
+    assert instructions == torch.backends.cpu.get_cpu_capability()
