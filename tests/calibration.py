@@ -181,7 +181,7 @@ def is_bad(cell: Cell, rates: Rates, simulations: int) -> bool:
     if cell.seeds < FEWEST_SEEDS or cell.effect:
         return False
     most = 100 * binom.ppf(0.999, simulations, MOST_REJECTED / 100) / simulations
-    return rates.rejected > most or rates.covered < 100 - most
+    return rates.rejected > most or rates.covered < 100 - most or rates.score_covered < 100 - most
 
 
 def main() -> int:

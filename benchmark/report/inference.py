@@ -11,13 +11,19 @@ are in experiments. The variance of the mean is that of two-way clustering,
     V = V(seeds) + V(groups) - V(seed x group),
 
 where each term is the variance between the sums of a cluster; the last one is contained in both others. Without
-imbalance this is the variance of the quasi-F test of crossed random effects. The t quantile has Satterthwaite's degrees
-of freedom, of which three seeds give few. Folds are fixed: every clip is tested once, and folds have equal weight.
+imbalance this is the variance of the quasi-F test of crossed random effects. Folds are fixed: every clip is tested
+once, and folds have equal weight.
+
+V has a part of few degrees of freedom (seeds) and one of many (clips). The quantile is the mean of the two t quantiles,
+weighted by the parts (Cochran and Cox 1957): such a test never rejects more often than it says. Satterthwaite's degrees
+of freedom give narrower intervals, but with three seeds they reject up to 8 % instead of 5 %, and 1.9 % instead of the
+0.18 % that Holm's method asks of eight methods. Over datasets, whose parts are alike, Satterthwaite's hold.
 
 With one seed the first and last terms are unknown. What is left says how two trained models differ, not two methods.
 
 Sources: Cameron, Gelbach and Miller 2011 (two-way clustering); Judd, Westfall and Kenny 2012 and Clark 1973 (crossed
-random effects, quasi-F); Satterthwaite 1946; Owen 2007 (the pigeonhole bootstrap, which these formulas replace).
+random effects, quasi-F); Cochran and Cox 1957, section 4.14; Satterthwaite 1946; Owen 2007 (the pigeonhole bootstrap,
+which these formulas replace).
 """
 
 from __future__ import annotations
@@ -25,11 +31,12 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import t as student
+from scipy.optimize import brentq
+from scipy.special import stdtrit
 from statsmodels.stats.multitest import multipletests
 
 Array = npt.NDArray[np.floating[Any]]
@@ -37,7 +44,22 @@ LEVEL = 0.95
 SEED_SD = 0.01 * math.sqrt(2)  # of a difference of two scores, each of which varies by one point between seeds
 MOST_SEEDS = 100
 DRAWS = 4000  # simulated tests for a power
-TINY = 1e-300  # instead of zero, to divide by
+TINY = 1e-100  # a tail that is not told from smaller ones
+
+
+class Part(NamedTuple):
+    """A part of a variance, and its degrees of freedom."""
+
+    variance: float
+    freedom: float
+
+
+def quantile(parts: Sequence[Part], tail: float) -> float:
+    """Return how many standard errors leave this probability above them; nan if the variance is zero or unknown."""
+    variance = sum(part.variance for part in parts)
+    if not variance > 0:
+        return math.nan
+    return -sum(part.variance * float(stdtrit(part.freedom, tail)) for part in parts if part.variance) / variance
 
 
 @dataclass(frozen=True)
@@ -54,18 +76,13 @@ class Terms:
     of_groups: float
     of_both: float
 
-    def variance(self) -> float:
-        """Return the variance of the mean."""
-        return max(self.of_seeds + self.of_groups - self.of_both, self.of_seeds, self.of_groups)
+    def parts(self, seeds: int, groups: int) -> tuple[Part, Part]:
+        """Return the variance of the mean as a part of seeds and a part of clips.
 
-    def freedom(self, seeds: int, groups: int) -> float:
-        """Return Satterthwaite's degrees of freedom of the variance."""
-        parts = (
-            self.of_seeds**2 / (seeds - 1),
-            self.of_groups**2 / (groups - 1),
-            self.of_both**2 / ((seeds - 1) * (groups - 1)),
-        )
-        return self.variance() ** 2 / sum(parts) if any(parts) else math.inf
+        No term is counted twice, and the variance is not smaller than that of seeds or of groups alone.
+        """
+        of_clips = max(0.0, self.of_groups - min(self.of_both, self.of_seeds))
+        return Part(self.of_seeds, seeds - 1), Part(of_clips, groups - 1)
 
 
 @dataclass(frozen=True)
@@ -109,8 +126,7 @@ class Estimate:
 
     Attributes:
         mean: weighted mean over seeds and clips.
-        variance: of the mean; nan if it cannot be estimated (one group).
-        freedom: degrees of freedom of the variance.
+        parts: of the variance of the mean; nan if it cannot be estimated (one group).
         seeds: number of seeds.
         clips: number of clips.
         groups: number of groups of clips.
@@ -118,8 +134,7 @@ class Estimate:
     """
 
     mean: float
-    variance: float
-    freedom: float
+    parts: tuple[Part, ...]
     seeds: int
     clips: int
     groups: int
@@ -130,17 +145,42 @@ class Estimate:
         """Return True if the error includes that of the seeds; else the estimate is one of trained models."""
         return self.seeds > 1
 
+    @property
+    def variance(self) -> float:
+        """Variance of the mean; nan if it is unknown."""
+        return sum(part.variance for part in self.parts)
+
+    @property
+    def freedom(self) -> float:
+        """Degrees of freedom with which a t quantile gives this interval."""
+        if len(self.parts) == 1:
+            return self.parts[0].freedom
+        possible = [part.freedom for part in self.parts if part.variance]
+        if len(set(possible)) < 2:
+            return possible[0] if possible else math.inf
+        wanted = quantile(self.parts, (1 - LEVEL) / 2)
+        return float(brentq(lambda freedom: -stdtrit(freedom, (1 - LEVEL) / 2) - wanted, min(possible), max(possible)))
+
     def interval(self, level: float = LEVEL) -> tuple[float, float]:
         """Return both ends of the interval; nan if the variance is unknown."""
-        half = float(student.ppf(0.5 + level / 2, self.freedom)) * math.sqrt(self.variance)
+        if self.variance == 0:
+            return self.mean, self.mean
+        half = quantile(self.parts, (1 - level) / 2) * math.sqrt(self.variance)
         return self.mean - half, self.mean + half
 
     @property
     def p(self) -> float:
         """p value of the two-sided test that the mean is zero; 1 if all values are zero, nan if it is unknown."""
+        if math.isnan(self.variance):
+            return math.nan
         if self.variance == 0:
             return 1.0 if self.mean == 0 else 0.0
-        return float(2 * student.sf(abs(self.mean) / math.sqrt(self.variance), self.freedom))
+        size = abs(self.mean) / math.sqrt(self.variance)
+        if quantile(self.parts, TINY) <= size:
+            return 2 * TINY
+        return 2 * math.exp(
+            brentq(lambda log: quantile(self.parts, math.exp(log)) - size, math.log(TINY), math.log(0.5))
+        )
 
 
 def estimate(values: Array, weights: Array, groups: npt.NDArray[np.integer[Any]]) -> Estimate:
@@ -160,16 +200,17 @@ def estimate(values: Array, weights: Array, groups: npt.NDArray[np.integer[Any]]
     by_group = np.stack([np.bincount(groups, row, count) for row in deviations])  # (seeds, groups)
     over_seeds = by_group.mean(axis=0)
     if count < 2:
-        return Estimate(mean, math.nan, math.nan, seeds, clips, count)
+        return Estimate(mean, (Part(math.nan, math.nan),), seeds, clips, count)
     correction = count / (count - 1)
     of_groups = correction * float(np.sum(over_seeds**2))
     if seeds == 1:
-        return Estimate(mean, of_groups, count - 1, seeds, clips, count, Terms(math.nan, of_groups, math.nan))
+        terms = Terms(math.nan, of_groups, math.nan)
+        return Estimate(mean, (Part(of_groups, count - 1),), seeds, clips, count, terms)
     of_seeds = float(np.sum((by_seed - mean) ** 2)) / (seeds * (seeds - 1))
     rest = by_group - np.outer(by_seed - mean, shares) - over_seeds
     of_both = correction * float(np.sum(rest**2)) / (seeds * (seeds - 1))
     terms = Terms(of_seeds, of_groups, of_both)
-    return Estimate(mean, terms.variance(), terms.freedom(seeds, count), seeds, clips, count, terms)
+    return Estimate(mean, terms.parts(seeds, count), seeds, clips, count, terms)
 
 
 def deciding_seeds(found: Estimate, distance: float, seed_sd: float = SEED_SD) -> int | None:
@@ -184,9 +225,8 @@ def deciding_seeds(found: Estimate, distance: float, seed_sd: float = SEED_SD) -
     """
     components = Components.of(found, seed_sd)
     for seeds in range(found.seeds + 1, MOST_SEEDS + 1):
-        terms = components.terms(seeds)
-        limit = student.ppf(0.5 + LEVEL / 2, terms.freedom(seeds, found.groups))
-        if limit * math.sqrt(terms.variance()) < distance:
+        parts = components.terms(seeds).parts(seeds, found.groups)
+        if quantile(parts, (1 - LEVEL) / 2) * math.sqrt(sum(part.variance for part in parts)) < distance:
             return seeds
     return None
 
@@ -211,16 +251,16 @@ def seeds_for(difference: float, components: Components, groups: int, power: flo
 def _power(difference: float, seeds: int, terms: Terms, groups: int) -> float:
     """Return the probability that the test finds a difference, by simulation.
 
-    The variance between few seeds is itself a chance result, and with it the degrees of freedom: a noncentral t with
-    the expected ones promises too much.
+    The variance between few seeds is itself a chance result: a noncentral t promises too much.
     """
     rng = np.random.default_rng(seeds)
-    of_seeds = terms.of_seeds * rng.chisquare(seeds - 1, DRAWS) / (seeds - 1)
-    variance = np.maximum(of_seeds + terms.of_groups - terms.of_both, np.maximum(of_seeds, terms.of_groups))
-    parts = of_seeds**2 / (seeds - 1) + terms.of_groups**2 / (groups - 1)
-    freedom = variance**2 / np.maximum(parts + terms.of_both**2 / ((seeds - 1) * (groups - 1)), TINY)
-    observed = rng.normal(difference, math.sqrt(terms.variance()), DRAWS)
-    return float(np.mean(observed > student.ppf(0.5 + LEVEL / 2, np.maximum(freedom, 1.0)) * np.sqrt(variance)))
+    expected, of_clips = terms.parts(seeds, groups)
+    of_seeds = expected.variance * rng.chisquare(seeds - 1, DRAWS) / (seeds - 1)
+    variance = of_seeds + of_clips.variance
+    sums = of_seeds * stdtrit(seeds - 1, 0.5 + LEVEL / 2)
+    sums += of_clips.variance * stdtrit(groups - 1, 0.5 + LEVEL / 2)
+    observed = rng.normal(difference, math.sqrt(expected.variance + of_clips.variance), DRAWS)
+    return float(np.mean(observed > sums / np.sqrt(np.maximum(variance, TINY))))
 
 
 def combined(estimates: Mapping[str, Estimate], related: Sequence[Collection[str]] = ()) -> Estimate:
@@ -242,10 +282,10 @@ def combined(estimates: Mapping[str, Estimate], related: Sequence[Collection[str
         freedoms.append(min(member.freedom for member in members))
     variance = sum(terms)
     spread = sum(term**2 / freedom for term, freedom in zip(terms, freedoms, strict=True))
+    freedom = variance**2 / spread if spread else math.inf  # Satterthwaite's
     return Estimate(
         mean=float(np.mean([each.mean for each in estimates.values()])),
-        variance=variance,
-        freedom=variance**2 / spread if spread else math.inf,
+        parts=(Part(variance, freedom),),
         seeds=min(each.seeds for each in estimates.values()),
         clips=sum(each.clips for each in estimates.values()),
         groups=sum(each.groups for each in estimates.values()),

@@ -12,7 +12,7 @@ from scipy.stats import norm
 from scipy.stats import t as student
 from statsmodels.stats.multitest import multipletests
 
-from benchmark.report.inference import Estimate, combined, deciding_seeds, estimate, holm
+from benchmark.report.inference import Estimate, Part, combined, deciding_seeds, estimate, holm
 from benchmark.report.outcomes import Fold, Outcome, difference, not_comparable, score, share_difference, ties
 
 
@@ -146,7 +146,7 @@ def test_the_difference_of_shares_has_the_error_of_its_draws() -> None:
 
 
 def gap(mean: float, error: float, freedom: float = 1e9) -> Estimate:
-    return Estimate(mean, error**2, freedom, 3, 100, 100)
+    return Estimate(mean, (Part(error**2, freedom),), 3, 100, 100)
 
 
 def test_the_error_of_a_mean_over_datasets() -> None:
@@ -158,6 +158,17 @@ def test_the_error_of_a_mean_over_datasets() -> None:
     assert few.freedom == pytest.approx(2, rel=0.01)  # the dataset that decides has two
     cautious = combined({"a": gap(0.1, 0.03), "b": gap(0.3, 0.04)}, related=[["b", "a"], ["elsewhere"]])
     assert math.sqrt(cautious.variance) == pytest.approx(0.035)  # as if their errors were one
+
+
+def test_a_p_value_is_that_of_the_interval_that_ends_at_zero() -> None:
+    """Parts of 2 and 399 degrees of freedom; the level is held where the quantile is the weighted mean of both."""
+    found = Estimate(0.02, (Part(1e-4, 2), Part(0.5e-4, 399)), 3, 400, 400)
+    assert found.interval(1 - found.p)[0] == pytest.approx(0, abs=1e-12)
+    t = (1e-4 * student.ppf(0.975, 2) + 0.5e-4 * student.ppf(0.975, 399)) / 1.5e-4
+    assert found.interval()[1] == pytest.approx(0.02 + t * math.sqrt(1.5e-4))
+    assert student.ppf(0.975, found.freedom) == pytest.approx(t)
+    assert Estimate(0.5, (Part(1e-300, 1000),), 3, 400, 400).p < 1e-99
+    assert Estimate(0.0, (Part(1e-4, 2), Part(0.5e-4, 399)), 3, 400, 400).p == pytest.approx(1)
 
 
 def test_how_many_seeds_would_decide() -> None:
