@@ -151,7 +151,7 @@ def run(
         store.submitted()  # a damaged list, or a folder that cannot be written, is reported before hours of work
     logger.info("%d of %d trials of grid %s are to run", len(to_run), len(requests), selected.grid.name)
     if not to_run:
-        return _result(store, plan, report=report, ended=None, submitted=0)
+        return _result(selected, requests, expansion, plan, console, report=report, ended=None, submitted=0)
     options = RunOptions(
         data_root=selected.data_root,
         cache=selected.cache,
@@ -170,7 +170,8 @@ def run(
         verified=_verdicts(expansion),
     )
     submitted, ended = _train(to_run, requests, plan, selected, expansion, options, budget, console)
-    return _result(store, make_plan(requests, store), report=report, ended=ended, submitted=submitted)
+    after = make_plan(requests, store)
+    return _result(selected, requests, expansion, after, console, report=report, ended=ended, submitted=submitted)
 
 
 def _verdicts(expansion: Expansion) -> dict[str, dict[str, Any]]:
@@ -268,13 +269,38 @@ def _train(
     return len(to_run), run_trials(to_run, estimates, store, options, before=plan.counts()["done"], console=console)
 
 
-def _result(store: ResultStore, plan: Plan, *, report: bool, ended: Ended | None, submitted: int) -> RunResult:
-    """Write the report, unless nothing was run and there is one, and collect the result."""
+def _result(
+    selected: SelectedGrid,
+    requests: list[TrialRequest],
+    expansion: Expansion,
+    plan: Plan,
+    console: Console,
+    *,
+    report: bool,
+    ended: Ended | None,
+    submitted: int,
+) -> RunResult:
+    """Compute floors that are missing, write the report if there is something new, and collect the result.
+
+    Args:
+        selected: the grid and its folders.
+        requests: all trials of the grid that can run.
+        expansion: datasets of the grid.
+        plan: states of all trials now.
+        console: where progress is shown.
+        report: whether to write a report.
+        ended: how the trials ended; None if none was run.
+        submitted: number of trials that were run.
+    """
     from benchmark.api.report import main_table
+    from benchmark.orchestrator.floors import fill_floors
     from benchmark.report.write import build_report
 
-    written, table, warnings = None, None, list[str]()
-    if report and (submitted or not (store.folder / "report").is_dir()):
+    store = selected.store
+    written, table, warnings, floors = None, None, list[str](), 0
+    if report and not (ended and ended.interrupted):
+        floors = fill_floors(requests, expansion.manifests, selected.cache, store.folder, console)
+    if report and (submitted or floors or not (store.folder / "report").is_dir()):
         written = build_report(store)
         table, warnings = written.results, written.warnings
     elif report:
