@@ -44,6 +44,7 @@ ALLOWED = {
 ROOT_MODULES = {
     "__init__": set(),  # imports the API when a function is first used
     "__main__": {"cli"},
+    "cgroups": set(),
     "commands": set(),
     "console": set(),
     "errors": set(),

@@ -102,7 +102,7 @@ def run(
         address: Ray cluster to use (`auto` or host:port); None starts Ray on this machine.
         cpus: CPU cores to use in all; None for all.
         cpus_per_trial: CPU cores of one trial; None divides the machine.
-        gpus_per_trial: GPUs of one trial, fractions allowed; None packs by memory.
+        gpus_per_trial: GPUs of one trial, at most 1, fractions allowed; None packs by memory.
         exclusive: one trial per device, each in a fresh process, to measure time and memory.
         timeout: seconds after which a trial is ended; None for no limit.
         deterministic: use only algorithms that repeat bit for bit on a GPU; slower.
