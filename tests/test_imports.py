@@ -53,6 +53,7 @@ ROOT_MODULES = {
     "nvml": set(),
     "units": set(),
     "plugins": set(),
+    "temporary": set(),
     "testing": BELOW_PLANNING,  # the conformance checks, which train small models
 }
 

@@ -18,11 +18,11 @@ from benchmark import nvml
 from benchmark.data.parallel import usable_cores
 from benchmark.errors import BenchmarkError, first_line
 from benchmark.planning.node import Node, node_here
+from benchmark.temporary import OBJECT_STORE_BYTES, ray_folder
 
 NAMESPACE = "aat-benchmark"
 PROBE_SECONDS = 5
 PROBE_TASK_SECONDS = 60
-OBJECT_STORE_BYTES = 100 * 2**20  # nothing large passes through Ray's object store
 
 logger = logging.getLogger(__name__)
 
@@ -93,6 +93,7 @@ def ray_session(address: str | None, cpus: int | None, gpus: int | None, log: Pa
                 _memory=node_here().memory,  # Ray's own count would leave out what other programs use at this moment
                 include_dashboard=False,
                 object_store_memory=OBJECT_STORE_BYTES,
+                _temp_dir=str(ray_folder()),
                 **quiet,
             )
         else:
