@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import zipfile
-import zlib
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
 
@@ -13,9 +11,11 @@ import numpy as np
 import pandas as pd
 
 from benchmark.records.frame import Curve, tabulate
+from benchmark.records.predictions import UnusablePredictionsError, open_predictions
 from benchmark.records.schema import Record, StepProfile
-from benchmark.records.store import PREDICTIONS, ResultStore
+from benchmark.records.store import ResultStore
 from benchmark.report.aggregate import GROUP, Submitted, aggregate
+from benchmark.report.by_class.read import Shown
 from benchmark.report.inference import Array, Estimate
 from benchmark.report.layout import Order
 from benchmark.report.outcomes import Fold, Names, Outcome, difference, not_comparable, score, ties
@@ -123,6 +123,11 @@ class Results:
         one, other = (cast("Outcome", self.outcome(cell["cell"])) for cell in (first, second))
         return difference(one, other)
 
+    @functools.cached_property
+    def by_class(self) -> Shown:
+        """Results by class of the cells that a report shows."""
+        return Shown.of(self)
+
     def outcome(self, cell: str) -> Outcome | None:
         """Return what the trained models of a cell scored; None if a record lacks predictions or they are damaged."""
         if cell not in self._outcomes:
@@ -166,16 +171,15 @@ class Results:
 
         Records of earlier versions have no groups, and for map no value by clip.
         """
-        path = (self.store.folder / record).with_suffix(PREDICTIONS)
+        path = self.store.folder / record
         try:
-            with np.load(path) as stored:
-                name = "values_test" if "values_test" in stored else "parts_test"
-                values = np.asarray(stored[name][int(np.flatnonzero(stored["epochs"] == epoch)[0])], float)
-                clips = stored["clips_test"]
+            with open_predictions(path, epoch) as stored:
+                values = stored.at_epoch("values_test" if "values_test" in stored else "parts_test").astype(float)
+                clips = stored.whole("clips_test")
                 grouped = "groups_test" in stored
-                groups = stored["groups_test"] if grouped else clips
-        except (OSError, EOFError, ValueError, KeyError, IndexError, zipfile.BadZipFile, zlib.error) as error:
-            logger.info("%s: predictions cannot be used: %s", path, error)
+                groups = stored.whole("groups_test") if grouped else clips
+        except UnusablePredictionsError as error:
+            logger.info("predictions cannot be used: %s", error)
             return None
         if values.shape != clips.shape or groups.shape != clips.shape or not np.isfinite(values).all():
             logger.info("%s: predictions cannot be used: not one finite value per clip", path)

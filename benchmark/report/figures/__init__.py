@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from benchmark.report.figures import costs, scores
+from benchmark.report.figures import classes, costs, scores
 from benchmark.report.figures.style import save
 from benchmark.report.layout import load_layout
 from benchmark.report.results import Results
@@ -24,6 +24,8 @@ FIGURES: dict[str, Callable[[Results, str], Figure]] = {
     "heatmap": scores.heatmap,
     "pareto": costs.pareto,
     "ranks": scores.ranks,
+    "confusion": classes.confusion,
+    "calibration": classes.calibration,
 }
 
 
