@@ -43,7 +43,7 @@ class Shown:
 
     @classmethod
     def of(cls, results: Results) -> Shown:
-        """Read full fine-tuning and the best method of every protocol, backbone and dataset."""
+        """Read full fine-tuning and the best other method of every protocol, backbone and dataset."""
         found, left_out = dict[str, ByClass](), list[str]()
         for _, cell in shown_cells(results.cells).iterrows():
             try:
@@ -54,13 +54,13 @@ class Shown:
 
 
 def shown_cells(cells: pd.DataFrame) -> pd.DataFrame:
-    """Return the complete cells of full fine-tuning and of the best method, of several settings the best one."""
-    chosen: dict[Any, None] = {}
+    """Return the complete cells of full fine-tuning and of the best other method, of several settings the best one."""
+    chosen: list[Any] = []
     for _, rows in cells[cells["score"].notna()].groupby(GROUP, sort=False):
         falling = rows.sort_values("score", ascending=False, kind="stable")
-        for best in (falling[falling["method"] == "full"], falling):
-            chosen |= dict.fromkeys(best.index[:1])
-    return cells.loc[list(chosen)]
+        is_full = falling["method"] == "full"
+        chosen += [*falling.index[is_full][:1], *falling.index[~is_full][:1]]
+    return cells.loc[chosen]
 
 
 def shown_rows(results: Results) -> pd.DataFrame:

@@ -102,8 +102,8 @@ def calibration(results: Results, title: str) -> Figure:
                 _draw_bins(panel, of_cell, known[cell["name"]])
                 lines.append(f"{cell['name']}: error {of_cell.summary['ece'].text} %")
             panel.text(
-                0.98, 0.03, "\n".join(lines), transform=panel.transAxes, ha="right", fontsize=7,
-                bbox={"facecolor": "white", "alpha": 0.8, "linewidth": 0},
+                0.98, 0.04, "\n".join(lines), transform=panel.transAxes, ha="right", fontsize=7,
+                bbox={"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 1},
             )  # fmt: skip
         row[0].set_ylabel("share of true answers")
     for panel in axes[-1]:

@@ -1,4 +1,4 @@
-"""The table of results by class: full fine-tuning and the best method of every dataset."""
+"""The table of results by class: full fine-tuning and the best other method of every dataset."""
 
 from __future__ import annotations
 

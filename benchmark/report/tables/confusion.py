@@ -1,4 +1,4 @@
-"""The table of confused classes: full fine-tuning and the best method of every dataset with one label per clip."""
+"""The table of confused classes: full fine-tuning and the best other method, where clips have one label."""
 
 from __future__ import annotations
 
