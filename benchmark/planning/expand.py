@@ -30,7 +30,7 @@ class Expansion:
 
     Attributes:
         requests: trials in the order of the grid.
-        missing_inputs: data and checkpoints that are not there, one line each.
+        missing_inputs: data and checkpoints that are not there or cannot be used, one line each.
         checkpoints: paths of the checkpoints by sha256.
         manifests: clips of the datasets that are there, by dataset.
         info: facts by dataset.
@@ -49,6 +49,16 @@ class Expansion:
         return dataclasses.replace(
             self, requests=[request for request in self.requests if int(request.id, 16) % parts == number - 1]
         )
+
+    @property
+    def remarks(self) -> list[str]:
+        """Return how inputs differ from those that the checkpoints were trained with, one line each."""
+        lines = (
+            f"{request.backbone.variant} on {request.dataset.name}: {change}"
+            for request in self.requests
+            for change in request.input_changes
+        )
+        return list(dict.fromkeys(lines))
 
     @property
     def runnable(self) -> list[TrialRequest]:
@@ -143,7 +153,7 @@ class _FoundBackbone:
     Attributes:
         choice: the backbone, with the digest of its checkpoint if that is there.
         path: its checkpoint; None for random weights or when it is not there.
-        missing: one line when the checkpoint is not there.
+        missing: one line when the checkpoint is not there, or cannot be used.
     """
 
     choice: BackboneChoice
@@ -153,8 +163,13 @@ class _FoundBackbone:
 
 def _find_backbone(choice: BackboneChoice, folder: Path) -> _FoundBackbone:
     try:
-        return _FoundBackbone(*locate(choice, folder))
-    except MissingInputError as error:
+        located, path = locate(choice, folder)
+        if path is not None:
+            from benchmark.models.fit import fit  # imports torch
+
+            located = fit(located, path)
+        return _FoundBackbone(located, path)
+    except BenchmarkError as error:
         return _FoundBackbone(choice, missing=str(error))
 
 

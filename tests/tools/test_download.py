@@ -115,7 +115,7 @@ def test_fetching_a_backbone_reads_what_came(
     server: tuple[str, type[Handler]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url, handler = server
-    torch.save(official_ast(Shape(width=64, depth=2, heads=1)), tmp_path / "made.pth")
+    torch.save(official_ast(Shape(width=192, depth=2, heads=3)), tmp_path / "made.pth")
     handler.files["/ast.pth"] = (tmp_path / "made.pth").read_bytes()
     entry = load_backbone("ast").model_copy(update=source(url))
     monkeypatch.setattr(checkpoints, "load_backbone", lambda _: entry)
