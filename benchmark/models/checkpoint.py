@@ -241,9 +241,7 @@ def _write(path: Path, content: bytes) -> None:
 def _require_square_patches(proj: torch.Tensor, where: str) -> None:
     channels, height, width = proj.shape[1:]
     if channels != 1:
-        raise BenchmarkError(
-            f"{where}: a Transformer for images ({channels} input channels), not for audio"
-        )
+        raise BenchmarkError(f"{where}: a Transformer for images ({channels} input channels), not for audio")
     if (height, width) == (16, 16):
         return
     kind = "frame-based SSAST" if height > width else "a Transformer"

@@ -17,6 +17,7 @@ from benchmark.errors import BenchmarkError, first_line
 HEAD_BYTES = 512
 SAVE = "save its weights alone: torch.save(model.state_dict(), FILE)"
 AGAIN = "download it again"
+NEITHER = "not a checkpoint: neither a file of torch nor of safetensors"
 # first bytes of what people name by mistake: what it is, and what to do
 FOREIGN = (
     (rb"\s*<", "a web page, not a checkpoint", "the link answered with a page: download the file itself"),
@@ -77,6 +78,8 @@ def read_content(file: Path) -> Content:
                 raise BenchmarkError(f"{file}: {kind}; {advice}")
         if head.startswith(b"PK\x03\x04"):
             _require_torch_archive(file, size)
+        elif not head.startswith(b"\x80"):  # a pickle of protocol 2 or later, as torch.save wrote it up to version 1.5
+            raise BenchmarkError(f"{file}: {NEITHER}; {AGAIN}")
         return Content(_load(file), {})
     except OSError as error:
         raise BenchmarkError(f"{file}: cannot be read: {error.strerror or error}") from None
@@ -130,5 +133,5 @@ def _reason(error: Exception, names: list[str]) -> str:
     if "PytorchStreamReader" in text or "central directory" in text or isinstance(error, EOFError):
         return f"incomplete or damaged; {AGAIN}"
     if "Weights only load failed" in text or "weights_only" in text:
-        return f"not a checkpoint: neither a file of torch nor of safetensors; {AGAIN}, or {SAVE}"
+        return f"{NEITHER}; {AGAIN}, or {SAVE}"
     return f"cannot be read as a checkpoint: {first_line(error)}"

@@ -148,14 +148,14 @@ class BackboneChoice(Spec):
     @property
     def path_name(self) -> str:
         """Folder name in a results folder; depends on this request only."""
-        return path_name("-".join([self.name, *self._special().values()]), "")
+        return path_name("-".join([self.name, *map(str, self._special().values())]), "")
 
-    def _special(self) -> dict[str, str]:
+    def _special(self) -> dict[str, Any]:
         values: dict[str, str] = {"size": self.size, "weights": self.weights}
         defaults = {"demo" if self.name.endswith(DEMO) else "base", "pretrained"}
         special = {key: value for key, value in values.items() if value not in defaults}
         stated = {key: getattr(self, key) for key in STATED}
-        return {**special, **{key: str(value) for key, value in stated.items() if value is not None}}
+        return {**special, **{key: value for key, value in stated.items() if value is not None}}
 
 
 STATED = ("width", "depth", "heads", "stride", "mels", "weights_of")

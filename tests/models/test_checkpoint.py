@@ -102,7 +102,10 @@ def with_tensor(name: str, *shape: int) -> Callable[[Tensors], Tensors]:
         (without("v.head.bias"), "missing v.head.bias"),
         (with_tensor("v.extra.weight", 3), "extra v.extra.weight"),
         (with_tensor("v.blocks.0.norm1.weight", 63), r"v.blocks.0.norm1.weight is \(63,\) instead of \(192,\)"),
-        (with_tensor("v.pos_embed", 1, 1215, 192), "1213 positions fit no usual patch stride and mel bands; state those"),
+        (
+            with_tensor("v.pos_embed", 1, 1215, 192),
+            "1213 positions fit no usual patch stride and mel bands; state those",
+        ),
         (lambda t: without("v.norm.bias")(without("v.cls_token")(t)), "no known format"),
     ],
 )
