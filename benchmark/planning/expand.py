@@ -30,7 +30,7 @@ class Expansion:
 
     Attributes:
         requests: trials in the order of the grid.
-        missing_inputs: data and checkpoints that are not there or cannot be used, one line each.
+        missing_inputs: data and checkpoints that are not there, one line each.
         checkpoints: paths of the checkpoints by sha256.
         manifests: clips of the datasets that are there, by dataset.
         info: facts by dataset.
@@ -67,7 +67,7 @@ class Expansion:
 
 
 def expand(grid: Grid, data_root: Path, checkpoint_folder: Path) -> Expansion:
-    """Combine backbones, datasets, methods, folds and seeds. Nothing is run and no audio is read.
+    """Combine backbones, datasets, methods, folds and seeds. Nothing is run; checkpoints are read, but no audio.
 
     Args:
         grid: what to combine.
@@ -75,7 +75,8 @@ def expand(grid: Grid, data_root: Path, checkpoint_folder: Path) -> Expansion:
         checkpoint_folder: folder of the backbone checkpoints.
 
     Raises:
-        BenchmarkError: an unknown name, a bad option, or data that does not follow its layout.
+        BenchmarkError: an unknown name, a bad option, a checkpoint that cannot be used, or data that does not follow
+            its layout.
     """
     protocol = override(load_protocol(grid.protocol), grid.switches, f"{grid.origin}: protocol")
     backbones = [
@@ -153,7 +154,7 @@ class _FoundBackbone:
     Attributes:
         choice: the backbone, with the digest of its checkpoint if that is there.
         path: its checkpoint; None for random weights or when it is not there.
-        missing: one line when the checkpoint is not there, or cannot be used.
+        missing: one line when the checkpoint is not there.
     """
 
     choice: BackboneChoice
@@ -164,13 +165,13 @@ class _FoundBackbone:
 def _find_backbone(choice: BackboneChoice, folder: Path) -> _FoundBackbone:
     try:
         located, path = locate(choice, folder)
-        if path is not None:
-            from benchmark.models.fit import fit  # imports torch
-
-            located = fit(located, path)
-        return _FoundBackbone(located, path)
-    except BenchmarkError as error:
+    except MissingInputError as error:
         return _FoundBackbone(choice, missing=str(error))
+    if path is None:
+        return _FoundBackbone(located)
+    from benchmark.models.fit import fit  # imports torch
+
+    return _FoundBackbone(fit(located, path), path)
 
 
 def _dataset_names(grid: Grid, data_root: Path) -> list[str]:

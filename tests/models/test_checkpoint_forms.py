@@ -288,8 +288,14 @@ def scripted() -> bytes:
 
 
 FOREIGN: dict[str, tuple[Callable[[], bytes], str]] = {
-    "whole model": (lambda: torch_bytes(Whole()), r"a whole pickled model \(tests\.models\.test_checkpoint_forms\.Whole\)"),
-    "whole model in a dictionary": (lambda: torch_bytes({"model": Whole()}), r"holds pickled objects \(.*Whole.*\) and no"),
+    "whole model": (
+        lambda: torch_bytes(Whole()),
+        r"a whole pickled model \(tests\.models\.test_checkpoint_forms\.Whole\)",
+    ),
+    "whole model in a dictionary": (
+        lambda: torch_bytes({"model": Whole()}),
+        r"holds pickled objects \(.*Whole.*\) and no",
+    ),
     "a tensor": (lambda: torch_bytes(torch.zeros(3)), "holds no tensors"),
     "a list": (lambda: torch_bytes([torch.zeros(3)]), "holds no tensors"),
     "web page": (lambda: b"<!DOCTYPE html><html>sign in</html>", "a web page, not a checkpoint; the link answered"),
