@@ -243,7 +243,7 @@ def resolve_backbones(text: str, where: str) -> list[BackboneChoice]:
 
 
 def _require_file(choice: BackboneChoice, text: str, where: str) -> None:
-    """Refuse options that speak of a file where none is named.
+    """Refuse options of a user's file where none is named.
 
     Raises:
         BenchmarkError: they are given with published or random weights.
@@ -253,4 +253,5 @@ def _require_file(choice: BackboneChoice, text: str, where: str) -> None:
     shape = ("width", "depth", "heads")
     about_file = [key for key in STATED if key not in shape or choice.weights == "pretrained"]
     if given := [key for key in about_file if getattr(choice, key) is not None]:
-        raise BenchmarkError(f"{where}: {text}: {given[0]} speaks of a checkpoint of yours; add weights=FILE")
+        kinds = "weights=FILE and weights=random:SEED" if given[0] in shape else "weights=FILE"
+        raise BenchmarkError(f"{where}: {text}: {given[0]} is an option of {kinds} only")

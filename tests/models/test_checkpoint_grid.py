@@ -222,9 +222,9 @@ def test_the_variant_of_a_fitted_choice_can_be_written_again(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("ast[stride=16]", "stride speaks of a checkpoint of yours; add weights=FILE"),
-        ("ast[width=64]", "width speaks of a checkpoint of yours"),
-        ("ast[weights=random:0;mels=64]", "mels speaks of a checkpoint of yours"),
+        ("ast[stride=16]", "stride is an option of weights=FILE only"),
+        ("ast[width=64]", "width is an option of weights=FILE and weights=random:SEED only"),
+        ("ast[weights=random:0;mels=64]", "mels is an option of weights=FILE only"),
         ("ast[weights=f.pth;stride=17]", "stride"),
         ("ast[weights=f.pth;mels=many]", "mels"),
         ("ast[weights=f.pth;weights_of=vit]", "weights_of"),
