@@ -10,7 +10,7 @@ import importlib.util
 import operator
 import re
 import types
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -29,7 +29,7 @@ LAYERS = {
 ALL_LINEAR = "all-linear"  # peft's word for all linear layers, which it takes for models of transformers only
 DEFAULT_LAYERS = "attention"
 NORM_TUNER = "ln_tuning"
-NORMS = r"blocks\.\d+\.norm[12]|norm"  # peft takes a text as a regular expression
+NORMS = r"v\.(blocks\.\d+\.norm[12]|norm)"  # peft takes a text as a regular expression
 # fields of peft's configurations that say nothing about the tuner, or that only its wrapper of whole models reads
 BOOKKEEPING = {
     *(
@@ -42,7 +42,10 @@ BOOKKEEPING = {
         "base_model_name_or_path",
     ),
     *("modules_to_save", "trainable_token_indices", "layer_replication", "alora_invocation_tokens", "megatron_config"),
+    *("loftq_config", "velora_config"),
 }
+# initializations of LoRA that peft makes in calls of its own, before and after it adapts the model
+UNFIT_STARTS = {"eva": "data", "corda": "data", "lora_ga": "gradients", "loftq": "quantized weights"}
 PLAIN = (bool, int, float, str, type(None))  # types of values that the command line can write, beside lists and dicts
 # what people look for under peft/ and find elsewhere
 ELSEWHERE = {
@@ -81,6 +84,7 @@ class HuggingFaceMethod(Method):
 
     def adapt(self, model: AudioTransformer) -> Iterable[str]:
         """Let peft replace layers, and return the names of what it trains."""
+        import torch
         from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING, PEFT_TYPE_TO_TUNER_MAPPING
         from peft.utils import PeftType
 
@@ -88,11 +92,14 @@ class HuggingFaceMethod(Method):
         options.pop("layers", None)
         if options["target_modules"] == ALL_LINEAR:
             options["target_modules"] = LAYERS["all"]
+        _require_known_layers(model, options)
         if self.kind == "ia3" and "feedforward_modules" not in options:
             options["feedforward_modules"] = [path for path in options["target_modules"] if path == "mlp.fc2"]
         kind = PeftType(self.kind.upper())
         config = PEFT_TYPE_TO_CONFIG_MAPPING[kind](**options)
-        PEFT_TYPE_TO_TUNER_MAPPING[kind](model.v, config, "default")  # changes the model in place
+        named = torch.nn.Module()  # peft sees the names that the suite's model has, such as v.blocks.0.attn.qkv
+        named.v = model.v
+        PEFT_TYPE_TO_TUNER_MAPPING[kind](named, config, "default")  # changes the model in place
         return [f"v.{name}" for name, parameter in model.v.named_parameters() if parameter.requires_grad]
 
     def options(self) -> dict[str, Any]:
@@ -104,11 +111,16 @@ class HuggingFaceMethod(Method):
         """Return which layers to adapt, unless `target_modules` names them.
 
         Raises:
-            ValueError: both `layers` and `target_modules` are given.
+            ValueError: both `layers` and `target_modules` are given, or the tuner starts from what is not there.
         """
         layers = getattr(self, "layers", None)
-        if getattr(self, "target_modules", None) is not None and layers != DEFAULT_LAYERS:
+        if getattr(self, "target_modules", None) is not None and layers not in {None, DEFAULT_LAYERS}:
             raise ValueError("layers and target_modules both say which layers to adapt; give one of them")
+        start = getattr(self, "init_lora_weights", None)
+        if isinstance(start, str) and start in UNFIT_STARTS:
+            raise ValueError(
+                f"init_lora_weights={start} needs {UNFIT_STARTS[start]}, which this suite does not give it"
+            )
         return {"target_modules": NORMS if layers is None else LAYERS[layers]}
 
 
@@ -151,10 +163,13 @@ def find(name: str) -> type[Method]:
         raise BenchmarkError(f"'{name}' cannot be used in this suite: {UNFIT[kind]}")
     known = tuners()
     if name not in known:
-        if found := ELSEWHERE.get(plain := kind.lower().replace("-", "_")):
+        plain = kind.lower().replace("-", "_")
+        if plain in UNFIT:
+            return find(PREFIX + plain)
+        if found := ELSEWHERE.get(plain):
             raise BenchmarkError(f"'{name}' is not a tuner of peft for linear layers; use {found}")
-        near = difflib.get_close_matches(PREFIX + plain, known, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"it has {', '.join(known)}"
+        near = difflib.get_close_matches(plain, [tuner.removeprefix(PREFIX) for tuner in known], n=1)
+        hint = f"did you mean '{PREFIX}{near[0]}'?" if near else f"it has {', '.join(known)}"
         raise BenchmarkError(f"the installed peft has no tuner '{kind}' for linear layers ({hint})")
     return known[name]
 
@@ -169,6 +184,29 @@ def tuners() -> dict[str, type[Method]]:
     configs = {kind.value.lower(): PEFT_TYPE_TO_CONFIG_MAPPING[kind] for kind in PEFT_TYPE_TO_TUNER_MAPPING}
     usable = {kind: config for kind, config in sorted(configs.items()) if _takes_layers(config) and kind not in UNFIT}
     return {PREFIX + kind: _method(kind, config) for kind, config in usable.items()}
+
+
+def _require_known_layers(model: AudioTransformer, options: Mapping[str, Any]) -> None:
+    """Check that each layer that an option names exists: peft ignores unknown ones beside known ones.
+
+    Raises:
+        ValueError: names the first that does not exist.
+    """
+    known = [name for name, _ in model.named_modules() if name]
+    for key, value in options.items():
+        listed = key in {"target_modules", "exclude_modules", "feedforward_modules"} and isinstance(value, list)
+        if not listed and not (key.endswith("_pattern") and isinstance(value, dict)):
+            continue
+        for wanted in value:
+            pattern = re.escape(wanted) if listed else wanted
+            if not any(re.search(rf"(^|\.)({pattern})$", name) for name in known):
+                raise ValueError(
+                    f"{key}: no layer is called '{wanted}'; those of a block are {', '.join(LAYERS['all'])}"
+                )
+    blocks = options.get("layers_to_transform") or []
+    for block in [blocks] if isinstance(blocks, int) else blocks:
+        if not 0 <= block < len(model.blocks):
+            raise ValueError(f"layers_to_transform: no block {block}; blocks are 0 to {len(model.blocks) - 1}")
 
 
 def _plain_types(hint: Any) -> set[Any]:

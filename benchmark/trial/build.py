@@ -156,7 +156,8 @@ def _adapt(model: AudioTransformer, request: TrialRequest) -> list[ParamGroup]:
         trainable = set(method.adapt(model))
         groups = method.param_groups()
     except ValueError as error:
-        raise BenchmarkError(f"method '{request.method.variant}': {error}") from None
+        reason = " ".join(str(error).split())  # messages of other packages may have several lines
+        raise BenchmarkError(f"method '{request.method.variant}': {reason}") from None
     freeze_others(model, trainable, request.method.variant)
     mark_made(model, before)
     return groups
