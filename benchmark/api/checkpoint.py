@@ -50,6 +50,7 @@ def verify_checkpoint(
     Example:
         >>> verify_checkpoint("ast")
     """
+    from benchmark.models.fit import fit
     from benchmark.models.weights import locate
     from benchmark.spec.backbone import Stated, load_backbone
     from benchmark.tools.checkpoints import verify
@@ -57,8 +58,9 @@ def verify_checkpoint(
     choice = _declared(str(what))
     if choice is None:
         return verify(Path(what), None, Stated(stride=stride, mels=mels, heads=heads))
-    _, path = locate(choice, checkpoint_folder(checkpoints))
+    located, path = locate(choice, checkpoint_folder(checkpoints))
     assert path is not None
+    fit(located, path)
     return verify(path, load_backbone(choice.name).checkpoints[choice.size])
 
 

@@ -61,7 +61,7 @@ class BackboneChoice(Spec):
     """The backbone in a trial request. Fields that are null were not given, and are left out of the request."""
 
     name: str
-    size: Size
+    size: Size = Field(description="demo, tiny, small or base: width, depth and heads")
     weights: str = Field(description="`pretrained`, `random:SEED` or `file:NAME`")
     sha256: str | None = Field(default=None, description="digest of the checkpoint; null until the file is found")
     pretraining: Literal["supervised", "self-supervised"]

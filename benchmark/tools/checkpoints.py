@@ -9,7 +9,7 @@ import torch
 from rich.console import Console
 
 from benchmark.errors import BenchmarkError
-from benchmark.models.build import from_checkpoint
+from benchmark.models.build import from_checkpoint, require_fit
 from benchmark.models.checkpoint import Checkpoint, read_checkpoint
 from benchmark.models.fit import require_finite
 from benchmark.models.transformer import ModelConfig
@@ -105,10 +105,12 @@ def fetch_backbone(choice: BackboneChoice, folder: Path, console: Console) -> Pa
     except DownloadFailedError as error:
         raise BenchmarkError(f"{error}; by hand: {source.by_hand}, and put it at {target}") from None
     try:
-        read_checkpoint(target)
+        require_fit(choice, read_checkpoint(target))
     except BenchmarkError as error:
-        target.unlink()  # a dead link may return a web page
-        raise BenchmarkError(f"{source.urls[0]} is not a checkpoint ({error}); {source.by_hand}") from None
+        target.unlink()  # a dead link may return a web page, or another model
+        raise BenchmarkError(
+            f"{source.urls[0]} is not a checkpoint of {choice.name} ({error}); {source.by_hand}"
+        ) from None
     return target
 
 
