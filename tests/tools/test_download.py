@@ -129,7 +129,7 @@ def test_fetching_a_backbone_reads_what_came(
     assert not path.exists()
     torch.save(official_ssast(Shape(width=192, depth=2, heads=3)), tmp_path / "made.pth")
     handler.files["/ast.pth"] = (tmp_path / "made.pth").read_bytes()
-    with pytest.raises(BenchmarkError, match="is not a checkpoint of ast .*is of the family ssast"):
+    with pytest.raises(BenchmarkError, match=r"is not a checkpoint of ast .*is of the family ssast"):
         checkpoints.fetch_backbone(choice, tmp_path / "cache", QUIET)
     assert not path.exists()
     del handler.files["/ast.pth"]
