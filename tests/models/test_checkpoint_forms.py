@@ -19,11 +19,15 @@ import torch
 from torch import nn
 
 from benchmark.errors import BenchmarkError
+from benchmark.methods.registry import methods
 from benchmark.models.build import from_checkpoint
 from benchmark.models.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
+from benchmark.models.fit import fit
 from benchmark.models.transformer import AudioTransformer, ModelConfig
-from benchmark.models.weights import checkpoint_files, digest
-from benchmark.spec.backbone import Shape, Stated
+from benchmark.models.weights import checkpoint_files, digest, locate
+from benchmark.spec.backbone import Shape, Stated, resolve_backbones
+from benchmark.spec.request import TrialRequest
+from benchmark.trial.build import build_model
 from tests.checkpoints import Tensors, hugging_face, official_ast, official_ssast
 
 TINY = Shape(width=192, depth=2, heads=3)
@@ -160,6 +164,18 @@ def test_query_key_and_value_without_biases(tmp_path: Path, form: str) -> None:
     twin.mlp_head.load_state_dict(model.mlp_head.state_dict())
     clip = torch.randn(1, 128, 128, generator=torch.Generator().manual_seed(0))
     assert torch.equal(model.eval()(clip), twin.eval()(clip))
+
+
+@pytest.mark.parametrize("method", methods())
+def test_every_method_adapts_a_model_without_these_biases(
+    tmp_path: Path, make_request: Callable[..., TrialRequest], method: str
+) -> None:
+    torch.save(official_ast(TINY, qkv_bias=False), tmp_path / "mine.pth")
+    located, path = locate(resolve_backbones(f"ast[weights={tmp_path / 'mine.pth'}]", "test")[0], tmp_path)
+    assert path is not None
+    request = make_request(methods=[method]).model_copy(update={"backbone": fit(located, path)})
+    model = build_model(request, 3, read_checkpoint(path)).model
+    model(torch.randn(1, request.recipe.frames, request.recipe.mels)).sum().backward()
 
 
 def test_one_bias_of_many_is_a_damaged_file(tmp_path: Path) -> None:
