@@ -264,6 +264,11 @@ def _check(tensors: Tensors, expected: Mapping[str, tuple[int, ...]], where: str
         for name, shape in expected.items()
         if name in tensors and shape and not tensors[name].is_floating_point()
     ]
+    problems += [
+        f"{name} holds no plain values"
+        for name in expected
+        if name in tensors and (tensors[name].is_meta or tensors[name].layout != torch.strided)
+    ]
     if problems:
         more = f" and {len(problems) - LISTED} more" if len(problems) > LISTED else ""
         raise BenchmarkError(f"{where}: {', '.join(problems[:LISTED])}{more}")

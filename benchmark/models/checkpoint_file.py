@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -100,6 +101,8 @@ def _require_torch_archive(file: Path, size: int) -> None:
     try:
         with zipfile.ZipFile(file) as archive:
             names = archive.namelist()
+            if (damaged := archive.testzip()) is not None:  # torch itself does not compare checksums
+                raise BenchmarkError(f"{file}: damaged: the checksum of {damaged} is wrong; {AGAIN}")
     except zipfile.BadZipFile:
         raise BenchmarkError(f"{file}: incomplete, its end is missing ({size} bytes are there); {AGAIN}") from None
     if any(name.endswith("/constants.pkl") for name in names):
@@ -117,7 +120,7 @@ def _load(file: Path) -> object:
         names = []
     stands_for: list[Any] = [(type("Unknown", (Unknown,), {"kind": name}), name) for name in names]
     try:
-        with torch.serialization.safe_globals(stands_for):
+        with torch.serialization.safe_globals(stands_for), warnings.catch_warnings(action="ignore"):
             return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds of errors for damaged files
         raise BenchmarkError(f"{file}: {_reason(error, names)}") from None
@@ -130,6 +133,8 @@ def _reason(error: Exception, names: list[str]) -> str:
     found = [unsupported[1]] if unsupported else names
     if found:
         return f"holds objects that need their program ({', '.join(found[:3])}), which is never executed here; {SAVE}"
+    if "Invalid magic number" in text:
+        return f"{NEITHER}; {AGAIN}, or {SAVE}"
     if "PytorchStreamReader" in text or "central directory" in text or isinstance(error, EOFError):
         return f"incomplete or damaged; {AGAIN}"
     if "Weights only load failed" in text or "weights_only" in text:

@@ -388,6 +388,8 @@ def _shape(tensors: Tensors, evidence: Evidence, heads: int | None) -> Shape:
     """Return the shape. The tensors do not show the number of heads; without a configuration it must be known."""
     width = tensors["v.patch_embed.proj.weight"].shape[0]
     depth = len({name.split(".")[2] for name in tensors if name.startswith("v.blocks.")})
+    if not depth:
+        raise BenchmarkError(f"{evidence.where}: has no Transformer blocks")
     if heads is not None:
         _require_heads(evidence.stated, heads, evidence.where)
     else:

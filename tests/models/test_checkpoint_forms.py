@@ -276,6 +276,12 @@ def torch_bytes(content: object) -> bytes:
     return buffer.getvalue()
 
 
+def flipped(content: bytes) -> bytes:
+    """Return a file with zeros in its middle."""
+    middle = len(content) // 2
+    return content[:middle] + bytes(4000) + content[middle + 4000 :]
+
+
 def archive(names: dict[str, bytes]) -> bytes:
     import io
 
@@ -340,6 +346,23 @@ FOREIGN: dict[str, tuple[Callable[[], bytes], str]] = {
     "an image Transformer": (
         lambda: torch_bytes({**bare(), "v.patch_embed.proj.weight": torch.zeros(192, 3, 16, 16)}),
         r"a Transformer for images \(3 input channels\)",
+    ),
+    "damaged inside": (lambda: flipped(torch_bytes(bare())), "damaged: the checksum of .*data/.* is wrong"),
+    "a pickle of nothing": (lambda: b"\x80\x02}q\x00.", "not a checkpoint: neither a file of torch nor of"),
+    "a cut pickle": (lambda: b"\x80\x05\x95\x00", "not a checkpoint: neither a file of torch nor of"),
+    "arrays": (lambda: torch_bytes({"a": np.zeros(3)}), r"holds pickled objects \(numpy"),
+    "nothing": (lambda: torch_bytes({}), "holds no tensors"),
+    "no values": (
+        lambda: torch_bytes({**bare(), "v.norm.weight": torch.zeros(192, device="meta")}),
+        "v.norm.weight holds no plain values",
+    ),
+    "sparse values": (
+        lambda: torch_bytes({**bare(), "v.norm.weight": torch.ones(192).to_sparse()}),
+        "v.norm.weight holds no plain values",
+    ),
+    "no blocks": (
+        lambda: torch_bytes({name: value for name, value in bare().items() if ".blocks." not in name}),
+        "has no Transformer blocks",
     ),
     "integers": (
         lambda: torch_bytes({**bare(), "v.norm.weight": torch.zeros(192, dtype=torch.int8)}),
