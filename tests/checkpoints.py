@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from benchmark.models.checkpoint_formats import backbone_tensors
+from benchmark.models.checkpoint_layout import backbone_tensors
 from benchmark.spec.backbone import Shape
 
 Tensors = dict[str, torch.Tensor]

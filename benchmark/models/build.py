@@ -11,7 +11,7 @@ from torch import nn
 
 from benchmark.errors import BenchmarkError
 from benchmark.models.checkpoint import Checkpoint
-from benchmark.models.checkpoint_formats import IMAGENET_CLASSES
+from benchmark.models.checkpoint_layout import IMAGENET_CLASSES
 from benchmark.models.positional import adapt_positional
 from benchmark.models.transformer import AudioTransformer, ModelConfig
 from benchmark.spec.backbone import BackboneChoice, published_family

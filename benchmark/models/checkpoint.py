@@ -20,7 +20,8 @@ import torch
 from benchmark.errors import BenchmarkError, first_line
 from benchmark.files import write_atomic
 from benchmark.models.checkpoint_file import read_content
-from benchmark.models.checkpoint_formats import LAYOUTS, OWN_KEY, Evidence, backbone_tensors, imagenet_heads
+from benchmark.models.checkpoint_formats import LAYOUTS, OWN_KEY
+from benchmark.models.checkpoint_layout import Evidence, backbone_tensors, imagenet_heads
 from benchmark.models.checkpoint_search import find_tensors
 from benchmark.models.masked import MaskedPatches
 from benchmark.models.transformer import AudioTransformer

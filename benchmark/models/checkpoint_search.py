@@ -10,7 +10,8 @@ import torch
 
 from benchmark.errors import BenchmarkError
 from benchmark.models.checkpoint_file import SAVE, Unknown
-from benchmark.models.checkpoint_formats import LAYOUTS, Layout
+from benchmark.models.checkpoint_formats import LAYOUTS
+from benchmark.models.checkpoint_layout import Layout
 
 Tensors = dict[str, torch.Tensor]
 # parts of names that DataParallel, compilation and sharded training insert, at any depth

@@ -15,7 +15,7 @@ import torch
 from benchmark.errors import BenchmarkError, MissingInputError
 from benchmark.models.build import build_backbone, from_checkpoint
 from benchmark.models.checkpoint import Checkpoint, interpret, read_checkpoint, save_checkpoint
-from benchmark.models.checkpoint_formats import Evidence
+from benchmark.models.checkpoint_layout import Evidence
 from benchmark.models.positional import adapt_positional
 from benchmark.models.transformer import ModelConfig
 from benchmark.models.weights import digest, locate

@@ -13,7 +13,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.methods.registry import resolve_methods
 from benchmark.models.build import from_checkpoint
 from benchmark.models.checkpoint import Checkpoint, interpret
-from benchmark.models.checkpoint_formats import Evidence
+from benchmark.models.checkpoint_layout import Evidence
 from benchmark.models.transformer import AudioTransformer, ModelConfig
 from benchmark.spec.backbone import HEAD_WIDTH, SHAPES, Shape
 from benchmark.tools.parity.case import Content
