@@ -139,11 +139,10 @@ def require_agreement(stated: Stated, grid: Grid, where: str) -> None:
     if stated.mels is not None and grid.mels is not None and stated.mels != grid.mels:
         raise BenchmarkError(f"{where}: has {grid.mels} mel bands, but mels={stated.mels} is stated")
     mels = grid.mels if stated.mels is None else stated.mels
-    if stated.stride is not None and mels is not None and rows(mels, stated.stride) != grid.rows:
-        raise BenchmarkError(
-            f"{where}: has {grid.rows} rows of patches in {mels} mel bands, but stride={stated.stride} gives "
-            f"{rows(mels, stated.stride)}"
-        )
+    possible = MELS if mels is None else (mels,)
+    if stated.stride is not None and grid.rows not in {rows(bands, stated.stride) for bands in possible}:
+        known = "" if mels is None else f" in {mels} mel bands"
+        raise BenchmarkError(f"{where}: has {grid.rows} rows of patches{known}, but stride={stated.stride} is stated")
 
 
 def _candidates(positions: int, mels: Iterable[int], strides: Iterable[int]) -> list[_Candidate]:

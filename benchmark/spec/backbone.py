@@ -233,6 +233,8 @@ def resolve_backbones(text: str, where: str) -> list[BackboneChoice]:
             options["weights"] = f"file:{weights}"
         choice = validate(BackboneChoice, {**values, **options}, f"{where}: {text}")
         _require_file(choice, text, where)
+        if not choice.weights.startswith("file:") and choice.shape.width % choice.shape.heads:
+            raise BenchmarkError(f"{where}: {text}: {choice.shape.heads} heads do not divide {choice.shape.width}")
         if choice.weights == "pretrained" and choice.size not in entry.checkpoints:
             raise BenchmarkError(
                 f"{where}: {text}: no pre-trained {ref.name} of size {choice.size} is published; "

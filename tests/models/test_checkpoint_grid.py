@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,19 @@ def test_an_ambiguous_grid_is_refused_until_it_is_stated(
     assert read_checkpoint(path, Stated(**stated)).grid == grid
 
 
+def test_a_fine_tuned_model_of_speech_commands_needs_no_statement(tmp_path: Path) -> None:
+    path = saved(hugging_face(official_ast(TINY, (12, 12), 35)), tmp_path / "mine.bin")
+    assert read_checkpoint(path).grid == (12, 12)
+
+
+def test_a_file_of_this_suite_without_mel_bands_is_compared_with_what_is_stated(tmp_path: Path) -> None:
+    found = dataclasses.replace(read_checkpoint(saved(official_ast(TINY), tmp_path / "a.pth")), mels=None)
+    save_checkpoint(found, tmp_path / "own.safetensors", half=True)
+    assert read_checkpoint(tmp_path / "own.safetensors", Stated(stride=10)).grid == (12, 101)
+    with pytest.raises(BenchmarkError, match="has 12 rows of patches, but stride=16 is stated"):
+        read_checkpoint(tmp_path / "own.safetensors", Stated(stride=16))
+
+
 def test_a_grid_that_only_one_usual_input_has_needs_no_statement(tmp_path: Path) -> None:
     path = saved(official_ast(TINY, (12, 299)), tmp_path / "gtzan.pth")  # 3000 frames
     assert read_checkpoint(path).grid == (12, 299)
@@ -165,9 +179,9 @@ def test_a_damaged_configuration_is_one_line(tmp_path: Path, text: str) -> None:
     ("name", "stated", "message"),
     [
         ("mine.pth", {"stride": 16, "mels": 128}, "1212 positions are not a grid with 8 rows"),
-        ("ssast", {"stride": 10}, "has 8 rows of patches in 128 mel bands, but stride=10 gives 12"),
+        ("ssast", {"stride": 10}, "has 8 rows of patches in 128 mel bands, but stride=10 is stated"),
         ("ssast", {"mels": 64}, "has 128 mel bands, but mels=64 is stated"),
-        ("folder", {"stride": 16}, "has 12 rows of patches in 128 mel bands, but stride=16 gives 8"),
+        ("folder", {"stride": 16}, "has 12 rows of patches in 128 mel bands, but stride=16 is stated"),
         ("folder", {"heads": 4}, "has 3 attention heads, but heads=4 is stated"),
         ("mine.pth", {"heads": 5}, "5 heads do not divide the width 192"),
     ],
@@ -228,6 +242,7 @@ def test_the_variant_of_a_fitted_choice_can_be_written_again(tmp_path: Path) -> 
         ("ast[weights=f.pth;stride=17]", "stride"),
         ("ast[weights=f.pth;mels=many]", "mels"),
         ("ast[weights=f.pth;weights_of=vit]", "weights_of"),
+        ("ast[heads=5;weights=random:0]", "5 heads do not divide 768"),
         ("ast[strides=16]", r"unknown option 'strides' \(did you mean 'stride'\?\)"),
     ],
 )
