@@ -30,5 +30,5 @@ class SSF(Method):
         paths = [f"v.blocks.{index}.{path}" for index in range(len(model.blocks)) for path in inner]
         for path in ["v.patch_embed.proj", *paths, "v.norm"]:
             layer = model.get_submodule(path)
-            assert isinstance(layer.bias, Tensor)
-            yield from model.attach(path, "ssf", ScaleShift(len(layer.bias)), parallel=False)
+            assert isinstance(layer.weight, Tensor)
+            yield from model.attach(path, "ssf", ScaleShift(len(layer.weight)), parallel=False)

@@ -32,7 +32,7 @@ from benchmark.spec.protocol import load_protocol
 from benchmark.spec.recipe import Layer, resolve_recipe
 from benchmark.spec.request import DatasetChoice, MethodChoice, TrialRequest
 from benchmark.trial.batch_split import split_changes_results
-from benchmark.trial.build import build_model, load_trained
+from benchmark.trial.build import build_model, count_parameters, load_trained
 from benchmark.trial.train_step import Trainer, loss_of
 
 BACKBONES = ("ast[size=tiny;weights=random:0]", "ssast[size=tiny;weights=random:0]")
@@ -44,6 +44,7 @@ QUICK = {
     "loss": "cross_entropy", "warmup_steps": 0, "lr": 3e-3, "epochs": 1, "precision": "float32",
 }  # fmt: skip
 CPU = torch.device("cpu")
+LARGEST = 10  # sizes of the model: what a method may add to be checked
 TOLERANCE = 1e-5  # on logits
 SPLIT_TOLERANCE = 1e-3  # on gradients, relative to the largest; rounding differs by 1e-6
 
@@ -70,7 +71,7 @@ class Finding:
 
 
 def conform(method: Composed) -> Iterator[Finding]:
-    """Run every check and yield its outcome as soon as it is known.
+    """Run every check and yield its outcome as soon as it is known. A method that does not build ends the checks.
 
     Sets torch to one thread in this process: models this small are no faster with more, and slower on shared cores.
     """
@@ -80,6 +81,8 @@ def conform(method: Composed) -> Iterator[Finding]:
         fault = run_check(name, method)
         about = (check.__doc__ or "").partition("\n")[0].rstrip(".")
         yield Finding(name, about, fault, time.perf_counter() - start)
+        if fault and check is builds:
+            return
 
 
 def run_check(name: str, method: Composed) -> str | None:
@@ -126,6 +129,19 @@ def _train(trainer: Trainer, steps: int = STEPS) -> list[float]:
 
 def _logits(trainer: Trainer) -> torch.Tensor:
     return trainer.predict([_batch()])[0]
+
+
+def builds(method: Composed) -> None:
+    """The method adapts a model, which then trains for a step; it is not much larger than the model."""
+    for backbone in BACKBONES:
+        request = _request(method.choice(), backbone)
+        counts = count_parameters(request, CLIPS)
+        if counts.method > LARGEST * (counts.total - counts.method):
+            raise Fault(
+                f"adds {counts.method:,} parameters to a model of {counts.total - counts.method:,}; "
+                f"only methods of at most {LARGEST} times the model's size are checked"
+            )
+        _train(_trainer(method.choice(), backbone), 1)
 
 
 def shapes(method: Composed) -> None:
@@ -285,7 +301,19 @@ def _joined(losses: list[float]) -> str:
 
 CHECKS: dict[str, Callable[[Composed], None]] = {
     check.__name__: check
-    for check in (shapes, frozen, gradients, instances, identity, configuration, save_load, repeats, splits, overfits)
+    for check in (
+        builds,
+        shapes,
+        frozen,
+        gradients,
+        instances,
+        identity,
+        configuration,
+        save_load,
+        repeats,
+        splits,
+        overfits,
+    )
 }
 
 

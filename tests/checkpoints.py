@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from benchmark.models.checkpoint_formats import backbone_tensors
+from benchmark.models.checkpoint_layout import backbone_tensors
 from benchmark.spec.backbone import Shape
 
 Tensors = dict[str, torch.Tensor]
@@ -21,11 +21,14 @@ def imagenet_heads(width: int, *, distilled: bool = True) -> Tensors:
     return fill(shapes, 1)
 
 
-def official_ast(shape: Shape, time: int = 101) -> Tensors:
+def official_ast(
+    shape: Shape, grid: tuple[int, int] = (12, 101), classes: int = 527, *, qkv_bias: bool = True
+) -> Tensors:
     """Return a DataParallel state dict as the authors of AST publish it."""
     head = {"mlp_head.0.weight": (shape.width,), "mlp_head.0.bias": (shape.width,)}
-    head |= {"mlp_head.1.weight": (527, shape.width), "mlp_head.1.bias": (527,)}
-    tensors = {**fill(backbone_tensors(shape, True, (12, time))), **imagenet_heads(shape.width), **fill(head, 2)}
+    head |= {"mlp_head.1.weight": (classes, shape.width), "mlp_head.1.bias": (classes,)}
+    backbone = backbone_tensors(shape, True, grid, qkv_bias=qkv_bias)
+    tensors = {**fill(backbone), **imagenet_heads(shape.width), **fill(head, 2)}
     return {f"module.{name}": tensor for name, tensor in tensors.items()}
 
 

@@ -51,6 +51,7 @@ class Part(Zero):
 
 
 BROKEN = {
+    "builds": (INSERT + part("return self.weight * x", "raise TypeError('no such layer')"), "TypeError: no such layer"),
     "shapes": (INSERT + part("return self.weight * x / (x.shape[1] < 500)"), "at 512 frames"),
     "frozen": (
         (

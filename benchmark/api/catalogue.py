@@ -141,11 +141,14 @@ def _datasets() -> dict[str, Entry]:
 
 
 def _backbones() -> dict[str, Entry]:
-    from benchmark.spec.backbone import load_backbone
+    from benchmark.spec.backbone import OPTIONS, BackboneChoice, load_backbone
     from benchmark.spec.declared import declared
 
     entries = {name: load_backbone(name) for name in declared("backbones")}
-    return {name: {**entry.model_dump(), **entry.shape.model_dump()} for name, entry in entries.items()}
+    options = {name: BackboneChoice.model_fields[name].description for name in OPTIONS}
+    return {
+        name: {**entry.model_dump(), **entry.shape.model_dump(), "options": options} for name, entry in entries.items()
+    }
 
 
 def _grids() -> dict[str, Entry]:

@@ -24,12 +24,22 @@ class Fetched(NamedTuple):
     sha256: str
 
 
-def verify_checkpoint(what: str | Path, checkpoints: str | Path | None = None) -> str:
+def verify_checkpoint(
+    what: str | Path,
+    checkpoints: str | Path | None = None,
+    *,
+    stride: int | None = None,
+    mels: int | None = None,
+    heads: int | None = None,
+) -> str:
     """Check hash, tensors and a forward pass of a checkpoint.
 
     Args:
         what: a declared backbone such as `ssast[size=tiny]`, or a checkpoint file.
         checkpoints: folder of pre-trained checkpoints; None for the default one.
+        stride: patch stride of a file's pre-training, if the file does not show it.
+        mels: mel bands of a file's pre-training, likewise.
+        heads: attention heads, likewise.
 
     Returns:
         What was found, in one line.
@@ -40,25 +50,38 @@ def verify_checkpoint(what: str | Path, checkpoints: str | Path | None = None) -
     Example:
         >>> verify_checkpoint("ast")
     """
+    from benchmark.models.fit import fit
     from benchmark.models.weights import locate
-    from benchmark.spec.backbone import load_backbone
+    from benchmark.spec.backbone import Stated, load_backbone
     from benchmark.tools.checkpoints import verify
 
     choice = _declared(str(what))
     if choice is None:
-        return verify(Path(what), None)
-    _, path = locate(choice, checkpoint_folder(checkpoints))
+        return verify(Path(what), None, Stated(stride=stride, mels=mels, heads=heads))
+    located, path = locate(choice, checkpoint_folder(checkpoints))
     assert path is not None
+    fit(located, path)
     return verify(path, load_backbone(choice.name).checkpoints[choice.size])
 
 
-def convert_checkpoint(path: str | Path, target: str | Path, *, half: bool = False) -> None:
+def convert_checkpoint(
+    path: str | Path,
+    target: str | Path,
+    *,
+    half: bool = False,
+    stride: int | None = None,
+    mels: int | None = None,
+    heads: int | None = None,
+) -> None:
     """Write a checkpoint in this suite's format: the backbone as safetensors, its geometry in the metadata.
 
     Args:
         path: checkpoint file, or a Hugging Face folder.
         target: file to write, `.safetensors`.
         half: store in half precision.
+        stride: patch stride of pre-training, if the file does not show it.
+        mels: mel bands of pre-training, likewise.
+        heads: attention heads, likewise.
 
     Raises:
         BenchmarkError: the checkpoint cannot be read, or a wrong name of the target.
@@ -67,10 +90,12 @@ def convert_checkpoint(path: str | Path, target: str | Path, *, half: bool = Fal
         >>> convert_checkpoint("SSAST-Tiny-Patch-400.pth", "ssast-tiny.safetensors")
     """
     from benchmark.models.checkpoint import read_checkpoint, save_checkpoint
+    from benchmark.spec.backbone import Stated
 
     if Path(target).suffix != ".safetensors":
         raise BenchmarkError(f"{target}: the name must end in .safetensors")
-    save_checkpoint(read_checkpoint(Path(path)), Path(target), half=half)
+    checkpoint = read_checkpoint(Path(path), Stated(stride=stride, mels=mels, heads=heads))
+    save_checkpoint(checkpoint, Path(target), half=half)
 
 
 def fetch_checkpoints(

@@ -42,6 +42,8 @@ class PlanResult:
         missing_inputs: one line per missing dataset or checkpoint.
         skipped: one line per trial that its method cannot run.
         too_large: one line per trial that needs more memory than this machine has.
+        unfit: one line per method that cannot be built, with its number of trials.
+        remarks: how inputs differ from those that the checkpoints were trained with.
         estimates: time, memory and operations of the trials that a run would submit, by trial id.
         machine: what the estimates are for.
         total: the estimates summed up.
@@ -57,13 +59,15 @@ class PlanResult:
     machine: Machine
     total: Total
     decisions: list[Decision] = field(default_factory=list)
+    unfit: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the content as plain data, for JSON."""
         content = plan_as_dict(self.plan, self.results, missing_inputs=self.missing_inputs)
         content["trials"] = [{**trial, **_cost(self.estimates.get(trial["id"]))} for trial in content["trials"]]
         content["skipped"] = self.skipped
-        content["too_large"] = self.too_large
+        content |= {"too_large": self.too_large, "unfit": self.unfit, "remarks": self.remarks}
         machine = {"device": self.machine.device, "threads": self.machine.threads}
         if self.decisions:
             content["decisions"] = [dataclasses.asdict(decision) for decision in self.decisions]
@@ -78,6 +82,8 @@ class PlanResult:
         lines += [f"missing input: {line}" for line in self.missing_inputs]
         lines += [f"skipped: {line}" for line in self.skipped]
         lines += [f"too large: {line}" for line in self.too_large]
+        lines += [f"cannot be built: {line}" for line in self.unfit]
+        lines += [f"note: {line}" for line in self.remarks]
         lines.append(counts_line(self.plan, self.results))
         if self.estimates:
             lines.append(f"cost of the {len(self.estimates)} to run on {self.machine.device}: {self.total.text()}")
@@ -148,6 +154,7 @@ def plan(
     from benchmark.planning.packing import beyond_memory, pack
     from benchmark.planning.plan import make_plan
     from benchmark.planning.total import total
+    from benchmark.planning.unfit import unfit_lines
     from benchmark.spec.options import RunOptions
 
     console = console or stderr_console()
@@ -176,6 +183,8 @@ def plan(
         estimates=estimates,
         machine=machine,
         total=total(estimates, shares, node),
+        unfit=unfit_lines(to_run, estimates),
+        remarks=expansion.remarks,
         decisions=[] if power is None else _decisions(power, expansion, store, estimates),
     )
 

@@ -127,7 +127,7 @@ def profile_shapes(
 def _text(profile: StepProfile) -> str:
     cost, request = profile.cost, profile.request
     text = (
-        f"{request.dataset.name} {request.method.variant} ({request.backbone.size}): "
+        f"{request.dataset.name} {request.method.variant} ({request.backbone.size_text}): "
         f"{cost.train_flops / 1e9:.2f} GFLOPs/clip, {cost.saved_bytes / 2**20:.0f} MiB for backward"
     )
     if profile.step_seconds:

@@ -18,11 +18,14 @@ from benchmark.errors import BenchmarkError, MissingInputError, MissingInputsErr
 from benchmark.units import plural
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
     from rich.console import Console
 
     from benchmark.api.method_names import MethodNames
     from benchmark.orchestrator.run import Ended
+    from benchmark.planning.estimate import Estimate
     from benchmark.planning.expand import Expansion
     from benchmark.planning.plan import Plan
     from benchmark.records.store import ResultStore
@@ -96,7 +99,8 @@ def run(
         cache: folder of the audio cache, or `none` to decode every time; default AAT_BENCHMARK_CACHE or the user's
             cache folder.
         rerun: also run trials that are `failed` (too often) or `stale` (trained by another numerics version).
-        skip_missing: run the trials whose data and checkpoint are available, instead of raising an error.
+        skip_missing: run the trials whose data and checkpoint are available and whose model can be built, instead of
+            raising an error.
         budget: time for this run, seconds or text such as `8h`: run only the trials that decide the most claims.
         report: write tables and figures into RESULTS/report at the end.
         address: Ray cluster to use (`auto` or host:port); None starts Ray on this machine.
@@ -172,7 +176,11 @@ def run(
         restart_on_ray_death=restart_on_ray_death,
         verified=_verdicts(expansion),
     )
-    submitted, ended = _train(to_run, requests, plan, selected, expansion, options, budget, console)
+    for line in expansion.remarks:
+        say(console, f"note: {line}")
+    submitted, ended = _train(
+        to_run, requests, plan, selected, expansion, options, budget, console, skip_unfit=skip_missing
+    )
     after = make_plan(requests, store)
     return _result(selected, requests, expansion, after, console, report=report, ended=ended, submitted=submitted)
 
@@ -243,6 +251,8 @@ def _train(
     options: RunOptions,
     budget: str | float | None,
     console: Console,
+    *,
+    skip_unfit: bool,
 ) -> tuple[int, Ended]:
     """Run trials until each has a record or a failed attempt; return how many, and how the run ended.
 
@@ -255,6 +265,7 @@ def _train(
         options: machine, resources and folders.
         budget: time for this run; None for all trials.
         console: where progress is shown.
+        skip_unfit: leave out trials whose model cannot be built, instead of raising an error.
     """
     from benchmark.orchestrator.cache_warmup import warm_cache
     from benchmark.orchestrator.run import run_trials
@@ -264,12 +275,33 @@ def _train(
     store = selected.store
     machine = replace(machine_here(options.cpus_per_trial, options.gpus_per_trial), compiled=options.compile)
     estimates = estimate_trials(to_run, expansion, store, machine, console)
+    to_run = _buildable(to_run, estimates, console, skip_unfit=skip_unfit)
     if budget is not None:
         to_run = within_budget(budget, to_run, estimates, store, expansion, selected.grid.protocol, options, console)
     warm_cache(to_run, expansion.manifests, selected.cache, console)
     with store.lock():
         store.submit(requests)
     return len(to_run), run_trials(to_run, estimates, store, options, before=plan.counts()["done"], console=console)
+
+
+def _buildable(
+    requests: list[TrialRequest], estimates: Mapping[str, Estimate], console: Console, *, skip_unfit: bool
+) -> list[TrialRequest]:
+    """Return the trials whose model can be built, and print what is left out.
+
+    Raises:
+        BenchmarkError: there are others, and they are not to be left out.
+    """
+    from benchmark.planning.unfit import unfit_lines
+
+    lines = unfit_lines(requests, estimates)
+    buildable = [request for request in requests if estimates[request.id].fault is None]
+    if lines and (not skip_unfit or not buildable):
+        rest = f"; run the {plural(len(buildable), 'trial')} without them with --skip-missing" if buildable else ""
+        raise BenchmarkError(f"{'; '.join(lines)}: nothing was run{rest}")
+    for line in lines:
+        say(console, f"cannot be built: {line}")
+    return buildable
 
 
 def _report(store: ResultStore, *, write: bool) -> tuple[Report | None, pd.DataFrame, list[str]]:

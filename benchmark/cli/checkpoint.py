@@ -12,23 +12,29 @@ from benchmark.cli.printing import print_json, stderr_console
 
 app = typer.Typer(help="Inspect, check, convert and fetch pre-trained checkpoints.", no_args_is_help=True)
 File = Annotated[Path, typer.Argument(help="Checkpoint file, or a Hugging Face folder.")]
+Stride = Annotated[int | None, typer.Option(help="Patch stride of pre-training, if the file does not show it.")]
+Mels = Annotated[int | None, typer.Option(help="Mel bands of pre-training, if the file does not show them.")]
+Heads = Annotated[int | None, typer.Option(help="Attention heads, if the file does not show them.")]
 
 
 @app.command()
-def inspect(path: File, json: options.Json = False) -> None:
+def inspect(
+    path: File, stride: Stride = None, mels: Mels = None, heads: Heads = None, json: options.Json = False
+) -> None:
     """Print format, size, patch grid and sha256.
 
     Example: python -m benchmark checkpoint inspect audioset_10_10_0.4593.pth
     """
+    from benchmark.spec.backbone import Stated
     from benchmark.tools.checkpoints import describe
 
-    found = describe(path)
+    found = describe(path, Stated(stride=stride, mels=mels, heads=heads))
     if json:
         print_json(found)
         return
     for key, value in found.items():
         shown = ", ".join(f"{name} {number}" for name, number in value.items()) if isinstance(value, dict) else value
-        shown = ", ".join(shown) if isinstance(shown, list) else shown
+        shown = ", ".join(map(str, shown)) if isinstance(shown, (list, tuple)) else shown
         typer.echo(f"{key:20} {shown}")
 
 
@@ -36,6 +42,9 @@ def inspect(path: File, json: options.Json = False) -> None:
 def verify(
     what: Annotated[str, typer.Argument(help="A declared backbone, or a checkpoint file.")],
     checkpoints: options.Checkpoints = None,
+    stride: Stride = None,
+    mels: Mels = None,
+    heads: Heads = None,
 ) -> None:
     """Check hash, tensors and a forward pass.
 
@@ -43,7 +52,7 @@ def verify(
     """
     from benchmark.api.checkpoint import verify_checkpoint
 
-    typer.echo(verify_checkpoint(what, checkpoints))
+    typer.echo(verify_checkpoint(what, checkpoints, stride=stride, mels=mels, heads=heads))
 
 
 @app.command()
@@ -51,6 +60,9 @@ def convert(
     path: File,
     target: Annotated[Path, typer.Argument(help="File to write, .safetensors.")],
     half: Annotated[bool, typer.Option("--half", help="Store in half precision.")] = False,
+    stride: Stride = None,
+    mels: Mels = None,
+    heads: Heads = None,
 ) -> None:
     """Write a checkpoint in this suite's format: the backbone as safetensors, its geometry in the metadata.
 
@@ -58,7 +70,7 @@ def convert(
     """
     from benchmark.api.checkpoint import convert_checkpoint
 
-    convert_checkpoint(path, target, half=half)
+    convert_checkpoint(path, target, half=half, stride=stride, mels=mels, heads=heads)
     typer.echo(f"wrote {target}")
 
 

@@ -9,6 +9,8 @@ import typer
 from benchmark.cli import options
 from benchmark.cli.printing import print_json, stderr_console
 
+UNFIT = 3  # exit code
+
 
 def plan(
     grid: options.GridName,
@@ -44,6 +46,8 @@ def plan(
     some. The word after `by` says which.
 
     Example: python -m benchmark plan --grid quick --data-root DIR
+
+    Exit code: 0 done, 3 some methods cannot be built.
     """
     from benchmark.api.plan import plan as plan_grid
 
@@ -73,3 +77,4 @@ def plan(
         print_json(planned.as_dict())
     else:
         typer.echo(planned)
+    raise typer.Exit(UNFIT if planned.unfit else 0)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import functools
 import importlib.metadata
 import importlib.util
+import operator
 import re
-from collections.abc import Iterable
+import types
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
 from benchmark.errors import BenchmarkError
 from benchmark.methods.contract import External, Method
@@ -23,9 +26,41 @@ LAYERS = {
     "mlp": ["mlp.fc1", "mlp.fc2"],
     "all": ["attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2"],
 }
+ALL_LINEAR = "all-linear"  # peft's word for all linear layers, which it takes for models of transformers only
+DEFAULT_LAYERS = "attention"
 NORM_TUNER = "ln_tuning"
-NORMS = r"blocks\.\d+\.norm[12]|norm"  # peft takes a text as a regular expression
-BOOKKEEPING = {"task_type", "inference_mode", "revision", "peft_version"}
+NORMS = r"v\.(blocks\.\d+\.norm[12]|norm)"  # peft takes a text as a regular expression
+# fields of peft's configurations that say nothing about the tuner, or that only its wrapper of whole models reads
+BOOKKEEPING = {
+    *(
+        "task_type",
+        "inference_mode",
+        "revision",
+        "peft_version",
+        "peft_type",
+        "auto_mapping",
+        "base_model_name_or_path",
+    ),
+    *("modules_to_save", "trainable_token_indices", "layer_replication", "alora_invocation_tokens", "megatron_config"),
+    *("loftq_config", "velora_config"),
+}
+# initializations of LoRA that peft makes in calls of its own, before and after it adapts the model
+UNFIT_STARTS = {"eva": "data", "corda": "data", "lora_ga": "gradients", "loftq": "quantized weights"}
+PLAIN = (bool, int, float, str, type(None))  # types of values that the command line can write, beside lists and dicts
+# what people look for under peft/ and find elsewhere
+ELSEWHERE = {
+    "dora": "peft/lora[use_dora=true]",
+    "rslora": "peft/lora[use_rslora=true]",
+    "pissa": "peft/lora[init_lora_weights=pissa]",
+    "olora": "peft/lora[init_lora_weights=olora]",
+    "prompt_tuning": "vpt_shallow",
+    "p_tuning": "vpt_shallow",
+    "multitask_prompt_tuning": "vpt_shallow",
+    "prefix_tuning": "prefix",
+    "bitfit": "bitfit",
+    "adapter": "houlsby",
+    "ssf": "ssf",
+}
 # tuners that the suite's training loop or model cannot support, and why
 UNFIT = {
     "adalora": "needs the number of training steps and a call after every step",
@@ -49,18 +84,44 @@ class HuggingFaceMethod(Method):
 
     def adapt(self, model: AudioTransformer) -> Iterable[str]:
         """Let peft replace layers, and return the names of what it trains."""
+        import torch
         from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING, PEFT_TYPE_TO_TUNER_MAPPING
         from peft.utils import PeftType
 
-        options = self.options()
-        layers = options.pop("layers", None)
-        targets: dict[str, Any] = {"target_modules": NORMS if layers is None else LAYERS[layers]}
-        if self.kind == "ia3":
-            targets["feedforward_modules"] = [path for path in targets["target_modules"] if path == "mlp.fc2"]
+        options = {**self._targets(), **self.options()}
+        options.pop("layers", None)
+        if options["target_modules"] == ALL_LINEAR:
+            options["target_modules"] = LAYERS["all"]
+        _require_known_layers(model, options)
+        if self.kind == "ia3" and "feedforward_modules" not in options:
+            options["feedforward_modules"] = [path for path in options["target_modules"] if path == "mlp.fc2"]
         kind = PeftType(self.kind.upper())
-        config = PEFT_TYPE_TO_CONFIG_MAPPING[kind](**targets, **options)
-        PEFT_TYPE_TO_TUNER_MAPPING[kind](model.v, config, "default")  # changes the model in place
+        config = PEFT_TYPE_TO_CONFIG_MAPPING[kind](**options)
+        named = torch.nn.Module()  # peft sees the names that the suite's model has, such as v.blocks.0.attn.qkv
+        named.v = model.v
+        PEFT_TYPE_TO_TUNER_MAPPING[kind](named, config, "default")  # changes the model in place
         return [f"v.{name}" for name, parameter in model.v.named_parameters() if parameter.requires_grad]
+
+    def options(self) -> dict[str, Any]:
+        """Return the hyper-parameters, without those that peft leaves open and nobody has set."""
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}  # type: ignore[arg-type]
+        return {key: value for key, value in super().options().items() if not (value is None is defaults[key])}
+
+    def _targets(self) -> dict[str, Any]:
+        """Return which layers to adapt, unless `target_modules` names them.
+
+        Raises:
+            ValueError: both `layers` and `target_modules` are given, or the tuner starts from what is not there.
+        """
+        layers = getattr(self, "layers", None)
+        if getattr(self, "target_modules", None) is not None and layers not in {None, DEFAULT_LAYERS}:
+            raise ValueError("layers and target_modules both say which layers to adapt; give one of them")
+        start = getattr(self, "init_lora_weights", None)
+        if isinstance(start, str) and start in UNFIT_STARTS:
+            raise ValueError(
+                f"init_lora_weights={start} needs {UNFIT_STARTS[start]}, which this suite does not give it"
+            )
+        return {"target_modules": NORMS if layers is None else LAYERS[layers]}
 
 
 def installed() -> bool:
@@ -102,7 +163,14 @@ def find(name: str) -> type[Method]:
         raise BenchmarkError(f"'{name}' cannot be used in this suite: {UNFIT[kind]}")
     known = tuners()
     if name not in known:
-        raise BenchmarkError(f"the installed peft has no tuner '{kind}' for linear layers (it has {', '.join(known)})")
+        plain = kind.lower().replace("-", "_")
+        if plain in UNFIT:
+            return find(PREFIX + plain)
+        if found := ELSEWHERE.get(plain):
+            raise BenchmarkError(f"'{name}' is not a tuner of peft for linear layers; use {found}")
+        near = difflib.get_close_matches(plain, [tuner.removeprefix(PREFIX) for tuner in known], n=1)
+        hint = f"did you mean '{PREFIX}{near[0]}'?" if near else f"it has {', '.join(known)}"
+        raise BenchmarkError(f"the installed peft has no tuner '{kind}' for linear layers ({hint})")
     return known[name]
 
 
@@ -118,19 +186,61 @@ def tuners() -> dict[str, type[Method]]:
     return {PREFIX + kind: _method(kind, config) for kind, config in usable.items()}
 
 
+def _require_known_layers(model: AudioTransformer, options: Mapping[str, Any]) -> None:
+    """Check that each layer that an option names exists: peft ignores unknown ones beside known ones.
+
+    Raises:
+        ValueError: names the first that does not exist.
+    """
+    known = [name for name, _ in model.named_modules() if name]
+    for key, value in options.items():
+        listed = key in {"target_modules", "exclude_modules", "feedforward_modules"} and isinstance(value, list)
+        if not listed and not (key.endswith("_pattern") and isinstance(value, dict)):
+            continue
+        for wanted in value:
+            pattern = re.escape(wanted) if listed else wanted
+            if not any(re.search(rf"(^|\.)({pattern})$", name) for name in known):
+                raise ValueError(
+                    f"{key}: no layer is called '{wanted}'; those of a block are {', '.join(LAYERS['all'])}"
+                )
+    blocks = options.get("layers_to_transform") or []
+    for block in [blocks] if isinstance(blocks, int) else blocks:
+        if not 0 <= block < len(model.blocks):
+            raise ValueError(f"layers_to_transform: no block {block}; blocks are 0 to {len(model.blocks) - 1}")
+
+
+def _plain_types(hint: Any) -> set[Any]:
+    """Return the types of a hint whose values the command line can write; the words of a `Literal` are any text."""
+    if get_origin(hint) in {Union, types.UnionType}:
+        return {kind for part in get_args(hint) for kind in _plain_types(part)}
+    if get_origin(hint) is Literal:
+        return {type(word) for word in get_args(hint)}
+    if hint in PLAIN:
+        return {hint}
+    return {hint} if hint in {list, dict} or get_origin(hint) in {list, dict} else set()
+
+
+def _union(kinds: set[Any]) -> Any:
+    """Return the union of types; in a fixed order, which decides how a value is shown."""
+    return functools.reduce(operator.or_, sorted(kinds, key=str))
+
+
 def _takes_layers(config: Any) -> bool:
     return "target_modules" in {field.name for field in dataclasses.fields(config)}
 
 
 def _method(kind: str, config: Any) -> type[Method]:
-    """Return a method class whose hyper-parameters are the configuration's plain values."""
+    """Return a method class whose hyper-parameters are those of the configuration that can be written as text."""
     fields: list[Any] = []
     if kind != NORM_TUNER:
-        fields.append(("layers", Literal[tuple(LAYERS)], "attention"))
+        fields.append(("layers", Literal[tuple(LAYERS)], DEFAULT_LAYERS))
+    hints = get_type_hints(config)
     for field in dataclasses.fields(config):
-        default = NEEDED.get(kind, {}).get(field.name, field.default)
-        if field.init and field.name not in BOOKKEEPING and isinstance(default, (bool, int, float, str)):
-            fields.append((field.name, type(default), default))
+        given = NEEDED.get(kind, {}).get(field.name, field.default)
+        default = given if isinstance(given, PLAIN) else None  # dictionaries and objects are made anew by peft
+        kinds = _plain_types(hints[field.name]) | ({type(default)} - {type(None)})
+        if field.init and field.name not in BOOKKEEPING and kinds - {type(None)}:
+            fields.append((field.name, _union(kinds | ({type(None)} if default is None else set())), default))
     version = importlib.metadata.version("peft")
     members = {
         "__module__": __name__,

@@ -13,6 +13,7 @@ class Attention(nn.Module):
     Args:
         width: D, the size of a token.
         heads: number of heads, each of size D / heads.
+        qkv_bias: whether query, key and value have biases.
 
     Raises:
         ValueError: the heads do not divide the width.
@@ -22,12 +23,12 @@ class Attention(nn.Module):
 
     prefix: nn.Parameter | None
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, *, qkv_bias: bool = True) -> None:
         super().__init__()
         if width % heads:
             raise ValueError(f"{heads} heads do not divide the width {width}")
         self.heads = heads
-        self.qkv = nn.Linear(width, 3 * width)
+        self.qkv = nn.Linear(width, 3 * width, bias=qkv_bias)
         self.proj = nn.Linear(width, width)
         self.register_parameter("prefix", None)
 

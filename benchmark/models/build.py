@@ -11,10 +11,10 @@ from torch import nn
 
 from benchmark.errors import BenchmarkError
 from benchmark.models.checkpoint import Checkpoint
-from benchmark.models.checkpoint_formats import IMAGENET_CLASSES
+from benchmark.models.checkpoint_layout import IMAGENET_CLASSES
 from benchmark.models.positional import adapt_positional
 from benchmark.models.transformer import AudioTransformer, ModelConfig
-from benchmark.spec.backbone import BackboneChoice
+from benchmark.spec.backbone import BackboneChoice, published_family
 from benchmark.spec.protocol import Protocol
 from benchmark.spec.recipe import Recipe
 
@@ -51,16 +51,38 @@ def build_backbone(
         weights_seed: seed of random weights.
 
     Raises:
-        BenchmarkError: the checkpoint has another size than the backbone.
+        BenchmarkError: the checkpoint has another size than the backbone, or is of another family.
     """
     if checkpoint is None:
         return _random_backbone(config, backbone.grid, weights_seed)
+    require_fit(backbone, checkpoint)
+    return from_checkpoint(config, checkpoint)
+
+
+def require_fit(backbone: BackboneChoice, checkpoint: Checkpoint) -> None:
+    """Check that a checkpoint has the backbone's size and family.
+
+    Raises:
+        BenchmarkError: it does not; the message says how to name it.
+    """
+    name = backbone.variant
     if checkpoint.shape != backbone.shape:
         raise BenchmarkError(
-            f"the checkpoint has {checkpoint.shape}, but {backbone.variant} has {backbone.shape}; "
+            f"the checkpoint has {checkpoint.shape}, but {name} has {backbone.shape}; "
             "choose the size that fits, as in ssast[size=tiny]"
         )
-    return from_checkpoint(config, checkpoint)
+    family = checkpoint.family or published_family(backbone.sha256)
+    if family is None or family == backbone.weights_family:
+        return
+    if backbone.weights_of is not None:
+        raise BenchmarkError(
+            f"{name}: the checkpoint is of the family {family}, but weights_of={backbone.weights_of} is stated"
+        )
+    raise BenchmarkError(
+        f"{name}: the checkpoint ({checkpoint.layout}) is of the family {family}: name it {family}[weights=FILE], or, "
+        f"if {family} weights in {backbone.name} ({backbone.pretraining}, {backbone.pooling} pooling) are meant, "
+        f"{backbone.name}[weights=FILE;weights_of={family}]"
+    )
 
 
 def from_checkpoint(config: ModelConfig, checkpoint: Checkpoint) -> AudioTransformer:
@@ -74,6 +96,7 @@ def from_checkpoint(config: ModelConfig, checkpoint: Checkpoint) -> AudioTransfo
         distilled=checkpoint.distilled,
         norm_eps=checkpoint.norm_eps,
         head_norm_eps=checkpoint.head_norm_eps,
+        qkv_bias=checkpoint.qkv_bias,
     )
     with torch.random.fork_rng(devices=[]):  # the random weights are overwritten; keep the caller's random state
         model = AudioTransformer(config)

@@ -5,6 +5,7 @@ Source: AST@31088be, SSAST@a1a3eec, transformers.
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import logging
@@ -13,17 +14,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors
 import safetensors.torch
 import torch
 
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, first_line
 from benchmark.files import write_atomic
-from benchmark.models.checkpoint_formats import LAYOUTS, OWN_KEY, backbone_tensors, imagenet_heads
+from benchmark.models.checkpoint_file import read_content
+from benchmark.models.checkpoint_formats import LAYOUTS, OWN_KEY
+from benchmark.models.checkpoint_layout import Evidence, backbone_tensors, imagenet_heads
+from benchmark.models.checkpoint_search import find_tensors
 from benchmark.models.masked import MaskedPatches
 from benchmark.models.transformer import AudioTransformer
-from benchmark.models.weights import checkpoint_files
-from benchmark.spec.backbone import Shape
+from benchmark.models.weights import MODEL_FILES, checkpoint_files
+from benchmark.spec.backbone import Family, Shape, Stated
 
 Tensors = dict[str, torch.Tensor]
 LISTED = 12  # wrong tensors named in a message
@@ -44,6 +47,10 @@ class Checkpoint:
         tensors: the backbone's tensors, float32.
         head: the tensors of a trained head, float32; empty if the file has none.
         dropped: names of tensors that fine-tuning does not use.
+        family: whose weights they are; None if the file does not say.
+        mels: mel bands of pre-training; None if not known.
+        normalisation: mean and standard deviation of pre-training's input; None if the checkpoint does not say.
+        qkv_bias: whether query, key and value have biases.
     """
 
     layout: str
@@ -55,62 +62,62 @@ class Checkpoint:
     tensors: Tensors
     head: Tensors
     dropped: tuple[str, ...]
+    family: Family | None = None
+    mels: int | None = None
+    normalisation: tuple[float, float] | None = None
+    qkv_bias: bool = True
 
 
-def read_checkpoint(path: Path) -> Checkpoint:
+def read_checkpoint(path: Path, stated: Stated | None = None) -> Checkpoint:
     """Read a checkpoint file or a Hugging Face folder; the names of the tensors show its format.
 
-    The `config.json` next to a Hugging Face file is used. Nothing in the file is executed.
-
-    Raises:
-        BenchmarkError: the file is not a checkpoint, its format is unknown, or tensors are missing, surplus or of the
-            wrong shape.
-    """
-    file, config = checkpoint_files(path)
-    try:
-        settings = json.loads(config.read_text()) if config else {}
-        if file.suffix == ".safetensors":
-            with safetensors.safe_open(file, framework="pt") as handle:
-                metadata = handle.metadata() or {}
-            tensors = safetensors.torch.load_file(file)
-        else:
-            metadata, tensors = {}, torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds of errors for damaged files
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BenchmarkError(f"{file}: cannot be read as a checkpoint: {reason}") from None
-    checkpoint = interpret(tensors, f"{file}", settings=settings, metadata=metadata)
-    logger.info("read %s: %s, %s, dropped tensors: %s", file, checkpoint.layout, checkpoint.shape, checkpoint.dropped)
-    return checkpoint
-
-
-def interpret(
-    content: object, where: str, *, settings: Mapping[str, Any] | None = None, metadata: Mapping[str, str] | None = None
-) -> Checkpoint:
-    """Find the format of tensors and check them; see `read_checkpoint`.
+    The configurations next to a Hugging Face file are used. Nothing in the file is executed.
 
     Args:
-        content: what was read from the file.
-        where: the file, for messages.
-        settings: a Hugging Face `config.json`.
-        metadata: of a safetensors file.
+        path: a file, a folder, or the index of a sharded model.
+        stated: what the user states about pre-training, for files that do not show it.
+
+    Raises:
+        BenchmarkError: the file is not a checkpoint, its format is unknown, its geometry cannot be known, or tensors
+            are missing, surplus or of the wrong shape.
+    """
+    files = checkpoint_files(path)
+    values, metadata = _read_parts(files.tensors)
+    evidence = Evidence(
+        where=f"{path}",
+        names=_names(files.tensors[0]),
+        settings=_json(files.config),
+        metadata=metadata,
+        stated=stated or Stated(),
+    )
+    checkpoint = interpret(values, evidence)
+    logger.info("read %s: %s, %s, dropped tensors: %s", path, checkpoint.layout, checkpoint.shape, checkpoint.dropped)
+    return dataclasses.replace(checkpoint, normalisation=_normalisation(_json(files.preprocessing)))
+
+
+def interpret(content: object, evidence: Evidence) -> Checkpoint:
+    """Find the model in the content of a file, and check it; see `read_checkpoint`.
+
+    Args:
+        content: what was read from the file: tensors by name, in any nesting of dictionaries and name prefixes.
+        evidence: what else is known.
 
     Raises:
         BenchmarkError: as `read_checkpoint`.
     """
-    if not isinstance(content, Mapping) or not all(isinstance(value, torch.Tensor) for value in content.values()):
-        raise BenchmarkError(f"{where}: not a plain dictionary of tensors")
-    tensors: Tensors = {str(name).removeprefix("module."): value for name, value in content.items()}
-    layout = next((layout for layout in LAYOUTS if layout.matches(tensors, metadata or {})), None)
+    where = evidence.where
+    tensors, others = find_tensors(content, where)
+    layout = next((layout for layout in LAYOUTS if layout.matches(tensors, evidence.metadata)), None)
     if layout is None:
         known = ", ".join(layout.name for layout in LAYOUTS)
         raise BenchmarkError(f"{where}: no known format ({known}); its tensors begin {', '.join(sorted(tensors)[:3])}")
-    tensors = layout.rename(tensors, where)
+    tensors = layout.rename(tensors)
     proj = tensors.get("v.patch_embed.proj.weight")
     if proj is None or proj.dim() != 4:
         raise BenchmarkError(f"{where}: {layout.name}: the patch projection is missing")
     _require_square_patches(proj, where)
-    found = layout.geometry(tensors, settings or {}, metadata or {}, where)
-    expected = backbone_tensors(found.shape, found.distilled, found.grid)
+    found = layout.geometry(tensors, evidence)
+    expected = backbone_tensors(found.shape, found.distilled, found.grid, qkv_bias=found.qkv_bias)
     _check(tensors, {**expected, **layout.extras(found, tensors)}, f"{where}: {layout.name}")
     head = {name: tensor.float() for name, tensor in tensors.items() if name.startswith("mlp_head.")}
     return Checkpoint(
@@ -122,8 +129,52 @@ def interpret(
         head_norm_eps=found.head_norm_eps,
         tensors={name: tensors[name].float() for name in expected},
         head=head,
-        dropped=tuple(sorted(set(tensors) - set(expected) - set(head))),
+        dropped=tuple(sorted({*tensors, *others} - set(expected) - set(head))),
+        family=layout.family or found.family,
+        mels=found.mels,
+        qkv_bias=found.qkv_bias,
     )
+
+
+def _read_parts(files: tuple[Path, ...]) -> tuple[object, Mapping[str, str]]:
+    """Return the content of a file, or of all parts of a sharded model together."""
+    first, *others = (read_content(file) for file in files)
+    if not others:
+        return first
+    together: Tensors = {}
+    for file, part in zip(files, (first, *others), strict=True):
+        if not isinstance(part.values, Mapping):
+            raise BenchmarkError(f"{file}: a part of a sharded checkpoint, but not a dictionary of tensors")
+        together |= part.values
+    return together, first.metadata
+
+
+def _names(file: Path) -> tuple[str, ...]:
+    """Return the names that may tell which published model a file is: its own, or its folders' in Hugging Face form."""
+    hugging_face = file.stem.partition("-")[0] in {Path(name).stem for name in MODEL_FILES}
+    return tuple(parent.name for parent in file.absolute().parents[:3]) if hugging_face else (file.name,)
+
+
+def _json(file: Path | None) -> Mapping[str, Any]:
+    """Return the settings in a Hugging Face configuration; empty without one."""
+    if file is None:
+        return {}
+    try:
+        settings = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BenchmarkError(f"{file}: cannot be read: {first_line(error)}") from None
+    if not isinstance(settings, dict):
+        raise BenchmarkError(f"{file}: expected keys and values, found {type(settings).__name__}")
+    return settings
+
+
+def _normalisation(settings: Mapping[str, Any]) -> tuple[float, float] | None:
+    """Return mean and standard deviation of a Hugging Face feature extractor's input."""
+    if not settings or not settings.get("do_normalize", True):
+        return None
+    found = [settings.get(name) for name in ("mean", "std")]
+    numbers = [float(value) for value in found if isinstance(value, (int, float))]
+    return (numbers[0], numbers[1]) if len(numbers) == 2 else None
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path, *, half: bool) -> None:
@@ -143,6 +194,9 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path, *, half: bool) -> None:
         "grid": checkpoint.grid,
         "norm_eps": checkpoint.norm_eps,
         "head_norm_eps": checkpoint.head_norm_eps,
+        "family": checkpoint.family,
+        "mels": checkpoint.mels,
+        "qkv_bias": checkpoint.qkv_bias,
     }
     dtype = torch.float16 if half else torch.float32
     tensors = {
@@ -154,7 +208,8 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path, *, half: bool) -> None:
 def save_official(model: AudioTransformer, path: Path, masked: MaskedPatches | None, frames: int) -> None:
     """Write a model in the official format of SSAST, with mask vector and prediction heads, or of AST.
 
-    The two unused ImageNet heads of these formats are zeros.
+    The two unused ImageNet heads of these formats are zeros. The input size of pre-training is stored in both, because
+    the number of positions alone does not show the patch grid; AST's own code ignores it.
 
     Args:
         model: the backbone; of AST with its tagging head.
@@ -170,8 +225,8 @@ def save_official(model: AudioTransformer, path: Path, masked: MaskedPatches | N
     if masked is not None:
         tensors = {name: value for name, value in tensors.items() if not name.startswith("mlp_head.")}
         ssast_parts = {name: value for name, value in masked.state_dict().items() if not name.startswith("model.")}
-        sizes = {"p_input_fdim": torch.tensor(model.config.mels), "p_input_tdim": torch.tensor(frames)}
-        tensors |= {**ssast_parts, **sizes}
+        tensors |= ssast_parts
+    tensors |= {"p_input_fdim": torch.tensor(model.config.mels), "p_input_tdim": torch.tensor(frames)}
     buffer = io.BytesIO()
     torch.save({f"module.{name}": value.contiguous() for name, value in tensors.items()}, buffer)
     _write(path, buffer.getvalue())
@@ -185,7 +240,9 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _require_square_patches(proj: torch.Tensor, where: str) -> None:
-    height, width = proj.shape[2:]
+    channels, height, width = proj.shape[1:]
+    if channels != 1:
+        raise BenchmarkError(f"{where}: a Transformer for images ({channels} input channels), not for audio")
     if (height, width) == (16, 16):
         return
     kind = "frame-based SSAST" if height > width else "a Transformer"
@@ -202,6 +259,16 @@ def _check(tensors: Tensors, expected: Mapping[str, tuple[int, ...]], where: str
         f"{name} is {tuple(tensors[name].shape)} instead of {shape}"
         for name, shape in expected.items()
         if name in tensors and tuple(tensors[name].shape) != shape
+    ]
+    problems += [
+        f"{name} holds {str(tensors[name].dtype).removeprefix('torch.')} instead of floating-point numbers"
+        for name, shape in expected.items()
+        if name in tensors and shape and not tensors[name].is_floating_point()
+    ]
+    problems += [
+        f"{name} holds no plain values"
+        for name in expected
+        if name in tensors and (tensors[name].is_meta or tensors[name].layout != torch.strided)
     ]
     if problems:
         more = f" and {len(problems) - LISTED} more" if len(problems) > LISTED else ""

@@ -36,6 +36,7 @@ class ModelConfig:
         distilled: whether there is a dist token; one SSAST checkpoint has none.
         norm_eps: epsilon of LayerNorms in the backbone.
         head_norm_eps: epsilon of the head's LayerNorm.
+        qkv_bias: whether query, key and value have biases.
     """
 
     shape: Shape
@@ -48,6 +49,7 @@ class ModelConfig:
     distilled: bool = True
     norm_eps: float = 1e-6
     head_norm_eps: float = 1e-5
+    qkv_bias: bool = True
 
     @property
     def prefix(self) -> int:
@@ -78,8 +80,9 @@ class AudioTransformer(nn.Module):
             raise ValueError(f"{config.mels} mel bands x {config.frames} frames are less than a {PATCH}x{PATCH} patch")
         self.config = config
         self.v = VisionTransformer(
-            config.shape, config.grid, config.stride, distilled=config.distilled, norm_eps=config.norm_eps
-        )
+            config.shape, config.grid, config.stride, distilled=config.distilled, norm_eps=config.norm_eps,
+            qkv_bias=config.qkv_bias,
+        )  # fmt: skip
         self.mlp_head = nn.Sequential(
             nn.LayerNorm(config.shape.width, eps=config.head_norm_eps), nn.Linear(config.shape.width, config.classes)
         )

@@ -64,12 +64,13 @@ class Block(nn.Module):
         width: D, the size of a token.
         heads: of the attention.
         norm_eps: epsilon of the LayerNorms.
+        qkv_bias: whether query, key and value have biases.
     """
 
-    def __init__(self, width: int, heads: int, norm_eps: float) -> None:
+    def __init__(self, width: int, heads: int, norm_eps: float, *, qkv_bias: bool = True) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(width, eps=norm_eps)
-        self.attn = Attention(width, heads)
+        self.attn = Attention(width, heads, qkv_bias=qkv_bias)
         self.norm2 = nn.LayerNorm(width, eps=norm_eps)
         self.mlp = MLP(width)
 
@@ -89,12 +90,20 @@ class VisionTransformer(nn.Module):
         stride: of the patches, in (mel bands, frames).
         distilled: whether there is a dist token beside the class token.
         norm_eps: epsilon of the LayerNorms.
+        qkv_bias: whether query, key and value have biases.
     """
 
     dist_token: nn.Parameter | None
 
     def __init__(
-        self, shape: Shape, grid: tuple[int, int], stride: tuple[int, int], *, distilled: bool, norm_eps: float
+        self,
+        shape: Shape,
+        grid: tuple[int, int],
+        stride: tuple[int, int],
+        *,
+        distilled: bool,
+        norm_eps: float,
+        qkv_bias: bool = True,
     ) -> None:
         super().__init__()
         tokens = 1 + distilled + grid[0] * grid[1]
@@ -102,7 +111,9 @@ class VisionTransformer(nn.Module):
         self.pos_embed = nn.Parameter(torch.empty(1, tokens, shape.width))
         self.register_parameter("dist_token", nn.Parameter(torch.empty(1, 1, shape.width)) if distilled else None)
         self.patch_embed = SpectrogramPatches(shape.width, stride)
-        self.blocks = nn.Sequential(*(Block(shape.width, shape.heads, norm_eps) for _ in range(shape.depth)))
+        self.blocks = nn.Sequential(
+            *(Block(shape.width, shape.heads, norm_eps, qkv_bias=qkv_bias) for _ in range(shape.depth))
+        )
         self.norm = nn.LayerNorm(shape.width, eps=norm_eps)
         self._initialize()
 
@@ -115,7 +126,8 @@ class VisionTransformer(nn.Module):
         for module in self.blocks.modules():
             if isinstance(module, nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=STD)
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
 
     def class_tokens(self) -> torch.Tensor:
         """Return the class token and the dist token, if there is one: (1, 1 or 2, D)."""

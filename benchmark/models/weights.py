@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 import os
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.commands import command
@@ -12,6 +15,9 @@ from benchmark.errors import BenchmarkError, MissingInputError
 from benchmark.spec.backbone import BackboneChoice, load_backbone
 
 OWN_FOLDER = Path(__file__).parent / "demo"  # checkpoints that come with the suite
+MODEL_FILES = ("model.safetensors", "pytorch_model.bin")  # of a Hugging Face folder
+INDEX = ".index.json"
+ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin", "adapter.safetensors")
 
 
 def default_folder() -> Path:
@@ -50,31 +56,82 @@ def locate(choice: BackboneChoice, folder: Path) -> tuple[BackboneChoice, Path |
     return choice.model_copy(update={"weights": f"file:{path.name}", "sha256": digest(path)}), path.absolute()
 
 
-def checkpoint_files(path: Path) -> tuple[Path, Path | None]:
-    """Return the file of tensors and, if there is one, its Hugging Face configuration.
+@dataclass(frozen=True)
+class CheckpointFiles:
+    """The files of a checkpoint.
+
+    Attributes:
+        tensors: the file of tensors, or all parts of a sharded one.
+        config: a Hugging Face `config.json` beside it.
+        preprocessing: a Hugging Face `preprocessor_config.json` beside it.
+    """
+
+    tensors: tuple[Path, ...]
+    config: Path | None
+    preprocessing: Path | None
+
+
+def checkpoint_files(path: Path) -> CheckpointFiles:
+    """Return the files of a checkpoint.
+
+    Args:
+        path: a file, a Hugging Face folder, or the index of a sharded model.
 
     Raises:
-        BenchmarkError: there is no such file, or the folder holds none.
+        BenchmarkError: there is no such file, the folder holds no model, or a part of it is missing.
     """
     if path.is_dir():
-        names = ("model.safetensors", "pytorch_model.bin")
-        found = next((path / name for name in names if (path / name).is_file()), None)
-        if found is None:
-            raise BenchmarkError(f"{path}: contains neither {names[0]} nor {names[1]}")
-        path = found
+        path = _model_in(path)
     if not path.is_file():
         raise BenchmarkError(f"{path}: no such checkpoint")
-    config = path.parent / "config.json"
-    return path, config if path.suffix in {".safetensors", ".bin"} and config.is_file() else None
+    if part := re.fullmatch(r"(.+)-\d{5}-of-(\d{5})(\.\w+)", path.name):
+        raise BenchmarkError(f"{path}: one of {int(part[2])} parts of a checkpoint; name the folder {path.parent}")
+    parts = _shards(path) if path.name.endswith(INDEX) else (path,)
+    hugging_face = parts[0].suffix in {".safetensors", ".bin"}
+    config, preprocessing = (
+        beside if hugging_face and (beside := path.parent / name).is_file() else None
+        for name in ("config.json", "preprocessor_config.json")
+    )
+    return CheckpointFiles(parts, config, preprocessing)
+
+
+def _model_in(folder: Path) -> Path:
+    """Return the file, or the index of files, of a Hugging Face folder."""
+    for name in MODEL_FILES:
+        for candidate in (folder / name, folder / f"{name}{INDEX}"):
+            if candidate.is_file():
+                return candidate
+    if adapter := next((name for name in ADAPTER_FILES if (folder / name).is_file()), None):
+        raise BenchmarkError(
+            f"{folder}: an adapter without its backbone ({adapter}); merge it into the model and save the whole model"
+        )
+    reason = f"contains neither {MODEL_FILES[0]} nor {MODEL_FILES[1]}"
+    if (folder / "snapshots").is_dir():
+        raise BenchmarkError(f"{folder}: {reason}; name one of the folders in {folder / 'snapshots'}")
+    raise BenchmarkError(f"{folder}: {reason}")
+
+
+def _shards(index: Path) -> tuple[Path, ...]:
+    """Return the parts of a sharded model, each once, sorted."""
+    try:
+        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        parts = tuple(index.parent / name for name in names)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise BenchmarkError(f"{index}: not an index of a sharded checkpoint") from None
+    if not parts:
+        raise BenchmarkError(f"{index}: names no file")
+    if missing := [part.name for part in parts if not part.is_file()]:
+        raise BenchmarkError(
+            f"{index}: {len(missing)} of {len(parts)} parts are missing, the first is {missing[0]}; get them all"
+        )
+    return parts
 
 
 def digest(path: Path) -> str:
-    """Return the sha256 of a checkpoint; with a Hugging Face configuration, over the digests of both files."""
-    file, config = checkpoint_files(path)
-    if config is None:
-        return _sha256(file, file.stat().st_mtime_ns)
-    parts = [_sha256(part, part.stat().st_mtime_ns) for part in (file, config)]
-    return hashlib.sha256("".join(parts).encode()).hexdigest()
+    """Return the sha256 of a checkpoint; of several files (parts, a configuration) over the digests of all of them."""
+    files = checkpoint_files(path)
+    digests = [_sha256(part, part.stat().st_mtime_ns) for part in (*files.tensors, files.config) if part is not None]
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 @functools.cache

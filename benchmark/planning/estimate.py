@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import statistics
 from collections import defaultdict
@@ -42,6 +43,7 @@ class Estimate:
         checkpoint_bytes: disk space of the resume state.
         record_bytes: disk space of the record and its predictions.
         need: all memory that the trial needs, for packing.
+        fault: why the trial's model cannot be built, in one line; None if it can.
     """
 
     cost: Cost | None
@@ -52,6 +54,7 @@ class Estimate:
     checkpoint_bytes: int
     record_bytes: int
     need: Need = field(default_factory=Need)
+    fault: str | None = None
 
 
 @dataclass(frozen=True)
@@ -81,11 +84,16 @@ def estimate_trials(
         machine: what the trials will run on.
         console: where progress is shown.
     """
-    estimator = Estimator(count_costs(requests, console), machine, list(store.records()), list(store.profiles()))
-    return {
+    counted = count_costs(requests, console)
+    estimator = Estimator(counted.costs, machine, list(store.records()), list(store.profiles()))
+    estimates = {
         request.id: estimator.of(
             request, expansion.info[request.dataset.name], expansion.manifests.get(request.dataset.name)
         )
+        for request in requests
+    }
+    return {
+        request.id: dataclasses.replace(estimates[request.id], fault=counted.faults.get(request.step_key))
         for request in requests
     }
 

@@ -51,13 +51,23 @@ class Expansion:
         )
 
     @property
+    def remarks(self) -> list[str]:
+        """Return how inputs differ from those that the checkpoints were trained with, one line each."""
+        lines = (
+            f"{request.backbone.variant} on {request.dataset.name}: {change}"
+            for request in self.requests
+            for change in request.input_changes
+        )
+        return list(dict.fromkeys(lines))
+
+    @property
     def runnable(self) -> list[TrialRequest]:
         """Return the trials whose data and checkpoint are there."""
         return [request for request in self.requests if request.complete]
 
 
 def expand(grid: Grid, data_root: Path, checkpoint_folder: Path) -> Expansion:
-    """Combine backbones, datasets, methods, folds and seeds. Nothing is run and no audio is read.
+    """Combine backbones, datasets, methods, folds and seeds. Nothing is run; checkpoints are read, but no audio.
 
     Args:
         grid: what to combine.
@@ -65,7 +75,8 @@ def expand(grid: Grid, data_root: Path, checkpoint_folder: Path) -> Expansion:
         checkpoint_folder: folder of the backbone checkpoints.
 
     Raises:
-        BenchmarkError: an unknown name, a bad option, or data that does not follow its layout.
+        BenchmarkError: an unknown name, a bad option, a checkpoint that cannot be used, or data that does not follow
+            its layout.
     """
     protocol = override(load_protocol(grid.protocol), grid.switches, f"{grid.origin}: protocol")
     backbones = [
@@ -153,9 +164,14 @@ class _FoundBackbone:
 
 def _find_backbone(choice: BackboneChoice, folder: Path) -> _FoundBackbone:
     try:
-        return _FoundBackbone(*locate(choice, folder))
+        located, path = locate(choice, folder)
     except MissingInputError as error:
         return _FoundBackbone(choice, missing=str(error))
+    if path is None:
+        return _FoundBackbone(located)
+    from benchmark.models.fit import fit  # imports torch
+
+    return _FoundBackbone(fit(located, path), path)
 
 
 def _dataset_names(grid: Grid, data_root: Path) -> list[str]:

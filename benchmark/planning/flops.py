@@ -7,11 +7,12 @@ import importlib.metadata
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.console import Console
 
 from benchmark.console import counting
-from benchmark.errors import first_line
+from benchmark.errors import BenchmarkError, first_line
 from benchmark.files import write_atomic
 from benchmark.models.weights import default_folder
 from benchmark.records.schema import Cost
@@ -21,8 +22,20 @@ from benchmark.trial.code_digest import code_digest
 logger = logging.getLogger(__name__)
 
 
-def count_costs(requests: Sequence[TrialRequest], console: Console) -> dict[str, Cost]:
-    """Return the cost of every step shape by step key. A method that does not fit its model has none.
+class Counted(NamedTuple):
+    """Costs of step shapes.
+
+    Attributes:
+        costs: by step key; a shape whose method does not fit its model has none.
+        faults: why a model cannot be built, in one line, by step key.
+    """
+
+    costs: dict[str, Cost]
+    faults: dict[str, str]
+
+
+def count_costs(requests: Sequence[TrialRequest], console: Console) -> Counted:
+    """Count the cost of every step shape.
 
     Args:
         requests: trials with a known number of classes; those that share a step key are counted once.
@@ -30,7 +43,7 @@ def count_costs(requests: Sequence[TrialRequest], console: Console) -> dict[str,
     """
     folder = default_folder() / "costs"
     by_key = {request.step_key: request for request in requests}
-    costs = {}
+    costs, faults = dict[str, Cost](), dict[str, str]()
     with counting(console) as show:
         for number, (key, request) in enumerate(by_key.items()):
             path = folder / f"{key}-{code_digest(request)}-{importlib.metadata.version('torch')}.json"
@@ -40,7 +53,9 @@ def count_costs(requests: Sequence[TrialRequest], console: Console) -> dict[str,
                 cost = _count(request, path)
             if cost is not None:
                 costs[key] = cost
-    return costs
+            elif fault := _build_fault(request):
+                faults[key] = fault
+    return Counted(costs, faults)
 
 
 def _count(request: TrialRequest, path: Path) -> Cost | None:
@@ -58,6 +73,19 @@ def _count(request: TrialRequest, path: Path) -> Cost | None:
     except OSError as error:
         logger.warning("%s: the cost is counted again next time: %s", path, error)
     return cost
+
+
+def _build_fault(request: TrialRequest) -> str | None:
+    """Return why a trial's model cannot be built, in one line; None if it can, and only its cost is unknown."""
+    from benchmark.trial.build import abstract_model
+
+    try:
+        abstract_model(request, request.classes)
+    except BenchmarkError as error:
+        return str(error).splitlines()[0]
+    except Exception as error:  # whatever a method does
+        return f"method '{request.method.variant}': {first_line(error)}"
+    return None
 
 
 def _read(path: Path) -> Cost | None:

@@ -48,7 +48,7 @@ def _row(profile: StepProfile) -> dict[str, object]:
         **profile.model_dump(include=set(COLUMNS)),
         **profile.cost.model_dump(include=set(COLUMNS) - {"clips"}),
         "device": measured_on(profile.device, profile.environment),
-        "size": request.backbone.size,
+        "size": request.backbone.size_text,
         "dataset": request.dataset.name,
         "method": request.method.variant,
         "clips_per_second": profile.clips / profile.step_seconds if profile.step_seconds else None,

@@ -110,7 +110,7 @@ def train(trial: optuna.Trial, request: TrialRequest, setting: Setting) -> None:
 
 def _need(request: TrialRequest) -> Need:
     """Return the memory that a training needs, from its counted cost, which drawing it has stored."""
-    cost = count_costs([request], Console(quiet=True)).get(request.step_key)
+    cost = count_costs([request], Console(quiet=True)).costs.get(request.step_key)
     return need_of(cost, request.recipe)
 
 

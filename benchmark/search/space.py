@@ -267,7 +267,7 @@ def compute_size(request: TrialRequest, limits: Limits) -> Size:
         return Size(error=str(error))
     if limits.trainable is not None and trainable > limits.trainable:
         return Size(trainable, error=f"{trainable:,} trainable parameters, more than {limits.trainable:,}")
-    cost = count_costs([request], Console(quiet=True)).get(request.step_key)
+    cost = count_costs([request], Console(quiet=True)).costs.get(request.step_key)
     if cost is None:
         return Size(trainable, error="does not fit the model")
     if limits.peak_bytes is not None and cost.peak_bytes > limits.peak_bytes:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import functools
 import re
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, closest
 from benchmark.spec.choices import Size
-from benchmark.spec.declared import find
+from benchmark.spec.declared import declared, find
 from benchmark.spec.grammar import canonical, parse_refs, path_name
 from benchmark.spec.yaml import Spec, read_yaml, validate
 
@@ -26,6 +26,24 @@ class Shape(Spec):
     heads: int
 
 
+Family = Literal["ast", "ssast"]
+
+
+class Stated(Spec):
+    """What a user states about a checkpoint because its tensors alone do not show it."""
+
+    stride: int | None = None
+    mels: int | None = None
+    heads: int | None = None
+
+
+class Pretrained(Spec):
+    """What a checkpoint says about its pre-training's input."""
+
+    mels: int | None = Field(default=None, description="mel bands")
+    normalisation: tuple[float, float] | None = Field(default=None, description="mean and standard deviation")
+
+
 HEAD_WIDTH = 64
 DEMO = "-demo"  # suffix of the names of the small backbones that come with the suite
 SHAPES: dict[Size, Shape] = {
@@ -36,16 +54,39 @@ SHAPES: dict[Size, Shape] = {
 }
 
 
+Count = Annotated[int, Field(ge=1)]
+
+
 class BackboneChoice(Spec):
-    """The backbone in a trial request; every field can change the result."""
+    """The backbone in a trial request. Fields that are null were not given, and are left out of the request."""
 
     name: str
-    size: Size
+    size: Size = Field(description="demo, tiny, small or base: width, depth and heads")
     weights: str = Field(description="`pretrained`, `random:SEED` or `file:NAME`")
     sha256: str | None = Field(default=None, description="digest of the checkpoint; null until the file is found")
     pretraining: Literal["supervised", "self-supervised"]
     grid: tuple[int, int] = Field(description="patches of the pre-training grid (frequency, time)")
     pooling: Literal["cls", "patches"] = Field(description="tokens that pre-training supervises")
+    width: Count | None = Field(default=None, description="size of a token, if it is not that of the size")
+    depth: Count | None = Field(default=None, description="number of blocks, if it is not that of the size")
+    heads: Count | None = Field(default=None, description="attention heads, if it is not that of the size")
+    stride: Annotated[int, Field(ge=1, le=16)] | None = Field(
+        default=None, description="patch stride of the checkpoint's pre-training, if the file does not show it"
+    )
+    mels: Annotated[int, Field(ge=16)] | None = Field(
+        default=None, description="mel bands of the checkpoint's pre-training, if the file does not show it"
+    )
+    weights_of: Family | None = Field(
+        default=None, description="family of the checkpoint, if it is on purpose not the backbone's"
+    )
+    pretrained: Pretrained | None = Field(
+        default=None, description="what the checkpoint says about its input; for information, not part of the id"
+    )
+
+    @model_serializer(mode="wrap")
+    def _plain(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what is not given: most requests were defined without these fields."""
+        return {key: value for key, value in serialize(self).items() if key not in LATER or value is not None}
 
     @field_validator("weights")
     @classmethod
@@ -57,12 +98,32 @@ class BackboneChoice(Spec):
     @property
     def shape(self) -> Shape:
         """Width, depth and heads."""
-        return SHAPES[self.size]
+        of_size = SHAPES[self.size]
+        return Shape(
+            width=self.width or of_size.width, depth=self.depth or of_size.depth, heads=self.heads or of_size.heads
+        )
+
+    @property
+    def size_text(self) -> str:
+        """The name of the size, or `WIDTHxDEPTH, HEADS heads` if no size has this shape."""
+        shape = self.shape
+        named = next((name for name, known in SHAPES.items() if known == shape), None)
+        return named or f"{shape.width}x{shape.depth}, {shape.heads} heads"
+
+    @property
+    def stated(self) -> Stated:
+        """What the user states about the checkpoint."""
+        return Stated(stride=self.stride, mels=self.mels, heads=self.heads)
 
     @property
     def family(self) -> str:
         """`ast` or `ssast`; demo backbones use the recipes of their family."""
         return self.name.removesuffix(DEMO)
+
+    @property
+    def weights_family(self) -> Family:
+        """Whose weights are expected: `weights_of` where it is given, else by the pre-training."""
+        return self.weights_of or ("ssast" if self.pretraining == "self-supervised" else "ast")
 
     @property
     def random_weights(self) -> bool:
@@ -87,12 +148,19 @@ class BackboneChoice(Spec):
     @property
     def path_name(self) -> str:
         """Folder name in a results folder; depends on this request only."""
-        return path_name("-".join([self.name, *self._special().values()]), "")
+        return path_name("-".join([self.name, *map(str, self._special().values())]), "")
 
-    def _special(self) -> dict[str, str]:
+    def _special(self) -> dict[str, Any]:
         values: dict[str, str] = {"size": self.size, "weights": self.weights}
         defaults = {"demo" if self.name.endswith(DEMO) else "base", "pretrained"}
-        return {key: value for key, value in values.items() if value not in defaults}
+        special = {key: value for key, value in values.items() if value not in defaults}
+        stated = {key: getattr(self, key) for key in STATED}
+        return {**special, **{key: value for key, value in stated.items() if value is not None}}
+
+
+STATED = ("width", "depth", "heads", "stride", "mels", "weights_of")
+OPTIONS = ("size", "weights", *STATED)
+LATER = {*STATED, "pretrained"}
 
 
 class CheckpointSource(Spec):
@@ -125,6 +193,15 @@ def load_backbone(name: str) -> BackboneEntry:
     return validate(BackboneEntry, {"name": path.stem, **read_yaml(path)}, str(path))
 
 
+def published_family(sha256: str | None) -> Family | None:
+    """Return the family of a declared checkpoint by its digest; None if no declared one has it."""
+    for name in declared("backbones"):
+        entry = load_backbone(name)
+        if sha256 is not None and any(source.sha256 == sha256 for source in entry.checkpoints.values()):
+            return entry.weights_family
+    return None
+
+
 def resolve_backbones(text: str, where: str) -> list[BackboneChoice]:
     """Parse `ast` or `ast[size=demo;weights=random:0]`; commas inside the brackets sweep.
 
@@ -149,12 +226,15 @@ def resolve_backbones(text: str, where: str) -> list[BackboneChoice]:
         fields = BackboneChoice.model_fields
         values = {key: value for key, value in entry.model_dump().items() if key in fields}
         options = dict(ref.options)
-        if extra := set(options) - {"size", "weights"}:
-            raise BenchmarkError(f"{where}: {ref.name}: unknown option '{min(extra)}' (valid: size, weights)")
+        if extra := set(options) - set(OPTIONS):
+            raise BenchmarkError(f"{where}: {ref.name}: unknown option '{min(extra)}'{closest(min(extra), OPTIONS)}")
         weights = str(options.get("weights", entry.weights))
         if weights != "pretrained" and not weights.startswith("random:"):
             options["weights"] = f"file:{weights}"
         choice = validate(BackboneChoice, {**values, **options}, f"{where}: {text}")
+        _require_file(choice, text, where)
+        if not choice.weights.startswith("file:") and choice.shape.width % choice.shape.heads:
+            raise BenchmarkError(f"{where}: {text}: {choice.shape.heads} heads do not divide {choice.shape.width}")
         if choice.weights == "pretrained" and choice.size not in entry.checkpoints:
             raise BenchmarkError(
                 f"{where}: {text}: no pre-trained {ref.name} of size {choice.size} is published; "
@@ -162,3 +242,18 @@ def resolve_backbones(text: str, where: str) -> list[BackboneChoice]:
             )
         choices.append(choice)
     return choices
+
+
+def _require_file(choice: BackboneChoice, text: str, where: str) -> None:
+    """Refuse options of a user's file where none is named.
+
+    Raises:
+        BenchmarkError: they are given with published or random weights.
+    """
+    if choice.weights.startswith("file:"):
+        return
+    shape = ("width", "depth", "heads")
+    about_file = [key for key in STATED if key not in shape or choice.weights == "pretrained"]
+    if given := [key for key in about_file if getattr(choice, key) is not None]:
+        kinds = "weights=FILE and weights=random:SEED" if given[0] in shape else "weights=FILE"
+        raise BenchmarkError(f"{where}: {text}: {given[0]} is an option of {kinds} only")

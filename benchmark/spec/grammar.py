@@ -1,4 +1,7 @@
-"""The grammar of methods and backbones on the command line and in grids: `NAME[key=value;key=v1,v2]`, `a+b`."""
+"""The grammar of methods and backbones on the command line and in grids: `NAME[key=value;key=v1,v2]`, `a+b`.
+
+A value may be a list (`[a, b]`), a mapping (`{a: 1, b: 2}`) or a text in double quotes.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,10 @@ from typing import Any
 from benchmark.errors import BenchmarkError
 from benchmark.spec.yaml import parse_scalar
 
-_PART = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<options>[^\[\]]*)\])?")
+_PART = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<options>.*)\])?", re.DOTALL)
+_OPEN, _CLOSE = "[{", "]}"
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')  # separators inside do not count; JSON's rules of escaping
+_SPECIAL = re.compile(r'[\[\]{},;"]')
 
 
 @dataclass(frozen=True)
@@ -68,23 +74,24 @@ def _written(value: Any) -> str:
     """Return the text of a value: bare if that is parsed as the same value, else JSON."""
     if isinstance(value, float) and float(f"{value:g}") == value:
         return f"{value:g}"
-    return value if isinstance(value, str) and parse_scalar(value) == value else json.dumps(value, sort_keys=True)
+    bare = isinstance(value, str) and parse_scalar(value) == value and not _SPECIAL.search(value)
+    return value if bare else json.dumps(value, sort_keys=True)
 
 
 def _variants(part: str, whole: str) -> Iterator[Ref]:
     match = _PART.fullmatch(part)
-    if match is None:
+    if match is None or not _balanced(match["options"] or ""):
         raise BenchmarkError(f"'{whole}': expected NAME[key=value;key=value], with '+' between names")
     keys: list[str] = []
     choices: list[list[Any]] = []
-    for option in (match["options"] or "").split(";"):
+    for option in _split(match["options"] or "", ";"):
         if not option.strip():
             continue
         key, equals, value = option.partition("=")
-        if not equals or not value.strip():
+        if not equals or not value.strip() or _SPECIAL.search(key):
             raise BenchmarkError(f"'{whole}': option '{option}' must have the form key=value")
         keys.append(key.strip())
-        choices.append([parse_scalar(item.strip()) for item in value.split(",")])
+        choices.append([parse_scalar(item) for item in _split(value, ",")])
     if len(set(keys)) != len(keys):
         raise BenchmarkError(f"'{whole}': an option is given twice")
     for values in itertools.product(*choices):
@@ -92,11 +99,27 @@ def _variants(part: str, whole: str) -> Iterator[Ref]:
 
 
 def _split(text: str, separator: str) -> list[str]:
-    """Split at separators outside brackets and strip blanks."""
+    """Split at separators outside brackets, braces and double quotes, and strip blanks."""
     parts, depth, start = [], 0, 0
-    for position, character in enumerate(text):
-        depth += (character == "[") - (character == "]")
+    for position, character in enumerate(_without_quoted(text)):
+        depth += (character in _OPEN) - (character in _CLOSE)
         if character == separator and depth == 0:
             parts.append(text[start:position].strip())
             start = position + 1
     return [*parts, text[start:].strip()]
+
+
+def _without_quoted(text: str) -> str:
+    """Return a text of the same length with blanks for what is in double quotes."""
+    return _QUOTED.sub(lambda match: " " * len(match[0]), text)
+
+
+def _balanced(text: str) -> bool:
+    """Return whether every bracket and brace is closed by its own kind."""
+    open_ones = []
+    for character in _without_quoted(text):
+        if character in _OPEN:
+            open_ones.append(_CLOSE[_OPEN.index(character)])
+        elif character in _CLOSE and (not open_ones or open_ones.pop() != character):
+            return False
+    return not open_ones

@@ -16,14 +16,17 @@ from benchmark.spec.protocol import Protocol
 from benchmark.spec.recipe import Recipe, Tuning, resolve_recipe
 from benchmark.spec.yaml import Spec
 
-# Left out of the id: `variant` is a name whose form depends on the defaults of its time; `classes` follows from the
-# manifest; `micro_batch` changes no result, except where `micro_batch_matters`.
+# Left out of the id: `variant` is a name whose form depends on the defaults of its time; `pretrained` follows from the
+# checkpoint, `classes` from the manifest; `micro_batch` changes no result, except where `micro_batch_matters`.
 NOT_IN_ID: dict[str, Any] = {
     "method": {"variant": True},
+    "backbone": {"pretrained": True},
     "dataset": {"classes": True},
     "recipe": {"micro_batch": True},
     "micro_batch_matters": True,
 }
+AUDIOSET_NORMALISATION = (-4.2677393, 4.5689974)  # mean and std of AST's pre-training, AST@31088be egs/audioset/run.sh
+SAME_NORMALISATION = 0.01
 OWN_DATASET = "folder:"  # datasets of this prefix are a user's folders: their name does not fix the classes
 
 
@@ -160,13 +163,36 @@ class TrialRequest(Spec):
         if self.backbone.random_weights:
             marks.append("random weights")
         elif self.backbone.weights != "pretrained":
-            marks.append(f"weights of {self.backbone.weights.removeprefix('file:')}")
-        if self.backbone.size != "base":
-            marks.append(f"{self.backbone.size} backbone")
+            family = f" ({self.backbone.weights_of})" if self.backbone.weights_of else ""
+            marks.append(f"weights of {self.backbone.weights.removeprefix('file:')}{family}")
+        if self.backbone.size_text != "base":
+            marks.append(f"{self.backbone.size_text} backbone")
+        marks += self.input_changes
         if changes := self.recipe_changes:
             values = ", ".join(f"{key}={value}" for key, value in changes.items())
             marks.append(f"recipe changed ({values})")
         return marks
+
+    @property
+    def input_changes(self) -> list[str]:
+        """Return how the recipe's input differs from the input that the checkpoint was trained with, where it says so.
+
+        The paper itself uses AudioSet's weights with the mean and standard deviation of each dataset.
+        """
+        known = self.backbone.pretrained
+        if known is None:
+            return []
+        changes = []
+        if known.mels is not None and known.mels != self.recipe.mels:
+            changes.append(f"weights of {known.mels} mel bands, input of {self.recipe.mels}")
+        used = (self.recipe.mean, self.recipe.std)
+        if known.normalisation is not None and not any(
+            all(abs(one - other) < SAME_NORMALISATION for one, other in zip(known.normalisation, usual, strict=True))
+            for usual in (used, AUDIOSET_NORMALISATION)
+        ):
+            mean, std = known.normalisation
+            changes.append(f"the checkpoint's normalisation ({mean:g}, {std:g}) is not used")
+        return changes
 
     @functools.cached_property
     def recipe_changes(self) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -77,7 +79,10 @@ def _field_names(model: type[BaseModel]) -> Iterator[str]:
 
 
 def parse_scalar(text: str) -> Any:
-    """Parse a value like YAML (`3`, `1e-4`, `true`, `[16, 16]`); other text stays a string."""
+    """Parse a value like JSON or YAML (`3`, `1e-4`, `true`, `[16, 16]`); other text stays a string."""
+    if text.startswith(("[", "{", '"')):
+        with contextlib.suppress(ValueError):
+            return json.loads(text)
     try:
         return float(text) if _is_plain_exponent(text) else yaml.safe_load(text)
     except (yaml.YAMLError, ValueError):

@@ -9,37 +9,52 @@ import torch
 from rich.console import Console
 
 from benchmark.errors import BenchmarkError
-from benchmark.models.build import from_checkpoint
+from benchmark.models.build import from_checkpoint, require_fit
 from benchmark.models.checkpoint import Checkpoint, read_checkpoint
+from benchmark.models.fit import require_finite
 from benchmark.models.transformer import ModelConfig
 from benchmark.models.weights import checkpoint_files, digest
-from benchmark.spec.backbone import SHAPES, BackboneChoice, CheckpointSource, load_backbone
+from benchmark.spec.backbone import (
+    SHAPES,
+    BackboneChoice,
+    CheckpointSource,
+    Stated,
+    load_backbone,
+    published_family,
+)
 from benchmark.tools.download import DownloadFailedError, fetch
 
 CHECK_FRAMES = (128, 1024)
 
 
-def describe(path: Path) -> dict[str, Any]:
+def describe(path: Path, stated: Stated | None = None) -> dict[str, Any]:
     """Return format, size, geometry and digest of a checkpoint.
+
+    Args:
+        path: file or folder.
+        stated: what the user states about pre-training, for files that do not show it.
 
     Raises:
         BenchmarkError: it cannot be read, or has an unknown format.
     """
-    checkpoint = read_checkpoint(path)
-    file, config = checkpoint_files(path)
+    checkpoint, sha256 = read_checkpoint(path, stated), digest(path)
+    files = checkpoint_files(path)
     head = checkpoint.head.get("mlp_head.1.weight")
     return {
         "path": str(path),
         "format": checkpoint.layout,
-        "sha256": digest(path),
-        "bytes": file.stat().st_size,
-        "config": str(config) if config else None,
+        "family": checkpoint.family or published_family(sha256),
+        "sha256": sha256,
+        "bytes": sum(file.stat().st_size for file in files.tensors),
+        "config": str(files.config) if files.config else None,
         "size": size_name(checkpoint),
         "width": checkpoint.shape.width,
         "blocks": checkpoint.shape.depth,
         "heads": checkpoint.shape.heads,
         "class_tokens": 2 if checkpoint.distilled else 1,
         "grid": {"frequency": checkpoint.grid[0], "time": checkpoint.grid[1]},
+        "mels": checkpoint.mels,
+        "normalisation": checkpoint.normalisation,
         "norm_eps": {"blocks": checkpoint.norm_eps, "head": checkpoint.head_norm_eps},
         "backbone_parameters": sum(tensor.numel() for tensor in checkpoint.tensors.values()),
         "head_classes": None if head is None else head.shape[0],
@@ -47,8 +62,13 @@ def describe(path: Path) -> dict[str, Any]:
     }
 
 
-def verify(path: Path, source: CheckpointSource | None) -> str:
+def verify(path: Path, source: CheckpointSource | None, stated: Stated | None = None) -> str:
     """Check a checkpoint: its hash if one is published, finite tensors, a forward pass.
+
+    Args:
+        path: file or folder.
+        source: the declared checkpoint that it is; None for another one.
+        stated: what the user states about pre-training, for files that do not show it.
 
     Returns:
         The result in one line.
@@ -59,10 +79,8 @@ def verify(path: Path, source: CheckpointSource | None) -> str:
     sha256 = digest(path)
     if source is not None and source.sha256 is not None and sha256 != source.sha256:
         raise BenchmarkError(f"{path}: sha256 {sha256} instead of {source.sha256}; fetch it again")
-    checkpoint = read_checkpoint(path)
-    broken = [name for name, tensor in checkpoint.tensors.items() if not torch.isfinite(tensor).all()]
-    if broken:
-        raise BenchmarkError(f"{path}: not finite: {', '.join(broken[:5])}")
+    checkpoint = read_checkpoint(path, stated)
+    require_finite(checkpoint, path)
     for frames in CHECK_FRAMES:
         config = ModelConfig(checkpoint.shape, mels=128, frames=frames, stride=(10, 10), classes=1)
         logits = from_checkpoint(config, checkpoint).eval()(torch.zeros(1, frames, 128))
@@ -87,10 +105,12 @@ def fetch_backbone(choice: BackboneChoice, folder: Path, console: Console) -> Pa
     except DownloadFailedError as error:
         raise BenchmarkError(f"{error}; by hand: {source.by_hand}, and put it at {target}") from None
     try:
-        read_checkpoint(target)
+        require_fit(choice, read_checkpoint(target))
     except BenchmarkError as error:
-        target.unlink()  # a dead link may return a web page
-        raise BenchmarkError(f"{source.urls[0]} is not a checkpoint ({error}); {source.by_hand}") from None
+        target.unlink()  # a dead link may return a web page, or another model
+        raise BenchmarkError(
+            f"{source.urls[0]} is not a checkpoint of {choice.name} ({error}); {source.by_hand}"
+        ) from None
     return target
 
 

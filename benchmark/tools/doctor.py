@@ -224,12 +224,19 @@ def _datasets(data_root: Path) -> Iterator[Finding]:
 
 
 def _checkpoints(folder: Path) -> Iterator[Finding]:
-    """Compare the official checkpoints with their published digests."""
+    """Read the official checkpoints, and compare them with their published digests."""
+    from benchmark.models.fit import fit  # imports torch
+
     for name in ("ast", "ssast"):
         try:
             choice, path = locate(resolve_backbones(name, "doctor")[0], folder)
+            assert path is not None
+            fit(choice, path)
         except MissingInputError as error:
             yield Finding(name, "warning", str(error).partition(";")[0], f"`checkpoint fetch {name}`")
+            continue
+        except BenchmarkError as error:
+            yield Finding(name, "fault", str(error), f"remove it, then `checkpoint fetch {name}`")
             continue
         published = load_backbone(name).checkpoints[choice.size].sha256
         if published and choice.sha256 != published:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
 from pathlib import Path
 
 import safetensors
@@ -19,6 +17,7 @@ from benchmark.records.schema import Epoch, Record, Selection
 from benchmark.spec.request import TrialRequest
 from benchmark.spec.yaml import Spec
 from benchmark.trial.build import build_model, load_trained, trained_tensors
+from benchmark.trial.frozen import attribute_digest, tensor_digest
 from benchmark.trial.resume import random_state, restore_random_state
 
 KEY = "aat_trained"  # key in the file's metadata
@@ -48,6 +47,10 @@ class AdapterFile(Spec):
     splits: dict[str, dict[str, float | None]] = Field(description="metrics of these weights")
     selection: Selection
     sha256: str = Field(description="digest of the tensors, see `tensor_digest`")
+    attributes: str | None = Field(
+        default=None,
+        description="digest of the method's tensors that are neither parameters nor buffers; null for none",
+    )
 
     def of(self, record: Record) -> bool:
         """Return True when these weights belong to the record: same trial, same values in the last epoch."""
@@ -55,15 +58,6 @@ class AdapterFile(Spec):
         return (self.trial, self.epoch, self.train_loss, self.splits) == (
             record.id, last.epoch, last.train_loss, last.splits,
         )  # fmt: skip
-
-
-def tensor_digest(tensors: Mapping[str, torch.Tensor]) -> str:
-    """Return the sha256 over name, type, shape and bytes of CPU tensors, in the order of the names."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(tensors.items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\0".encode())
-        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def pack(
@@ -95,6 +89,7 @@ def pack(
         splits=last.splits,
         selection=selection,
         sha256=tensor_digest(tensors),
+        attributes=attribute_digest(model),
     )
     return safetensors.torch.save(tensors, metadata={KEY: kept.model_dump_json()})
 
@@ -129,7 +124,8 @@ def unpack(path: Path) -> tuple[AdapterFile, Tensors]:
 def rebuild(kept: AdapterFile, tensors: Tensors, checkpoint: Checkpoint | None, where: Path) -> AudioTransformer:
     """Return the trained model on the CPU, in evaluation mode.
 
-    What a method inserted but did not train is drawn again from the trial's seed. The caller's random state is kept.
+    What a method inserted and the file does not have is drawn again from the trial's seed, and compared with its
+    digest. The caller's random state is kept.
 
     Args:
         kept: the file's metadata.
@@ -138,7 +134,8 @@ def rebuild(kept: AdapterFile, tensors: Tensors, checkpoint: Checkpoint | None, 
         where: the file, for messages.
 
     Raises:
-        BenchmarkError: the method is missing, or its parameters are not those of the file any more.
+        BenchmarkError: the method is missing, or its parameters are not those of the file any more, or what it freezes
+            does not come back as it was.
     """
     state = random_state()
     try:
@@ -151,4 +148,9 @@ def rebuild(kept: AdapterFile, tensors: Tensors, checkpoint: Checkpoint | None, 
         raise BenchmarkError(
             f"{where}: does not match method '{kept.request.method.variant}' as it is now: {error}"
         ) from None
+    if kept.attributes not in {None, attribute_digest(model)}:
+        raise BenchmarkError(
+            f"{where}: what '{kept.request.method.variant}' freezes at its start does not come back as it was in "
+            "training; use the same versions of torch and of the method's package, and the same kind of machine"
+        )
     return model.eval()

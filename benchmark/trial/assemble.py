@@ -100,4 +100,4 @@ def _read_weights(request: TrialRequest, setting: Setting) -> Checkpoint | None:
     path = setting.options.checkpoints.get(backbone.sha256 or "")
     if path is None or digest(path) != backbone.sha256:
         raise BenchmarkError(f"{backbone.variant}: its checkpoint changed since this trial was planned; run again")
-    return read_checkpoint(path)
+    return read_checkpoint(path, backbone.stated)

@@ -18,6 +18,7 @@ from benchmark.models.checkpoint import Checkpoint
 from benchmark.models.transformer import AudioTransformer
 from benchmark.records.schema import Parameters
 from benchmark.spec.request import TrialRequest
+from benchmark.trial.frozen import is_made, mark_made, marks_of
 from benchmark.trial.seeding import Seeds, seed_everything
 
 HEAD = "mlp_head."
@@ -115,42 +116,50 @@ def freeze_others(model: AudioTransformer, trainable: set[str], method: str) -> 
 
 
 def trained_tensors(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """Return what training changes, by name: parameters that train, and all buffers.
+    """Return what a trial keeps of its model, by name: what training changes, and what the method made.
 
-    Only modules of a method have buffers; the backbone has none.
+    That is: parameters that train, all buffers, and frozen parameters that the method made or changed. Only modules of
+    a method have buffers; the backbone has none.
     """
-    names = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
-    names |= {name for name, _ in model.named_buffers()}
-    return {name: tensor for name, tensor in model.state_dict().items() if name in names}
+    kept = {name: tensor for name, tensor in model.named_parameters() if tensor.requires_grad or is_made(tensor)}
+    return {name: tensor.detach() for name, tensor in {**kept, **dict(model.named_buffers())}.items()}
 
 
 def load_trained(model: torch.nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Set what training changes. `load_state_dict` alone would keep quiet about what is missing.
+    """Set what `trained_tensors` returned for a model of the same trial.
 
     Args:
         model: the adapted model, on any device.
-        tensors: what `trained_tensors` returned for a model of the same trial.
+        tensors: in files of earlier versions, what the method made and does not train may be missing.
 
     Raises:
         ValueError: names the first tensor that is missing, surplus, or of another shape or type. Nothing was set.
     """
+    present = trained_tensors(model)
     expected, found = (
-        {name: (tensor.shape, tensor.dtype) for name, tensor in content.items()}
-        for content in (trained_tensors(model), tensors)
+        {name: (tensor.shape, tensor.dtype) for name, tensor in content.items()} for content in (present, tensors)
     )
-    if wrong := sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name)):
+    needed = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    needed |= set(model.state_dict()) & dict(model.named_buffers()).keys()
+    names = {*found, *needed}
+    if wrong := sorted(name for name in names if expected.get(name) != found.get(name)):
         raise ValueError(f"{wrong[0]}{f' and {len(wrong) - 1} more tensors' if len(wrong) > 1 else ''}")
-    model.load_state_dict(tensors, strict=False)  # not strict: what is frozen is not part of it
+    with torch.no_grad():
+        for name, tensor in tensors.items():
+            present[name].copy_(tensor)
 
 
 def _adapt(model: AudioTransformer, request: TrialRequest) -> list[ParamGroup]:
     method = build_method(request.method)
+    before = marks_of(model)
     try:
         trainable = set(method.adapt(model))
         groups = method.param_groups()
     except ValueError as error:
-        raise BenchmarkError(f"method '{request.method.variant}': {error}") from None
+        reason = " ".join(str(error).split())  # messages of other packages may have several lines
+        raise BenchmarkError(f"method '{request.method.variant}': {reason}") from None
     freeze_others(model, trainable, request.method.variant)
+    mark_made(model, before)
     return groups
 
 

@@ -19,6 +19,7 @@ from benchmark.trial.build import load_trained, trained_tensors
 from benchmark.trial.clock import Clock
 from benchmark.trial.compiled import TrainingForward
 from benchmark.trial.energy import EnergyMeter
+from benchmark.trial.frozen import attribute_digest
 from benchmark.trial.memory import PeakMemory
 from benchmark.trial.optimizer import AdamW
 from benchmark.trial.precision import Precision, halve_frozen
@@ -175,6 +176,7 @@ class Trainer:
         """Return the content for the resume state: trained tensors, optimizer, loss scale, schedule, seconds so far."""
         return {
             "model": trained_tensors(self.model),
+            "attributes": attribute_digest(self.model),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "schedule": self.schedule.state(),
@@ -187,6 +189,8 @@ class Trainer:
         Raises:
             UnfitStateError: the state is of another model. Nothing was loaded.
         """
+        if state.get("attributes") not in {None, attribute_digest(self.model)}:
+            raise UnfitStateError("what the method drew at its start is not what it was")
         before = self.optimizer.state_dict()
         try:
             for group in state["optimizer"]["param_groups"]:

@@ -40,7 +40,7 @@ def test_records_before_profiles_before_operations(
     expansion: Expansion, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    costs = count_costs(expansion.requests, Console(quiet=True))
+    costs = count_costs(expansion.requests, Console(quiet=True)).costs
     linear, aat = expansion.requests
     info, manifest = expansion.info["esc50"], expansion.manifests["esc50"]
     guessed = Estimator(costs, HERE)
@@ -110,8 +110,9 @@ def test_a_method_with_a_fault_has_no_cost_and_one_that_computes_with_values_has
         "class Fault(Method):\n    'A fault.'\n    def adapt(self, model):\n        return [1 / 0]\n"
     )
     faulty, boft = make_request(methods=[str(fault)]), make_request(methods=["peft/boft"])
-    costs = count_costs([faulty, boft], Console(quiet=True))
+    costs, faults = count_costs([faulty, boft], Console(quiet=True))
     assert list(costs) == [boft.step_key]
+    assert list(faults.items()) == [(faulty.step_key, "method 'fault_estimate': ZeroDivisionError: division by zero")]
     assert count_parameters(boft, 10).trainable > count_parameters(boft, 10).head
 
 

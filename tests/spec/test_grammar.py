@@ -16,10 +16,16 @@ VALUES = st.one_of(
     st.booleans(),
     st.none(),
     st.from_regex(r"[a-z][a-z0-9_.:]{0,8}", fullmatch=True),
+    st.text(st.characters(codec="ascii"), max_size=8),
+)
+NESTED = st.recursive(
+    VALUES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab.[]{};,", max_size=4), inner),
+    max_leaves=4,
 )
 
 
-@given(NAMES, st.dictionaries(NAMES, VALUES, max_size=4))
+@given(NAMES, st.dictionaries(NAMES, NESTED, max_size=4))
 def test_canonical_form_reads_back(name: str, options: dict[str, object]) -> None:
     [(ref,)] = parse_refs(canonical(name, options))
     assert ref.name == name
@@ -41,11 +47,21 @@ def test_sweep_and_composition() -> None:
     assert len(parse_refs("a[x=1,2;y=3,4,5]")) == 6
 
 
+def test_lists_mappings_and_quoted_texts_are_values() -> None:
+    text = 'a[x=[p, q],r;y={p: 1, q: [2, 3]};z="1,2;[",s]+b'
+    assert [dict(first.options) for first, _ in parse_refs(text)] == [
+        {"x": x, "y": {"p": 1, "q": [2, 3]}, "z": z} for x in (["p", "q"], "r") for z in ("1,2;[", "s")
+    ]
+    assert split_list([f"{text},c"]) == [text, "c"]
+
+
 def test_numbers_without_a_dot_before_the_exponent_are_numbers() -> None:
     assert parse_refs("a[lr=1e-4]") == [(Ref("a", (("lr", 1e-4),)),)]
 
 
-@pytest.mark.parametrize("text", ["", "a+", "+a", "a[", "a]", "a[x]", "a[x=]", "a[x=1;x=2]", "a[x=1]b", "a[[x=1]]"])
+@pytest.mark.parametrize(
+    "text", ["", "a+", "+a", "a[", "a]", "a[x]", "a[x=]", "a[x=1;x=2]", "a[x=1]b", "a[[x=1]]", "a[x=[1]", "a[x={1]}]"]
+)
 def test_what_does_not_fit_is_refused(text: str) -> None:
     with pytest.raises(BenchmarkError):
         parse_refs(text)

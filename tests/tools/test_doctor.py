@@ -58,3 +58,10 @@ def test_a_full_disk_and_a_broken_dataset(data_root: Path, tmp_path: Path, monke
     assert "is not there" in found["esc50"].text
     assert found["ast"].verdict == "warning"
     assert "checkpoint fetch ast" in found["ast"].fix
+
+
+def test_a_web_page_in_place_of_a_checkpoint_is_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "audioset_10_10_0.4593.pth").write_text("<!DOCTYPE html><html>sign in</html>")
+    found = findings(tmp_path, tmp_path)["ast"]
+    assert found.verdict == "fault"
+    assert "a web page, not a checkpoint" in found.text

@@ -17,7 +17,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.spec.backbone import CheckpointSource, Shape, load_backbone, resolve_backbones
 from benchmark.tools import checkpoints
 from benchmark.tools.download import DownloadFailedError, fetch
-from tests.checkpoints import official_ast
+from tests.checkpoints import official_ast, official_ssast
 
 CONTENT = bytes(range(256)) * 4096
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -115,16 +115,21 @@ def test_fetching_a_backbone_reads_what_came(
     server: tuple[str, type[Handler]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url, handler = server
-    torch.save(official_ast(Shape(width=64, depth=2, heads=1)), tmp_path / "made.pth")
+    torch.save(official_ast(Shape(width=192, depth=2, heads=3)), tmp_path / "made.pth")
     handler.files["/ast.pth"] = (tmp_path / "made.pth").read_bytes()
     entry = load_backbone("ast").model_copy(update=source(url))
     monkeypatch.setattr(checkpoints, "load_backbone", lambda _: entry)
-    [choice] = resolve_backbones("ast", "test")
+    choice = resolve_backbones("ast", "test")[0].model_copy(update={"width": 192, "depth": 2, "heads": 3})
     path = checkpoints.fetch_backbone(choice, tmp_path / "cache", QUIET)
     assert path == tmp_path / "cache" / "ast.pth"
     path.unlink()
     handler.files["/ast.pth"] = b"<html>this link is dead</html>"
     with pytest.raises(BenchmarkError, match=r"is not a checkpoint .*ask the authors"):
+        checkpoints.fetch_backbone(choice, tmp_path / "cache", QUIET)
+    assert not path.exists()
+    torch.save(official_ssast(Shape(width=192, depth=2, heads=3)), tmp_path / "made.pth")
+    handler.files["/ast.pth"] = (tmp_path / "made.pth").read_bytes()
+    with pytest.raises(BenchmarkError, match=r"is not a checkpoint of ast .*is of the family ssast"):
         checkpoints.fetch_backbone(choice, tmp_path / "cache", QUIET)
     assert not path.exists()
     del handler.files["/ast.pth"]

@@ -80,7 +80,7 @@ def test_buffers_frozen_parts_hooks_and_prefixes_come_back(
     store = train(request, setting)
     kept = load_file(store.weights_path(request))
     assert "v.blocks.0.normed.norm.running_mean" in kept
-    assert "v.blocks.0.normed.mix.weight" not in kept  # drawn again
+    assert "v.blocks.0.normed.mix.weight" in kept  # frozen, but made by the method
     card = export_trial(store, request.id, tmp_path / "exported", onnx=onnx, methods=[str(file)])
     assert (card.onnx is not None) is onnx
     assert_same(load_export(tmp_path / "exported", methods=[str(file)]), request, store, data_root)

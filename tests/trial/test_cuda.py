@@ -14,17 +14,21 @@ import pytest
 import torch
 
 from benchmark import load_export
+from benchmark.methods import huggingface
 from benchmark.planning.machine import Machine, machine_here, matrix_product_speed
 from benchmark.records.schema import Record
 from benchmark.records.store import ResultStore
 from benchmark.spec.options import RunOptions
 from benchmark.spec.request import TrialRequest
 from benchmark.tools.export import export_trial
+from benchmark.trial.build import build_model, trained_tensors
+from benchmark.trial.frozen import attribute_digest, tensor_digest
 from benchmark.trial.profile import How, profile_step
 from benchmark.trial.run import Setting, attempt_trial, run_trial
 from tests.chaos import content
 from tests.conftest import TINY_RECIPE
 from tests.drawing import DRAWING
+from tests.freezing import FREEZING, proof
 from tests.samples import logits_of_test
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")]
@@ -239,3 +243,13 @@ def test_what_trained_on_a_gpu_predicts_the_same_on_a_cpu(
     export_trial(store, request.id, tmp_path / "export", onnx=False)
     found, stored = logits_of_test(load_export(tmp_path / "export"), request, store, data_root)
     assert np.abs(found - stored).max() < 5e-3
+
+
+@pytest.mark.skipif(not huggingface.installed(), reason="peft is not installed")
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("text", FREEZING)
+def test_what_tuners_draw_and_freeze_is_the_same_on_a_gpu(make_request: Make, text: str) -> None:
+    request = make_request(methods=[text])
+    model = build_model(request, 3).model.to("cuda")
+    kept = {name: tensor.cpu() for name, tensor in trained_tensors(model).items()}
+    assert [tensor_digest(kept), attribute_digest(model)] == proof(request)

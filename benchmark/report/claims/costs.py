@@ -178,7 +178,8 @@ def _profile_of_paper(evidence: Evidence, dataset: str, method: str) -> StepProf
     """Return a profile of the paper's model and recipe; its counts need neither weights nor data."""
     for profile in evidence.results.profiles:
         request = profile.request
-        is_model = (request.dataset.name, request.method.variant, request.backbone.size) == (dataset, method, "base")
+        size = request.backbone.size_text
+        is_model = (request.dataset.name, request.method.variant, size) == (dataset, method, "base")
         if is_model and not request.recipe_changes and request.protocol.name == evidence.protocol:
             return profile
     return None

@@ -128,4 +128,4 @@ def _backbone(choice: BackboneChoice, folder: Path) -> Checkpoint | None:
     if found.sha256 != choice.sha256:
         raise BenchmarkError(f"{path}: sha256 {found.sha256}, but the trial was trained on {choice.sha256}")
     logger.info("backbone: %s", path or choice.weights)
-    return read_checkpoint(path) if path else None
+    return read_checkpoint(path, choice.stated) if path else None

@@ -13,6 +13,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.methods.registry import resolve_methods
 from benchmark.models.build import from_checkpoint
 from benchmark.models.checkpoint import Checkpoint, interpret
+from benchmark.models.checkpoint_layout import Evidence
 from benchmark.models.transformer import AudioTransformer, ModelConfig
 from benchmark.spec.backbone import HEAD_WIDTH, SHAPES, Shape
 from benchmark.tools.parity.case import Content
@@ -102,14 +103,14 @@ def _filled(name: str, description: str) -> Checkpoint:
         bare = key.removeprefix("module.")
         integer = {**INPUT_SIZES, **sizes}.get(bare)
         tensors[key] = by_rule(bare, tuple(shape)) if integer is None else torch.tensor(integer)
-    return interpret(tensors, f"checkpoint {name}")
+    return interpret(tensors, Evidence(f"checkpoint {name}"))
 
 
 def _hugging_face(case: Content, content: Content) -> AudioTransformer:
     """Build the model of a Hugging Face case."""
     ctor: dict[str, Any] = {"layer_norm_eps": 1e-12, "num_labels": 2, **case["ctor"]}  # transformers' defaults
     tensors = {name: by_rule(name, tuple(shape)) for name, shape in content["param_lists"][case["params"]]}
-    checkpoint = interpret(tensors, "Hugging Face case", settings=ctor)
+    checkpoint = interpret(tensors, Evidence("Hugging Face case", settings=ctor))
     config = ModelConfig(
         shape=checkpoint.shape,
         mels=ctor.get("num_mel_bins", 128),

@@ -197,5 +197,6 @@ def write(run: Pretraining, task: Task, out: Path) -> None:
         layout=Own.name, shape=run.shape, distilled=True, grid=model.config.grid, norm_eps=model.config.norm_eps,
         head_norm_eps=model.config.head_norm_eps, tensors=model.backbone_tensors(),
         head=head if run.objective == "supervised" else {}, dropped=(),
+        family="ast" if run.objective == "supervised" else "ssast", mels=model.config.mels,
     )  # fmt: skip
     save_checkpoint(checkpoint, out, half=True)

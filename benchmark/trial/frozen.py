@@ -1,0 +1,75 @@
+"""What a method makes and does not train, and how it comes back in another process or on another device.
+
+A trial makes it again from its seed. Parameters and buffers are stored with the trained ones, because values that are
+computed (PiSSA's rest of a weight, by a singular value decomposition) may differ by rounding on another machine. Some
+tuners of peft keep tensors in plain attributes of modules (FourierFT's places), which a digest proves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+
+import torch
+
+Marks = dict[int, float]  # sum of its absolute values by identity of a parameter
+
+
+def marks_of(model: torch.nn.Module) -> Marks:
+    """Return what shows later whether a parameter is new or has changed; on meta tensors, new ones only."""
+    return {id(parameter): _sum(parameter) for parameter in model.parameters()}
+
+
+def mark_made(model: torch.nn.Module, before: Marks) -> None:
+    """Mark the frozen parameters that are new or have changed, for `is_made`.
+
+    Args:
+        model: after its method has adapted it.
+        before: `marks_of` the model before.
+    """
+    for parameter in model.parameters():
+        if not parameter.requires_grad and before.get(id(parameter)) != _sum(parameter):
+            parameter.made_by_method = True  # type: ignore[attr-defined]
+
+
+def is_made(parameter: torch.nn.Parameter) -> bool:
+    """Return whether a method made or changed a parameter that it does not train."""
+    return getattr(parameter, "made_by_method", False)
+
+
+def attribute_digest(model: torch.nn.Module) -> str | None:
+    """Return the digest of tensors in plain attributes of modules; None if there are none."""
+    registered = {id(tensor) for tensor in (*model.parameters(), *model.buffers())}
+    found: dict[str, torch.Tensor] = {}
+    for path, module in model.named_modules():
+        for key, value in vars(module).items():
+            if key not in {"_parameters", "_buffers", "_modules"}:
+                found |= {
+                    name: tensor for name, tensor in _tensors(value, f"{path}.{key}") if id(tensor) not in registered
+                }
+    return tensor_digest({name: tensor.detach().cpu() for name, tensor in found.items()}) if found else None
+
+
+def tensor_digest(tensors: Mapping[str, torch.Tensor]) -> str:
+    """Return the sha256 over name, type, shape and bytes of CPU tensors, in the order of the names."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\0".encode())
+        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _sum(parameter: torch.Tensor) -> float:
+    return 0.0 if parameter.is_meta else float(parameter.detach().abs().sum(dtype=torch.float64))
+
+
+def _tensors(value: object, path: str) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield the tensors in dictionaries, lists and tuples, with their places."""
+    if isinstance(value, torch.Tensor):
+        yield path, value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _tensors(item, f"{path}.{key}")
+    elif isinstance(value, (list, tuple)):
+        for number, item in enumerate(value):
+            yield from _tensors(item, f"{path}.{number}")
