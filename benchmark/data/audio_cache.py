@@ -35,10 +35,17 @@ class Missing(NamedTuple):
 
 
 class Decoded(NamedTuple):
-    """Waveform and filter bank of a file; None if the cache does not need them."""
+    """What was decoded of a file.
+
+    Attributes:
+        wave: waveform; None if the cache does not need it.
+        bank: filter bank; None if the cache does not need it.
+        cancels: whether the channels of the file cancel each other.
+    """
 
     wave: Array | None
     bank: Array | None
+    cancels: bool
 
 
 Add = Callable[[Clip, Decoded], None]
