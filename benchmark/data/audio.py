@@ -118,7 +118,7 @@ def read_audio(path: Path, data: bytes | None = None) -> Audio:
     if len({part.rate for part in decoded}) > 1:
         raise BadAudioError(path, "holds several recordings of different sample rates")
     rate = decoded[0].rate
-    parts = [part.frames.mean(axis=1) for part in decoded]
+    parts = [_mean(part.frames) for part in decoded]
     mono = parts[0] if len(parts) == 1 else np.concatenate(parts)
     if not np.isfinite(mono).all():
         raise BadAudioError(path, "holds samples that are not finite")
@@ -174,6 +174,12 @@ def _decode_content(content: bytes) -> _Decoded:
     if not blocks:
         raise DamagedError("holds no samples")
     return _Decoded(blocks[0] if len(blocks) == 1 else np.concatenate(blocks), rate, announced)
+
+
+def _mean(frames: Wave) -> Wave:
+    """Return the mean over the channels; of one channel quicker than numpy's, and like it without negative zeros."""
+    mean: Wave = frames[:, 0] + np.float32(0) if frames.shape[1] == 1 else frames.mean(axis=1)
+    return mean
 
 
 def _cancels(frames: Wave, mix: Wave) -> bool:
