@@ -6,7 +6,7 @@ import contextlib
 import functools
 import logging
 import warnings
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from benchmark.data.array_shard import Array
-from benchmark.data.audio import RATE, BadAudioError, cancelling, decode, read_audio, read_content, remove_mean
+from benchmark.data.audio import RATE, BadAudioError, decode, read_audio, read_content, remove_mean
 from benchmark.data.audio_cache import REMEDY, Decoded, open_cache, unwritable
 from benchmark.data.frontend import HOP, filter_bank
 from benchmark.data.manifest import Clip
@@ -174,7 +174,7 @@ class AudioStore:
         """Decode clips with all cores and add them to the cache; without a cache, only look for bad files.
 
         If the cache cannot be written, a warning says so, and bad files are looked for only if they are collected:
-        as without a cache, `stop` leaves them to whoever reads them. A warning names clips whose channels cancel.
+        as without a cache, `stop` leaves them to whoever reads them.
 
         Args:
             clips: what `lacking` returned.
@@ -192,7 +192,6 @@ class AudioStore:
             OSError: a file cannot be read now.
         """
         bad: list[BadAudioError] = []
-        cancelled: list[str] = []
         if not clips:
             return bad
         if self.cache is not None and self.estimate(clips, mixed) is None:
@@ -211,13 +210,17 @@ class AudioStore:
                     bad += [BadAudioError(self.folder / clip.path, result.reason) for clip in group]
                 else:
                     add(group[0], result)
-                    cancelled += [clip.path for clip in group if result.cancels]
+                    if result.cancels:
+                        self.stored.mark_cancelling(group[0])
                 if progress:
                     progress("decoding", number, len(groups))
-        if cancelled:
-            warnings.warn(f"{self.folder}: {cancelling(cancelled)}", stacklevel=2)
         place = {self.folder / clip.path: number for number, clip in enumerate(clips)}
         return sorted(bad, key=lambda error: place[error.path])
+
+    def cancelling(self, clips: Iterable[Clip]) -> list[str]:
+        """Return the paths of the clips whose channels cancel each other, as far as they are or were in the cache."""
+        cancelling = self.stored.cancelling()
+        return [clip.path for clip in clips if self.stored.digest(clip) in cancelling]
 
     def _equal_files(self, clips: Sequence[Clip], mixed: Collection[str]) -> list[list[Clip]]:
         """Group clips by content, each group led by a mixed clip if it has one: equal files are decoded once."""
