@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from benchmark.console import counting
+from benchmark.console import counting, say
 from benchmark.data.manifest import Clip, Manifest
 from benchmark.spec.request import TrialRequest
 
@@ -61,7 +61,7 @@ def warm_cache(
         audio = AudioStore(manifests[name].folder, cache, mels)
         _warm(name, audio, needs, console)
         if cancelled := audio.cancelling(needs.clips.values()):
-            _print(console, f"{name}: {cancelling(cancelled)}")
+            say(console, f"{name}: {cancelling(cancelled)}")
 
 
 def _warm(name: str, audio: AudioStore, needs: AudioNeeds, console: Console) -> None:
@@ -71,17 +71,13 @@ def _warm(name: str, audio: AudioStore, needs: AudioNeeds, console: Console) -> 
     logger.info("%s: %d of %d clips are in the cache", name, len(clips) - len(lacking), len(clips))
     if not lacking or (estimate := audio.estimate(lacking, needs.mixed)) is None:
         return
-    _print(console, f"{name}: caching {estimate}")
+    say(console, f"{name}: caching {estimate}")
     with counting(console) as show:
         bad = audio.fill(lacking, needs.mixed, stop=needs.stop, progress=show, processes=True)
     for error in bad[:SHOWN]:
-        _print(console, f"{name}: skipped: {error.path}: {error.reason}")
+        say(console, f"{name}: skipped: {error.path}: {error.reason}")
     if len(bad) > SHOWN:
-        _print(console, f"{name}: {len(bad)} files are skipped in all; the records name them")
-
-
-def _print(console: Console, text: str) -> None:
-    console.print(text, soft_wrap=True, markup=False)
+        say(console, f"{name}: {len(bad)} files are skipped in all; the records name them")
 
 
 def _needs(requests: Sequence[TrialRequest], manifests: Mapping[str, Manifest]) -> dict[tuple[str, int], AudioNeeds]:

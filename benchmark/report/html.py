@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -14,12 +13,12 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
-from matplotlib.figure import Figure
 
+from benchmark.report.by_class.result import CLASS_METRICS, SUMMARY, ByClass
 from benchmark.report.claims.judge import judge
 from benchmark.report.claims.ledger import VERDICTS, Judged, measured_text
 from benchmark.report.explain import explain
-from benchmark.report.figures import NamedFigure
+from benchmark.report.figures import NamedFigure, to_svg
 from benchmark.report.render import INDEX, STRONG, WITHOUT_STRONG, Table, marks, row_names
 from benchmark.report.results import Results
 
@@ -53,7 +52,10 @@ def to_html(
         tables=[_table(table, results) for table in tables],
         claims=[_claim(claim) for claim in judged],
         protocol=protocol,
-        figures=[{"name": figure.name, "title": figure.title, "data": _svg(figure.figure)} for figure in figures],
+        figures=[
+            {"name": figure.name, "title": figure.title, "data": base64.b64encode(to_svg(figure.figure)).decode()}
+            for figure in figures
+        ],
         switches=_switches(results),
         environments=_environments(results),
         # `</script>` inside a string would end the script
@@ -104,7 +106,19 @@ def _claim(claim: Judged) -> list[dict[str, Any]]:
 def _provenance(results: Results, cell: pd.Series) -> dict[str, Any]:
     """Return the provenance of a cell without environments and switches, which have their own tables on the page."""
     provenance = explain(results, cell)
-    return {key: value for key, value in provenance.items() if key not in {"environments", "protocol_switches"}}
+    kept = {key: value for key, value in provenance.items() if key not in {"environments", "protocol_switches"}}
+    return {**kept, **_classes(results.by_class.by_cell.get(cell["cell"]))}
+
+
+def _classes(found: ByClass | None) -> dict[str, Any]:
+    """Return the results by class of a cell, as text, if they were read: a summary, and a table with its head."""
+    if found is None:
+        return {}
+    rows = [[each.name, str(each.support), *(value.text for value in each.values.values())] for each in found.present]
+    return {
+        "by_class": {label: found.summary[key].text for key, label in SUMMARY.items() if found.summary[key].text},
+        "classes": [["class", "clips", *CLASS_METRICS[found.metric]], *rows],
+    }
 
 
 def _switches(results: Results) -> list[list[dict[str, Any]]]:
@@ -124,9 +138,3 @@ def _environments(results: Results) -> list[list[dict[str, Any]]]:
         machine = ", ".join(f"{key} {value}" for key, value in content.items() if key not in {"packages", "device"})
         rows.append([_cell(name), _cell(str(content.get("device", ""))), _cell(packages), _cell(machine)])
     return rows
-
-
-def _svg(figure: Figure) -> str:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return base64.b64encode(buffer.getvalue()).decode()

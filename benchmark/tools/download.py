@@ -17,13 +17,15 @@ from typing import Any
 import pooch
 import requests
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import DownloadColumn
 
+from benchmark.console import bars, say
 from benchmark.errors import BenchmarkError
 from benchmark.files import write_atomic
 
 CHUNK = 2**20
 TIMEOUT_SECONDS = 30
+CHANGED = "note: {} has changed since its first part was downloaded: downloading it from the start"
 logger = logging.getLogger(__name__)
 
 
@@ -100,7 +102,7 @@ class Resuming:
             if response.status_code == requests.codes.ok:
                 logger.info("%s: the file has changed, or the server cannot continue", url)
                 if has_changed:
-                    self._note(f"{url} has changed since its first part was downloaded: downloading it from the start")
+                    say(self.console, CHANGED.format(url))
                 self._receive(response, 0)
                 return True
             place = response.headers.get("Content-Range", "")
@@ -112,7 +114,7 @@ class Resuming:
                 self._receive(response, have)
                 return True
         self._discard()
-        self._note(f"{url} has changed since its first part was downloaded: downloading it from the start")
+        say(self.console, CHANGED.format(url))
         return False
 
     def _get(self, url: str, headers: dict[str, str]) -> requests.Response:
@@ -150,8 +152,7 @@ class Resuming:
                 )
             self._discard()
             write_atomic(self.version_file, json.dumps(dataclasses.asdict(Version.of(response))).encode())
-        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=self.console) as progress, self.partial.open("ab") as handle:
+        with bars(self.console, DownloadColumn()) as progress, self.partial.open("ab") as handle:
             task = progress.add_task(self.partial.stem, total=int(size) + have if size else None, completed=have)
             for chunk in itertools.chain([first], chunks):
                 handle.write(chunk)
@@ -175,9 +176,6 @@ class Resuming:
             logger.warning("%s: removed", self.partial)
         self.partial.unlink(missing_ok=True)
         self.version_file.unlink(missing_ok=True)
-
-    def _note(self, text: str) -> None:
-        self.console.print(f"note: {text}", soft_wrap=True, markup=False)
 
 
 def fetch(urls: list[str], target: Path, known_hash: str | None, console: Console) -> Path:
