@@ -159,7 +159,7 @@ class Resuming:
                 progress.advance(task, len(chunk))
 
     def _refusal(self, text: str) -> requests.HTTPError:
-        """Return an error after which a partial file is kept if it can be told whether the rest belongs to it."""
+        """Return an error after which a partial file is kept if it is known which version of the file it is of."""
         if self._version().condition is None:
             self._discard()
         return requests.HTTPError(text)

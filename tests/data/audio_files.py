@@ -1,4 +1,4 @@
-"""Audio files as bytes: whole, cut, joined, and with headers that tell something else than the truth."""
+"""Audio files as bytes: whole, cut, joined, and with headers that are wrong."""
 
 from __future__ import annotations
 

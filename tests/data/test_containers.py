@@ -1,4 +1,4 @@
-"""Files whose headers do not tell their length are read to their end, or are bad; good files keep their samples."""
+"""Files whose headers do not give their length are read to their end, or are bad; good files keep their samples."""
 
 from __future__ import annotations
 
@@ -112,10 +112,10 @@ UNCHANGED: dict[str, Make] = {  # files that libsndfile reads completely, whatev
     "wav-chunks": lambda: with_chunks(wav(), before=chunk(b"LIST", b"x" * 999), after=chunk(b"id3 ", b"\xff" * 9000)),
     "wav-odd-chunk-without-padding": lambda: wav() + chunk(b"LIST", b"x" * 999)[:-1] + chunk(b"cue ", b"x" * 4000),
     "wav-large-chunk-cut-off": lambda: wav() + chunk(b"bext", b"x" * 9000)[:5000],
-    "wav-bytes-behind": lambda: wav() + b"\1\2\3" * 100,
-    "wav-zeros-behind": lambda: wav() + bytes(30_000),
-    "wav-tags-behind": lambda: wav() + ape(5000) + id3v1(),
-    "wav-id3v2-behind": lambda: wav() + id3v2(9000),
+    "wav-bytes-after": lambda: wav() + b"\1\2\3" * 100,
+    "wav-zeros-after": lambda: wav() + bytes(30_000),
+    "wav-tags-after": lambda: wav() + ape(5000) + id3v1(),
+    "wav-id3v2-after": lambda: wav() + id3v2(9000),
     "wav-8-bit": lambda: encoded("WAV", "PCM_U8"),
     "wav-24-bit": lambda: encoded("WAV", "PCM_24"),
     "wav-double": lambda: encoded("WAV", "DOUBLE"),
@@ -132,14 +132,14 @@ UNCHANGED: dict[str, Make] = {  # files that libsndfile reads completely, whatev
     "nist": lambda: encoded("NIST", "PCM_16"),
     "flac": flac,
     "flac-id3v1": lambda: flac() + id3v1(),
-    "flac-picture-behind": lambda: flac() + ape(70_000) + id3v1(),
-    "flac-zeros-behind": lambda: flac() + bytes(500),
+    "flac-picture-after": lambda: flac() + ape(70_000) + id3v1(),
+    "flac-zeros-after": lambda: flac() + bytes(500),
     "flac-id3v2": lambda: id3v2(100_000) + flac(),
     "flac-6-channels": lambda: flac(channels=6),
     "flac-silence": lambda: flac_of(np.zeros(RATE)),
     "flac-one-sample": lambda: flac_of(np.full(1, 0.1)),
     "ogg": vorbis,
-    "ogg-bytes-behind": lambda: vorbis() + id3v1(),
+    "ogg-bytes-after": lambda: vorbis() + id3v1(),
     "ogg-flac": lambda: encoded("OGG", "FLAC") if "FLAC" in soundfile.available_subtypes("OGG") else vorbis(),
     "mp3": mp3,
     "mp3-vbr": vbr_mp3,
@@ -147,7 +147,7 @@ UNCHANGED: dict[str, Make] = {  # files that libsndfile reads completely, whatev
     "mp3-id3v1": lambda: mp3() + id3v1(),
     "mp3-ape": lambda: mp3() + ape(30_000) + id3v1(),
     "mp3-lyrics": lambda: mp3() + ape(900) + lyrics3(4000) + id3v1(),
-    "mp3-zeros-behind": lambda: mp3() + bytes(5000),
+    "mp3-zeros-after": lambda: mp3() + bytes(5000),
 }
 
 
@@ -210,7 +210,7 @@ def test_an_mp3_without_a_xing_frame_in_a_wav_file_is_read_to_its_end() -> None:
     assert len(decode(PATH, mp3_in_wav(without_xing(mp3())))) == frames * FRAME_SAMPLES
 
 
-def test_frames_behind_the_announced_ones_are_read() -> None:
+def test_frames_after_the_announced_ones_are_read() -> None:
     content = mp3() + without_xing(mp3(3))
     frames = len(mp3_frames(mp3(3))) - 1
     assert len(decode(PATH, content)) == 2 * RATE + frames * FRAME_SAMPLES
@@ -244,7 +244,7 @@ BAD: dict[str, tuple[Make, str]] = {
     "flac-cut-at-a-frame": (lambda: flac_announcing(flac(), 3 * RATE), "cut off: 67 %"),
     "flac-second-one-cut": (lambda: flac() + flac()[:20_000], "cut off|lost sync"),
     "wav-holds-more": (lambda: wav_with_size(wav(), 32_000), "announces 32000 bytes of audio, and 32000 more follow"),
-    "wav-noise-behind": (lambda: wav() + wav()[44:], "announces 64000 bytes of audio, and 64000 more follow"),
+    "wav-noise-after": (lambda: wav() + wav()[44:], "announces 64000 bytes of audio, and 64000 more follow"),
     "wav-twice": (lambda: wav() + wav(), "announces 64000 bytes of audio, and 64044 more follow"),
     "wav-two-data-chunks": (lambda: with_chunks(wav(), after=wav()[36:]), "holds 2 chunks of audio"),
     "wav-no-samples": (

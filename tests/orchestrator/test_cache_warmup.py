@@ -39,7 +39,7 @@ def test_the_size_is_shown_once(manifest: Manifest, tmp_path: Path) -> None:
     assert warm(manifest, None) == ""
 
 
-def test_clips_whose_channels_cancel_are_told_each_time(manifest: Manifest, tmp_path: Path) -> None:
+def test_clips_whose_channels_cancel_are_reported_each_time(manifest: Manifest, tmp_path: Path) -> None:
     wave = np.random.default_rng(0).normal(0, 0.1, 8000)
     soundfile.write(tmp_path / "b.wav", np.stack([wave, -wave], axis=1), 16_000)
     text = "two: 1 clip whose channels cancel each other, so that their mean is nearly silent: b.wav\n"

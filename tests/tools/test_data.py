@@ -324,14 +324,14 @@ def test_urbansound8k_that_was_repeated_or_cut_is_altered(tmp_path: Path) -> Non
     ]
 
 
-@pytest.mark.parametrize(("rates", "told"), [((16_000,), True), ((16_000, 44_100), False)])
+@pytest.mark.parametrize(("rates", "is_reported"), [((16_000,), True), ((16_000, 44_100), False)])
 def test_urbansound8k_of_one_rate_was_resampled(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rates: tuple[int, ...], told: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rates: tuple[int, ...], is_reported: bool
 ) -> None:
     monkeypatch.setattr("benchmark.data.datasets.urbansound8k.VARIED", 4)
     remarks = altered(tmp_path, **{f"fold{fold}": (1, 1, rates[fold % len(rates)]) for fold in range(1, 5)})
     text = "altered: all 4 clips have 16000 Hz, where the publisher's vary: resampled"
-    assert remarks == [text] * told
+    assert remarks == [text] * is_reported
 
 
 def test_esc50_that_was_resampled_or_trimmed_is_altered(synthetic: Path, tmp_path: Path) -> None:
@@ -351,7 +351,7 @@ def cancel(path: Path) -> None:
     soundfile.write(path, np.stack([wave, -wave], axis=1), rate)
 
 
-def test_clips_whose_channels_cancel_are_told(synthetic: Path, tmp_path: Path) -> None:
+def test_clips_whose_channels_cancel_are_reported(synthetic: Path, tmp_path: Path) -> None:
     dataset = small(tmp_path, synthetic)
     clip = min((tmp_path / "ESC-50-master" / "audio").iterdir())
     assert describe(dataset, tmp_path)["here"]["notes"] == []

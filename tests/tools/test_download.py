@@ -230,7 +230,7 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(("status", "headers", "text"), REFUSALS)
-def test_a_refusal_is_told_and_a_part_of_unknown_version_removed(
+def test_a_refusal_is_reported_and_a_part_of_unknown_version_removed(
     server: tuple[str, type[Handler]], tmp_path: Path, status: int, headers: dict[str, str], text: str
 ) -> None:
     url, handler = server

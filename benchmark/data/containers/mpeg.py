@@ -95,7 +95,7 @@ def _recording(content: bytes, start: int, end: int, run: Run) -> Recording:
         return Recording((part,))
     frames, last = len(run.ends), run.ends[-1]
     guessed = frames * (run.ends[0] - run.start)
-    # a tag behind the last frame makes the file, and with it the guess, large enough
+    # a tag after the last frame makes the file, and with it the guess, large enough
     padded = content[start:last] + blank_tag(max(0, guessed + guessed // 10 - (last - start)))
     return Recording((part, padded), frames * run.form.samples)
 

@@ -79,7 +79,7 @@ def level_statistics(
 def describe(dataset: Dataset, data_root: Path, progress: Progress | None = None) -> dict[str, Any]:
     """Return the info of a dataset; if its folder exists, also clips by class and split, lengths and formats.
 
-    All files are decoded: headers of compressed audio do not always tell its length.
+    All files are decoded: headers of compressed audio do not always give its length.
     """
     try:
         manifest = dataset.manifest(data_root)
