@@ -146,6 +146,8 @@ def describe(name: Name, data_root: options.DataRoot = options.DATA_ROOT, json: 
         typer.echo(f"\n{here}")
         return
     typer.echo(f"\n{here['folder']}: {here['kind']}, {here['clips']} clips, {here['hours']} hours")
+    for note in here["notes"]:
+        typer.echo(f"note        {note}")
     for key, value in here.items():
         if isinstance(value, Mapping):
             typer.echo(f"\n{key}")
