@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.errors import BenchmarkError
+from benchmark.units import megabytes
 
 SOCKET_BYTES = 107  # longest path of a socket on Linux
 SOCKETS_OF_RAY = "session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store.99"
@@ -59,7 +60,7 @@ def socket_folder(preferred: Path, inside: str, room: int, short: Sequence[Path]
         return folder
     raise BenchmarkError(
         f"no folder for temporary files can be used ({'; '.join(faults)}); set TMPDIR to a short path with "
-        f"{room / 1e6:.0f} MB"
+        f"{megabytes(room)} of room"
     )
 
 
@@ -77,4 +78,4 @@ def _fault(folder: Path, inside: str, room: int) -> str:
         free = shutil.disk_usage(folder).free
     except OSError as error:
         return str(error.strerror)
-    return "" if free >= room else f"{free / 1e6:.0f} MB free, {room / 1e6:.0f} MB are needed"
+    return "" if free >= room else f"{megabytes(free)} free, {megabytes(room)} are needed"

@@ -55,7 +55,7 @@ def test_folders_of_other_users_files_and_links_are_left_alone(base: Path, monke
         assert socket_folder(base / name, "s", 1, [base]).name == f"ray-{os.getuid()}"
     (base / "theirs").mkdir()
     monkeypatch.setattr(os, "getuid", lambda: 4242)
-    with pytest.raises(BenchmarkError, match="theirs: it belongs to another user; .*ray-4242: it belongs to another"):
+    with pytest.raises(BenchmarkError, match=r"theirs: it belongs to another user; .*ray-4242: it belongs to another"):
         socket_folder(base / "theirs", "s", 1, [base])
 
 
@@ -65,7 +65,9 @@ def test_a_full_disk_is_passed_over(base: Path, monkeypatch: pytest.MonkeyPatch)
         shutil, "disk_usage", lambda path: SimpleNamespace(free=10**6 if full in [path, *path.parents] else 10**9)
     )
     assert socket_folder(full / "ray", "s", 10**8, [base]).parent == base
-    with pytest.raises(BenchmarkError, match="1 MB free, 100 MB are needed.*set TMPDIR to a short path with 100 MB"):
+    with pytest.raises(
+        BenchmarkError, match=r"1 MB free, 100 MB are needed.*set TMPDIR to a short path with 100 MB of room"
+    ):
         socket_folder(full / "ray", "s", 10**8, [full])
 
 

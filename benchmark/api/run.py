@@ -260,12 +260,14 @@ def _train(
     from benchmark.orchestrator.run import run_trials
     from benchmark.planning.estimate import estimate_trials
     from benchmark.planning.machine import machine_here
+    from benchmark.planning.room import require_room
 
     store = selected.store
     machine = replace(machine_here(options.cpus_per_trial, options.gpus_per_trial), compiled=options.compile)
     estimates = estimate_trials(to_run, expansion, store, machine, console)
     if budget is not None:
         to_run = within_budget(budget, to_run, estimates, store, expansion, selected.grid.protocol, options, console)
+    require_room(store.folder, {request.id: estimates[request.id] for request in to_run}, options)
     warm_cache(to_run, expansion.manifests, selected.cache, console)
     with store.lock():
         store.submit(requests)
