@@ -41,8 +41,8 @@ def plural(number: int, noun: str) -> str:
 
 
 def megabytes(size: int) -> str:
-    """Return a readable size of small things: `60 MB`, `1,200 MB`."""
-    return f"{size / 1e6:,.0f} MB"
+    """Return a readable size of small things: `0.5 MB`, `60 MB`, `1,200 MB`."""
+    return f"{size / 1e6:.2g} MB" if size < 1e7 else f"{size / 1e6:,.0f} MB"
 
 
 def gigabytes(size: int) -> str:

@@ -305,7 +305,8 @@ def _result(
         except Exception as error:
             logger.info("the report failed", exc_info=True)
             again = command("report", "--results", store.folder)
-            say(console, f"the report was not written: {first_line(error)}; the records are: `{again}` reads them")
+            where = store.folder / "report"
+            say(console, f"{where}: the report was not written ({first_line(error)}); the records are: call `{again}`")
     return RunResult(
         results=store.folder,
         counts={str(state): number for state, number in plan.counts().items()},

@@ -123,8 +123,10 @@ def _advice(error: OSError) -> str:
     """Return what to do about a full disk; empty for other errors."""
     if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
         return ""
-    folder = Path(error.filename or "").absolute().parent
-    free = f" ({megabytes(shutil.disk_usage(folder).free)} are free)" if error.filename and folder.is_dir() else ""
+    free = ""
+    if error.filename:
+        folder = next(folder for folder in Path(error.filename).absolute().parents if folder.is_dir())
+        free = f" ({megabytes(shutil.disk_usage(folder).free)} are free)"
     return f"{free}; make room and call the command again"
 
 
