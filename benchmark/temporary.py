@@ -64,9 +64,14 @@ def socket_folder(preferred: Path, inside: str, room: int, short: Sequence[Path]
     )
 
 
+def is_too_long(path: Path) -> bool:
+    """Return whether a path is too long for a socket."""
+    return len(os.fsencode(path)) > SOCKET_BYTES
+
+
 def _fault(folder: Path, inside: str, room: int) -> str:
     """Return why a folder cannot be used; empty if it can. A missing one is created."""
-    if len(os.fsencode(folder / inside)) > SOCKET_BYTES:
+    if is_too_long(folder / inside):
         return "its path is too long for sockets"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -168,8 +168,8 @@ def try_ray() -> tuple[Literal["ok", "fault"], str, str]:
             answer: Any = ray.remote(node_here)
             ray.get(answer.remote(), timeout=PROBE_TASK_SECONDS)
     except Exception as error:
-        line = first_line(error)
-        return "fault", line, "check that 127.0.0.1 answers, that /tmp can be written, and that no old Ray is running"
+        line = str(error) if isinstance(error, BenchmarkError) else first_line(error)
+        return "fault", line, "check that 127.0.0.1 answers and that no old Ray is running"
     return "ok", f"starts and answers in {time.monotonic() - began:.0f} s", ""
 
 

@@ -24,7 +24,8 @@ from benchmark.errors import BenchmarkError, MissingInputError, first_line
 from benchmark.models.weights import locate
 from benchmark.planning.node import host_memory
 from benchmark.spec.backbone import load_backbone, resolve_backbones
-from benchmark.units import plural
+from benchmark.temporary import ray_folder
+from benchmark.units import gigabytes, plural
 
 DISTRIBUTION = "aat-benchmark"
 INSTALL = "pip install -e . -c constraints.txt"
@@ -64,6 +65,7 @@ def examine(data_root: Path, checkpoints: Path, results: Path, cache: Path | Non
     yield from _libraries()
     yield examine_gpu()
     yield from (_space(name, path) for name, path in (("results", results), ("cache", cache)) if path)
+    yield _temporary()
     yield _shared_memory()
     yield _memory()
     yield _loopback()
@@ -164,10 +166,19 @@ def _space(name: str, path: Path) -> Finding:
             name, "fault", f"{path}: {existing} cannot be written", "use another folder, or change permissions"
         )
     free = shutil.disk_usage(existing).free
-    text = f"{path}: {free / 1e9:.0f} GB free"
+    text = f"{path}: {gigabytes(free)} free"
     if free < SPARE_BYTES:
         return Finding(name, "warning", text, "`plan` shows what a grid needs; `clean` removes unneeded files")
     return Finding(name, "ok", text)
+
+
+def _temporary() -> Finding:
+    """Test that there is a folder for Ray's sockets and logs."""
+    try:
+        folder = ray_folder()
+    except BenchmarkError as error:
+        return Finding("temporary", "fault", str(error), "make room there, or set TMPDIR to another folder")
+    return Finding("temporary", "ok", f"{folder}: {gigabytes(shutil.disk_usage(folder).free)} free")
 
 
 def _shared_memory() -> Finding:
