@@ -30,7 +30,7 @@ def ray_folder() -> Path:
     """
     preferred = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
     store = OBJECT_STORE_BYTES if shared_memory() < OBJECT_STORE_BYTES else 0  # Ray puts it where there is room
-    return socket_folder(Path(preferred) / "ray", SOCKETS_OF_RAY, LOG_BYTES + store)
+    return socket_folder(Path(preferred).absolute() / "ray", SOCKETS_OF_RAY, LOG_BYTES + store)
 
 
 def shared_memory() -> int:

@@ -85,5 +85,8 @@ def test_the_folder_of_ray_follows_its_variables(variable: str, base: Path, monk
     monkeypatch.delenv("RAY_TMPDIR", raising=False)
     monkeypatch.setenv(variable, str(base))
     assert ray_folder() == base / "ray"
+    monkeypatch.chdir(base)
+    monkeypatch.setenv(variable, "relative")
+    assert ray_folder() == base / "relative" / "ray"
     monkeypatch.setenv(variable, str(base / ("x" * 60)))
     assert len(str(ray_folder())) < 20

@@ -18,6 +18,7 @@ import psutil
 from packaging.requirements import Requirement
 
 from benchmark import nvml
+from benchmark.commands import command
 from benchmark.data.parallel import usable_cores
 from benchmark.data.registry import available, get_dataset
 from benchmark.errors import BenchmarkError, MissingInputError, first_line
@@ -217,6 +218,7 @@ def _datasets(data_root: Path) -> Iterator[Finding]:
     if not names:
         yield Finding("data", "warning", f"no dataset under {data_root}", "`data list` shows how to get each dataset")
     for name in names:
+        verify = f"`{command('data', 'verify', name)}`"
         try:
             manifest = get_dataset(name).manifest(data_root)
             units: dict[str, set[object]] = {}
@@ -224,14 +226,19 @@ def _datasets(data_root: Path) -> Iterator[Finding]:
                 units.setdefault(clip.path, set()).add((clip.fold, clip.split))
             twice = sum(len(names_of_clip) > 1 for names_of_clip in units.values())
         except BenchmarkError as error:
-            yield Finding(name, "fault", str(error), f"`data prepare {name}`")
+            yield Finding(name, "fault", str(error), f"`{command('data', 'prepare', name)}`")
             continue
         text = f"{manifest.kind}, {len(manifest.clips)} of {manifest.info.clips} clips in {manifest.folder}"
         if twice:
-            yield Finding(name, "fault", f"{text}; {twice} clips are in two folds or splits", f"`data verify {name}`")
+            yield Finding(
+                name,
+                "fault",
+                f"{text}; {twice} clips are in two folds or splits",
+                f"`{command('data', 'verify', name)}`",
+            )
         else:
             verdict: Verdict = "ok" if manifest.kind == "complete" else "warning"
-            yield Finding(name, verdict, text, f"`data verify {name}` compares digests and decodes every file")
+            yield Finding(name, verdict, text, f"{verify} compares digests and decodes every file")
 
 
 def _checkpoints(folder: Path) -> Iterator[Finding]:
