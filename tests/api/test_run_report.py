@@ -9,6 +9,7 @@ from unittest import mock
 import pytest
 import yaml
 
+from benchmark.report import figures
 from tests.conftest import AST, TINY_RECIPE, Cli
 
 GRID = {
@@ -34,7 +35,7 @@ def test_a_failing_report_is_one_line_and_changes_nothing_else(
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(GRID))
     results = tmp_path / "res #1"
     arguments = ["run", "--grid", tmp_path / "tiny.yaml", "--data-root", data_root, "--results", results]
-    with mock.patch("benchmark.report.figures.build_figures", side_effect=error):
+    with mock.patch.object(figures, "build_figures", side_effect=error):
         done = cli(*arguments)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()

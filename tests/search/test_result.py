@@ -10,6 +10,7 @@ import pytest
 
 pytest.importorskip("optuna")
 from benchmark.api.search_result import make_result
+from benchmark.report.figures import style
 from benchmark.search.history import COLUMNS, Configuration
 from benchmark.search.space import Space
 
@@ -52,7 +53,7 @@ def test_a_figure_that_cannot_be_written_loses_no_result(
     def full_disk(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("benchmark.report.figures.style.save", full_disk)
+    monkeypatch.setattr(style, "save", full_disk)
     rows = [Configuration(0, "finished", "linear", "linear", 0.001, 0.5, 2, 100, 1000, 1.0)]
     result = make_result(space, rows, tmp_path, 1, interrupted=False, words=WORDS, settings=[])
     assert result.best_method == "linear"
