@@ -42,6 +42,7 @@ class PlanResult:
         missing_inputs: one line per missing dataset or checkpoint.
         skipped: one line per trial that its method cannot run.
         too_large: one line per trial that needs more memory than this machine has.
+        no_room: how much is free and needed if the disk of the results folder is too small; empty if it is not.
         estimates: time, memory and operations of the trials that a run would submit, by trial id.
         machine: what the estimates are for.
         total: the estimates summed up.
@@ -56,6 +57,7 @@ class PlanResult:
     estimates: Mapping[str, Estimate] = field(repr=False)
     machine: Machine
     total: Total
+    no_room: str = ""
     decisions: list[Decision] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
@@ -64,6 +66,7 @@ class PlanResult:
         content["trials"] = [{**trial, **_cost(self.estimates.get(trial["id"]))} for trial in content["trials"]]
         content["skipped"] = self.skipped
         content["too_large"] = self.too_large
+        content["no_room"] = self.no_room
         machine = {"device": self.machine.device, "threads": self.machine.threads}
         if self.decisions:
             content["decisions"] = [dataclasses.asdict(decision) for decision in self.decisions]
@@ -78,6 +81,7 @@ class PlanResult:
         lines += [f"missing input: {line}" for line in self.missing_inputs]
         lines += [f"skipped: {line}" for line in self.skipped]
         lines += [f"too large: {line}" for line in self.too_large]
+        lines += [f"no room: {self.no_room}"] if self.no_room else []
         lines.append(counts_line(self.plan, self.results))
         if self.estimates:
             lines.append(f"cost of the {len(self.estimates)} to run on {self.machine.device}: {self.total.text()}")
@@ -147,6 +151,7 @@ def plan(
     from benchmark.planning.node import node_here
     from benchmark.planning.packing import beyond_memory, pack
     from benchmark.planning.plan import make_plan
+    from benchmark.planning.room import lacking_room
     from benchmark.planning.total import total
     from benchmark.spec.options import RunOptions
 
@@ -176,6 +181,7 @@ def plan(
         estimates=estimates,
         machine=machine,
         total=total(estimates, shares, node),
+        no_room=lacking_room(store.folder, estimates, options),
         decisions=[] if power is None else _decisions(power, expansion, store, estimates),
     )
 

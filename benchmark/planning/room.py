@@ -21,7 +21,7 @@ RECORD_BYTES = 30_000  # of a record and its log, besides predictions
 
 
 def require_room(results: Path, estimates: Mapping[str, Estimate], options: RunOptions) -> None:
-    """Check that records, kept weights and the resume states of trials at the same time fit on the disk.
+    """Check that the disk has room for a run.
 
     Args:
         results: the results folder.
@@ -29,7 +29,25 @@ def require_room(results: Path, estimates: Mapping[str, Estimate], options: RunO
         options: options of the run.
 
     Raises:
-        BenchmarkError: they do not; the message says how much is free and needed. Or as `pack`.
+        BenchmarkError: it has not, see `lacking_room`. Or as `pack`.
+    """
+    if lack := lacking_room(results, estimates, options):
+        raise BenchmarkError(f"{lack}; make room, or use another --results")
+
+
+def lacking_room(results: Path, estimates: Mapping[str, Estimate], options: RunOptions) -> str:
+    """Return how much is free and needed if records, kept weights and the resume states of trials at once do not fit.
+
+    Args:
+        results: the results folder.
+        estimates: estimates of the trials to run, by id.
+        options: options of the run.
+
+    Returns:
+        One line; empty if they fit.
+
+    Raises:
+        BenchmarkError: as `pack`.
     """
     records = sum(estimate.record_bytes + RECORD_BYTES for estimate in estimates.values())
     if options.keep_weights:
@@ -37,12 +55,12 @@ def require_room(results: Path, estimates: Mapping[str, Estimate], options: RunO
     resume = max(0, _resume_bytes(estimates, options) - _size(results / RESUME))  # it may hold states already
     existing = next(path for path in (results.absolute(), *results.absolute().parents) if path.is_dir())
     free = shutil.disk_usage(existing).free
-    if free < records + resume:
-        raise BenchmarkError(
-            f"{results}: {megabytes(free)} are free, but {plural(len(estimates), 'trial')} need about "
-            f"{megabytes(records)} for records and {megabytes(resume)} for resume states; make room, or use another "
-            "--results"
-        )
+    if free >= records + resume:
+        return ""
+    return (
+        f"{results}: {megabytes(free)} are free, but {plural(len(estimates), 'trial')} need about "
+        f"{megabytes(records)} for records and {megabytes(resume)} for resume states"
+    )
 
 
 def _resume_bytes(estimates: Mapping[str, Estimate], options: RunOptions) -> int:

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+import benchmark
 from benchmark.errors import BenchmarkError
 from benchmark.planning import room
 from benchmark.planning.estimate import Estimate
@@ -64,3 +65,12 @@ def test_on_a_cluster_one_state_counts(tmp_path: Path, free: SimpleNamespace) ->
     require_room(tmp_path, estimates(10, 1 * MB, 40 * MB), RunOptions(tmp_path, address="auto"))
     with pytest.raises(BenchmarkError, match="60 MB for resume states"):
         require_room(tmp_path, estimates(10, 1 * MB, 60 * MB), RunOptions(tmp_path, address="auto"))
+
+
+def test_plan_says_it_too(tmp_path: Path, free: SimpleNamespace) -> None:
+    planned = benchmark.plan("smoke", methods="linear", results=tmp_path)
+    assert planned.no_room == planned.as_dict()["no_room"] == ""
+    assert "no room" not in str(planned)
+    free.free = 1000
+    planned = benchmark.plan("smoke", methods="linear", results=tmp_path)
+    assert f"no room: {tmp_path}: 0.001 MB are free, but 2 trials need about" in str(planned)
