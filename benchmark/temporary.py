@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -70,17 +69,18 @@ def is_too_long(path: Path) -> bool:
 
 
 def _fault(folder: Path, inside: str, room: int) -> str:
-    """Return why a folder cannot be used; empty if it can. A missing one is created."""
+    """Return why a folder cannot be used; empty if it can. A missing one is not created here."""
     if is_too_long(folder / inside):
         return "its path is too long for sockets"
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = folder.lstat()
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-            return "it belongs to another user" if stat.S_ISDIR(found.st_mode) else "it is not a folder"
-        if not os.access(folder, os.W_OK | os.X_OK):
+        if folder.exists() and not folder.is_dir():
+            return "it is not a folder"
+        if folder.exists() and folder.stat().st_uid != os.getuid():
+            return "it belongs to another user"
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        if not os.access(existing, os.W_OK | os.X_OK):
             return "it cannot be written"
-        free = shutil.disk_usage(folder).free
+        free = shutil.disk_usage(existing).free
     except OSError as error:
         return str(error.strerror)
     return "" if free >= room else f"{megabytes(free)} free, {megabytes(room)} are needed"

@@ -97,6 +97,7 @@ def _shorten_sockets() -> None:
     usual = Path(config["tempdir"]).parent if "tempdir" in config else Path(tempfile.gettempdir())
     if is_too_long(usual / SOCKET):
         short = socket_folder(usual, SOCKET, room=0)
+        short.mkdir(mode=0o700, parents=True, exist_ok=True)
         config.pop("tempdir", None)
         with mock.patch.object(tempfile, "tempdir", str(short)):
             util.get_temp_dir()  # made here, and removed when this process ends

@@ -161,7 +161,7 @@ def _no_usable_gpu(cards: int) -> Finding:
 
 def _space(name: str, path: Path) -> Finding:
     """Test that a folder can be written and its disk has free space."""
-    existing = next(parent for parent in (path.absolute(), *path.absolute().parents) if parent.is_dir())
+    existing = _existing(path)
     if not os.access(existing, os.W_OK):
         return Finding(
             name, "fault", f"{path}: {existing} cannot be written", "use another folder, or change permissions"
@@ -179,7 +179,12 @@ def _temporary() -> Finding:
         folder = ray_folder()
     except BenchmarkError as error:
         return Finding("temporary", "fault", str(error), "make room there, or set TMPDIR to another folder")
-    return Finding("temporary", "ok", f"{folder}: {gigabytes(shutil.disk_usage(folder).free)} free")
+    return Finding("temporary", "ok", f"{folder}: {gigabytes(shutil.disk_usage(_existing(folder)).free)} free")
+
+
+def _existing(path: Path) -> Path:
+    """Return the folder, or the nearest one around it that exists."""
+    return next(parent for parent in (path.absolute(), *path.absolute().parents) if parent.is_dir())
 
 
 def _shared_memory() -> Finding:
