@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Any
 from benchmark.api import folders
 from benchmark.api.arguments import checked
 from benchmark.api.budget import within_budget
-from benchmark.api.run_result import RERUN, RunResult
+from benchmark.api.run_result import RERUN, RunResult, make_result
 from benchmark.api.selection import Names, Numbers, OnBadAudio, SelectedGrid, Selection, Settings, texts
-from benchmark.commands import command
 from benchmark.console import say, stderr_console
-from benchmark.errors import BenchmarkError, MissingInputError, MissingInputsError, closest, first_line
+from benchmark.errors import BenchmarkError, MissingInputError, MissingInputsError, closest
 from benchmark.units import plural
 
 if TYPE_CHECKING:
-    import pandas as pd
     from rich.console import Console
 
     from benchmark.api.method_names import MethodNames
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
     from benchmark.planning.expand import Expansion
     from benchmark.planning.plan import Plan
     from benchmark.records.store import ResultStore
-    from benchmark.report.write import Report
     from benchmark.spec.grid import Grid
     from benchmark.spec.options import RunOptions
     from benchmark.spec.request import TrialRequest
@@ -154,7 +151,7 @@ def run(
         store.submitted()  # a damaged list, or a folder that cannot be written, is reported before hours of work
     logger.info("%d of %d trials of grid %s are to run", len(to_run), len(requests), selected.grid.name)
     if not to_run:
-        return _result(store, plan, report=report, ended=None, submitted=0, console=console)
+        return make_result(store, plan, report=report, ended=None, submitted=0, console=console)
     options = RunOptions(
         data_root=selected.data_root,
         cache=selected.cache,
@@ -174,7 +171,7 @@ def run(
     )
     submitted, ended = _train(to_run, requests, plan, selected, expansion, options, budget, console)
     after = make_plan(requests, store)
-    return _result(store, after, report=report, ended=ended, submitted=submitted, console=console)
+    return make_result(store, after, report=report, ended=ended, submitted=submitted, console=console)
 
 
 def _verdicts(expansion: Expansion) -> dict[str, dict[str, Any]]:
@@ -272,49 +269,3 @@ def _train(
     with store.lock():
         store.submit(requests)
     return len(to_run), run_trials(to_run, estimates, store, options, before=plan.counts()["done"], console=console)
-
-
-def _report(store: ResultStore, *, write: bool) -> tuple[Report | None, pd.DataFrame, list[str]]:
-    """Return the report if it is to be written, the main table, and its warnings."""
-    from benchmark.api.report import main_table
-    from benchmark.report.write import build_report
-
-    if not write:
-        return None, *main_table(store)
-    written = build_report(store)
-    return written, written.results, written.warnings
-
-
-def _result(
-    store: ResultStore, plan: Plan, *, report: bool, ended: Ended | None, submitted: int, console: Console
-) -> RunResult:
-    """Write the report, unless nothing was run and there is one, and collect the result.
-
-    Args:
-        store: the results folder.
-        plan: states of all trials after the run.
-        report: whether a report is wanted. One that fails is reported in one line: the trials count.
-        ended: how the run ended; None if there was nothing to do.
-        submitted: number of trials that were run.
-        console: where a failed report is shown.
-    """
-    written, table, warnings = None, None, list[str]()
-    if report:
-        try:
-            written, table, warnings = _report(store, write=submitted > 0 or not (store.folder / "report").is_dir())
-        except Exception as error:
-            logger.info("the report failed", exc_info=True)
-            again = command("report", "--results", store.folder)
-            where = store.folder / "report"
-            say(console, f"{where}: the report was not written ({first_line(error)}); the records are: call `{again}`")
-    return RunResult(
-        results=store.folder,
-        counts={str(state): number for state, number in plan.counts().items()},
-        submitted=submitted,
-        failed=ended.failed if ended else 0,
-        interrupted=ended is not None and ended.interrupted,
-        table=table,
-        warnings=warnings,
-        report=written,
-        plan=plan,
-    )

@@ -39,7 +39,8 @@ def test_a_failing_report_is_one_line_and_changes_nothing_else(
         done = cli(*arguments)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    [line] = [line for line in lines if "report was not written" in line]
+    [line] = [line for line in lines if "the records are kept" in line]
+    assert line.startswith(f"{results / 'report'}: not written (")
     assert said in line
     assert f"python -m benchmark report --results '{results}'" in line
     assert lines[-1] == f"1 done; results in {results}"
