@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 from benchmark.api import folders
 from benchmark.api.arguments import checked
 from benchmark.api.budget import within_budget
-from benchmark.api.run_result import RERUN, RunResult, make_result
+from benchmark.api.run_result import RERUN, RunResult
 from benchmark.api.selection import Names, Numbers, OnBadAudio, SelectedGrid, Selection, Settings, texts
+from benchmark.commands import command
 from benchmark.console import say, stderr_console
-from benchmark.errors import BenchmarkError, MissingInputError, MissingInputsError, closest
+from benchmark.errors import BenchmarkError, MissingInputError, MissingInputsError, closest, first_line
 from benchmark.units import plural
 
 if TYPE_CHECKING:
+    import pandas as pd
     from rich.console import Console
 
     from benchmark.api.method_names import MethodNames
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from benchmark.planning.expand import Expansion
     from benchmark.planning.plan import Plan
     from benchmark.records.store import ResultStore
+    from benchmark.report.write import Report
     from benchmark.spec.grid import Grid
     from benchmark.spec.options import RunOptions
     from benchmark.spec.request import TrialRequest
@@ -151,7 +154,7 @@ def run(
         store.submitted()  # a damaged list, or a folder that cannot be written, is reported before hours of work
     logger.info("%d of %d trials of grid %s are to run", len(to_run), len(requests), selected.grid.name)
     if not to_run:
-        return make_result(store, plan, report=report, ended=None, submitted=0, console=console)
+        return _result(selected, requests, expansion, plan, console, report=report, ended=None, submitted=0)
     options = RunOptions(
         data_root=selected.data_root,
         cache=selected.cache,
@@ -171,7 +174,7 @@ def run(
     )
     submitted, ended = _train(to_run, requests, plan, selected, expansion, options, budget, console)
     after = make_plan(requests, store)
-    return make_result(store, after, report=report, ended=ended, submitted=submitted, console=console)
+    return _result(selected, requests, expansion, after, console, report=report, ended=ended, submitted=submitted)
 
 
 def _verdicts(expansion: Expansion) -> dict[str, dict[str, Any]]:
@@ -257,15 +260,74 @@ def _train(
     from benchmark.orchestrator.run import run_trials
     from benchmark.planning.estimate import estimate_trials
     from benchmark.planning.machine import machine_here
-    from benchmark.planning.room import require_room
 
     store = selected.store
     machine = replace(machine_here(options.cpus_per_trial, options.gpus_per_trial), compiled=options.compile)
     estimates = estimate_trials(to_run, expansion, store, machine, console)
     if budget is not None:
         to_run = within_budget(budget, to_run, estimates, store, expansion, selected.grid.protocol, options, console)
-    require_room(store.folder, {request.id: estimates[request.id] for request in to_run}, options)
     warm_cache(to_run, expansion.manifests, selected.cache, console)
     with store.lock():
         store.submit(requests)
     return len(to_run), run_trials(to_run, estimates, store, options, before=plan.counts()["done"], console=console)
+
+
+def _report(store: ResultStore, *, write: bool) -> tuple[Report | None, pd.DataFrame, list[str]]:
+    """Return the report if it is to be written, the main table, and its warnings."""
+    from benchmark.api.report import main_table
+    from benchmark.report.write import build_report
+
+    if not write:
+        return None, *main_table(store)
+    written = build_report(store)
+    return written, written.results, written.warnings
+
+
+def _result(
+    selected: SelectedGrid,
+    requests: list[TrialRequest],
+    expansion: Expansion,
+    plan: Plan,
+    console: Console,
+    *,
+    report: bool,
+    ended: Ended | None,
+    submitted: int,
+) -> RunResult:
+    """Compute floors that are missing, write the report if there is something new, and collect the result.
+
+    Args:
+        selected: the grid and its folders.
+        requests: all trials of the grid that can run.
+        expansion: datasets of the grid.
+        plan: states of all trials now.
+        console: where progress and a failed report are shown.
+        report: whether a report is wanted. One that fails is reported in one line: the trials count.
+        ended: how the trials ended; None if none was run.
+        submitted: number of trials that were run.
+    """
+    from benchmark.orchestrator.floors import fill_floors
+
+    store = selected.store
+    written, table, warnings, floors = None, None, list[str](), 0
+    if report:
+        try:
+            if not (ended and ended.interrupted):
+                floors = fill_floors(requests, expansion.manifests, selected.cache, store.folder, console)
+            new = submitted > 0 or floors > 0 or not (store.folder / "report").is_dir()
+            written, table, warnings = _report(store, write=new)
+        except Exception as error:
+            logger.info("the report failed", exc_info=True)
+            again, where = command("report", "--results", store.folder), store.folder / "report"
+            say(console, f"{where}: not written ({first_line(error)}); the records are kept: `{again}` writes it")
+    return RunResult(
+        results=store.folder,
+        counts={str(state): number for state, number in plan.counts().items()},
+        submitted=submitted,
+        failed=ended.failed if ended else 0,
+        interrupted=ended is not None and ended.interrupted,
+        table=table,
+        warnings=warnings,
+        report=written,
+        plan=plan,
+    )

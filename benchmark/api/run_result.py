@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.commands import command
-from benchmark.console import say
-from benchmark.errors import first_line
-
 if TYPE_CHECKING:
     import pandas as pd
-    from rich.console import Console
 
-    from benchmark.orchestrator.run import Ended
     from benchmark.planning.plan import Plan
-    from benchmark.records.store import ResultStore
     from benchmark.report.write import Report
-
-logger = logging.getLogger(__name__)
 
 RERUN = ("failed", "stale")  # states that a run leaves alone unless asked
 
@@ -73,49 +63,3 @@ class RunResult:
         if self.warnings:
             parts.append(f"Not comparable with the paper: {'; '.join(self.warnings)}.")
         return "\n\n".join([*parts, self.summary()])
-
-
-def make_result(
-    store: ResultStore, plan: Plan, *, report: bool, ended: Ended | None, submitted: int, console: Console
-) -> RunResult:
-    """Write the report, unless nothing was run and there is one, and collect the result.
-
-    Args:
-        store: the results folder.
-        plan: states of all trials after the run.
-        report: whether a report is wanted. One that fails is reported in one line: the trials count.
-        ended: how the run ended; None if there was nothing to do.
-        submitted: number of trials that were run.
-        console: where a failed report is shown.
-    """
-    written, table, warnings = None, None, list[str]()
-    if report:
-        try:
-            written, table, warnings = _report(store, write=submitted > 0 or not (store.folder / "report").is_dir())
-        except Exception as error:
-            logger.info("the report failed", exc_info=True)
-            again = command("report", "--results", store.folder)
-            where = store.folder / "report"
-            say(console, f"{where}: not written ({first_line(error)}); the records are kept: `{again}` writes it")
-    return RunResult(
-        results=store.folder,
-        counts={str(state): number for state, number in plan.counts().items()},
-        submitted=submitted,
-        failed=ended.failed if ended else 0,
-        interrupted=ended is not None and ended.interrupted,
-        table=table,
-        warnings=warnings,
-        report=written,
-        plan=plan,
-    )
-
-
-def _report(store: ResultStore, *, write: bool) -> tuple[Report | None, pd.DataFrame, list[str]]:
-    """Return the report if it is to be written, the main table, and its warnings."""
-    from benchmark.api.report import main_table
-    from benchmark.report.write import build_report
-
-    if not write:
-        return None, *main_table(store)
-    written = build_report(store)
-    return written, written.results, written.warnings

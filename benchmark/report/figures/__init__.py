@@ -13,7 +13,7 @@ from benchmark.report.figures.default_style import default_style  # comes first:
 # isort: split
 from matplotlib.figure import Figure
 
-from benchmark.report.figures import costs, scores
+from benchmark.report.figures import classes, costs, overall, scores
 from benchmark.report.figures.style import save, to_svg
 from benchmark.report.layout import load_layout
 from benchmark.report.results import Results
@@ -27,6 +27,10 @@ FIGURES: dict[str, Callable[[Results, str], Figure]] = {
     "heatmap": scores.heatmap,
     "pareto": costs.pareto,
     "ranks": scores.ranks,
+    "improvement": overall.improvements,
+    "profiles": overall.profiles,
+    "confusion": classes.confusion,
+    "calibration": classes.calibration,
 }
 
 

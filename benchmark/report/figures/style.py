@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from benchmark.records.floor import REGRESSION
 from benchmark.report.figures.default_style import default_style
 from benchmark.report.render import row_names
 
@@ -67,6 +68,11 @@ def shown_looks(shown: Iterable[str], order: list[str]) -> dict[str, Look]:
     """Return the looks of the shown names only, as `looks` does, in the given order."""
     names = list(shown)
     return {name: look for name, look in looks(names, order).items() if name in set(names)}
+
+
+def literal(text: str) -> str:
+    """Return text of a user for a figure, where dollar signs would begin a formula."""
+    return text.replace("$", r"\$")
 
 
 def measure(metric: str) -> str:
@@ -132,6 +138,21 @@ def finish(figure: Figure, title: str, warnings: list[str], known: dict[str, Loo
         width = int(figure.get_figwidth() * CAPTION_CHARACTERS_PER_INCH)
         figure.supxlabel(textwrap.fill(caption, width), fontsize=8)
     return figure
+
+
+def draw_floor(axes: Axes, cells: pd.DataFrame) -> None:
+    """Draw a line at what a regression on log-mel statistics scores, with its name; nothing where it is unknown.
+
+    Args:
+        axes: where to draw.
+        cells: table cells of one panel.
+    """
+    for score in cells["floor"].dropna().unique():
+        axes.axhline(100 * score, color="0.35", linewidth=1, linestyle=(0, (1, 1.5)), zorder=0)
+        axes.annotate(
+            REGRESSION, (1, 100 * score), xycoords=("axes fraction", "data"), xytext=(-2, 2),
+            textcoords="offset points", ha="right", fontsize=6, color="0.35",
+        )  # fmt: skip
 
 
 def empty(title: str, reason: str) -> Figure:
