@@ -28,6 +28,24 @@ def open_atomic(path: Path) -> Iterator[BinaryIO]:
         OSError: nothing was written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    with naming(path), _draft(path) as handle:
+        yield handle
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Name a file in the errors of writing it, as Python names none: a full disk has to be found."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            error.filename = str(path)
+        raise
+
+
+@contextmanager
+def _draft(path: Path) -> Iterator[BinaryIO]:
+    """Yield a temporary file, and rename it to `path` when it is complete."""
     draft = path.parent / f".{path.name}.{uuid.uuid4().hex[:12]}.tmp"
     # The kernel gives it the mode that the umask asks for; mkstemp would not.
     descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666)

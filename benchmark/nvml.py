@@ -71,7 +71,8 @@ def usable(cards: Sequence[Card], visible: str | None) -> list[Gpu]:
     Args:
         cards: all cards, in the order of their indices.
         visible: CUDA_VISIBLE_DEVICES: indices, or UUIDs or their beginnings. As in CUDA, all that follows an invalid
-            one is ignored, and a repeated one makes the whole list invalid. None if it is not set.
+            one is ignored, and a repeated one makes the whole list invalid. None if it is not set. Indices are taken in
+            the order of the PCI bus; that of CUDA is the same if all cards are equal or CUDA_DEVICE_ORDER says so.
     """
     if visible is None:
         return [gpu for card in cards for gpu in card.gpus]
@@ -127,12 +128,12 @@ def joules(uuid: str) -> float | None:
 
 
 def _card(nvml: Any, handle: Any) -> Card:
-    """Return a card with its instances."""
+    """Return a card with its instances. In MIG mode, a container may not be allowed to ask for the memory of a card."""
     mig = False
     with contextlib.suppress(nvml.NVMLError):  # a card without MIG
         mig = nvml.nvmlDeviceGetMigMode(handle)[0] == 1
-    card = _gpu(nvml, handle)
-    return Card(card.uuid, tuple(_instances(nvml, handle)) if mig else (card,), mig)
+    gpus = tuple(_instances(nvml, handle)) if mig else (_gpu(nvml, handle),)
+    return Card(str(nvml.nvmlDeviceGetUUID(handle)), gpus, mig)
 
 
 def _instances(nvml: Any, handle: Any) -> Iterator[Gpu]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import stat
 from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.errors import BenchmarkError
+from benchmark.units import megabytes
 
 SOCKET_BYTES = 107  # longest path of a socket on Linux
 SOCKETS_OF_RAY = "session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store.99"
@@ -29,7 +29,7 @@ def ray_folder() -> Path:
     """
     preferred = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
     store = OBJECT_STORE_BYTES if shared_memory() < OBJECT_STORE_BYTES else 0  # Ray puts it where there is room
-    return socket_folder(Path(preferred) / "ray", SOCKETS_OF_RAY, LOG_BYTES + store)
+    return socket_folder(Path(preferred).absolute() / "ray", SOCKETS_OF_RAY, LOG_BYTES + store)
 
 
 def shared_memory() -> int:
@@ -59,22 +59,28 @@ def socket_folder(preferred: Path, inside: str, room: int, short: Sequence[Path]
         return folder
     raise BenchmarkError(
         f"no folder for temporary files can be used ({'; '.join(faults)}); set TMPDIR to a short path with "
-        f"{room / 1e6:.0f} MB"
+        f"{megabytes(room)} of room"
     )
 
 
+def is_too_long(path: Path) -> bool:
+    """Return whether a path is too long for a socket."""
+    return len(os.fsencode(path)) > SOCKET_BYTES
+
+
 def _fault(folder: Path, inside: str, room: int) -> str:
-    """Return why a folder cannot be used; empty if it can. A missing one is created."""
-    if len(os.fsencode(folder / inside)) > SOCKET_BYTES:
+    """Return why a folder cannot be used; empty if it can. A missing one is not created here."""
+    if is_too_long(folder / inside):
         return "its path is too long for sockets"
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = folder.lstat()
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-            return "it belongs to another user" if stat.S_ISDIR(found.st_mode) else "it is not a folder"
-        if not os.access(folder, os.W_OK | os.X_OK):
+        if folder.exists() and not folder.is_dir():
+            return "it is not a folder"
+        if folder.exists() and folder.stat().st_uid != os.getuid():
+            return "it belongs to another user"
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        if not os.access(existing, os.W_OK | os.X_OK):
             return "it cannot be written"
-        free = shutil.disk_usage(folder).free
+        free = shutil.disk_usage(existing).free
     except OSError as error:
         return str(error.strerror)
-    return "" if free >= room else f"{free / 1e6:.0f} MB free, {room / 1e6:.0f} MB are needed"
+    return "" if free >= room else f"{megabytes(free)} free, {megabytes(room)} are needed"

@@ -40,6 +40,11 @@ def plural(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def megabytes(size: int) -> str:
+    """Return a readable size of small things: `0.5 MB`, `60 MB`, `1,200 MB`."""
+    return f"{size / 1e6:.2g} MB" if size < 1e7 else f"{size / 1e6:,.0f} MB"
+
+
 def gigabytes(size: int) -> str:
     """Return a readable size."""
     return f"{size / 1e9:.2g} GB" if size < 1e10 else f"{size / 1e9:.0f} GB"

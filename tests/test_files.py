@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from benchmark.files import write_atomic
+from benchmark.cli import main as main_room
+from benchmark.data.synthetic.sound import Sound
+from benchmark.files import naming, write_atomic
 
 
 @pytest.mark.parametrize("mask", [0o022, 0o077, 0o002])
@@ -58,3 +62,49 @@ def test_the_umask_of_other_threads_stays(tmp_path: Path, monkeypatch: pytest.Mo
     assert wrong == []
     assert (tmp_path / "same").read_bytes() == b"x" * 100
     assert list(tmp_path.iterdir()) == [tmp_path / "same"]
+
+
+def full_disk(*_: object) -> int:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_an_error_of_writing_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python names no file when writing fails, and a reader has to know which disk is full."""
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(OSError, match="No space left") as caught:
+        write_atomic(tmp_path / "a", b"x")
+    assert caught.value.filename == str(tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_errors_of_other_files_keep_their_names(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as caught, naming(tmp_path / "a"):
+        (tmp_path / "b").read_bytes()
+    assert caught.value.filename == str(tmp_path / "b")
+
+
+def test_generated_audio_that_does_not_fit_names_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sound = Sound("x/a.wav", lambda: np.zeros(100, np.float32), 16000)
+    sound.write(tmp_path)
+    with (tmp_path / "x" / "a.wav").open("rb") as handle:
+        assert handle.read(4) == b"RIFF"
+    monkeypatch.setattr(Path, "write_bytes", full_disk)
+    with pytest.raises(OSError, match="No space left") as caught:
+        sound.write(tmp_path)
+    assert caught.value.filename == str(tmp_path / "x" / "a.wav")
+
+
+def test_the_command_line_says_which_disk_is_full_and_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def app() -> None:
+        with naming(tmp_path / "a"):
+            full_disk()
+
+    monkeypatch.setattr(main_room, "app", app)
+    with pytest.raises(SystemExit) as ended:
+        main_room.main()
+    assert ended.value.code == 2
+    error = capsys.readouterr().err
+    assert f"error: {tmp_path / 'a'}: No space left on device (" in error
+    assert error.rstrip().endswith("MB are free); make room and call the command again")

@@ -53,6 +53,8 @@ class FakeNvml:
         return str(handle.uuid)
 
     def nvmlDeviceGetMemoryInfo(self, handle: SimpleNamespace) -> SimpleNamespace:  # noqa: N802
+        if getattr(handle, "parts", None) is not None:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NO_PERMISSION)  # of a card in MIG mode, in a container
         return SimpleNamespace(total=handle.size * GIB)
 
     def nvmlDeviceGetMigMode(self, handle: SimpleNamespace) -> tuple[int, int]:  # noqa: N802

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,16 +43,17 @@ def test_characters_of_several_bytes_count(base: Path) -> None:
 
 def test_a_suitable_folder_is_used_as_it_is(base: Path) -> None:
     assert socket_folder(base / "ray", SOCKETS_OF_RAY, 1, [base]) == base / "ray"
-    assert stat.S_IMODE((base / "ray").stat().st_mode) == 0o700
+    assert list(base.iterdir()) == []  # Ray creates it, so that other users can use it too
+    (base / "disk").mkdir()
+    (base / "link").symlink_to(base / "disk")  # as people move it to another disk
+    assert socket_folder(base / "link", SOCKETS_OF_RAY, 1, [base]) == base / "link"
 
 
-def test_folders_of_other_users_files_and_links_are_left_alone(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folders_of_other_users_and_files_are_left_alone(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (base / "file").write_text("")
-    (base / "mine").mkdir()
-    (base / "link").symlink_to(base / "mine")
-    for name in ("file", "link"):
-        assert socket_folder(base / name, "s", 1, [base]).name == f"ray-{os.getuid()}"
-    (base / "theirs").mkdir()
+    assert socket_folder(base / "file", "s", 1, [base]).name == f"ray-{os.getuid()}"
+    for name in ("theirs", "ray-4242"):
+        (base / name).mkdir()
     monkeypatch.setattr(os, "getuid", lambda: 4242)
     with pytest.raises(BenchmarkError, match=r"theirs: it belongs to another user; .*ray-4242: it belongs to another"):
         socket_folder(base / "theirs", "s", 1, [base])
@@ -61,11 +61,14 @@ def test_folders_of_other_users_files_and_links_are_left_alone(base: Path, monke
 
 def test_a_full_disk_is_passed_over(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     full = base / "full"
+    full.mkdir()
     monkeypatch.setattr(
         shutil, "disk_usage", lambda path: SimpleNamespace(free=10**6 if full in [path, *path.parents] else 10**9)
     )
     assert socket_folder(full / "ray", "s", 10**8, [base]).parent == base
-    with pytest.raises(BenchmarkError, match=r"1 MB free, 100 MB are needed.*set TMPDIR to a short path with 100 MB"):
+    with pytest.raises(
+        BenchmarkError, match=r"1 MB free, 100 MB are needed.*set TMPDIR to a short path with 100 MB of room"
+    ):
         socket_folder(full / "ray", "s", 10**8, [full])
 
 
@@ -75,7 +78,7 @@ def test_a_folder_that_cannot_be_written_is_passed_over(base: Path, monkeypatch:
     real = os.access
     monkeypatch.setattr(os, "access", lambda path, mode: path != read_only and real(path, mode))
     assert socket_folder(read_only, "s", 1, [base]).name == f"ray-{os.getuid()}"
-    assert socket_folder(Path("/proc/nothing/here"), "s", 1, [base]).name == f"ray-{os.getuid()}"
+    assert socket_folder(read_only / "missing", "s", 1, [base]).name == f"ray-{os.getuid()}"
 
 
 @pytest.mark.parametrize("variable", ["TMPDIR", "RAY_TMPDIR"])
@@ -83,5 +86,8 @@ def test_the_folder_of_ray_follows_its_variables(variable: str, base: Path, monk
     monkeypatch.delenv("RAY_TMPDIR", raising=False)
     monkeypatch.setenv(variable, str(base))
     assert ray_folder() == base / "ray"
+    monkeypatch.chdir(base)
+    monkeypatch.setenv(variable, "relative")
+    assert ray_folder() == base / "relative" / "ray"
     monkeypatch.setenv(variable, str(base / ("x" * 60)))
     assert len(str(ray_folder())) < 20

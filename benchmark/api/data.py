@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from benchmark.api.folders import cache_folder
 from benchmark.api.folders import data_root as data_root_folder
+from benchmark.commands import command
 from benchmark.console import counting, stderr_console
 from benchmark.errors import BenchmarkError, MissingInputError
 
@@ -88,7 +89,9 @@ def _state(dataset: Dataset, data_root: Path) -> DatasetState:
     try:
         manifest = dataset.manifest(data_root)
     except MissingInputError:
-        return DatasetState(label, "missing", 0, official, f"get it with `data prepare {dataset.info.name}`")
+        return DatasetState(
+            label, "missing", 0, official, f"get it with `{command('data', 'prepare', dataset.info.name)}`"
+        )
     except BenchmarkError as error:
         return DatasetState(label, "wrong", 0, official, str(error))
     return DatasetState(label, manifest.kind, len(manifest.clips), official, str(manifest.folder))

@@ -44,6 +44,7 @@ class PlanResult:
         too_large: one line per trial that needs more memory than this machine has.
         unfit: one line per method that cannot be built, with its number of trials.
         remarks: how inputs differ from those that the checkpoints were trained with.
+        no_room: how much is free and needed if the disk of the results folder is too small; empty if it is not.
         estimates: time, memory and operations of the trials that a run would submit, by trial id.
         machine: what the estimates are for.
         total: the estimates summed up.
@@ -58,6 +59,7 @@ class PlanResult:
     estimates: Mapping[str, Estimate] = field(repr=False)
     machine: Machine
     total: Total
+    no_room: str = ""
     decisions: list[Decision] = field(default_factory=list)
     unfit: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
@@ -67,7 +69,8 @@ class PlanResult:
         content = plan_as_dict(self.plan, self.results, missing_inputs=self.missing_inputs)
         content["trials"] = [{**trial, **_cost(self.estimates.get(trial["id"]))} for trial in content["trials"]]
         content["skipped"] = self.skipped
-        content |= {"too_large": self.too_large, "unfit": self.unfit, "remarks": self.remarks}
+        content |= {"too_large": self.too_large, "no_room": self.no_room}
+        content |= {"unfit": self.unfit, "remarks": self.remarks}
         machine = {"device": self.machine.device, "threads": self.machine.threads}
         if self.decisions:
             content["decisions"] = [dataclasses.asdict(decision) for decision in self.decisions]
@@ -84,6 +87,7 @@ class PlanResult:
         lines += [f"too large: {line}" for line in self.too_large]
         lines += [f"cannot be built: {line}" for line in self.unfit]
         lines += [f"note: {line}" for line in self.remarks]
+        lines += [f"no room: {self.no_room}"] if self.no_room else []
         lines.append(counts_line(self.plan, self.results))
         if self.estimates:
             lines.append(f"cost of the {len(self.estimates)} to run on {self.machine.device}: {self.total.text()}")
@@ -153,6 +157,7 @@ def plan(
     from benchmark.planning.node import node_here
     from benchmark.planning.packing import beyond_memory, pack
     from benchmark.planning.plan import make_plan
+    from benchmark.planning.room import lacking_room
     from benchmark.planning.total import total
     from benchmark.planning.unfit import unfit_lines
     from benchmark.spec.options import RunOptions
@@ -185,6 +190,7 @@ def plan(
         total=total(estimates, shares, node),
         unfit=unfit_lines(to_run, estimates),
         remarks=expansion.remarks,
+        no_room=lacking_room(store.folder, estimates, options),
         decisions=[] if power is None else _decisions(power, expansion, store, estimates),
     )
 

@@ -350,8 +350,8 @@ def _result(
             written, table, warnings = _report(store, write=new)
         except Exception as error:
             logger.info("the report failed", exc_info=True)
-            again = command("report", "--results", store.folder)
-            say(console, f"the report was not written: {first_line(error)}; the records are: `{again}` reads them")
+            again, where = command("report", "--results", store.folder), store.folder / "report"
+            say(console, f"{where}: not written ({first_line(error)}); the records are kept: `{again}` writes it")
     return RunResult(
         results=store.folder,
         counts={str(state): number for state, number in plan.counts().items()},

@@ -8,6 +8,8 @@ from pathlib import Path
 from shlex import join
 from typing import TYPE_CHECKING
 
+from benchmark.errors import first_line
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -121,13 +123,18 @@ def _report(space: Space, rows: list[Configuration], front: list[Configuration],
     title = f"Search: {space.source.info.name}, {space.first.backbone.variant}, on validation data"
     frame = _frame(rows)
     figure = pareto_search(frame[[row.is_trained for row in rows]], title, metric, space.marks)
-    [path, *_] = save(figure, folder, "pareto-search")
+    try:
+        [path, *_] = save(figure, folder, "pareto-search")
+    except OSError as error:  # a full disk, for example: what was found must be shown
+        written = f"figure: not written ({first_line(error)})"
+    else:
+        written = f"figure: {path} (.pdf, .svg)"
     return [
         f"{title}. Pareto front:",
         _table(front, metric),
         "",
         f"Not comparable with the paper: {'; '.join(space.marks)}.",
-        f"figure: {path} (.pdf, .svg)",
+        written,
     ]
 
 

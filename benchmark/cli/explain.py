@@ -80,8 +80,7 @@ def _print(cell: dict[str, Any]) -> None:
 
 def _print_classes(by_class: dict[str, Any]) -> None:
     """Print a table of the classes with test clips, then the pairs that are confused most."""
-    from rich.markup import escape
-    from rich.table import Table
+    from benchmark.console import say_columns
 
     if "missing" in by_class:
         typer.echo(f"  {'by class':15}{by_class['missing']}")
@@ -89,16 +88,13 @@ def _print_classes(by_class: dict[str, Any]) -> None:
     known = {name.replace("_", " "): value for name, value in by_class["summary"].items() if value["mean"] is not None}
     numbers = ", ".join(f"{name} {_number(value)}" for name, value in known.items())
     typer.echo(f"  {'by class':15}{numbers} (%, {plural(len(by_class['seeds']), 'seed')})")
-    table = Table(show_edge=False, pad_edge=False, box=None)
     present = [each for each in by_class["classes"] if each["support"]]
     metrics = list(present[0]["values"]) if present else []
-    for name in ("  class", "clips", *metrics):
-        table.add_column(name, overflow="fold", justify="left" if name == "  class" else "right")
-    for each in present:
-        table.add_row(
-            f"  {escape(each['name'])}", str(each["support"]), *(_number(each["values"][name]) for name in metrics)
-        )
-    stdout_console(soft_wrap=True).print(table)
+    rows = [
+        (f"  {each['name']}", str(each["support"]), *(_number(each["values"][name]) for name in metrics))
+        for each in present
+    ]
+    say_columns(stdout_console(soft_wrap=True), ("  class", "clips", *metrics), rows)
     if by_class["confusion"] is None:
         typer.echo("  clips have several labels: there is no confusion matrix")
     for pair in by_class["confused"]:

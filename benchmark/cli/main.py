@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import shutil
 import sys
 import warnings
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -37,6 +40,7 @@ from benchmark.cli import (
 )
 from benchmark.cli.logs import configure_logging
 from benchmark.errors import ArgumentError, BenchmarkError, MissingInputsError
+from benchmark.units import megabytes
 
 app = typer.Typer(
     name="python -m benchmark",
@@ -114,7 +118,18 @@ def main() -> None:
     except BenchmarkError as error:
         _fail(str(error))
     except OSError as error:  # a full disk, a folder that cannot be written, a closed pipe
-        _fail(f"{error.filename or 'output'}: {error.strerror or error}")
+        _fail(f"{error.filename or 'output'}: {error.strerror or error}{_advice(error)}")
+
+
+def _advice(error: OSError) -> str:
+    """Return what to do about a full disk; empty for other errors."""
+    if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+        return ""
+    free = ""
+    if error.filename:
+        folder = next(folder for folder in Path(error.filename).absolute().parents if folder.is_dir())
+        free = f" ({megabytes(shutil.disk_usage(folder).free)} are free)"
+    return f"{free}; make room and call the command again"
 
 
 def _fail(message: str) -> None:

@@ -10,16 +10,20 @@ import io
 import multiprocessing
 import os
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import context, forkserver, popen_forkserver, reduction, spawn, util
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from benchmark.data.parallel import ONE_THREAD
+from benchmark.temporary import is_too_long, socket_folder
 
 PRELOADED = ["benchmark.data.workers"]  # imported once by the server; workers share its memory
+SOCKET = "pymp-00000000/listener-00000000"  # of `multiprocessing` in the folder of temporary files
 MAIN = ("init_main_from_name", "init_main_from_path")  # orders to run the caller's main module
 
 
@@ -69,6 +73,10 @@ class WorkerContext(context.ForkServerContext):
 
     Process = _Process
 
+    def __init__(self) -> None:
+        super().__init__()
+        _shorten_sockets()  # a process takes over where sockets are when it is made
+
 
 # The process-wide server of `multiprocessing` belongs to the caller, who may preload other modules.
 _server = forkserver.ForkServer()
@@ -79,7 +87,20 @@ _starting = threading.Lock()
 def start_server() -> None:
     """Start the server if it does not run. It imports torch in the background; the first worker waits for that."""
     with _starting, _environment():
+        _shorten_sockets()
         _server.ensure_running()
+
+
+def _shorten_sockets() -> None:
+    """Let `multiprocessing` use a folder with a short path where that of temporary files is too long for sockets."""
+    config: dict[str, Any] = multiprocessing.current_process()._config  # type: ignore[attr-defined]
+    usual = Path(config["tempdir"]).parent if "tempdir" in config else Path(tempfile.gettempdir())
+    if is_too_long(usual / SOCKET):
+        short = socket_folder(usual, SOCKET, room=0)
+        short.mkdir(mode=0o700, parents=True, exist_ok=True)
+        config.pop("tempdir", None)
+        with mock.patch.object(tempfile, "tempdir", str(short)):
+            util.get_temp_dir()  # made here, and removed when this process ends
 
 
 @contextmanager

@@ -17,6 +17,9 @@ from benchmark.data.frontend import FrontEnd
 from benchmark.data.loader import Clips, Item, Loaded
 from benchmark.data.manifest import Clip
 from benchmark.data.worker_processes import WorkerContext
+from benchmark.temporary import shared_memory
+
+SPARE_BYTES = 500 * 10**6  # in /dev/shm, for batches that other workers and trials send at the same moment
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +68,7 @@ class DataWorkers:
 
     def __init__(self, audio: AudioStore, number: int, device: torch.device) -> None:
         self._queue = _Queue()
-        self._loader: DataLoader[Loaded | _Caught] = DataLoader(
+        self._loader: DataLoader[Loaded | bytes | _Caught] = DataLoader(
             _Reader(pickle.dumps(audio)),
             batch_size=None,  # an item is a batch already
             sampler=self._queue,
@@ -95,11 +98,16 @@ class DataWorkers:
             Exception: what reading a batch raised in its worker, with the worker's traceback as a note.
         """
         self._queue.items = items
-        for loaded in self._loader:
-            if isinstance(loaded, _Caught):
-                loaded.error.add_note(f"In a data worker:\n{loaded.trace}")
-                raise loaded.error
-            yield loaded
+        yield from _opened(self._loader)
+
+
+def _opened(sent: Iterable[Loaded | bytes | _Caught]) -> Iterator[Loaded]:
+    """Yield batches as workers made them, and raise their errors."""
+    for loaded in sent:
+        if isinstance(loaded, _Caught):
+            loaded.error.add_note(f"In a data worker:\n{loaded.trace}")
+            raise loaded.error
+        yield pickle.loads(loaded) if isinstance(loaded, bytes) else loaded
 
 
 class _Queue(Sampler[_Work]):
@@ -114,7 +122,7 @@ class _Queue(Sampler[_Work]):
             yield _Work(list(part.clips), part.classes, part.front_end, local)
 
 
-class _Reader(Dataset[Loaded | _Caught]):
+class _Reader(Dataset[Loaded | bytes | _Caught]):
     """Read batches in a worker.
 
     Args:
@@ -125,12 +133,17 @@ class _Reader(Dataset[Loaded | _Caught]):
         self._pickled = audio
         self._audio: AudioStore | None = None
 
-    def __getitem__(self, work: _Work) -> Loaded | _Caught:
-        """Return the batch, or the error: torch would raise another one, whose message begins with a traceback."""
+    def __getitem__(self, work: _Work) -> Loaded | bytes | _Caught:
+        """Return the batch, or the error: torch would raise another one, whose message begins with a traceback.
+
+        torch sends tensors through /dev/shm, and fails where it is full, as in a container with 64 MB. The batch is
+        then pickled, and passes through a pipe.
+        """
         try:
             if self._audio is None:
                 self._audio, self._pickled = pickle.loads(self._pickled), b""
-            return Clips(self._audio, work.clips, work.classes, work.front_end)[work.item]
+            batch = Clips(self._audio, work.clips, work.classes, work.front_end)[work.item]
+            return batch if shared_memory() >= SPARE_BYTES else pickle.dumps(batch)
         except Exception as error:
             return _Caught(_sendable(error), traceback.format_exc())
 

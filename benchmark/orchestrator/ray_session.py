@@ -17,6 +17,7 @@ from typing import Any, Literal
 from benchmark import nvml
 from benchmark.data.parallel import usable_cores
 from benchmark.errors import BenchmarkError, first_line
+from benchmark.orchestrator.open_files import allow_open_files
 from benchmark.planning.node import Node, node_here
 from benchmark.temporary import OBJECT_STORE_BYTES, ray_folder
 
@@ -66,7 +67,6 @@ def ray_session(address: str | None, cpus: int | None, gpus: int | None, log: Pa
     os.environ.update({key: os.environ.get(key, value) for key, value in _TUNE.items()})
     if address is None:
         os.environ.update({key: os.environ.get(key, value) for key, value in _OWN_RAY.items()})
-        nvml.name_instances()
         _require_token()
     import ray
 
@@ -83,21 +83,11 @@ def ray_session(address: str | None, cpus: int | None, gpus: int | None, log: Pa
     if ray.is_initialized():
         yield _nodes_of_running_ray(address, cpus)
         return
-    quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    options = (
+        _own_ray(cpus or usable_cores(), gpus) if address is None else {"address": address, "namespace": NAMESPACE}
+    )
     try:
-        if address is None:
-            ray.init(
-                address="local",  # without it, Ray would join any cluster that runs on this machine
-                num_cpus=cpus or usable_cores(),
-                num_gpus=len(nvml.gpus()) if gpus is None else gpus,  # Ray counts all cards
-                _memory=node_here().memory,  # Ray's own count would leave out what other programs use at this moment
-                include_dashboard=False,
-                object_store_memory=OBJECT_STORE_BYTES,
-                _temp_dir=str(ray_folder()),
-                **quiet,
-            )
-        else:
-            ray.init(address=address, namespace=NAMESPACE, **quiet)
+        ray.init(**options, logging_level=logging.ERROR, log_to_driver=False)
     except (OSError, RuntimeError, ValueError) as error:
         raise BenchmarkError(f"Ray: {address or 'local start'}: {first_line(error)}") from error
     except Exception as error:  # a plain one, half a minute after a daemon died
@@ -108,6 +98,29 @@ def ray_session(address: str | None, cpus: int | None, gpus: int | None, log: Pa
         yield nodes
     finally:
         ray.shutdown()
+
+
+def _own_ray(cpus: int, gpus: int | None) -> dict[str, Any]:
+    """Prepare this process for a Ray of its own; return the options that start it.
+
+    Args:
+        cpus: cores that Ray may use.
+        gpus: GPUs that Ray may use; None for all that trials may use.
+
+    Raises:
+        BenchmarkError: too few open files are allowed, or there is no folder for Ray's sockets.
+    """
+    nvml.name_instances()
+    allow_open_files(cpus)
+    return {
+        "address": "local",  # without it, Ray would join any cluster that runs on this machine
+        "num_cpus": cpus,
+        "num_gpus": len(nvml.gpus()) if gpus is None else gpus,  # Ray counts all cards
+        "_memory": node_here().memory,  # Ray's own count would leave out what other programs use at this moment
+        "include_dashboard": False,
+        "object_store_memory": OBJECT_STORE_BYTES,
+        "_temp_dir": str(ray_folder()),
+    }
 
 
 def _nodes_of_running_ray(address: str | None, cpus: int | None) -> list[Node]:
@@ -155,8 +168,8 @@ def try_ray() -> tuple[Literal["ok", "fault"], str, str]:
             answer: Any = ray.remote(node_here)
             ray.get(answer.remote(), timeout=PROBE_TASK_SECONDS)
     except Exception as error:
-        line = first_line(error)
-        return "fault", line, "check that 127.0.0.1 answers, that /tmp can be written, and that no old Ray is running"
+        line = str(error) if isinstance(error, BenchmarkError) else first_line(error)
+        return "fault", line, "check that 127.0.0.1 answers and that no old Ray is running"
     return "ok", f"starts and answers in {time.monotonic() - began:.0f} s", ""
 
 

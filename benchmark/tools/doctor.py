@@ -18,13 +18,15 @@ import psutil
 from packaging.requirements import Requirement
 
 from benchmark import nvml
+from benchmark.commands import command
 from benchmark.data.parallel import usable_cores
 from benchmark.data.registry import available, get_dataset
 from benchmark.errors import BenchmarkError, MissingInputError, first_line
 from benchmark.models.weights import locate
 from benchmark.planning.node import host_memory
 from benchmark.spec.backbone import load_backbone, resolve_backbones
-from benchmark.units import plural
+from benchmark.temporary import ray_folder
+from benchmark.units import gigabytes, plural
 
 DISTRIBUTION = "aat-benchmark"
 INSTALL = "pip install -e . -c constraints.txt"
@@ -64,6 +66,7 @@ def examine(data_root: Path, checkpoints: Path, results: Path, cache: Path | Non
     yield from _libraries()
     yield examine_gpu()
     yield from (_space(name, path) for name, path in (("results", results), ("cache", cache)) if path)
+    yield _temporary()
     yield _shared_memory()
     yield _memory()
     yield _loopback()
@@ -158,16 +161,30 @@ def _no_usable_gpu(cards: int) -> Finding:
 
 def _space(name: str, path: Path) -> Finding:
     """Test that a folder can be written and its disk has free space."""
-    existing = next(parent for parent in (path.absolute(), *path.absolute().parents) if parent.is_dir())
+    existing = _existing(path)
     if not os.access(existing, os.W_OK):
         return Finding(
             name, "fault", f"{path}: {existing} cannot be written", "use another folder, or change permissions"
         )
     free = shutil.disk_usage(existing).free
-    text = f"{path}: {free / 1e9:.0f} GB free"
+    text = f"{path}: {gigabytes(free)} free"
     if free < SPARE_BYTES:
         return Finding(name, "warning", text, "`plan` shows what a grid needs; `clean` removes unneeded files")
     return Finding(name, "ok", text)
+
+
+def _temporary() -> Finding:
+    """Test that there is a folder for Ray's sockets and logs."""
+    try:
+        folder = ray_folder()
+    except BenchmarkError as error:
+        return Finding("temporary", "fault", str(error), "make room there, or set TMPDIR to another folder")
+    return Finding("temporary", "ok", f"{folder}: {gigabytes(shutil.disk_usage(_existing(folder)).free)} free")
+
+
+def _existing(path: Path) -> Path:
+    """Return the folder, or the nearest one around it that exists."""
+    return next(parent for parent in (path.absolute(), *path.absolute().parents) if parent.is_dir())
 
 
 def _shared_memory() -> Finding:
@@ -206,6 +223,7 @@ def _datasets(data_root: Path) -> Iterator[Finding]:
     if not names:
         yield Finding("data", "warning", f"no dataset under {data_root}", "`data list` shows how to get each dataset")
     for name in names:
+        verify = f"`{command('data', 'verify', name)}`"
         try:
             manifest = get_dataset(name).manifest(data_root)
             units: dict[str, set[object]] = {}
@@ -213,14 +231,19 @@ def _datasets(data_root: Path) -> Iterator[Finding]:
                 units.setdefault(clip.path, set()).add((clip.fold, clip.split))
             twice = sum(len(names_of_clip) > 1 for names_of_clip in units.values())
         except BenchmarkError as error:
-            yield Finding(name, "fault", str(error), f"`data prepare {name}`")
+            yield Finding(name, "fault", str(error), f"`{command('data', 'prepare', name)}`")
             continue
         text = f"{manifest.kind}, {len(manifest.clips)} of {manifest.info.clips} clips in {manifest.folder}"
         if twice:
-            yield Finding(name, "fault", f"{text}; {twice} clips are in two folds or splits", f"`data verify {name}`")
+            yield Finding(
+                name,
+                "fault",
+                f"{text}; {twice} clips are in two folds or splits",
+                f"`{command('data', 'verify', name)}`",
+            )
         else:
             verdict: Verdict = "ok" if manifest.kind == "complete" else "warning"
-            yield Finding(name, verdict, text, f"`data verify {name}` compares digests and decodes every file")
+            yield Finding(name, verdict, text, f"{verify} compares digests and decodes every file")
 
 
 def _checkpoints(folder: Path) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from unittest import mock
 import pytest
 import yaml
 
+from benchmark.report import figures
 from tests.conftest import AST, TINY_RECIPE, Cli
 
 GRID = {
@@ -34,11 +35,12 @@ def test_a_failing_report_is_one_line_and_changes_nothing_else(
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(GRID))
     results = tmp_path / "res #1"
     arguments = ["run", "--grid", tmp_path / "tiny.yaml", "--data-root", data_root, "--results", results]
-    with mock.patch("benchmark.report.figures.build_figures", side_effect=error):
+    with mock.patch.object(figures, "build_figures", side_effect=error):
         done = cli(*arguments)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    [line] = [line for line in lines if "report was not written" in line]
+    [line] = [line for line in lines if "the records are kept" in line]
+    assert line.startswith(f"{results / 'report'}: not written (")
     assert said in line
     assert f"python -m benchmark report --results '{results}'" in line
     assert lines[-1] == f"1 done; results in {results}"

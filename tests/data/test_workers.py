@@ -14,15 +14,17 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+import soundfile
 import torch
 
+from benchmark.data import workers
 from benchmark.data.audio import BadAudioError
 from benchmark.data.audio_store import AudioStore
 from benchmark.data.frontend import FrontEnd
-from benchmark.data.loader import Clips, TrainingOrder
+from benchmark.data.loader import Clips, Loaded, TrainingOrder
 from benchmark.data.manifest import Clip
 from benchmark.data.worker_processes import WorkerContext
-from benchmark.data.workers import _Queue, _sendable
+from benchmark.data.workers import _opened, _Queue, _Reader, _sendable, _Work
 from benchmark.errors import MissingInputsError
 
 ORPHAN = """
@@ -35,6 +37,54 @@ worker.start()
 print(worker.pid, flush=True)
 worker.join()
 """
+
+
+SHORT = """
+from multiprocessing import util
+from benchmark.data import worker_processes
+
+worker_processes._server.set_forkserver_preload([])
+print_folder = "from multiprocessing import util; print(util.get_temp_dir(), flush=True)"
+worker = worker_processes.WorkerContext().Process(target=exec, args=(print_folder,))
+worker.start()
+worker.join()
+print(worker.exitcode, util.get_temp_dir())
+"""
+
+
+@pytest.mark.parametrize("used_before", [False, True])
+def test_a_long_path_of_temporary_files_is_no_obstacle(tmp_path: Path, used_before: bool) -> None:
+    """Sockets of `multiprocessing` would be too long in it, in this process and in the workers."""
+    long = tmp_path / ("x" * 100)
+    long.mkdir()
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "TMPDIR": str(long)}
+    code = "import multiprocessing.util as u; u.get_temp_dir()\n" * used_before + SHORT
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    in_worker, here = done.stdout.splitlines()
+    assert here == f"0 {in_worker}"
+    assert len(in_worker) < 70
+    assert not Path(in_worker).exists()  # it is removed at the end
+
+
+def test_batches_pass_where_there_is_no_shared_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container with 64 MB of /dev/shm."""
+    for number in range(4):
+        soundfile.write(tmp_path / f"{number}.wav", np.full(1600, 0.1 * number), 16000)
+    every = [Clip.at(tmp_path, f"{number}.wav", (0,), place="test") for number in range(4)]
+    clips = Clips(AudioStore(tmp_path, None, 128), every, 1, FrontEnd(128, 64, 0.0, 1.0, 0, 0, 0.0, noise=False))
+    reader = _Reader(pickle.dumps(clips.audio))
+    work = _Work(every, 1, clips.front_end, ([0, 1], None))
+    monkeypatch.setattr(workers, "shared_memory", lambda: 10**12)
+    shared = reader[work]
+    monkeypatch.setattr(workers, "shared_memory", lambda: 64 * 10**6)
+    sent = reader[work]
+    assert isinstance(shared, Loaded)
+    assert isinstance(sent, bytes)
+    received = list(_opened([sent, shared]))
+    assert all(torch.equal(one.raw.banks, shared.raw.banks) for one in received)
+    assert all(torch.equal(one.targets, shared.targets) for one in received)
 
 
 def test_a_worker_is_forked_from_a_process_with_one_thread_and_runs_no_main_module(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shlex
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 pytest.importorskip("optuna")
 from benchmark.api.search_result import make_result
+from benchmark.report.figures import style
 from benchmark.search.history import COLUMNS, Configuration
 from benchmark.search.space import Space
 
@@ -43,3 +45,16 @@ def test_without_a_trained_configuration_there_is_no_command(space: Space, tmp_p
     assert (result.best_method, result.best_lr, result.command) == (None, None, None)
     assert str(result).startswith("1 of 1 configurations; all of them in ")
     assert result.pareto_front.empty
+
+
+def test_a_figure_that_cannot_be_written_loses_no_result(
+    space: Space, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full_disk(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(style, "save", full_disk)
+    rows = [Configuration(0, "finished", "linear", "linear", 0.001, 0.5, 2, 100, 1000, 1.0)]
+    result = make_result(space, rows, tmp_path, 1, interrupted=False, words=WORDS, settings=[])
+    assert result.best_method == "linear"
+    assert "figure: not written (OSError: [Errno 28] No space left on device)" in str(result)

@@ -64,7 +64,9 @@ def test_an_archive_at_hand_is_unpacked(synthetic: Path, tmp_path: Path) -> None
     assert get_dataset("esc50").manifest(tmp_path / "data").digest == get_dataset("esc50").manifest(synthetic).digest
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["ESC-50-master"]
     assert "a repacked archive or another file; `data verify` compares the audio" in console.file.getvalue()  # type: ignore[attr-defined]
-    with pytest.raises(BenchmarkError, match=r"exists already; `data verify esc50` checks it"):
+    with pytest.raises(
+        BenchmarkError, match=r"exists already; `python -m benchmark data verify esc50 --data-root .*` checks it"
+    ):
         prepare(get_dataset("esc50"), tmp_path / "data", str(file), QUIET)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmark import cgroups, temporary
 from benchmark.tools import doctor as room
 from benchmark.tools.doctor import examine
 from tests.conftest import Cli
@@ -65,3 +66,24 @@ def test_a_web_page_in_place_of_a_checkpoint_is_a_fault(tmp_path: Path) -> None:
     found = findings(tmp_path, tmp_path)["ast"]
     assert found.verdict == "fault"
     assert "a web page, not a checkpoint" in found.text
+
+
+def test_no_folder_for_sockets_is_a_fault_that_names_each_folder(
+    data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert findings(data_root, tmp_path)["temporary"].verdict == "ok"
+    monkeypatch.setattr(temporary, "LOG_BYTES", 10**18)
+    found = findings(data_root, tmp_path)["temporary"]
+    assert found.verdict == "fault"
+    assert found.text.count("are needed") >= 2
+    assert "TMPDIR" in found.fix
+
+
+def test_cores_and_memory_are_those_of_the_container(
+    data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cgroups, "core_limit", lambda: 1.5)
+    monkeypatch.setattr(cgroups, "memory_limit", lambda: 2 * 10**9)
+    found = findings(data_root, tmp_path)["memory"]
+    assert found.verdict == "warning"
+    assert found.text.endswith("of 2.0 GB, 1 cores")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import soundfile
+
+from benchmark.files import naming
 
 Wave = npt.NDArray[np.float32]
 
@@ -40,7 +43,10 @@ class Sound:
             wave = wave[:, None] * pan
         path = folder / self.path
         path.parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(path, wave, self.rate, subtype=self.subtype)
+        content = io.BytesIO()  # libsndfile would not say why a file cannot be written
+        soundfile.write(content, wave, self.rate, subtype=self.subtype, format=path.suffix[1:])
+        with naming(path):
+            path.write_bytes(content.getvalue())
 
 
 def clip_seed(seed: int, number: int) -> int:

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from rich.console import Console
 
+from benchmark.commands import command
 from benchmark.console import counting, say
 from benchmark.data.dataset import Dataset
 from benchmark.data.dataset_info import Archive, DatasetInfo
@@ -45,9 +46,8 @@ def prepare(dataset: Dataset, data_root: Path, source: str | None, console: Cons
     info, archive = dataset.info, dataset.info.archive
     for folder in info.folders:
         if (data_root / folder).exists():
-            raise BenchmarkError(
-                f"{data_root / folder}: exists already; `data verify {info.name}` checks it, or remove it first"
-            )
+            check = command("data", "verify", info.name, "--data-root", data_root)
+            raise BenchmarkError(f"{data_root / folder}: exists already; `{check}` checks it, or remove it first")
     if archive is None or not (source or archive.urls):
         raise BenchmarkError(f"{info.label} cannot be downloaded: {info.by_hand}, or give --from FILE")
     data_root.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,83 @@
+"""Whether the disk of a results folder has room for a run."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from benchmark.errors import BenchmarkError
+from benchmark.planning.estimate import Estimate
+from benchmark.planning.node import node_here
+from benchmark.planning.packing import pack
+from benchmark.planning.total import total
+from benchmark.records.store import RESUME
+from benchmark.spec.options import RunOptions
+from benchmark.units import megabytes, plural
+
+RECORD_BYTES = 30_000  # of a record and its log, besides predictions
+
+
+def require_room(results: Path, estimates: Mapping[str, Estimate], options: RunOptions) -> None:
+    """Check that the disk has room for a run.
+
+    Args:
+        results: the results folder.
+        estimates: estimates of the trials to run, by id.
+        options: options of the run.
+
+    Raises:
+        BenchmarkError: it has not, see `lacking_room`. Or as `pack`.
+    """
+    if lack := lacking_room(results, estimates, options):
+        raise BenchmarkError(f"{lack}; make room, or use another --results")
+
+
+def lacking_room(results: Path, estimates: Mapping[str, Estimate], options: RunOptions) -> str:
+    """Return how much is free and needed if records, kept weights and the resume states of trials at once do not fit.
+
+    Args:
+        results: the results folder.
+        estimates: estimates of the trials to run, by id.
+        options: options of the run.
+
+    Returns:
+        One line; empty if they fit.
+
+    Raises:
+        BenchmarkError: as `pack`.
+    """
+    records = sum(estimate.record_bytes + RECORD_BYTES for estimate in estimates.values())
+    if options.keep_weights:
+        records += sum(estimate.cost.stored_bytes for estimate in estimates.values() if estimate.cost)
+    resume = max(0, _resume_bytes(estimates, options) - _size(results / RESUME))  # it may hold states already
+    existing = next(path for path in (results.absolute(), *results.absolute().parents) if path.is_dir())
+    free = shutil.disk_usage(existing).free
+    if free >= records + resume:
+        return ""
+    return (
+        f"{results}: {megabytes(free)} are free, but {plural(len(estimates), 'trial')} need about "
+        f"{megabytes(records)} for records and {megabytes(resume)} for resume states"
+    )
+
+
+def _resume_bytes(estimates: Mapping[str, Estimate], options: RunOptions) -> int:
+    """Return the disk space of resume states of trials at the same time."""
+    if options.address is not None:  # the machines of a cluster are not known yet
+        return max((estimate.checkpoint_bytes for estimate in estimates.values()), default=0)
+    node, needs = node_here(), {trial_id: estimate.need for trial_id, estimate in estimates.items()}
+    if options.cpus is not None:
+        node = dataclasses.replace(node, cpus=min(node.cpus, options.cpus))
+    shares = pack([node], needs, options.cpus_per_trial, options.gpus_per_trial, exclusive=options.exclusive)
+    return total(estimates, shares, node).checkpoint_bytes
+
+
+def _size(folder: Path) -> int:
+    """Return the bytes of the files below a folder; another run may delete some meanwhile."""
+    size = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):
+            size += path.stat().st_size
+    return size
