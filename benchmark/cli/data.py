@@ -10,6 +10,7 @@ import typer
 
 from benchmark.cli import options
 from benchmark.cli.printing import print_json, stderr_console
+from benchmark.commands import command
 from benchmark.units import plural
 
 app = typer.Typer(help="Get, check, measure and generate datasets.", no_args_is_help=True)
@@ -57,15 +58,16 @@ def prepare(
     if isinstance(prepared, PreparedDataset):
         typer.echo(
             f"{prepared.folder}: {prepared.clips} of {prepared.official} clips; check them with "
-            f"`python -m benchmark data verify {name} --data-root {data_root}`"
+            f"`{command('data', 'verify', name, '--data-root', data_root)}`"
         )
         return
     typer.echo(f"{prepared.path}:\n{prepared.path.read_text()}", nl=False)
     for remark in prepared.remarks:
         typer.echo(remark)
     folds = ",".join(map(str, prepared.folds[:2]))
-    command = f"run --grid quick --dataset {name}{f' --fold {folds}' if folds else ''} --data-root {data_root}"
-    typer.echo(f"run it with `python -m benchmark {command}`")
+    chosen = ["--fold", folds] if folds else []
+    run = command("run", "--grid", "quick", "--dataset", name, *chosen, "--data-root", data_root)
+    typer.echo(f"run it with `{run}`")
 
 
 @app.command()

@@ -146,6 +146,7 @@ def _escape(text: str) -> str:
     special = {
         "\\": r"\textbackslash{}",
         "±": r"$\pm$",
+        "†": r"$\dagger$",
         "→": r"$\rightarrow$",
         "…": r"\ldots{}",
         "~": r"\textasciitilde{}",

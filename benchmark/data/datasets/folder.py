@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import cast
 
+from benchmark.commands import command
 from benchmark.data.dataset import SYNTHETIC_MARKER, Dataset
 from benchmark.data.dataset_info import DatasetInfo
 from benchmark.data.manifest import Clip, Manifest, Split
@@ -109,8 +110,8 @@ class Folder(Dataset):
         path = folder / RECIPE
         if not path.is_file():
             raise MissingInputError(
-                f"{self.info.name}: no {path}; measure length and level of your audio with `python -m benchmark data "
-                f"prepare {self.info.name} --data-root {folder.parent}`"
+                f"{self.info.name}: no {path}; measure length and level of your audio with "
+                f"`{command('data', 'prepare', self.info.name, '--data-root', folder.parent)}`"
             )
         layer = validate(Layer, read_yaml(path), str(path))
         layer = layer.model_copy(update={"source": f"{path} ({layer.source})"})
