@@ -48,7 +48,7 @@ def _draw_confusion(axes: Axes, found: ByClass) -> None:
     if used.sum() > MATRIX_CLASSES:
         _draw_pairs(axes, found)
         return
-    names = [literal(short(each.name)) for each, is_used in zip(found.classes, used, strict=True) if is_used]
+    names = [literal(short(entry.name)) for entry, is_used in zip(found.classes, used, strict=True) if is_used]
     matrix = counts[used][:, used]
     shares = 100 * matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     places = range(len(names))
@@ -115,9 +115,9 @@ def calibration(results: Results, title: str) -> Figure:
 
 
 def _draw_bins(axes: Axes, found: ByClass, look: Look) -> None:
-    bins = [each for each in found.calibration if each.share]
-    confidence, correct = (np.array([getattr(each, name) for each in bins]) for name in ("confidence", "correct"))
-    sizes = [(SMALLEST_POINT + (LARGEST_POINT - SMALLEST_POINT) * each.share**0.5) ** 2 for each in bins]
+    bins = [entry for entry in found.calibration if entry.share]
+    confidence, correct = (np.array([getattr(entry, name) for entry in bins]) for name in ("confidence", "correct"))
+    sizes = [(SMALLEST_POINT + (LARGEST_POINT - SMALLEST_POINT) * entry.share**0.5) ** 2 for entry in bins]
     axes.plot(confidence, correct, color=look.colour, linestyle=look.dash, linewidth=1)
     axes.scatter(confidence, correct, sizes, color=look.colour, marker=look.marker, alpha=0.7, linewidths=0)
 
