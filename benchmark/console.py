@@ -58,22 +58,6 @@ def say_table(console: Console, title: str, columns: Iterable[str], rows: Iterab
     console.print(table, "")
 
 
-def say_columns(console: Console, names: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
-    """Print a table without lines; the first column is text, the others are numbers.
-
-    Args:
-        console: where to print.
-        names: names of the columns.
-        rows: values of each row.
-    """
-    table = Table(show_edge=False, pad_edge=False, box=None)
-    for number, name in enumerate(names):
-        table.add_column(Text(name), overflow="fold", justify="right" if number else "left")
-    for row in rows:
-        table.add_row(*map(Text, row))
-    console.print(table)
-
-
 def text_grid(rows: Iterable[Iterable[str | RenderableType]]) -> Table:
     """Return rows of text, or of other things that Rich can show, in columns without lines."""
     grid = Table.grid(padding=(0, 2))

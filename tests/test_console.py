@@ -14,7 +14,7 @@ from rich.console import Console
 from benchmark import console as room
 from benchmark.cli.printing import print_report
 from benchmark.commands import command
-from benchmark.console import counting, say, say_columns
+from benchmark.console import counting, say, say_table
 from benchmark.orchestrator import progress as progress_room
 from benchmark.orchestrator.progress import Progress
 from benchmark.report.write import Report
@@ -85,7 +85,7 @@ def test_the_table_of_a_report_shows_names_as_they_are(
 @pytest.mark.parametrize("text", TEXTS)
 def test_columns_show_names_as_they_are(text: str) -> None:
     console = make_console(terminal=False)
-    say_columns(console, [text, text], [[text, text]])
+    say_table(console, text, [text, text], [[text, text]])
     assert printed(console).count(text) == 4
 
 

@@ -80,25 +80,24 @@ def _print(cell: dict[str, Any]) -> None:
 
 def _print_classes(by_class: dict[str, Any]) -> None:
     """Print a table of the classes with test clips, then the pairs that are confused most."""
-    from benchmark.console import say_columns
+    from benchmark.console import say_table
 
     if "missing" in by_class:
         typer.echo(f"  {'by class':15}{by_class['missing']}")
         return
     known = {name.replace("_", " "): value for name, value in by_class["summary"].items() if value["mean"] is not None}
     numbers = ", ".join(f"{name} {_number(value)}" for name, value in known.items())
-    typer.echo(f"  {'by class':15}{numbers} (%, {plural(len(by_class['seeds']), 'seed')})")
-    present = [each for each in by_class["classes"] if each["support"]]
-    metrics = list(present[0]["values"]) if present else []
-    rows = [
-        (f"  {each['name']}", str(each["support"]), *(_number(each["values"][name]) for name in metrics))
-        for each in present
-    ]
-    say_columns(stdout_console(soft_wrap=True), ("  class", "clips", *metrics), rows)
+    present = [entry for entry in by_class["classes"] if entry["support"]]
+    metrics = list(by_class["classes"][0]["values"])
+    rows = (
+        [entry["name"], entry["support"], *(_number(entry["values"][name]) for name in metrics)] for entry in present
+    )
+    title = f"By class (%, {plural(len(by_class['seeds']), 'seed')}): {numbers}"
+    say_table(stdout_console(soft_wrap=True), title, ["class", "clips", *metrics], rows)
     if by_class["confusion"] is None:
-        typer.echo("  clips have several labels: there is no confusion matrix")
+        typer.echo("Clips have several labels: there is no confusion matrix.")
     for pair in by_class["confused"]:
-        typer.echo(f"  {100 * pair['share']:.1f} % of {pair['true']} is taken for {pair['predicted']}")
+        typer.echo(f"{100 * pair['share']:.1f} % of {pair['true']} is taken for {pair['predicted']}")
 
 
 def _number(value: dict[str, float | None]) -> str:

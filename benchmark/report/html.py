@@ -114,7 +114,9 @@ def _classes(found: ByClass | None) -> dict[str, Any]:
     """Return the results by class of a cell, as text, if they were read: a summary, and a table with its head."""
     if found is None:
         return {}
-    rows = [[each.name, str(each.support), *(value.text for value in each.values.values())] for each in found.present]
+    rows = [
+        [entry.name, str(entry.support), *(value.text for value in entry.values.values())] for entry in found.present
+    ]
     return {
         "by_class": {label: found.summary[key].text for key, label in SUMMARY.items() if found.summary[key].text},
         "classes": [["class", "clips", *CLASS_METRICS[found.metric]], *rows],

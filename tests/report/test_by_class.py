@@ -78,9 +78,9 @@ def test_a_run_shows_its_results_by_class_everywhere(cli: Cli, tmp_path: Path) -
     assert '"by_class"' in page
     printed = cli("explain", "esc50", "full", "--classes", "--results", tmp_path / "out")
     assert printed.returncode == 0, printed.stderr
-    assert "by class       macro f1" in printed.stdout
-    [line] = [line for line in printed.stdout.splitlines() if line.startswith("  dog ")]
-    assert line.split()[1] == "1"
+    assert "By class (%, 1 seed): macro f1 " in printed.stdout
+    [line] = [line for line in printed.stdout.splitlines() if line.startswith("dog ")]
+    assert line.replace("│", " ").split()[1] == "1"
     [cell] = json.loads(cli("explain", "esc50", "full", "--classes", "--json", "--results", tmp_path / "out").stdout)
     assert cell["by_class"]["classes"][0]["name"] == "dog"
     assert np.trace(cell["by_class"]["confusion"]) / 5 == pytest.approx(cell["score"])
@@ -157,7 +157,7 @@ def test_several_labels_have_precision_by_class_and_no_confusion(make_request: M
     assert found.summary["balanced_accuracy"].mean is None
     assert found.summary["ece"].mean is not None
     printed = cli("explain", "linear", "--classes", "--results", tmp_path).stdout
-    assert "several labels: there is no confusion matrix" in printed
+    assert "Clips have several labels: there is no confusion matrix." in printed
     assert confusion(results, "C").axes[0].texts[0].get_text().startswith("C: no complete method has")
     tables = {table.name for table in build_tables(results)}
     assert "classes" in tables
@@ -188,6 +188,7 @@ GOOD = answers([0, 1, 2], [0, 1, 1])
         ({**GOOD, "epochs": np.array([7])}, ".npz has no predictions of epoch 1"),
         ({**GOOD, "logits_test": np.full_like(GOOD["logits_test"], np.nan)}, "has logits that are not finite"),
         ({**GOOD, "logits_test": np.zeros((1, 3, 3), np.float32)}, "fold 1 seed 1 has arrays of different lengths"),
+        ({**GOOD, "classes": np.array(["dog", "cat"])}, "fold 1 seed 1 has arrays of different lengths"),
         ({**GOOD, "clips_test": np.array(["a", "b", "c"])}, "its seeds have different test clips in fold 1"),
     ],
 )

@@ -7,10 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from benchmark.records.schema import Record
+from benchmark.records.store import ResultStore
 from benchmark.report.layout import load_layout
 from benchmark.report.write import build_report
+from tests.report.test_by_class import NAMES, answers
 from tests.report.test_claims import paper_records
 from tests.samples import make_results
 
@@ -35,8 +39,21 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shares = {"full": 0.95, "linear": 0.8, "aat_m": 0.949, "aat_ms": 0.96}
     records, parts = paper_records(shares, backbones=["ast"], seeds=["0"])
     results = make_results(folder, records[1:], [record.request for record in records], parts)
+    for record in records:
+        if record.request.method.name == "aat_ms":
+            add_logits(results.store, record)
     build_report(results.store, html=True)
     return folder / "report" / "report.html"
+
+
+def add_logits(store: ResultStore, record: Record) -> None:
+    """Add logits of four classes to the predictions beside a record; every clip of the last class is wrong."""
+    with np.load(store.record_path(record.request).with_suffix(".npz")) as stored:
+        arrays = dict(stored)
+    truth = np.arange(arrays["clips_test"].size) % 4
+    logits = answers(truth, truth % 3)["logits_test"]
+    labels = {name: array for name, array in answers(truth, truth).items() if name not in arrays}
+    store.write(record, {**labels, **arrays, "logits_test": np.repeat(logits, len(arrays["epochs"]), axis=0)})
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +115,18 @@ def test_a_number_opens_its_provenance_by_keyboard_too(page: Any) -> None:
     assert "fold 1 seed 0" in panel.inner_text()
     panel.get_by_role("button", name="Close").click()
     assert not panel.is_visible()
+
+
+def test_the_panel_has_the_results_by_class_with_names_as_text(page: Any) -> None:
+    page.locator("#results-table button", has_text="96.0").click()
+    panel = page.locator("#panel")
+    assert "macro-F1" in panel.inner_text()
+    assert panel.locator("th").all_inner_texts() == ["class", "clips", "recall", "precision", "f1", "auc"]
+    assert panel.locator("td:first-child").all_inner_texts() == list(NAMES)
+    assert panel.locator("td:nth-child(3)").all_inner_texts() == ["100.0", "100.0", "100.0", "0.0"]
+    page.keyboard.press("Escape")
+    page.locator("#results-table button", has_text="94.9").click()
+    assert panel.locator("table").count() == 0
 
 
 def test_it_reads_well(page: Any, browser: Any, page_file: Path) -> None:

@@ -23,7 +23,6 @@ class Trial:
     Attributes:
         seed: its seed.
         fold: its fold.
-        clips: (clips,) paths.
         names: (classes,) names of the classes; None in older records.
         logits: (clips, classes).
         targets: (clips, classes), multi-hot.
@@ -32,7 +31,6 @@ class Trial:
 
     seed: int
     fold: int
-    clips: list[str]
     names: list[str] | None
     logits: Scores
     targets: Scores
@@ -81,8 +79,8 @@ class _OfSeed:
                 by_class.average_precisions(scores, fold.targets, fold.observed) for fold, scores in pairs
             ]
             labels = [(fold.logits, fold.targets, fold.observed) for fold in folds]
-            decisions = functools.reduce(operator.add, [Decisions.of_labels(*each) for each in labels])
-            bins = [Reliability.of_labels(*each) for each in labels]
+            decisions = functools.reduce(operator.add, [Decisions.of_labels(*fold) for fold in labels])
+            bins = [Reliability.of_labels(*fold) for fold in labels]
         reliability = functools.reduce(operator.add, bins)
         numbers = {"recall": decisions.recall, "precision": decisions.precision, "f1": decisions.f1}
         numbers |= {
@@ -112,22 +110,22 @@ def compute(trials: Sequence[Trial], metric: Literal["accuracy", "map"], rule: R
     classes = tuple(
         OfClass(
             name=name,
-            clips=int(annotated[number]),
-            support=int(support[number]),
+            clips=int(annotated[place]),
+            support=int(support[place]),
             values={
-                key: Value.over([each.by_class[key][number] for each in of_seeds]) for key in CLASS_METRICS[metric]
+                key: Value.over([numbers.by_class[key][place] for numbers in of_seeds]) for key in CLASS_METRICS[metric]
             },
         )
-        for number, name in enumerate(names)
+        for place, name in enumerate(names)
     )
-    matrices = [each.confusion for each in of_seeds if each.confusion is not None]
+    matrices = [numbers.confusion for numbers in of_seeds if numbers.confusion is not None]
     return ByClass(
         metric=metric,
         seeds=tuple(seeds),
         classes=classes,
-        summary={key: Value.over([each.summary[key] for each in of_seeds]) for key in SUMMARY},
+        summary={key: Value.over([numbers.summary[key] for numbers in of_seeds]) for key in SUMMARY},
         confusion=tuple(map(tuple, np.mean(matrices, axis=0).tolist())) if matrices else None,
-        calibration=_bins(functools.reduce(operator.add, [each.reliability for each in of_seeds])),
+        calibration=_bins(functools.reduce(operator.add, [numbers.reliability for numbers in of_seeds])),
     )
 
 

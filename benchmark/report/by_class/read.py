@@ -104,22 +104,18 @@ def _read(folder: Path, trials: Iterable[Mapping[Any, Any]]) -> Iterator[Trial]:
         with open_predictions(folder / trial["record"], trial["epoch"]) as stored:
             if "logits_test" not in stored:
                 raise UnusablePredictionsError(f"{place} has no logits")
-            clips = stored.whole("clips_test")
-            order = np.argsort(clips, kind="stable")
-            found = Trial(
-                seed=trial["seed"],
-                fold=trial["fold"],
-                clips=clips[order].tolist(),
-                names=stored.whole("classes").tolist() if "classes" in stored else None,
-                logits=stored.at_epoch("logits_test")[order],
-                targets=stored.whole("targets_test")[order],
-                observed=stored.whole("observed_test")[order],
-            )
-        if found.logits.shape != found.targets.shape or found.logits.shape != found.observed.shape:
+            clips, logits = stored.whole("clips_test"), stored.at_epoch("logits_test")
+            targets, observed = stored.whole("targets_test"), stored.whole("observed_test")
+            names = stored.whole("classes").tolist() if "classes" in stored else None
+        classes = targets.shape[-1] if names is None else len(names)
+        if {array.shape for array in (logits, targets, observed)} != {(len(clips), classes)}:
             raise UnusablePredictionsError(f"{place} has arrays of different lengths")
+        order = np.argsort(clips, kind="stable")
+        paths = clips[order].tolist()
+        found = Trial(trial["seed"], trial["fold"], names, logits[order], targets[order], observed[order])
         if not np.isfinite(found.logits).all():
             raise UnusablePredictionsError(f"{place} has logits that are not finite")
-        if found.clips != clips_of_folds.setdefault(found.fold, found.clips):
+        if paths != clips_of_folds.setdefault(found.fold, paths):
             raise UnusablePredictionsError(f"its seeds have different test clips in fold {found.fold}")
         yield found
 

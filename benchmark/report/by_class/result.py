@@ -83,13 +83,13 @@ class ByClass(Spec):
     @property
     def present(self) -> list[OfClass]:
         """Classes with test clips."""
-        return [each for each in self.classes if each.support]
+        return [entry for entry in self.classes if entry.support]
 
     @property
     def weakest(self) -> list[OfClass]:
         """Classes with a score, the lowest first."""
-        known = [each for each in self.present if each.values[self.score].mean is not None]
-        return sorted(known, key=lambda each: each.values[self.score].mean or 0.0)
+        known = [entry for entry in self.present if entry.values[self.score].mean is not None]
+        return sorted(known, key=lambda entry: entry.values[self.score].mean or 0.0)
 
     def confused(self) -> list[tuple[OfClass, OfClass, float]]:
         """Return true class, predicted class and number of clips of all pairs, the largest share of a class first."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -16,6 +15,7 @@ from benchmark.report.results import Results
 
 MATRIX_CLASSES = 20  # more are not readable as a matrix: the most confused pairs are drawn
 NUMBERED_CLASSES = 12  # up to this number, the entries of a matrix are written out
+DARK = 55  # per cent above which numbers are white
 PAIRS = 15  # the most that a panel shows
 PANEL_INCHES = (4.6, 4.2)
 COLUMNS = 4  # panels in a row
@@ -48,15 +48,18 @@ def _draw_confusion(axes: Axes, found: ByClass) -> None:
     if used.sum() > MATRIX_CLASSES:
         _draw_pairs(axes, found)
         return
-    names = [literal(short(each.name)) for each, is_used in zip(found.classes, used, strict=True) if is_used]
+    names = [literal(short(entry.name)) for entry, is_used in zip(found.classes, used, strict=True) if is_used]
     matrix = counts[used][:, used]
-    with np.errstate(invalid="ignore"):
-        shares = pd.DataFrame(100 * matrix / matrix.sum(1, keepdims=True), names, names)
-    numbers = shares.map(lambda share: f"{share:.0f}" if share > 0 else "") if len(names) <= NUMBERED_CLASSES else None
-    sns.heatmap(
-        shares, ax=axes, vmin=0, vmax=100, cmap="Blues", cbar=False, linewidths=0.5, xticklabels=True, yticklabels=True,
-        annot=numbers, fmt="", annot_kws={"fontsize": 7},
-    )  # fmt: skip
+    shares = 100 * matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    places = range(len(names))
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=100, aspect="auto")  # seaborn's draws the figure for every panel
+    if len(names) <= NUMBERED_CLASSES:
+        for row, column in np.argwhere(shares > 0):
+            colour = "white" if shares[row, column] > DARK else "0.1"
+            text = f"{shares[row, column]:.0f}"
+            axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=7)
+    axes.set_xticks(places, names)
+    axes.set_yticks(places, names)
     axes.set_xlabel("predicted", fontsize=8)
     axes.set_ylabel("true (rows: 100 %)", fontsize=8)
     axes.tick_params(axis="x", rotation=90, labelsize=7)
@@ -112,9 +115,9 @@ def calibration(results: Results, title: str) -> Figure:
 
 
 def _draw_bins(axes: Axes, found: ByClass, look: Look) -> None:
-    bins = [each for each in found.calibration if each.share]
-    confidence, correct = (np.array([getattr(each, name) for each in bins]) for name in ("confidence", "correct"))
-    sizes = [(SMALLEST_POINT + (LARGEST_POINT - SMALLEST_POINT) * each.share**0.5) ** 2 for each in bins]
+    bins = [entry for entry in found.calibration if entry.share]
+    confidence, correct = (np.array([getattr(entry, name) for entry in bins]) for name in ("confidence", "correct"))
+    sizes = [(SMALLEST_POINT + (LARGEST_POINT - SMALLEST_POINT) * entry.share**0.5) ** 2 for entry in bins]
     axes.plot(confidence, correct, color=look.colour, linestyle=look.dash, linewidth=1)
     axes.scatter(confidence, correct, sizes, color=look.colour, marker=look.marker, alpha=0.7, linewidths=0)
 

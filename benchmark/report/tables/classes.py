@@ -43,9 +43,9 @@ def class_rows(results: Results, shown: pd.DataFrame) -> pd.DataFrame:
     for cell in shown.to_dict("records"):
         found = results.by_class.by_cell[cell["cell"]]
         shared = {name: cell[name] for name in ("cell", *KEYS, "settings", "marks")} | {"seeds": len(found.seeds)}
-        for each in found.present:
-            of_class = {"class": each.name, "clips": each.clips, "support": each.support}
-            rows += [{**shared, **of_class, **_number(name, value)} for name, value in each.values.items()]
+        for entry in found.present:
+            of_class = {"class": entry.name, "clips": entry.clips, "support": entry.support}
+            rows += [{**shared, **of_class, **_number(name, value)} for name, value in entry.values.items()]
         rows += [{**shared, **_number(name, value)} for name, value in found.summary.items()]
     return pd.DataFrame(rows, columns=COLUMNS).astype({"clips": "Int64", "support": "Int64"})
 
@@ -60,12 +60,12 @@ def classes_text(results: Results, shown: pd.DataFrame) -> pd.DataFrame:
     text["method"] = row_names(shown)
     found = [results.by_class.by_cell[cell] for cell in shown["cell"]]
     for key, label in SUMMARY.items():
-        text[label] = [each.summary[key].text for each in found]
-    text["weakest classes"] = [_weakest(each) for each in found]
+        text[label] = [by_class.summary[key].text for by_class in found]
+    text["weakest classes"] = [_weakest(by_class) for by_class in found]
     return text
 
 
 def _weakest(found: ByClass) -> str:
     """Return `dog 12.5, cat 25.0, rain 50.0`; perfect classes are left out."""
-    classes = [each for each in found.weakest if each.values[found.score].mean != 1][:WEAKEST]
-    return ", ".join(f"{short(each.name)} {100 * (each.values[found.score].mean or 0):.1f}" for each in classes)
+    classes = [entry for entry in found.weakest if entry.values[found.score].mean != 1][:WEAKEST]
+    return ", ".join(f"{short(entry.name)} {100 * (entry.values[found.score].mean or 0):.1f}" for entry in classes)
