@@ -86,7 +86,7 @@ def test_the_table_of_a_report_shows_names_as_they_are(
 def test_columns_show_names_as_they_are(text: str) -> None:
     console = make_console(terminal=False)
     say_table(console, text, [text, text], [[text, text]])
-    assert printed(console).count(text) == 4
+    assert printed(console).count(text) == 5  # the title too
 
 
 def test_a_note_on_a_download_shows_its_path_as_it_is(tmp_path: Path) -> None:
