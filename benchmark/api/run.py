@@ -5,27 +5,24 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from benchmark.api import folders
 from benchmark.api.arguments import checked
 from benchmark.api.budget import within_budget
+from benchmark.api.run_inputs import available, buildable, synthesize, verdicts, without_weights
 from benchmark.api.run_result import RERUN, RunResult
 from benchmark.api.selection import Names, Numbers, OnBadAudio, SelectedGrid, Selection, Settings, texts
 from benchmark.commands import command
 from benchmark.console import say, stderr_console
-from benchmark.errors import BenchmarkError, MissingInputError, MissingInputsError, closest, first_line
-from benchmark.units import plural
+from benchmark.errors import BenchmarkError, closest, first_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import pandas as pd
     from rich.console import Console
 
     from benchmark.api.method_names import MethodNames
     from benchmark.orchestrator.run import Ended
-    from benchmark.planning.estimate import Estimate
     from benchmark.planning.expand import Expansion
     from benchmark.planning.plan import Plan
     from benchmark.records.store import ResultStore
@@ -144,12 +141,12 @@ def run(
     if selected.grid.synthesize:
         if folders.data_root(data_root) != folders.DATA_ROOT:
             say(console, f"grid '{selected.grid.name}' makes its own audio; --data-root is not read")
-        _synthesize(selected)
+        synthesize(selected)
     expansion = selected.expand()
-    requests = _available(expansion, console, skip_missing=skip_missing)
+    requests = available(expansion, console, skip_missing=skip_missing)
     plan = make_plan(requests, store)
     to_run = plan.to_run(wanted)
-    if keep_weights and (without := _without_weights(plan, to_run, store)):
+    if keep_weights and (without := without_weights(plan, to_run, store)):
         say(
             console,
             f"{without} finished trials kept no weights and are not run again: --keep-weights needs another --results",
@@ -174,7 +171,7 @@ def run(
         loggers=tuple(curves),
         keep_weights=keep_weights,
         restart_on_ray_death=restart_on_ray_death,
-        verified=_verdicts(expansion),
+        verified=verdicts(expansion),
     )
     for line in expansion.remarks:
         say(console, f"note: {line}")
@@ -185,61 +182,11 @@ def run(
     return _result(selected, requests, expansion, after, console, report=report, ended=ended, submitted=submitted)
 
 
-def _verdicts(expansion: Expansion) -> dict[str, dict[str, Any]]:
-    """Return what `data verify` found of the datasets as they are now, by the manifest's digest."""
-    from benchmark.records.verdicts import find
-
-    folder = folders.verdict_folder()
-    found = {manifest.digest: find(folder, manifest.state) for manifest in expansion.manifests.values()}
-    return {digest: verdict.model_dump(mode="json") for digest, verdict in found.items() if verdict}
-
-
 def _known(name: str, values: list[str], valid: tuple[str, ...]) -> list[str]:
     for value in values:
         if value not in valid:
             raise BenchmarkError(f"{name}: unknown value '{value}'{closest(value, valid)}")
     return values
-
-
-def _synthesize(selected: SelectedGrid) -> None:
-    """Write the audio of a grid that generates its own."""
-    from benchmark.data.dataset import Synthesizable
-    from benchmark.data.registry import get_dataset
-
-    grid = selected.grid
-    if not isinstance(grid.datasets, list):
-        raise BenchmarkError(f"{grid.origin}: synthesize needs a list of datasets")
-    with selected.store.lock():
-        for name in grid.datasets:
-            dataset = get_dataset(name, grid.origin)
-            wanted = grid.synthesis(name)
-            if not isinstance(dataset, Synthesizable) or wanted is None:
-                raise BenchmarkError(f"{grid.origin}: {name} cannot be synthesized")
-            dataset.synthesize(selected.data_root, **wanted.model_dump())
-
-
-def _available(expansion: Expansion, console: Console, *, skip_missing: bool) -> list[TrialRequest]:
-    """Return the trials whose inputs are available, and print what is left out."""
-    requests, missing = expansion.runnable, expansion.missing_inputs
-    if missing:
-        if len(missing) == 1 and not requests:
-            raise MissingInputError(missing[0])
-        if not skip_missing or not requests:
-            rest = f", or run the {plural(len(requests), 'trial')} without them with --skip-missing" if requests else ""
-            raise MissingInputsError(missing, f"inputs of the grid are missing ({len(missing)}): get them{rest}")
-        for line in missing:
-            say(console, f"missing input: {line}")
-        say(console, f"{len(expansion.requests) - len(requests)} of {len(expansion.requests)} trials are skipped")
-    for line in expansion.skipped:
-        say(console, f"skipped: {line}")
-    return requests
-
-
-def _without_weights(plan: Plan, to_run: list[TrialRequest], store: ResultStore) -> int:
-    """Return how many trials are finished, are not run again, and kept no weights."""
-    again = {request.id for request in to_run}
-    finished = [entry.request for entry in plan.entries if entry.state in {"done", "stale"}]
-    return sum(request.id not in again and not store.weights_path(request).is_file() for request in finished)
 
 
 def _train(
@@ -275,33 +222,13 @@ def _train(
     store = selected.store
     machine = replace(machine_here(options.cpus_per_trial, options.gpus_per_trial), compiled=options.compile)
     estimates = estimate_trials(to_run, expansion, store, machine, console)
-    to_run = _buildable(to_run, estimates, console, skip_unfit=skip_unfit)
+    to_run = buildable(to_run, estimates, console, skip_unfit=skip_unfit)
     if budget is not None:
         to_run = within_budget(budget, to_run, estimates, store, expansion, selected.grid.protocol, options, console)
     warm_cache(to_run, expansion.manifests, selected.cache, console)
     with store.lock():
         store.submit(requests)
     return len(to_run), run_trials(to_run, estimates, store, options, before=plan.counts()["done"], console=console)
-
-
-def _buildable(
-    requests: list[TrialRequest], estimates: Mapping[str, Estimate], console: Console, *, skip_unfit: bool
-) -> list[TrialRequest]:
-    """Return the trials whose model can be built, and print what is left out.
-
-    Raises:
-        BenchmarkError: there are others, and they are not to be left out.
-    """
-    from benchmark.planning.unfit import unfit_lines
-
-    lines = unfit_lines(requests, estimates)
-    buildable = [request for request in requests if estimates[request.id].fault is None]
-    if lines and (not skip_unfit or not buildable):
-        rest = f"; run the {plural(len(buildable), 'trial')} without them with --skip-missing" if buildable else ""
-        raise BenchmarkError(f"{'; '.join(lines)}: nothing was run{rest}")
-    for line in lines:
-        say(console, f"cannot be built: {line}")
-    return buildable
 
 
 def _report(store: ResultStore, *, write: bool) -> tuple[Report | None, pd.DataFrame, list[str]]:
