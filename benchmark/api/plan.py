@@ -42,6 +42,7 @@ class PlanResult:
         missing_inputs: one line per missing dataset or checkpoint.
         skipped: one line per trial that its method cannot run.
         too_large: one line per trial that needs more memory than this machine has.
+        notes: one line per finding on the data: files that are not used, classes without clips.
         estimates: time, memory and operations of the trials that a run would submit, by trial id.
         machine: what the estimates are for.
         total: the estimates summed up.
@@ -53,6 +54,7 @@ class PlanResult:
     missing_inputs: list[str]
     skipped: list[str]
     too_large: list[str]
+    notes: list[str]
     estimates: Mapping[str, Estimate] = field(repr=False)
     machine: Machine
     total: Total
@@ -64,6 +66,7 @@ class PlanResult:
         content["trials"] = [{**trial, **_cost(self.estimates.get(trial["id"]))} for trial in content["trials"]]
         content["skipped"] = self.skipped
         content["too_large"] = self.too_large
+        content["notes"] = self.notes
         machine = {"device": self.machine.device, "threads": self.machine.threads}
         if self.decisions:
             content["decisions"] = [dataclasses.asdict(decision) for decision in self.decisions]
@@ -78,6 +81,7 @@ class PlanResult:
         lines += [f"missing input: {line}" for line in self.missing_inputs]
         lines += [f"skipped: {line}" for line in self.skipped]
         lines += [f"too large: {line}" for line in self.too_large]
+        lines += [f"note: {line}" for line in self.notes]
         lines.append(counts_line(self.plan, self.results))
         if self.estimates:
             lines.append(f"cost of the {len(self.estimates)} to run on {self.machine.device}: {self.total.text()}")
@@ -142,6 +146,7 @@ def plan(
     Example:
         >>> print(benchmark.plan("paper", datasets="esc50", data_root="DIR"))
     """
+    from benchmark.planning.data_notes import data_notes
     from benchmark.planning.estimate import estimate_trials
     from benchmark.planning.machine import machine_here
     from benchmark.planning.node import node_here
@@ -171,6 +176,7 @@ def plan(
         missing_inputs=_missing_inputs(selected, expansion),
         skipped=expansion.skipped,
         too_large=[f"{request.label} {too_large[request.id]}" for request in to_run if request.id in too_large],
+        notes=data_notes(expansion),
         estimates=estimates,
         machine=machine,
         total=total(estimates, shares, node),

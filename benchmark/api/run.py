@@ -122,6 +122,7 @@ def run(
         >>> done = benchmark.run(grid="smoke", methods=["linear", "aat_ms"], results="OUT")
         >>> print(done)
     """
+    from benchmark.planning.data_notes import data_notes
     from benchmark.planning.plan import make_plan
     from benchmark.spec.options import RunOptions
 
@@ -140,6 +141,8 @@ def run(
         _synthesize(selected)
     expansion = selected.expand()
     requests = _available(expansion, console, skip_missing=skip_missing)
+    for note in data_notes(expansion):
+        say(console, f"note: {note}")
     plan = make_plan(requests, store)
     to_run = plan.to_run(wanted)
     if keep_weights and (without := _without_weights(plan, to_run, store)):

@@ -17,8 +17,10 @@ from rich.console import Console
 from benchmark.console import counting
 from benchmark.data.dataset import Dataset
 from benchmark.data.dataset_info import Archive, DatasetInfo
-from benchmark.errors import BenchmarkError
+from benchmark.data.manifest import ABSENT
+from benchmark.errors import BenchmarkError, MissingInputError
 from benchmark.tools.download import DownloadFailedError, fetch
+from benchmark.units import plural
 
 DOWNLOADS = ".downloads"
 ROOM = 2.2  # free space to unpack an archive, in sizes of the archive, which is kept until the end
@@ -122,14 +124,21 @@ def _unpack(dataset: Dataset, path: Path, data_root: Path, console: Console) -> 
             raise _damaged(path, error) from None
         except Exception as error:  # each compression has its own exceptions for damaged or encrypted files
             raise _damaged(path, error) from None
-        found = next((draft / name for name in info.folders if (draft / name).is_dir()), None)
-        if found is None and archive is not None and not archive.top:
+        try:
+            found = dataset.find(draft)
+        except MissingInputError:
+            if archive is None or archive.top:
+                raise BenchmarkError(
+                    f"{path}: has no folder {info.folders[0]}; is it the archive of {info.label}?"
+                ) from None
             found = draft
-        if found is None:
-            raise BenchmarkError(f"{path}: has no folder {info.folders[0]}; is it the archive of {info.label}?")
-        if not dataset.read(found):
+        listed = dataset.read(found)
+        if not listed:
             raise BenchmarkError(f"{path}: has no clips of {info.label}")
-        place = data_root / (info.folders[0] if found == draft else found.relative_to(draft).name)
+        if lacking := [clip.path for clip in listed if clip.size == ABSENT]:
+            raise BenchmarkError(f"{path}: lacks {plural(len(lacking), 'listed clip')}, such as {lacking[0]}")
+        name = found.name if found.name in info.folders else info.folders[0]
+        place = data_root / name
         found.rename(place)
         if found == draft:
             draft.mkdir()  # the temporary folder is removed at the end of the block, so it must exist

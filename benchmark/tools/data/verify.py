@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from benchmark.data.audio import BadAudioError, decode
+from benchmark.data.class_gaps import class_gaps
 from benchmark.data.dataset import Dataset, Tally, tally
 from benchmark.data.manifest import Manifest
 from benchmark.data.parallel import Progress, in_order
+from benchmark.data.unused import Unused
 
 Verdict = Literal["official", "complete", "re-encoded", "partial", "synthetic"]
 MEANING: dict[Verdict, str] = {
@@ -54,6 +56,8 @@ class Verification:
         bad_files: what is wrong, by path.
         problems: faults.
         remarks: notes that are not faults.
+        unused: files of the folder that are not used, by reason; those of a published dataset that no rule of it leaves
+            out are faults.
     """
 
     folder: Path
@@ -66,6 +70,7 @@ class Verification:
     bad_files: dict[str, str]
     problems: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    unused: list[Unused] = field(default_factory=list)
 
 
 def verify(dataset: Dataset, data_root: Path, progress: Progress | None = None) -> Verification:
@@ -83,19 +88,26 @@ def verify(dataset: Dataset, data_root: Path, progress: Progress | None = None) 
         checked.append(file)
         if progress:
             progress("reading and decoding", len(checked), len(paths))
-    digest = audio_digest(checked, info.audio.prefix if info.audio else "")
+    digest = audio_digest([file._replace(path=dataset.published_path(file.path)) for file in checked], "")
     counts = tally(manifest)
     bad = {file.path: file.bad for file in checked if file.bad}
     verdict = _verdict(manifest, len(checked), digest)
-    problems, remarks = [f"{path}: {reason}" for path, reason in bad.items()], []
+    problems, remarks = [f"{path}: {reason}" for path, reason in bad.items()], dataset.remarks(manifest)
+    unused = dataset.unused(manifest)
+    if info.archive:
+        problems += [str(group) for group in unused if not group.intended]
+    if manifest.absent:
+        (remarks if info.archive else problems).append(manifest.absent_text)
+    remarks += class_gaps(manifest, manifest.folds, bad)
     if manifest.kind == "complete":
         problems += [*_count_gaps(info.published, counts), *dataset.problems(manifest)]
     if verdict == "re-encoded" and info.audio and len(checked) != info.audio.files:
         remarks.append(f"the published digest covers {info.audio.files} files, this folder has {len(checked)}")
     remarks += _shared(manifest, checked)
     return Verification(
-        manifest.folder, verdict, len(manifest.clips), info.clips, len(checked), digest, counts, bad, problems, remarks
-    )
+        manifest.folder, verdict, len(manifest.clips), info.clips, len(checked), digest, counts, bad, problems, remarks,
+        unused,
+    )  # fmt: skip
 
 
 def audio_digest(files: Iterable[Checked], prefix: str) -> str:

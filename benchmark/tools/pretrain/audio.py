@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.data.audio_store import AudioStore, Level
-from benchmark.data.datasets.folder import SUFFIXES, Folder
+from benchmark.data.datasets.folder import Folder
 from benchmark.data.manifest import Clip, Manifest
 from benchmark.data.parallel import Progress
+from benchmark.data.unused import SUFFIXES
 from benchmark.errors import BenchmarkError
 from benchmark.spec.choices import Objective
 from benchmark.spec.pretraining import MELS
@@ -83,6 +84,8 @@ def find_audio(folder: Path, objective: Objective) -> Manifest:
         raise BenchmarkError(f"{folder}: no such folder of audio")
     if objective == "supervised":
         manifest = Folder(folder.name).manifest(folder.parent)
+        if manifest.absent:
+            raise BenchmarkError(f"{manifest.absent_text}: get them, or take them out of the table")
         if not manifest.info.folds:
             return manifest
         test = manifest.info.folds[0]
