@@ -218,7 +218,9 @@ def _split_folders(folder: Path, names: Sequence[str]) -> dict[str, Split]:
         )
     for split in SPLITS:
         if len(twice := [name for name in found if found[name] == split]) > 1:
-            raise BenchmarkError(f"{folder}: the folders {' and '.join(twice)} are both {split} clips: merge them")
+            raise BenchmarkError(
+                f"{folder}: the folders {' and '.join(twice)} are both {split} clips: merge them, or move one away"
+            )
     return found
 
 

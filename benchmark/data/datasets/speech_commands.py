@@ -138,7 +138,8 @@ class SpeechCommands(Synthesizable):
             path = find_metadata(folder, (name,), self.info, f"the publisher's list of the {split} clips")
             for line in read_lines(path):
                 key = _key(line)
-                if key.partition("/")[0] not in self.info.classes:
+                word, slash, _ = key.partition("/")
+                if not slash or word not in self.info.classes:
                     raise BenchmarkError(f"{path}: '{line}' is not WORD/FILE with a word of {self.info.label}")
                 if key in listed:
                     raise BenchmarkError(f"{path}: {line} is listed twice, in this list or in both")
