@@ -350,3 +350,57 @@ def test_archives_are_stated_for_all() -> None:
         assert isinstance(archive, Archive)
         algorithm, digest = archive.hash.split(":")
         assert len(bytes.fromhex(digest)) == hashlib.new(algorithm).digest_size
+
+
+def test_an_archive_as_on_kaggle_is_unpacked(synthetic: Path, tmp_path: Path) -> None:
+    top = tmp_path / "top"
+    shutil.copytree(synthetic / "ESC-50-master" / "audio", top / "audio" / "audio" / "44100")
+    shutil.copy(synthetic / "ESC-50-master" / "meta" / "esc50.csv", top / "esc50.csv")
+    file = Path(shutil.make_archive(str(tmp_path / "archive"), "zip", top))
+    place = prepare(get_dataset("esc50"), tmp_path / "data", str(file), QUIET)
+    assert place == tmp_path / "data" / "ESC-50-master"
+    assert len(get_dataset("esc50").manifest(tmp_path / "data").clips) == 10
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["ESC-50-master"]
+
+
+def test_an_archive_that_lacks_listed_clips_is_refused(synthetic: Path, tmp_path: Path) -> None:
+    shutil.copytree(synthetic / "ESC-50-master", tmp_path / "ESC-50-master")
+    next((tmp_path / "ESC-50-master" / "audio").iterdir()).unlink()
+    file = zipped(tmp_path / "ESC-50-master", tmp_path / "esc.zip")
+    with pytest.raises(BenchmarkError, match=r"esc\.zip: lacks 1 listed clip, such as audio/"):
+        prepare(get_dataset("esc50"), tmp_path / "data", str(file), QUIET)
+
+
+def test_the_publishers_files_are_known_in_the_layout_of_kaggle(synthetic: Path, tmp_path: Path) -> None:
+    dataset = small(tmp_path, synthetic)
+    dataset.info = replace(dataset.info, audio=AudioDigest(10, "", verify(dataset, tmp_path).digest))
+    folder = tmp_path / "ESC-50-master"
+    (folder / "audio").rename(tmp_path / "moved")
+    (folder / "audio" / "audio").mkdir(parents=True)
+    (tmp_path / "moved").rename(folder / "audio" / "audio" / "44100")
+    (folder / "meta" / "esc50.csv").rename(folder / "esc50.csv")
+    assert verify(dataset, tmp_path).verdict == "official"
+
+
+def test_verify_counts_audio_that_no_row_lists(synthetic: Path, tmp_path: Path) -> None:
+    dataset = small(tmp_path, synthetic)
+    table = tmp_path / "ESC-50-master" / "meta" / "esc50.csv"
+    table.write_text("".join(f"{line}\n" for line in table.read_text().splitlines()[:-2]))
+    found = verify(dataset, tmp_path)
+    assert (found.clips, found.verdict) == (8, "partial")
+    [problem] = found.problems
+    assert problem.startswith("2 files not used: not in the metadata (such as audio/")
+    assert [len(group.paths) for group in found.unused] == [2]
+
+
+def test_verify_names_listed_clips_without_a_file(synthetic: Path, tmp_path: Path) -> None:
+    dataset = small(tmp_path, synthetic)
+    next((tmp_path / "ESC-50-master" / "audio").glob("1-*")).unlink()
+    found = verify(dataset, tmp_path)
+    assert (found.clips, found.problems) == (9, [])
+    assert found.remarks[0].endswith("is not there")
+    assert "(fold 1)" in found.remarks[1]
+    described = describe(dataset, tmp_path)["here"]
+    assert described["notes"][0].startswith("1 listed clip without a file, such as audio/1-")
+    rows = level_statistics(dataset, dataset.manifest(tmp_path), None, (), None)
+    assert rows["left out"] == [found.remarks[0]]
