@@ -19,6 +19,7 @@ from benchmark.data.datasets.own_table import (
     Table,
     alike,
     check_split_names,
+    find_table,
     parse_columns,
     read_table,
     split_of,
@@ -34,6 +35,7 @@ from benchmark.spec.yaml import read_yaml, validate
 PREFIX = "folder:"
 RECIPE = "recipe.yaml"
 FOLDS = 5
+SHOWN = 5  # files that a message names
 
 
 class Folder(Dataset):
@@ -79,7 +81,10 @@ class Folder(Dataset):
         place = self.find(data_root)
         clips, classes, remarks = self._listing(place)
         if not clips:
-            raise BenchmarkError(f"{place}: has no audio files ({', '.join(SUFFIXES)}) in folders named after classes")
+            raise BenchmarkError(
+                f"{place}: has no audio files ({', '.join(SUFFIXES)}) in folders named after classes, and no table "
+                f"{TABLE}{_seen(place)}"
+            )
         if len(classes) < 2:
             raise BenchmarkError(f"{place}: has fewer than two classes ({', '.join(classes) or 'no labels'})")
         splits = tuple(name for name in SPLITS if any(clip.split == name for clip in clips))
@@ -163,7 +168,7 @@ class Folder(Dataset):
         return [layer]
 
     def _listing(self, folder: Path) -> Table:
-        return read_table(folder) if (folder / TABLE).is_file() else _read_class_folders(folder)
+        return read_table(folder) if find_table(folder) else _read_class_folders(folder)
 
 
 def is_folder_name(name: str) -> bool:
@@ -177,14 +182,14 @@ def _read_class_folders(folder: Path) -> Table:
     Raises:
         BenchmarkError: folders of splits and of classes lie side by side, or a folder of a class has no audio.
     """
-    names = [name for name in folder_names(folder) if not _only_documents(folder / name)]
+    aside = [name for name in folder_names(folder) if name.startswith("_") and _only_documents(folder / name)]
+    names = [name for name in folder_names(folder) if name not in aside]
     splits = _split_folders(folder, names)
-    remarks = check_split_names(str(folder), splits)
+    remarks = [f"{name} has no audio and is no class" for name in aside] + check_split_names(str(folder), splits)
     places = [
         (place, label)
         for place in sorted(splits, key=lambda name: SPLITS.index(splits[name]))
         for label in folder_names(folder / place)
-        if not _only_documents(folder / place / label)
     ]
     if splits and not places:
         raise BenchmarkError(
@@ -222,6 +227,13 @@ def _split_folders(folder: Path, names: Sequence[str]) -> dict[str, Split]:
                 f"{folder}: the folders {' and '.join(twice)} are both {split} clips: merge them, or move one away"
             )
     return found
+
+
+def _seen(folder: Path) -> str:
+    """Return the files that lie in a folder, for a message."""
+    names = sorted(entry.name for entry in folder.iterdir() if entry.is_file() and not entry.name.startswith("."))
+    rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"; there are the files {', '.join(names[:SHOWN])}{rest}" if names else ""
 
 
 def _only_documents(folder: Path) -> bool:

@@ -14,6 +14,7 @@ from pydantic import Field
 from benchmark.data.file_finder import FileFinder
 from benchmark.data.manifest import Clip, Split
 from benchmark.data.metadata_files import column_names, is_utf, one_of, read_rows
+from benchmark.data.unused import SUFFIXES
 from benchmark.errors import BenchmarkError
 from benchmark.spec.yaml import Spec, read_yaml, validate
 from benchmark.units import plural
@@ -81,6 +82,20 @@ class _Labels(NamedTuple):
 
     of_rows: list[list[str]]
     remarks: list[str]
+
+
+def find_table(folder: Path) -> Path | None:
+    """Return the table of a folder; None if it has none.
+
+    Raises:
+        BenchmarkError: a table has nearly the right name, such as `Clips.CSV` or `clips.tsv`.
+    """
+    if (folder / TABLE).is_file():
+        return folder / TABLE
+    near = sorted(entry.name for entry in folder.iterdir() if entry.is_file() and entry.stem.lower() == "clips")
+    if near := [name for name in near if not name.lower().endswith(SUFFIXES)]:
+        raise BenchmarkError(f"{folder / near[0]}: a table must be named {TABLE} to be read; rename or remove it")
+    return None
 
 
 def parse_columns(text: str, separator: str | None) -> Columns:
@@ -269,10 +284,11 @@ def _check_separators(table: Path, classes: set[str]) -> list[str]:
 
 
 def alike(classes: Sequence[str]) -> list[str]:
-    """Return a remark on classes whose names differ only in case, blanks, hyphens or underscores."""
+    """Return a remark on classes whose names differ only in case, blanks, hyphens, underscores or invisible letters."""
     spellings: dict[str, list[str]] = defaultdict(list)
     for name in classes:
-        spellings[re.sub(r"[\s_-]+", " ", unicodedata.normalize("NFKC", name)).strip().casefold()].append(name)
+        visible = "".join(letter for letter in name if unicodedata.category(letter) != "Cf")
+        spellings[re.sub(r"[\s_-]+", " ", unicodedata.normalize("NFKC", visible)).strip().casefold()].append(name)
     return [
         f"the classes {' and '.join(map(repr, names))} differ only in spelling"
         for names in spellings.values()

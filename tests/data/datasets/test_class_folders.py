@@ -61,11 +61,34 @@ def test_a_link_to_the_folder_itself_is_walked_once(tmp_path: Path) -> None:
 def test_classes_that_begin_with_an_underscore_are_classes(tmp_path: Path) -> None:
     touch(tmp_path, "yes/1.wav", "no/1.wav", "_unknown_/1.wav", "_silence_/1.wav", "_notes/about.txt", "__MACOSX/._x")
     assert read(tmp_path).info.classes == ("_silence_", "_unknown_", "no", "yes")
+    assert read(tmp_path).remarks == ("_notes has no audio and is no class",)
     touch(tmp_path, *(f"{split}/{label}/1.wav" for split in ("train", "test") for label in ("_unknown_", "yes")))
     for label in ("yes", "no", "_unknown_", "_silence_"):
         (tmp_path / "mine" / label / "1.wav").unlink()
         (tmp_path / "mine" / label).rmdir()
     assert read(tmp_path).info.classes == ("_unknown_", "yes")
+
+
+@pytest.mark.parametrize("name", ["clips.tsv", "Clips.csv", "CLIPS.CSV", "clips.txt"])
+def test_a_table_of_nearly_the_right_name_is_not_passed_over(name: str, tmp_path: Path) -> None:
+    touch(tmp_path, "cat/1.wav", "dog/1.wav", "clips.wav", name)
+    with pytest.raises(
+        BenchmarkError, match=f"{name}: a table must be named clips.csv to be read; rename or remove it"
+    ):
+        read(tmp_path)
+
+
+def test_a_folder_that_cannot_be_read_says_what_was_seen(tmp_path: Path) -> None:
+    touch(tmp_path, "a.wav", "b.wav", "metadata.csv")
+    with pytest.raises(BenchmarkError, match=r"and no table clips\.csv; there are the files a\.wav, b\.wav, metadata"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["cat", "meta"])
+def test_a_class_of_documents_only_is_refused(name: str, tmp_path: Path) -> None:
+    touch(tmp_path, "dog/1.wav", "bird/1.wav", f"{name}/labels.txt")
+    with pytest.raises(BenchmarkError, match=f"{name}: has no audio files"):
+        read(tmp_path)
 
 
 def test_an_empty_class_is_refused_whatever_its_name(tmp_path: Path) -> None:

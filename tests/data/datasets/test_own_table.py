@@ -145,6 +145,18 @@ def test_classes_that_differ_only_in_spelling_are_reported(mine: Path) -> None:
     assert read(mine).remarks == ("the classes 'Cat' and 'cat' differ only in spelling",)
 
 
+@pytest.mark.parametrize("other", ["cat\u200b", "CAT", "c-a-t", "ｃａｔ"])
+def test_spellings_that_look_alike_are_reported(mine: Path, other: str) -> None:
+    (mine / "clips.csv").write_text(rows().replace("cat", other, 1))
+    assert bool(read(mine).remarks) == (other != "c-a-t")
+
+
+def test_one_file_in_two_spellings_is_listed_twice(mine: Path) -> None:
+    (mine / "clips.csv").write_text(rows() + "A.WAV,cat,2\n")
+    with pytest.raises(BenchmarkError, match=r"line 6: a\.wav is listed twice"):
+        read(mine)
+
+
 @pytest.mark.parametrize("spelling", ["Train", "TRAINING", "training", "trn"])
 def test_splits_by_their_usual_names(mine: Path, spelling: str) -> None:
     table = f"path,label,split\na.wav,cat,{spelling}\nb.wav,dog,{spelling}\nc.wav,cat,Testing\nd.wav,dog,TEST\n"
