@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from benchmark.api.claims import claims
     from benchmark.api.explain import explain
     from benchmark.api.export import export
+    from benchmark.api.floor import floor
     from benchmark.api.load import load_export, load_results
     from benchmark.api.merge import merge
     from benchmark.api.plan import plan
@@ -34,6 +35,7 @@ __all__ = [
     "claims",
     "explain",
     "export",
+    "floor",
     "load_export",
     "load_results",
     "merge",

@@ -11,6 +11,7 @@ import torch
 from benchmark.data.loader import evaluation_batches
 from benchmark.data.registry import get_dataset
 from benchmark.numerics import NUMERICS_VERSION
+from benchmark.records.floor import Floor, floor_settings
 from benchmark.records.schema import Cost, Data, Epoch, Parameters, Profile, Record, Selection, StepProfile
 from benchmark.records.store import ResultStore
 from benchmark.report.results import Results
@@ -85,6 +86,18 @@ def make_record(request: TrialRequest, scores: Sequence[float | None], **changes
         "finished": "2026-01-01T00:01:00+00:00",
     }
     return Record.model_validate({**fields, **changes})
+
+
+def make_floor(request: TrialRequest, **scores: float) -> Floor:
+    """Return the floor of a request's dataset and fold; `scores` are by name, with `_` for a blank."""
+    return Floor(
+        settings=floor_settings(request),
+        metric="accuracy",
+        scores={name.replace("_", " "): value for name, value in scores.items()},
+        clips={"train": 12, "test": 3},
+        regression="made up",
+        computed="2026-01-01T00:00:00+00:00",
+    )
 
 
 def make_cost(**changes: int) -> Cost:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.api.arguments import checked
 from benchmark.api.method_names import method_names
-from benchmark.console import stderr_console
+from benchmark.console import say, stderr_console
 from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
@@ -61,8 +61,6 @@ def check(methods: MethodNames, *, console: Console | None = None) -> CheckResul
         >>> import benchmark
         >>> assert not benchmark.check("./mine.py").faults
     """
-    from rich.markup import escape
-
     from benchmark.methods.registry import resolve_methods
     from benchmark.testing import conform
 
@@ -74,12 +72,14 @@ def check(methods: MethodNames, *, console: Console | None = None) -> CheckResul
     resolved = [method for text in names for method in resolve_methods(text, "check")]
     for method in resolved:
         variant = method.choice().variant
-        console.print(escape(variant), soft_wrap=True)
+        say(console, variant)
         findings = outcomes.setdefault(variant, [])
         for finding in conform(method):
             findings.append(finding)
-            word = "[red]FAIL[/red]" if finding.fault else "ok  "
-            console.print(f"  {word} {escape(_text(finding))}", soft_wrap=True)
+            if finding.fault:
+                say(console, f" {_text(finding)}", mark="  FAIL")
+            else:
+                say(console, f"  ok   {_text(finding)}")
     return CheckResult(outcomes)
 
 

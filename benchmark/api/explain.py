@@ -19,8 +19,9 @@ def explain(results: str | Path, names: str | Iterable[str]) -> list[dict[str, A
 
     Returns:
         One mapping per cell, with plain values (the keys are those of `explain --json`): `cell`, `what`, `score`,
-        `interval`, `seed_sd`, `fold_sd`, `marks`, `reported_epoch`, `settings`, `method`, `recipe`, `backbone`, `data`,
-        `protocol_switches`, `trials`, `missing`, `environments`. Scores are shares from 0 to 1; unknown is None.
+        `interval`, `floor`, `seed_sd`, `fold_sd`, `marks`, `reported_epoch`, `settings`, `method`, `recipe`,
+        `backbone`, `data`, `protocol_switches`, `trials`, `missing`, `environments`. Scores are shares from 0 to 1;
+        unknown is None.
 
     Raises:
         BenchmarkError: not a results folder, or no cell has these names.

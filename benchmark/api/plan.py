@@ -153,6 +153,7 @@ def plan(
     from benchmark.planning.packing import beyond_memory, pack
     from benchmark.planning.plan import make_plan
     from benchmark.planning.total import total
+    from benchmark.spec.options import RunOptions
 
     console = console or stderr_console()
     selected = Selection(
@@ -162,13 +163,14 @@ def plan(
     ).resolve()  # fmt: skip
     expansion, store = selected.expand(), selected.store
     made = make_plan(expansion.requests, store)
-    to_run, machine = made.to_run(), machine_here(cpus_per_trial, gpus_per_trial)
+    options = RunOptions(selected.data_root, cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial)
+    to_run, machine = made.to_run(), machine_here(options.cpus_per_trial, options.gpus_per_trial)
     if calibrate:
         _calibrate(to_run, store, machine, console)
     estimates = estimate_trials(to_run, expansion, store, machine, console)
     node = node_here()
     needs = {trial_id: estimate.need for trial_id, estimate in estimates.items()}
-    shares = pack([node], needs, cpus_per_trial, gpus_per_trial, exclusive=False)
+    shares = pack([node], needs, options.cpus_per_trial, options.gpus_per_trial, exclusive=False)
     too_large = beyond_memory([node], shares, needs)
     return PlanResult(
         results=store.folder,

@@ -61,9 +61,9 @@ def main_table(store: ResultStore) -> tuple[pd.DataFrame, list[str]]:
     Raises:
         BenchmarkError: not a results folder.
     """
-    from benchmark.report.render import marks, plain, wide
-    from benchmark.report.tables.results import score_text
+    from benchmark.report.render import marks, plain
+    from benchmark.report.tables.results import score_table
     from benchmark.report.write import read_results
 
-    cells = read_results(store).cells
-    return plain(wide(cells, score_text)), marks(cells)
+    found = read_results(store)
+    return plain(score_table(found)), marks(found.cells)

@@ -12,11 +12,13 @@ from benchmark.api.arguments import checked
 from benchmark.api.budget import within_budget
 from benchmark.api.run_result import RERUN, RunResult
 from benchmark.api.selection import Names, Numbers, OnBadAudio, SelectedGrid, Selection, Settings, texts
+from benchmark.commands import command
 from benchmark.console import say, stderr_console
-from benchmark.errors import BenchmarkError, MissingInputError, MissingInputsError, closest
+from benchmark.errors import BenchmarkError, MissingInputError, MissingInputsError, closest, first_line
 from benchmark.units import plural
 
 if TYPE_CHECKING:
+    import pandas as pd
     from rich.console import Console
 
     from benchmark.api.method_names import MethodNames
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from benchmark.planning.expand import Expansion
     from benchmark.planning.plan import Plan
     from benchmark.records.store import ResultStore
+    from benchmark.report.write import Report
     from benchmark.spec.grid import Grid
     from benchmark.spec.options import RunOptions
     from benchmark.spec.request import TrialRequest
@@ -99,7 +102,7 @@ def run(
         address: Ray cluster to use (`auto` or host:port); None starts Ray on this machine.
         cpus: CPU cores to use in all; None for all.
         cpus_per_trial: CPU cores of one trial; None divides the machine.
-        gpus_per_trial: GPUs of one trial, fractions allowed; None packs by memory.
+        gpus_per_trial: GPUs of one trial, at most 1, fractions allowed; None packs by memory.
         exclusive: one trial per device, each in a fresh process, to measure time and memory.
         timeout: seconds after which a trial is ended; None for no limit.
         deterministic: use only algorithms that repeat bit for bit on a GPU; slower.
@@ -154,7 +157,7 @@ def run(
         store.submitted()  # a damaged list, or a folder that cannot be written, is reported before hours of work
     logger.info("%d of %d trials of grid %s are to run", len(to_run), len(requests), selected.grid.name)
     if not to_run:
-        return _result(store, plan, report=report, ended=None, submitted=0)
+        return _result(selected, requests, expansion, plan, console, report=report, ended=None, submitted=0)
     options = RunOptions(
         data_root=selected.data_root,
         cache=selected.cache,
@@ -173,7 +176,8 @@ def run(
         verified=_verdicts(expansion),
     )
     submitted, ended = _train(to_run, requests, plan, selected, expansion, options, budget, console)
-    return _result(store, make_plan(requests, store), report=report, ended=ended, submitted=submitted)
+    after = make_plan(requests, store)
+    return _result(selected, requests, expansion, after, console, report=report, ended=ended, submitted=submitted)
 
 
 def _verdicts(expansion: Expansion) -> dict[str, dict[str, Any]]:
@@ -271,17 +275,54 @@ def _train(
     return len(to_run), run_trials(to_run, estimates, store, options, before=plan.counts()["done"], console=console)
 
 
-def _result(store: ResultStore, plan: Plan, *, report: bool, ended: Ended | None, submitted: int) -> RunResult:
-    """Write the report, unless nothing was run and there is one, and collect the result."""
+def _report(store: ResultStore, *, write: bool) -> tuple[Report | None, pd.DataFrame, list[str]]:
+    """Return the report if it is to be written, the main table, and its warnings."""
     from benchmark.api.report import main_table
     from benchmark.report.write import build_report
 
-    written, table, warnings = None, None, list[str]()
-    if report and (submitted or not (store.folder / "report").is_dir()):
-        written = build_report(store)
-        table, warnings = written.results, written.warnings
-    elif report:
-        table, warnings = main_table(store)
+    if not write:
+        return None, *main_table(store)
+    written = build_report(store)
+    return written, written.results, written.warnings
+
+
+def _result(
+    selected: SelectedGrid,
+    requests: list[TrialRequest],
+    expansion: Expansion,
+    plan: Plan,
+    console: Console,
+    *,
+    report: bool,
+    ended: Ended | None,
+    submitted: int,
+) -> RunResult:
+    """Compute floors that are missing, write the report if there is something new, and collect the result.
+
+    Args:
+        selected: the grid and its folders.
+        requests: all trials of the grid that can run.
+        expansion: datasets of the grid.
+        plan: states of all trials now.
+        console: where progress and a failed report are shown.
+        report: whether a report is wanted. One that fails is reported in one line: the trials count.
+        ended: how the trials ended; None if none was run.
+        submitted: number of trials that were run.
+    """
+    from benchmark.orchestrator.floors import fill_floors
+
+    store = selected.store
+    written, table, warnings, floors = None, None, list[str](), 0
+    if report:
+        try:
+            if not (ended and ended.interrupted):
+                floors = fill_floors(requests, expansion.manifests, selected.cache, store.folder, console)
+            new = submitted > 0 or floors > 0 or not (store.folder / "report").is_dir()
+            written, table, warnings = _report(store, write=new)
+        except Exception as error:
+            logger.info("the report failed", exc_info=True)
+            again = command("report", "--results", store.folder)
+            say(console, f"the report was not written: {first_line(error)}; the records are: `{again}` reads them")
     return RunResult(
         results=store.folder,
         counts={str(state): number for state, number in plan.counts().items()},

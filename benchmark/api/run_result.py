@@ -25,7 +25,8 @@ class RunResult:
         submitted: number of trials that this call ran; 0 if there was nothing to do.
         failed: number of trials that failed in this call.
         interrupted: whether the user stopped the run.
-        table: the main table, mean scores in per cent with one row per backbone and method; None if `report=False`.
+        table: the main table, mean scores in per cent with one row per backbone and method; None if `report=False`, or
+            if the report failed.
         warnings: reasons why the results are not comparable with the paper.
         report: the files of the report that this call wrote; None if it wrote none.
         plan: every trial of the grid with its state, after the run.

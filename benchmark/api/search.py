@@ -76,7 +76,7 @@ def search(
             cache folder.
         cpus: CPU cores to use in all; default all.
         cpus_per_trial: CPU cores of one training; default a share of the machine.
-        gpus_per_trial: GPUs of one training, fractions allowed; default as much as its memory needs.
+        gpus_per_trial: GPUs of one training, at most 1, fractions allowed; default as much as its memory needs.
         restart_on_ray_death: start the command line of this process again when Ray's own processes die; only right for
             a command line.
         console: where progress is shown; None for stderr, `Console(quiet=True)` for silence.

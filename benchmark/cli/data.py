@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shlex
 from collections.abc import Iterator, Mapping
 from typing import Annotated
 
@@ -11,6 +10,7 @@ import typer
 
 from benchmark.cli import options
 from benchmark.cli.printing import print_json, stderr_console
+from benchmark.commands import command
 from benchmark.units import plural
 
 app = typer.Typer(help="Get, check, measure and generate datasets.", no_args_is_help=True)
@@ -72,22 +72,22 @@ def prepare(
         cache=cache,
         console=stderr_console(),
     )
-    root = shlex.quote(str(data_root))
     if isinstance(prepared, PreparedDataset):
         for note in prepared.notes:
             typer.echo(note)
         typer.echo(
             f"{prepared.folder}: {prepared.clips} of {prepared.official} clips; check them with "
-            f"`python -m benchmark data verify {name} --data-root {root}`"
+            f"`{command('data', 'verify', name, '--data-root', data_root)}`"
         )
         return
     typer.echo(f"{prepared.path}:\n{prepared.path.read_text()}", nl=False)
     for remark in prepared.remarks:
         typer.echo(remark)
     folds = ",".join(map(str, prepared.folds[:2]))
-    command = f"run --grid quick --dataset {name}{f' --fold {folds}' if folds else ''} --data-root {root}"
-    skip = " --on-bad-audio skip" if prepared.needs_skip else ""
-    typer.echo(f"run it with `python -m benchmark {command}{skip}`")
+    chosen = ["--fold", folds] if folds else []
+    skip = ["--on-bad-audio", "skip"] if prepared.needs_skip else []
+    run = command("run", "--grid", "quick", "--dataset", name, *chosen, "--data-root", data_root, *skip)
+    typer.echo(f"run it with `{run}`")
 
 
 @app.command()

@@ -48,6 +48,7 @@ def _print(cell: dict[str, Any]) -> None:
         "spread": ", ".join(
             f"{100 * cell[key]:.2f} over {key.partition('_')[0]}s" for key in ("seed_sd", "fold_sd") if cell[key]
         ),
+        "floor": ", ".join(f"{name} {100 * value:.2f} %" for name, value in cell["floor"].items()),
         "backbone": f"{cell['backbone']['weights']} ({cell['backbone']['checkpoint']}), sha256 "
         f"{cell['backbone']['sha256']}",
         "data": ", ".join(f"{key} {value}" for key, value in cell["data"].items() if key != "verified"),

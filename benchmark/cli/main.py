@@ -21,6 +21,7 @@ from benchmark.cli import (
     doctor,
     explain,
     export,
+    floor,
     merge,
     new,
     options,
@@ -81,6 +82,7 @@ app.command("report")(report.report)
 app.command("claims")(claims.claims)
 app.command("explain")(explain.explain)
 app.command("cite")(cite.cite)
+app.command("floor")(floor.floor)
 app.command("export")(export.export)
 app.command("merge")(merge.merge)
 app.command("clean")(clean.clean)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from benchmark.commands import command
+
 app = typer.Typer(no_args_is_help=True, help="Write files to start from.")
 
 
@@ -28,5 +30,5 @@ def method(
 
     path = new_method(name, folder)
     where = path if path.is_absolute() else f"./{path}"
-    typer.echo(f"{path}\ncheck it:  python -m benchmark check {where}")
-    typer.echo(f"run it:    python -m benchmark run --grid smoke --method linear,{where}")
+    typer.echo(f"{path}\ncheck it:  {command('check', where)}")
+    typer.echo(f"run it:    {command('run', '--grid', 'smoke', '--method', f'linear,{where}')}")

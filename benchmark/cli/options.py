@@ -66,7 +66,8 @@ GpusPerTrial = Annotated[
     typer.Option(
         "--gpus-per-trial",
         min=0,
-        help="GPUs of one trial, fractions allowed.",
+        max=1,
+        help="GPUs of one trial, at most 1; trials with fractions share a GPU.",
         show_default="as much as its memory needs, if there are any",
     ),
 ]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
 
 from benchmark.cli import options
 from benchmark.cli.printing import stderr_console, stdout_console
+from benchmark.commands import command
 from benchmark.spec.choices import Objective, Size
 
 
@@ -87,6 +89,6 @@ def pretrain(
     )
     typer.echo(f"{out}: sha256 {trained.sha256}")
     typer.echo(
-        f"use it as --backbone '{trained.backbone}' with recipe.mean={trained.run.mean} and "
-        f"recipe.std={trained.run.std} for similar audio; check it with `python -m benchmark checkpoint verify {out}`"
+        f"use it as --backbone {quote(str(trained.backbone))} with recipe.mean={trained.run.mean} and "
+        f"recipe.std={trained.run.std} for similar audio; check it with `{command('checkpoint', 'verify', out)}`"
     )

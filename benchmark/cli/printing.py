@@ -45,29 +45,21 @@ def print_report(report: Report, results: Path, *, html: bool = False) -> None:
         results: the results folder, which the commands name.
         html: whether the page was written too.
     """
-    from shlex import join
-
-    from rich.markup import escape
-    from rich.table import Table
+    from benchmark.commands import command
+    from benchmark.console import say, say_table
 
     console = stdout_console(soft_wrap=True)
     for (protocol, backbone), rows in report.results.groupby(["protocol", "backbone"], sort=False):
         shown = rows.drop(columns=["protocol", "backbone"])
-        title = escape(f"Score (%), {backbone}, protocol {protocol}")
-        table = Table(title=title, title_justify="left", padding=(0, 1, 0, 0), show_edge=False)
-        for name in shown.columns:
-            table.add_column(name, overflow="fold", no_wrap=name == "method")
-        for row in shown.itertuples(index=False):
-            table.add_row(*(escape(str(value)) for value in row))
-        console.print(table, "")
+        title = f"Score (%), {backbone}, protocol {protocol}"
+        say_table(console, title, shown.columns, shown.itertuples(index=False))
     if report.warnings:
-        console.print(f"Not comparable with the paper: {'; '.join(report.warnings)}.", markup=False)
-    console.print(f"report: {report.paths[0].parent}", markup=False)
-    where = f"--results {results}"
+        say(console, f"Not comparable with the paper: {'; '.join(report.warnings)}.")
+    say(console, f"report: {report.paths[0].parent}")
+    where = ["--results", results]
     if not html:
-        console.print(f"one page with all of it: python -m benchmark report --html {where}", markup=False)
+        say(console, f"one page with all of it: {command('report', '--html', *where)}")
     for first in report.results.head(1).to_dict("records"):
         method = first["method"].partition(" (")[0]  # without the note that distinguishes equal names
         dataset = next(name for name in report.results.columns if name not in {"protocol", "backbone", "method"})
-        cell = join([first["backbone"], dataset, method])
-        console.print(f"provenance of a number: python -m benchmark explain {cell} {where}", markup=False)
+        say(console, f"provenance of a number: {command('explain', first['backbone'], dataset, method, *where)}")

@@ -62,7 +62,7 @@ class Clips(Dataset[Loaded]):
     def __getitem__(self, item: Item) -> Loaded:
         """Return the batch of the clips at some positions."""
         positions, draws = item
-        targets, observed = self._targets(positions)
+        targets, observed = self.targets(positions)
         if draws is None:
             unrolled = [0] * len(positions)
             return Loaded(RawBatch(self._banks(positions, unrolled, mixed=set()), None, None), targets, observed)
@@ -72,7 +72,7 @@ class Clips(Dataset[Loaded]):
             partners = draws.partner[rows].tolist()
             shares = torch.from_numpy(draws.weight[rows]).to(torch.float32)
             mixture = self._mixture(rows, [positions[row] for row in rows], partners, shares)
-            both = mix_targets((targets[rows], observed[rows]), self._targets(partners), shares.unsqueeze(1))
+            both = mix_targets((targets[rows], observed[rows]), self.targets(partners), shares.unsqueeze(1))
             targets[rows], observed[rows] = both
         rolls = draws.roll.tolist() if self.front_end.noise else [0] * len(positions)
         raw = RawBatch(self._banks(positions, rolls, mixed=set(rows)), mixture, self._augmentation(draws))
@@ -132,7 +132,7 @@ class Clips(Dataset[Loaded]):
         clips = Clips(self.audio, [self.clips[position] for position in needed], self.classes, self.front_end)
         return clips, ([place[position] for position in positions], draws)
 
-    def _targets(self, positions: list[int]) -> Targets:
+    def targets(self, positions: Sequence[int]) -> Targets:
         """Return two (B, classes) tensors: ones at the clips' labels, and ones at annotated classes."""
         targets = np.zeros((len(positions), self.classes), np.float32)
         observed = np.ones_like(targets)

@@ -7,6 +7,7 @@ import hashlib
 import os
 from pathlib import Path
 
+from benchmark.commands import command
 from benchmark.errors import BenchmarkError, MissingInputError
 from benchmark.spec.backbone import BackboneChoice, load_backbone
 
@@ -39,8 +40,8 @@ def locate(choice: BackboneChoice, folder: Path) -> tuple[BackboneChoice, Path |
         path = (folder if source.urls else OWN_FOLDER) / source.file
         if not path.exists():
             raise MissingInputError(
-                f"{choice.name}: no checkpoint {path}; fetch it with `python -m benchmark checkpoint fetch "
-                f"{choice.variant}`, or {source.by_hand}"
+                f"{choice.name}: no checkpoint {path}; fetch it with "
+                f"`{command('checkpoint', 'fetch', choice.variant)}`, or {source.by_hand}"
             )
         return choice.model_copy(update={"sha256": digest(path)}), path
     path = Path(choice.weights.removeprefix("file:")).expanduser()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmark.console import counting
+from benchmark.console import counting, say
 from benchmark.data.manifest import Clip, Manifest
 from benchmark.spec.request import TrialRequest
 
@@ -60,17 +60,13 @@ def warm_cache(
         logger.info("%s: %d of %d clips are in the cache", name, len(clips) - len(lacking), len(clips))
         if not lacking or (estimate := audio.estimate(lacking, needs.mixed)) is None:
             continue
-        _print(console, f"{name}: caching {estimate}")
+        say(console, f"{name}: caching {estimate}")
         with counting(console) as show:
             bad = audio.fill(lacking, needs.mixed, stop=needs.stop, progress=show, processes=True)
         for error in bad[:SHOWN]:
-            _print(console, f"{name}: skipped: {error.path}: {error.reason}")
+            say(console, f"{name}: skipped: {error.path}: {error.reason}")
         if len(bad) > SHOWN:
-            _print(console, f"{name}: {len(bad)} files are skipped in all; the records name them")
-
-
-def _print(console: Console, text: str) -> None:
-    console.print(text, soft_wrap=True, markup=False)
+            say(console, f"{name}: {len(bad)} files are skipped in all; the records name them")
 
 
 def _needs(requests: Sequence[TrialRequest], manifests: Mapping[str, Manifest]) -> dict[tuple[str, int], AudioNeeds]:

@@ -15,6 +15,8 @@ from typing import Any
 
 from rich.console import Console
 
+from benchmark.console import say
+
 logger = logging.getLogger(__name__)
 
 
@@ -74,7 +76,7 @@ class Stop:
         self.asked = True
         with contextlib.suppress(OSError):
             self.file.touch()
-        self.console.print("Stopping after the current epochs. Press Ctrl-C again to stop now.", soft_wrap=True)
+        say(self.console, "Stopping after the current epochs. Press Ctrl-C again to stop now.")
 
 
 def wait_while(busy: Callable[[], bool], stop: Stop, seconds: float) -> None:

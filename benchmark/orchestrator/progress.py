@@ -12,10 +12,9 @@ from ray.tune import Callback
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
-from benchmark.console import LINE_EVERY_SECONDS
+from benchmark.console import LINE_EVERY_SECONDS, say, text_grid
 
 MAX_ROWS = 20
 
@@ -225,19 +224,19 @@ class Progress(Callback):
     def _print(self, text: str) -> None:
         self._last_line = time.monotonic()
         if self.console:
-            self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            say(self.console, text)
 
     def _render(self) -> Group:
-        rows = Table.grid(padding=(0, 2))
+        rows = []
         for trial_id, (since, result) in list(self.tally.running.items())[:MAX_ROWS]:
             epoch = f"epoch {result['epoch']}/{result['epochs']}" if result else "starting"
             value = result.get("value")
             score = f"{result['metric']} {100 * value:.1f} % ({result['split']})" if value is not None else ""
-            rows.add_row(Text(self.labels[trial_id]), epoch, score, clock(time.monotonic() - since))
+            rows.append((self.labels[trial_id], epoch, score, clock(time.monotonic() - since)))
         tally = self.tally
-        bar = Table.grid()  # a bar alone does not end its line
-        bar.add_row(ProgressBar(total=tally.before + tally.total, completed=tally.before + tally.done, width=40))
-        return Group(bar, Text(tally.line()), rows)
+        bar = ProgressBar(total=tally.before + tally.total, completed=tally.before + tally.done, width=40)
+        # a bar alone does not end its line
+        return Group(text_grid([[bar]]), Text(tally.line()), text_grid(rows))
 
 
 def clock(seconds: float) -> str:

@@ -18,11 +18,11 @@ from benchmark import nvml
 from benchmark.data.parallel import usable_cores
 from benchmark.errors import BenchmarkError, first_line
 from benchmark.planning.node import Node, node_here
+from benchmark.temporary import OBJECT_STORE_BYTES, ray_folder
 
 NAMESPACE = "aat-benchmark"
 PROBE_SECONDS = 5
 PROBE_TASK_SECONDS = 60
-OBJECT_STORE_BYTES = 100 * 2**20  # nothing large passes through Ray's object store
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ def ray_session(address: str | None, cpus: int | None, gpus: int | None, log: Pa
     Args:
         address: address of a cluster; None uses this machine.
         cpus: cores that Ray may use here; None for all.
-        gpus: GPUs that Ray may use here; None for all.
+        gpus: GPUs that Ray may use here; None for all that trials may use.
         log: file for what Ray's processes print.
 
     Raises:
@@ -66,6 +66,7 @@ def ray_session(address: str | None, cpus: int | None, gpus: int | None, log: Pa
     os.environ.update({key: os.environ.get(key, value) for key, value in _TUNE.items()})
     if address is None:
         os.environ.update({key: os.environ.get(key, value) for key, value in _OWN_RAY.items()})
+        nvml.name_instances()
         _require_token()
     import ray
 
@@ -88,10 +89,11 @@ def ray_session(address: str | None, cpus: int | None, gpus: int | None, log: Pa
             ray.init(
                 address="local",  # without it, Ray would join any cluster that runs on this machine
                 num_cpus=cpus or usable_cores(),
-                num_gpus=gpus,
+                num_gpus=len(nvml.gpus()) if gpus is None else gpus,  # Ray counts all cards
                 _memory=node_here().memory,  # Ray's own count would leave out what other programs use at this moment
                 include_dashboard=False,
                 object_store_memory=OBJECT_STORE_BYTES,
+                _temp_dir=str(ray_folder()),
                 **quiet,
             )
         else:

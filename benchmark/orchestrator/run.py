@@ -147,10 +147,10 @@ class _Run:
                 f"{first.label}{number} {too_large[first.id]}; split its batches with --set recipe.micro_batch=8, or "
                 "leave it out with --method"
             )
-        self.console.print(
+        say(
+            self.console,
             f"Ray started in {time.monotonic() - self.began:.0f} s: {plural(len(self.requests), 'trial')}, "
             f"{describe(shares, nodes)}",
-            highlight=False,
         )
         # By default Tune keeps one trial pending, which leaves slots idle.
         at_once = max(share.slots(nodes) for share in shares.values())
@@ -257,7 +257,7 @@ class _Run:
             return bool(left) and left <= leased(self.store.folder)
 
         if requests and all_leased():
-            self.console.print(f"Waiting for {plural(len(requests), 'trial')} of another run", soft_wrap=True)
+            say(self.console, f"Waiting for {plural(len(requests), 'trial')} of another run")
             wait_while(all_leased, self.stop, LOOK_EVERY_SECONDS)
         left = unfinished()
         self.done += len(requests) - len(left)

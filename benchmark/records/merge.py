@@ -12,6 +12,7 @@ from typing import Any
 
 from benchmark.errors import BenchmarkError
 from benchmark.files import write_atomic
+from benchmark.records.floor import read_floors, write_floor
 from benchmark.records.schema import Record
 from benchmark.records.store import BESIDE, CONFLICTS, WEIGHTS, ResultStore
 
@@ -42,7 +43,7 @@ class Merged:
 
 
 def merge(sources: Sequence[Path], target: Path) -> Merged:
-    """Copy records with the files beside them, failed attempts and profiles, and join the lists of submitted trials.
+    """Copy records with the files beside them, attempts, floors and profiles, and join the lists of submitted trials.
 
     If two folders have different results of a trial, the first record is kept and the other is put into `conflicts/`.
 
@@ -66,6 +67,8 @@ def merge(sources: Sequence[Path], target: Path) -> Merged:
             for record in store.records():
                 _merge_record(store, into, record, merged)
             _merge_attempts(store, into, merged)
+            for floor in read_floors(store.folder).values():
+                write_floor(into.folder, floor)
             for profile in store.profiles():
                 into.write_profile(profile)
                 merged.profiles += 1

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ValidationError
 
+from benchmark.commands import command
 from benchmark.errors import BenchmarkError
 from benchmark.files import write_atomic
 from benchmark.records.environment import EAGER, compilation
@@ -65,7 +66,8 @@ class ResultStore:
             BenchmarkError: it is not one.
         """
         if not self.exists:
-            raise BenchmarkError(f"{self.folder}: no results here; create some with `run --results {self.folder}`")
+            how = command("run", "--grid", "NAME", "--results", self.folder)
+            raise BenchmarkError(f"{self.folder}: no results here; create some with `{how}`")
 
     def record_path(self, request: TrialRequest) -> Path:
         """Return the path of a request's record, whether it exists or not."""
@@ -162,9 +164,8 @@ class ResultStore:
         paths = self._record_paths(f"{prefix}*") if re.fullmatch(r"[0-9a-f]{1,12}", prefix) else []
         ids = [path.stem.rpartition("-")[2] for path in paths]
         if not paths:
-            raise BenchmarkError(
-                f"{self.folder}: no finished trial '{prefix}'; `status --results {self.folder}` lists the ids"
-            )
+            how = command("status", "--results", self.folder)
+            raise BenchmarkError(f"{self.folder}: no finished trial '{prefix}'; `{how}` lists the ids")
         if len(paths) > 1:
             more = f" and {len(ids) - MAX_IDS_SHOWN} more" if len(ids) > MAX_IDS_SHOWN else ""
             raise BenchmarkError(

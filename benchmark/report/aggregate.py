@@ -31,6 +31,7 @@ COLUMNS = {
     "low": "lower end of the 95 % interval of the score, over groups of clips and seeds (one seed: of this model)",
     "high": "upper end of the same interval",
     "best": "best of its dataset, protocol and backbone, or not significantly different from it (5 %, Holm)",
+    "floor": "score of a regression on log-mel statistics of the clips, which needs no backbone; empty if unknown",
     "seed_sd": "standard deviation over seeds of the mean over folds",
     "fold_sd": "standard deviation over folds of the mean over seeds",
     "seeds": "submitted seeds",
@@ -100,7 +101,7 @@ def aggregate(
     submitted: Mapping[str, Submitted],
     order: Order,
 ) -> pd.DataFrame:
-    """Return one row per table cell, with the columns `COLUMNS`; `low`, `high` and `best` are left empty.
+    """Return one row per table cell, with the columns `COLUMNS`; `low`, `high`, `best` and `floor` are left empty.
 
     Args:
         trials: finished trials, as in `benchmark.records.frame`.

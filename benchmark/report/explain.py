@@ -62,6 +62,7 @@ def explain(results: Results, cell: pd.Series) -> dict[str, Any]:
         "settings": cell["settings"],
         "score": _to_json(cell["score"]),
         "interval": [_to_json(cell["low"]), _to_json(cell["high"])],
+        "floor": results.floor(cell),
         "seed_sd": _to_json(cell["seed_sd"]),
         "fold_sd": _to_json(cell["fold_sd"]),
         "marks": cell["marks"],

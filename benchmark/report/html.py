@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -14,12 +13,11 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
-from matplotlib.figure import Figure
 
 from benchmark.report.claims.judge import judge
 from benchmark.report.claims.ledger import VERDICTS, Judged, measured_text
 from benchmark.report.explain import explain
-from benchmark.report.figures import NamedFigure
+from benchmark.report.figures import NamedFigure, to_svg
 from benchmark.report.render import INDEX, STRONG, WITHOUT_STRONG, Table, marks, row_names
 from benchmark.report.results import Results
 
@@ -53,7 +51,10 @@ def to_html(
         tables=[_table(table, results) for table in tables],
         claims=[_claim(claim) for claim in judged],
         protocol=protocol,
-        figures=[{"name": figure.name, "title": figure.title, "data": _svg(figure.figure)} for figure in figures],
+        figures=[
+            {"name": figure.name, "title": figure.title, "data": base64.b64encode(to_svg(figure.figure)).decode()}
+            for figure in figures
+        ],
         switches=_switches(results),
         environments=_environments(results),
         # `</script>` inside a string would end the script
@@ -124,9 +125,3 @@ def _environments(results: Results) -> list[list[dict[str, Any]]]:
         machine = ", ".join(f"{key} {value}" for key, value in content.items() if key not in {"packages", "device"})
         rows.append([_cell(name), _cell(str(content.get("device", ""))), _cell(packages), _cell(machine)])
     return rows
-
-
-def _svg(figure: Figure) -> str:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return base64.b64encode(buffer.getvalue()).decode()

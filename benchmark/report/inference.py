@@ -37,7 +37,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import brentq
 from scipy.special import stdtrit
-from statsmodels.stats.multitest import multipletests
 
 Array = npt.NDArray[np.floating[Any]]
 LEVEL = 0.95
@@ -293,8 +292,12 @@ def combined(estimates: Mapping[str, Estimate], related: Sequence[Collection[str
 
 
 def holm(values: Sequence[float]) -> list[float]:
-    """Return p values corrected for multiple tests by Holm's method; a value that is nan stays nan and counts."""
-    if not values:
-        return []
-    corrected = multipletests(np.nan_to_num(np.asarray(values, float), nan=1.0), method="holm")[1]
+    """Return p values corrected for multiple tests by Holm's method; a value that is nan stays nan and counts.
+
+    statsmodels does the same, but collects garbage in each call: half a second in a report over many records.
+    """
+    known = np.nan_to_num(np.asarray(values, float), nan=1.0)
+    order = np.argsort(known, kind="stable")
+    corrected = np.empty_like(known)
+    corrected[order] = np.minimum(1.0, np.maximum.accumulate(known[order] * np.arange(len(known), 0, -1)))
     return [math.nan if math.isnan(value) else float(p) for value, p in zip(values, corrected, strict=True)]

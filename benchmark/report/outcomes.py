@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -57,6 +58,12 @@ class Outcome:
         """Seeds that every fold has."""
         return set.intersection(*(set(fold.values) for fold in self.folds.values()))
 
+    @functools.cached_property
+    def group_numbers(self) -> npt.NDArray[np.integer[Any]]:
+        """(clips of all folds,) numbers of their groups, from 0."""
+        names = np.concatenate([fold.groups for fold in self.folds.values()])
+        return np.unique(names, return_inverse=True)[1]
+
 
 def not_comparable(one: Outcome, other: Outcome) -> str | None:
     """Return why two cells cannot be compared clip by clip; None if they can."""
@@ -97,7 +104,7 @@ def weighted(outcomes: Sequence[Outcome], factors: Sequence[float]) -> Estimate:
     """
     seeds = shared_seeds(outcomes)
     first = outcomes[0].folds
-    columns, weights, groups = [], [], []
+    columns, weights = [], []
     for number, fold in first.items():
         size = len(fold.clips)
         total = np.zeros((len(seeds), size))
@@ -105,9 +112,7 @@ def weighted(outcomes: Sequence[Outcome], factors: Sequence[float]) -> Estimate:
             total += factor * np.stack([outcome.folds[number].values[seed] for seed in seeds])
         columns.append(total)
         weights.append(np.full(size, 1 / (len(first) * size)))
-        groups.append(fold.groups)
-    _, codes = np.unique(np.concatenate(groups), return_inverse=True)
-    return estimate(np.concatenate(columns, axis=1), np.concatenate(weights), codes)
+    return estimate(np.concatenate(columns, axis=1), np.concatenate(weights), outcomes[0].group_numbers)
 
 
 def score(outcome: Outcome) -> Estimate:

@@ -138,6 +138,7 @@ def _escape(text: str) -> str:
     special = {
         "\\": r"\textbackslash{}",
         "±": r"$\pm$",
+        "†": r"$\dagger$",
         "~": r"\textasciitilde{}",
         "^": r"\textasciicircum{}",
         STRONG[0]: r"\textbf{",

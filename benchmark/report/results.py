@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
 import zipfile
 import zlib
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 import pandas as pd
 
+from benchmark.records.floor import NAMES, REGRESSION, Floor, floor_key, floor_settings, read_floors
 from benchmark.records.frame import Curve, tabulate
 from benchmark.records.schema import Record, StepProfile
 from benchmark.records.store import PREDICTIONS, ResultStore
@@ -42,6 +44,7 @@ class Results:
         submitted: fold and seed of the submitted trials, by cell.
         environments: environments of the records, by their digest.
         profiles: profiles of training steps.
+        floors: scores without a backbone, by key.
     """
 
     store: ResultStore
@@ -53,6 +56,7 @@ class Results:
     submitted: dict[str, Submitted] = field(init=False, default_factory=dict)
     environments: dict[str, dict[str, Any]] = field(init=False, default_factory=dict)
     profiles: list[StepProfile] = field(init=False)
+    floors: dict[str, Floor] = field(init=False)
 
     def __post_init__(self) -> None:
         self.store.require()
@@ -61,6 +65,7 @@ class Results:
             self.submitted.setdefault(request.cell, set()).add((request.fold, request.seed))
         self.trials, self.curves = tabulate(map(self._note, self.store.records()))
         self.profiles = list(self.store.profiles())
+        self.floors = read_floors(self.store.folder)
         logger.info(
             "%s: %d records, %d cells, %d step profiles",
             self.store.folder, len(self.trials), len(self.requests), len(self.profiles),
@@ -93,7 +98,16 @@ class Results:
         for place, bound in enumerate(("low", "high")):
             ends = {cell: min(1.0, max(0.0, interval[place])) for cell, interval in intervals.items()}
             cells[bound] = cells["cell"].map(ends).astype(float)
-        return cells.assign(best=cells["cell"].isin(best))
+        floors = [self.floor(cell).get(REGRESSION, math.nan) for _, cell in cells.iterrows()]
+        return cells.assign(best=cells["cell"].isin(best), floor=floors)
+
+    def floor(self, cell: pd.Series) -> dict[str, float]:
+        """Return scores without a backbone over the folds of a cell, by name; those that are not known are left out."""
+        request = self.requests[cell["cell"]]
+        keys = [floor_key(floor_settings(request, int(fold))) for fold in cell["folds"].split()]
+        of_folds = [self.floors[key].scores if key in self.floors else {} for key in keys]
+        known = [name for name in NAMES if of_folds and all(name in scores for scores in of_folds)]
+        return {name: float(np.mean([scores[name] for scores in of_folds])) for name in known}
 
     def untested(self) -> list[str]:
         """Return why some complete cells were not compared with the best one of their dataset."""

@@ -18,6 +18,7 @@ import optuna
 from optuna.trial import TrialState
 from rich.console import Console
 
+from benchmark.console import say
 from benchmark.errors import BenchmarkError, first_line
 from benchmark.orchestrator.interrupt import Stop
 from benchmark.orchestrator.ray_watchdog import RESTARTS, watched_ray
@@ -250,4 +251,4 @@ class Search:
         return dataclasses.replace(trial_setting(setting, share, None), device=device)
 
     def _say(self, text: str) -> None:
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        say(self.console, text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +22,7 @@ class RunOptions:
         address: Ray cluster to use; None starts one here.
         cpus: CPU cores to use in all; None for all of them.
         cpus_per_trial: CPU cores of one trial; None divides the machine.
-        gpus_per_trial: GPUs of one trial, fractions allowed; None packs by memory.
+        gpus_per_trial: GPUs of one trial, at most 1, fractions allowed; None packs by memory.
         exclusive: one trial per device, each in a fresh process, to measure time and memory.
         timeout: seconds after which a trial is ended; None for no limit.
         deterministic: use only algorithms that repeat bit for bit on a GPU.
@@ -55,21 +56,22 @@ class RunOptions:
         Raises:
             BenchmarkError: a number that is not one, or is out of range.
         """
-        for name, (least, kind) in _LIMITS.items():
+        for name, (least, most, kind) in _LIMITS.items():
             value: Any = getattr(self, name)
             if value is None:
                 continue
             is_number = isinstance(value, int) or (kind is float and isinstance(value, float))
             # nan compares false with everything
-            if isinstance(value, bool) or not (is_number and value >= least):
-                raise BenchmarkError(f"{name} = {value!r}: expected a number, at least {least}")
+            if isinstance(value, bool) or not (is_number and least <= value <= most):
+                limits = f"at least {least}" if most == math.inf else f"from {least} to {most:g}"
+                raise BenchmarkError(f"{name} = {value!r}: expected a number, {limits}")
         if self.compile and self.deterministic:
             raise BenchmarkError("compile and deterministic: compiled training may differ by rounding; choose one")
 
 
-_LIMITS: dict[str, tuple[int, type]] = {
-    "cpus": (1, int),
-    "cpus_per_trial": (1, int),
-    "gpus_per_trial": (0, float),
-    "timeout": (1, float),
+_LIMITS: dict[str, tuple[int, float, type]] = {  # least, most, kind
+    "cpus": (1, math.inf, int),
+    "cpus_per_trial": (1, math.inf, int),
+    "gpus_per_trial": (0, 1, float),  # a trial trains on one GPU
+    "timeout": (1, math.inf, float),
 }

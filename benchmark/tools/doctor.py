@@ -24,6 +24,7 @@ from benchmark.errors import BenchmarkError, MissingInputError, first_line
 from benchmark.models.weights import locate
 from benchmark.planning.node import host_memory
 from benchmark.spec.backbone import load_backbone, resolve_backbones
+from benchmark.units import plural
 
 DISTRIBUTION = "aat-benchmark"
 INSTALL = "pip install -e . -c constraints.txt"
@@ -61,7 +62,7 @@ def examine(data_root: Path, checkpoints: Path, results: Path, cache: Path | Non
     """
     yield from _packages()
     yield from _libraries()
-    yield _gpu()
+    yield examine_gpu()
     yield from (_space(name, path) for name, path in (("results", results), ("cache", cache)) if path)
     yield _shared_memory()
     yield _memory()
@@ -122,15 +123,17 @@ def _libraries() -> Iterator[Finding]:
             yield Finding(name, "ok", importlib.metadata.version(name))
 
 
-def _gpu() -> Finding:
-    """Test that torch can use every GPU."""
+def examine_gpu() -> Finding:
+    """Test that torch can use every GPU that trials may use."""
     import torch
 
-    driver = nvml.driver()
+    driver, cards, usable = nvml.driver(), nvml.cards(), nvml.gpus()
     if driver is None:
         return Finding("gpu", "ok", "none; trials run on the CPU")
+    if cards and not usable:
+        return _no_usable_gpu(len(cards))
     if not torch.cuda.is_available():
-        text = f"{len(nvml.gpus())} with driver {driver}, but torch (built for CUDA {torch.version.cuda}) cannot use it"
+        text = f"{len(usable)} with driver {driver}, but torch (built for CUDA {torch.version.cuda}) cannot use it"
         return Finding("gpu", "fault", text, "update the driver, or install a torch version that was built for it")
     try:
         for index in range(torch.cuda.device_count()):
@@ -139,6 +142,18 @@ def _gpu() -> Finding:
         return Finding("gpu", "fault", first_line(error), "free the GPU; nvidia-smi shows its processes")
     names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     return Finding("gpu", "ok", f"{', '.join(names)}; driver {driver}, CUDA {torch.version.cuda}")
+
+
+def _no_usable_gpu(cards: int) -> Finding:
+    """Return why none of the cards can be used."""
+    visible, number = os.environ.get(nvml.VISIBLE), plural(cards, "GPU")
+    if visible is None:
+        text = f"all of {number} are in MIG mode without an instance; trials run on the CPU"
+        return Finding("gpu", "warning", text, "create an instance (nvidia-smi mig -cgi ... -C), or switch MIG off")
+    if visible in {"", "-1", "NoDevFiles"}:  # the usual ways to say that none is wanted
+        return Finding("gpu", "ok", f"{nvml.VISIBLE}={visible!r} hides all of {number}; trials run on the CPU")
+    text = f"{nvml.VISIBLE}={visible!r} names none of {number}; trials run on the CPU"
+    return Finding("gpu", "warning", text, "`nvidia-smi -L` shows indices and UUIDs; or unset the variable")
 
 
 def _space(name: str, path: Path) -> Finding:

@@ -12,8 +12,9 @@ from typing import Any
 import pooch
 import requests
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import DownloadColumn
 
+from benchmark.console import bars
 from benchmark.errors import BenchmarkError
 
 CHUNK = 2**20
@@ -64,8 +65,8 @@ class Resuming:
 
     def _receive(self, response: requests.Response, have: int) -> None:
         size = response.headers.get("Content-Length")
-        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=self.console) as progress, self.partial.open("ab" if have else "wb") as handle:
+        mode = "ab" if have else "wb"
+        with bars(self.console, DownloadColumn()) as progress, self.partial.open(mode) as handle:
             task = progress.add_task(self.partial.stem, total=int(size) + have if size else None, completed=have)
             for chunk in response.iter_content(CHUNK):
                 handle.write(chunk)

@@ -57,7 +57,7 @@ def test_a_script_without_a_guard_runs_a_grid_profiles_steps_and_prints_the_resu
     assert f"\nnothing to do: 2 done; results in {out}\n" in done.stdout
     assert done.stdout.count("Not comparable with the paper: random weights;") == 2
     counts = "{'done': 2, 'stale': 0, 'failed': 0, 'missing': 0}"
-    assert f"2 {counts} True 2 True" in done.stdout
+    assert f"2 {counts} True 5 True" in done.stdout  # the table has two methods and three floors
     assert f"0 {counts} True 2 True" in done.stdout
     assert "\n2\n" in done.stdout
     assert "s/step of" in done.stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -104,14 +105,20 @@ def test_a_plan_prints_nothing_and_reads_as_text(tmp_path: Path, capsys: pytest.
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"cpus": -1}, {"cpus": "a"}, {"cpus_per_trial": 0}, {"gpus_per_trial": -1}, {"timeout": float("nan")},
-        {"timeout": True},
+        {"cpus": -1}, {"cpus": "a"}, {"cpus_per_trial": 0}, {"gpus_per_trial": -1}, {"gpus_per_trial": 2},
+        {"gpus_per_trial": 1.5}, {"timeout": float("nan")}, {"timeout": True},
     ],
 )  # fmt: skip
 def test_options_that_no_run_can_use_are_refused(wrong: dict[str, object], tmp_path: Path) -> None:
     [(name, value)] = wrong.items()
     with pytest.raises(BenchmarkError, match=re.escape(f"{name} = {value!r}: expected a number")):
         RunOptions(tmp_path, **wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("command", [benchmark.plan, benchmark.run])
+def test_a_second_gpu_would_be_idle(command: Callable[..., object], tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkError, match="gpus_per_trial = 2: expected a number, from 0 to 1"):
+        command("smoke", methods="linear", gpus_per_trial=2, results=tmp_path)
 
 
 def test_nothing_chosen_means_the_grids_own() -> None:

@@ -63,7 +63,7 @@ def test_a_run_leaves_records_predictions_and_a_report(results: Path) -> None:
     assert {path.parent.name for path in records} == {"linear", "aat_m+prompt"}
     report = {path.name for path in (results / "report").iterdir()}
     tables = {"results", "parameters", "time", "compute", "paper"}
-    figures = {"scatter", "curves", "time", "memory", "slopes", "heatmap", "pareto", "ranks"}
+    figures = {"scatter", "curves", "time", "memory", "slopes", "heatmap", "pareto", "ranks", "improvement", "profiles"}
     expected = {f"{name}.{ending}" for name in tables for ending in ("csv", "md", "tex", "json")}
     assert report == expected | {f"{name}.{ending}" for name in figures for ending in ("png", "pdf", "svg")}
     left = [path for path in results.rglob("*") if path.name.endswith(".tmp") or path.name == ".tune"]
@@ -110,6 +110,31 @@ def test_the_stored_predictions_give_the_recorded_score(results: Path) -> None:
             assert recorded == pytest.approx(hits.mean())
 
 
+def test_every_table_has_a_floor(results: Path, cli: Cli, data_root: Path) -> None:
+    """Scores without a backbone have rows of their own, and what is below the regression is marked."""
+    floors = sorted((results / "floors" / "esc50").iterdir())
+    assert [path.name[:3] for path in floors] == ["f1-", "f2-"]  # one per fold, for both backbones and all methods
+    scores = [json.loads(path.read_text())["scores"] for path in floors]
+    cells = pd.read_csv(results / "report" / "results.csv")
+    assert cells["floor"].unique().tolist() == pytest.approx([np.mean([s["log-mel regression"] for s in scores])])
+    text = (results / "report" / "results.md").read_text()
+    rows = [line for line in text.splitlines() if "| no backbone " in line]
+    assert [row.split("|")[3].strip() for row in rows] == ["chance", "majority class", "log-mel regression"]
+    assert text.count("†") == (cells["score"] < cells["floor"]).sum() + ("† below a regression" in text)
+    again = cli("floor", "--results", results, "--data-root", data_root)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.count("esc50 fold ") == 2
+    floors[0].write_text("{")
+    shown = cli("explain", AST, "esc50", "linear", "--results", results)
+    assert (shown.returncode, "floor" in shown.stdout) == (0, False)  # one fold of two is not averaged
+    assert f"{floors[0]}: damaged floor; it is skipped, `floor` computes it again" in shown.stderr
+    assert len(json.loads(cli("floor", "--results", results, "--data-root", data_root, "--json").stdout)) == 2
+    shown = cli("explain", AST, "esc50", "linear", "--results", results).stdout
+    assert "  floor          chance 2.00 %, majority class " in shown
+    lost = cli("floor", "--results", results, "--data-root", results / "nowhere")
+    assert (lost.returncode, lost.stderr.count("\n")) == (2, 1)
+
+
 def test_a_second_run_does_nothing_and_says_so(cli: Cli, results: Path, grid_file: Path, data_root: Path) -> None:
     before = files(results)
     done = cli("run", "--grid", grid_file, "--data-root", data_root, "--results", results)
@@ -140,7 +165,8 @@ def test_load_results_agrees_with_the_table(results: Path) -> None:
 
 def test_a_report_needs_the_records_alone(cli: Cli, results: Path, tmp_path: Path) -> None:
     copy = tmp_path / "elsewhere"
-    shutil.copytree(results / "trials", copy / "trials")
+    for name in ("trials", "floors"):
+        shutil.copytree(results / name, copy / name)
     shutil.copy(results / "grid.json", copy)
     done = cli("report", "--results", copy)
     assert done.returncode == 0, done.stderr

@@ -152,8 +152,8 @@ def test_the_resources_of_a_trial_decide_what_fits(
         return False
 
     assert fits(0, 25)
-    assert not fits(1, 25, gpus_per_trial=2)
-    assert fits(2, 50, gpus_per_trial=2)
+    assert fits(1, 25, gpus_per_trial=1)
+    assert not fits(2, 24, gpus_per_trial=1)
     assert fits(3, 25, gpus_per_trial=0.5)
     assert not fits(4, 24, gpus_per_trial=0.5)  # trials that share a GPU slow each other down
     assert fits(5, 7, gpus_per_trial=0)

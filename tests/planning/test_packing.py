@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmark import cgroups
 from benchmark.orchestrator.tune_queue import resources_of
 from benchmark.orchestrator.worker_config import make_worker_config, run_setting
-from benchmark.planning import node as room
 from benchmark.planning.memory import Need
 from benchmark.planning.node import Node, host_memory, node_here
 from benchmark.planning.packing import Share, beyond_memory, describe, pack
@@ -111,27 +111,9 @@ def test_ray_receives_memory_and_machines(make_request: Callable[..., TrialReque
     assert "selector=" not in repr(resources_of(dict(make_worker_config(request, Share(4, 0.5), None, setting))))
 
 
-@pytest.mark.parametrize(
-    ("groups", "files", "expected"),
-    [
-        ("0::/job/step\n", {"job/memory.max": 3 * GIB, "job/step/memory.max": "max"}, 3 * GIB),  # of a cluster's job
-        ("0::/\n", {"memory.max": 2 * GIB}, 2 * GIB),  # of a container, version 2
-        ("5:cpu:/\n4:memory:/docker/a\n", {"memory/memory.limit_in_bytes": GIB}, GIB),  # version 1
-        ("4:memory:/a\n0::/\n", {"memory/a/memory.limit_in_bytes": 2**63 - 4096, "memory.max": "max"}, 8 * GIB),
-        (None, {}, 8 * GIB),
-    ],
-)
-def test_the_limit_of_a_container_counts(
-    groups: str | None, files: dict[str, object], expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    listed, root = tmp_path / "cgroup", tmp_path / "groups"
-    if groups is not None:
-        listed.write_text(groups)
-    for name, content in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(f"{content}\n")
-    monkeypatch.setattr(room, "PROCESS_GROUPS", listed)
-    monkeypatch.setattr(room, "GROUPS", root)
+@pytest.mark.parametrize(("limit", "expected"), [(3 * GIB, 3 * GIB), (2**63 - 4096, 8 * GIB), (None, 8 * GIB)])
+def test_the_limit_of_a_container_counts(limit: int | None, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cgroups, "memory_limit", lambda: limit)
     monkeypatch.setattr("psutil.virtual_memory", lambda: type("Memory", (), {"total": 8 * GIB}))
     assert host_memory() == expected
     memory = node_here().memory

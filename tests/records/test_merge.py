@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmark.records.floor import read_floors, write_floor
 from benchmark.records.schema import SCHEMA_VERSION, Attempt, Record
 from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
 from tests.conftest import Cli
-from tests.samples import make_record
+from tests.samples import make_floor, make_record
 
 
 @pytest.fixture
@@ -26,6 +27,7 @@ def folders(make_request: Callable[..., TrialRequest], tmp_path: Path) -> list[P
         store.write(make_record(different, [0.5 + 0.1 * number]), {})
         store.write(make_record(single, [0.5]), {})
         store.write_attempt(Attempt.now(single, "failed", "no", "no", "code"))
+        write_floor(store.folder, make_floor(shared, chance=0.02))
     return [store.folder for store in stores]
 
 
@@ -41,6 +43,7 @@ def test_different_results_are_both_kept_and_reported(folders: list[Path], tmp_p
     assert len(store.submitted()) == 4
     assert len(store.attempts()) == 2
     assert len(list((target / "conflicts").rglob("*.json"))) == 1
+    assert [floor.scores for floor in read_floors(target).values()] == [{"chance": 0.02}]
     again = cli("merge", folders[0], "--results", target)
     assert again.returncode == 0, again.stdout
     assert "0 records added, 3 were there already" in again.stdout

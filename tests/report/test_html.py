@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from benchmark.report.layout import load_layout
 from benchmark.report.write import build_report
 from tests.report.test_claims import paper_records
 from tests.samples import make_results
@@ -101,7 +102,7 @@ def test_a_number_opens_its_provenance_by_keyboard_too(page: Any) -> None:
 
 def test_it_reads_well(page: Any, browser: Any, page_file: Path) -> None:
     assert page.evaluate(CONTRAST) >= 4.5
-    assert page.locator("figure img").count() == 8
+    assert page.locator("figure img").count() == len(load_layout().figures)
     assert page.evaluate("() => [...document.images].every(image => image.complete && image.naturalWidth > 0)")
     phone = browser.new_context(viewport={"width": 375, "height": 800}).new_page()
     phone.goto(page_file.as_uri())

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 import yaml
 
+from benchmark.commands import command
 from benchmark.data.dataset import Dataset, make_manifest
 from benchmark.data.dataset_info import DatasetInfo
 from benchmark.data.datasets.own_table import (
@@ -158,8 +159,8 @@ class Folder(Dataset):
         path = folder / RECIPE
         if not path.is_file():
             raise MissingInputError(
-                f"{self.info.name}: no {path}; measure length and level of your audio with `python -m benchmark data "
-                f"prepare {self.info.name} --data-root {folder.parent}`"
+                f"{self.info.name}: no {path}; measure length and level of your audio with "
+                f"`{command('data', 'prepare', self.info.name, '--data-root', folder.parent)}`"
             )
         layer = validate(Layer, read_yaml(path), str(path))
         layer = layer.model_copy(update={"source": f"{path} ({layer.source})"})

@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from benchmark.report.figures.default_style import default_style  # comes first: it imports matplotlib
+
+# isort: split
 from matplotlib.figure import Figure
 
-from benchmark.report.figures import costs, scores
-from benchmark.report.figures.style import save
+from benchmark.report.figures import costs, overall, scores
+from benchmark.report.figures.style import save, to_svg
 from benchmark.report.layout import load_layout
 from benchmark.report.results import Results
 
@@ -24,6 +27,8 @@ FIGURES: dict[str, Callable[[Results, str], Figure]] = {
     "heatmap": scores.heatmap,
     "pareto": costs.pareto,
     "ranks": scores.ranks,
+    "improvement": overall.improvements,
+    "profiles": overall.profiles,
 }
 
 
@@ -42,6 +47,7 @@ class NamedFigure:
     figure: Figure
 
 
+@default_style()
 def build_figures(results: Results) -> list[NamedFigure]:
     """Draw the figures of the layout; the title names the protocol if there is only one."""
     protocols = results.cells["protocol"].unique()
@@ -52,4 +58,4 @@ def build_figures(results: Results) -> list[NamedFigure]:
     ]
 
 
-__all__ = ["FIGURES", "NamedFigure", "build_figures", "save"]
+__all__ = ["FIGURES", "NamedFigure", "build_figures", "save", "to_svg"]

@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from scipy.stats import friedmanchisquare
 
 from benchmark.records.frame import Curve
-from benchmark.report.figures.style import PANEL_INCHES, Look, empty, finish, grid, shown_looks, with_labels
+from benchmark.report.figures.style import PANEL_INCHES, Look, draw_floor, empty, finish, grid, shown_looks, with_labels
 from benchmark.report.outcomes import ALPHA
 from benchmark.report.render import marks
 from benchmark.report.results import Results
@@ -38,7 +38,9 @@ def scatter(results: Results, title: str) -> Figure:
     figure, axes = grid(len(datasets), len(columns), sharey=True)
     for row, dataset in zip(axes, datasets, strict=True):
         for panel, column in zip(row, columns, strict=True):
-            _points(panel, shown[(shown["dataset"] == dataset) & (shown["column"] == column)], known)
+            here = shown[(shown["dataset"] == dataset) & (shown["column"] == column)]
+            _points(panel, here, known)
+            draw_floor(panel, here)
             panel.set_title(f"{column}, {dataset}", fontsize=9)
         _widen(row[0])
         row[0].set_ylabel(shown.loc[shown["dataset"] == dataset, "measure"].iloc[0])
@@ -91,6 +93,7 @@ def curves(results: Results, title: str) -> Figure:
     for row, dataset in zip(axes, datasets, strict=True):
         for panel, column in zip(row, columns, strict=True):
             _curves_of(panel, panels[dataset, column], known)
+            draw_floor(panel, cells[(cells["dataset"] == dataset) & (cells["column"] == column)])
             panel.set_title(f"{column}, {dataset}", fontsize=9)
         _widen(row[0])
         row[0].set_ylabel(measures[dataset])

@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from benchmark.report.figures.costs import draw_front
+from benchmark.report.figures.default_style import default_style
 from benchmark.report.figures.style import empty, finish, grid, shown_looks
 
 COSTS = {
@@ -15,6 +16,7 @@ COSTS = {
 PRUNED_ALPHA = 0.35
 
 
+@default_style()
 def pareto_search(rows: pd.DataFrame, title: str, measure: str, warnings: list[str]) -> Figure:
     """Plot validation score against parameters and memory, with the Pareto front; pruned configurations are faint.
 

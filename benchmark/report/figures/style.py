@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import textwrap
 from collections.abc import Iterable
@@ -9,20 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-import matplotlib as mpl
 import pandas as pd
-
-mpl.use("Agg")
-import matplotlib.pyplot as plt  # after the backend is set
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from benchmark.records.floor import REGRESSION
+from benchmark.report.figures.default_style import default_style
 from benchmark.report.render import row_names
 
-mpl.rcParams["svg.hashsalt"] = "aat-benchmark"  # equal data gives equal files
 MARKERS = "os^DvPX*<>hp"
 Dash = Literal["-", "--", "-.", ":"]
 DASHES: tuple[Dash, ...] = get_args(Dash)
@@ -98,10 +97,16 @@ def grid(rows: int, columns: int, *, sharey: bool = False) -> tuple[Figure, list
         sharey: whether the panels of a row share their vertical axis.
     """
     size = (PANEL_INCHES[0] * columns + LEGEND_INCHES, PANEL_INCHES[1] * rows + CAPTION_INCHES)
-    figure, axes = plt.subplots(
-        rows, columns, figsize=size, squeeze=False, sharey="row" if sharey else "none", layout="constrained"
-    )
+    figure = _figure(size)
+    axes = figure.subplots(rows, columns, squeeze=False, sharey="row" if sharey else "none")
     return figure, axes.tolist()
+
+
+def _figure(size: tuple[float, float]) -> Figure:
+    """Return an empty figure; pyplot would ask for the user's backend."""
+    figure = Figure(size, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
 
 
 def finish(figure: Figure, title: str, warnings: list[str], known: dict[str, Look], *, bars: bool = False) -> Figure:
@@ -130,16 +135,33 @@ def finish(figure: Figure, title: str, warnings: list[str], known: dict[str, Loo
     return figure
 
 
+def draw_floor(axes: Axes, cells: pd.DataFrame) -> None:
+    """Draw a line at what a regression on log-mel statistics scores, with its name; nothing where it is unknown.
+
+    Args:
+        axes: where to draw.
+        cells: table cells of one panel.
+    """
+    for score in cells["floor"].dropna().unique():
+        axes.axhline(100 * score, color="0.35", linewidth=1, linestyle=(0, (1, 1.5)), zorder=0)
+        axes.annotate(
+            REGRESSION, (1, 100 * score), xycoords=("axes fraction", "data"), xytext=(-2, 2),
+            textcoords="offset points", ha="right", fontsize=6, color="0.35",
+        )  # fmt: skip
+
+
 def empty(title: str, reason: str) -> Figure:
     """Return a figure that says why there is nothing to show."""
-    figure, axes = plt.subplots(figsize=PANEL_INCHES, layout="constrained")
+    figure = _figure(PANEL_INCHES)
+    axes = figure.subplots()
     axes.axis("off")
     axes.text(0.5, 0.5, textwrap.fill(f"{title}: {reason}", 40), ha="center", va="center")
     return figure
 
 
+@default_style()
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Write a figure in all formats, without a date, and close it; return the paths.
+    """Write a figure in all formats, without a date; return the paths.
 
     Args:
         figure: the figure.
@@ -152,5 +174,12 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     for ending, metadata in FORMATS.items():
         paths.append(folder / f"{name}.{ending}")
         figure.savefig(paths[-1], dpi=160, metadata=metadata)
-    plt.close(figure)
     return paths
+
+
+@default_style()
+def to_svg(figure: Figure) -> bytes:
+    """Return a figure as SVG, without a date."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg", metadata=FORMATS["svg"])
+    return buffer.getvalue()

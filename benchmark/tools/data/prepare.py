@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from rich.console import Console
 
-from benchmark.console import counting
+from benchmark.console import counting, say
 from benchmark.data.dataset import Dataset
 from benchmark.data.dataset_info import Archive, DatasetInfo
 from benchmark.data.manifest import ABSENT
@@ -104,7 +104,7 @@ def _compare_hash(path: Path, archive: Archive, console: Console, *, strict: boo
     text = f"{path}: {algorithm} {digest} instead of {expected}"
     if strict:
         raise BenchmarkError(f"{text}; get the file again")
-    console.print(f"note: {text}: a repacked archive or another file; `data verify` compares the audio", soft_wrap=True)
+    say(console, f"note: {text}: a repacked archive or another file; `data verify` compares the audio")
 
 
 def _unpack(dataset: Dataset, path: Path, data_root: Path, console: Console) -> Path:

@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 import math
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ import torch
 
 from benchmark.data.frontend import FrontEnd
 from benchmark.data.loader import Batches, Clips, TrainingOrder, evaluation_batches, training_batches
-from benchmark.data.parallel import Progress
+from benchmark.data.parallel import Progress, usable_cores
 from benchmark.data.workers import DataWorkers
 from benchmark.errors import BenchmarkError
 from benchmark.files import write_atomic
@@ -75,7 +74,7 @@ def make_batches(run: Pretraining, audio: Audio, device: torch.device) -> Pretra
         for split in ("train", "test")
     )
     order = TrainingOrder(len(train), run.batch_size, 0.0)
-    workers = 0 if device.type == "cpu" else min(8, os.cpu_count() or 1)
+    workers = 0 if device.type == "cpu" else min(8, usable_cores())
     readers = DataWorkers.of(train, workers, device)
     return PretrainingBatches(
         training_batches(train, order, readers, device),

@@ -1,0 +1,133 @@
+"""Methods over several datasets: interquartile mean, probability of improvement, performance profile.
+
+Source: Agarwal et al. 2021, "Deep reinforcement learning at the edge of the statistical precipice". Their package
+rliable is not used: it draws from numpy's global generator, so that no report could be written twice alike.
+
+Intervals are those of the stratified bootstrap over seeds: datasets are fixed, each is a stratum. Draws of n seeds have
+a variance that is too small by the factor (n - 1) / n; it is made up for (rescaled bootstrap, Rao and Wu 1988).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import trim_mean
+
+from benchmark.report.inference import LEVEL
+from benchmark.report.render import row_names
+from benchmark.report.results import Results
+
+Array = npt.NDArray[np.floating[Any]]
+FEWEST_DATASETS = 2
+DRAWS = 2000
+TRIMMED = 0.25  # at each end, of the interquartile mean
+SEED = 0  # of the draws: a report is the same each time
+
+
+@dataclass(frozen=True)
+class Runs:
+    """What methods scored with one backbone under one protocol, on the same datasets and seeds.
+
+    Attributes:
+        protocol: name of the protocol.
+        backbone: name of the backbone.
+        datasets: names.
+        seeds: seeds that all methods have on all datasets.
+        scores: (seeds, datasets) mean over folds, in [0, 1], by method.
+    """
+
+    protocol: str
+    backbone: str
+    datasets: list[str]
+    seeds: list[int]
+    scores: Mapping[str, Array]
+
+
+@dataclass(frozen=True)
+class Bounded:
+    """A value with its 95 % interval; nan with one seed. Each is a number or an array."""
+
+    value: Any
+    low: Any
+    high: Any
+
+
+def all_runs(results: Results) -> Iterator[Runs]:
+    """Yield the runs of each protocol and backbone: methods that are complete on all datasets that any is complete on.
+
+    Left out: a backbone with fewer than two datasets or methods, or without a seed that all of them have.
+    """
+    cells = results.cells[results.cells["score"].notna()]
+    cells = cells.assign(name=row_names(cells))
+    trials = results.trials[results.trials["cell"].isin(set(cells["cell"]))]
+    by_seed = trials.groupby(["cell", "seed"])["score"].mean()
+    for (protocol, backbone), group in cells.groupby(["protocol", "backbone"], sort=False):
+        table = group.pivot_table(index="name", columns="dataset", values="cell", aggfunc="first", sort=False).dropna()
+        if table.shape[0] < 2 or table.shape[1] < FEWEST_DATASETS:
+            continue
+        seeds = sorted(set.intersection(*(set(by_seed[cell].index) for cell in table.to_numpy().flat)))
+        if seeds:
+            scores = {
+                str(name): np.stack([by_seed[cell].loc[seeds].to_numpy(float) for cell in row], axis=1)
+                for name, row in zip(table.index, table.to_numpy(), strict=True)
+            }
+            yield Runs(str(protocol), str(backbone), list(table.columns), seeds, scores)
+
+
+def interquartile_mean(scores: Array) -> Bounded:
+    """Return the mean of the middle half of all scores.
+
+    Args:
+        scores: (seeds, datasets).
+    """
+    return _bounded(lambda one: trim_mean(one.reshape(len(one), -1), TRIMMED, axis=1), scores)
+
+
+def improvement(scores: Array, other: Array) -> Bounded:
+    """Return the probability that a run is better than one of another method, mean over datasets; ties count half.
+
+    Args:
+        scores: (seeds, datasets).
+        other: the same of the other method.
+    """
+
+    def share(one: Array, two: Array) -> Array:
+        first, second = one[:, :, None], two[:, None]  # every seed of one with every seed of the other
+        return np.asarray(np.mean((first > second) + 0.5 * (first == second), axis=(1, 2, 3)))
+
+    return _bounded(share, scores, other)
+
+
+def profile(scores: Array, levels: Array) -> Bounded:
+    """Return the share of runs that score more than each level, as (levels,) arrays.
+
+    Args:
+        scores: (seeds, datasets).
+        levels: (levels,) scores.
+    """
+    return _bounded(lambda one: np.mean(one[..., None] > levels, axis=(1, 2)), scores)
+
+
+def _bounded(statistic: Callable[..., Array], *scores: Array) -> Bounded:
+    """Return a statistic with its interval.
+
+    Args:
+        statistic: of (draws, seeds, datasets) arrays; its first axis is that of the draws.
+        scores: (seeds, datasets), drawn independently of each other.
+    """
+    value = statistic(*(each[None] for each in scores))[0]
+    seeds, datasets = scores[0].shape
+    if seeds < 2:
+        return Bounded(value, np.full_like(value, np.nan)[()], np.full_like(value, np.nan)[()])
+    rng = np.random.default_rng(SEED)
+    drawn = []
+    for each in scores:
+        mean = each.mean(axis=0)
+        wider = mean + np.sqrt(seeds / (seeds - 1)) * (each - mean)
+        drawn.append(wider[rng.integers(0, seeds, (DRAWS, seeds, datasets)), np.arange(datasets)])
+    low, high = np.quantile(statistic(*drawn), (0.5 - LEVEL / 2, 0.5 + LEVEL / 2), axis=0)
+    return Bounded(value, low, high)

@@ -1,0 +1,90 @@
+"""Methods over several datasets: values against scipy's definitions, intervals by simulation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import mannwhitneyu, trim_mean
+
+from benchmark.report.layout import load_layout
+from benchmark.report.overall import Runs, all_runs, improvement, interquartile_mean, profile
+from benchmark.report.results import Results
+from benchmark.report.tables import TableSource, build_table
+from benchmark.report.write import build_report
+from benchmark.spec.request import TrialRequest
+from tests.samples import make_record, make_results
+
+Make = Callable[..., TrialRequest]
+
+
+def test_the_values() -> None:
+    rng = np.random.default_rng(0)
+    one, two = rng.random((4, 5)).round(1), rng.random((4, 5)).round(1)  # with ties
+    assert interquartile_mean(one).value == pytest.approx(trim_mean(one.ravel(), 0.25))
+    shares = [mannwhitneyu(one[:, place], two[:, place]).statistic / 16 for place in range(5)]
+    assert improvement(one, two).value == pytest.approx(np.mean(shares))
+    assert improvement(one, two).value + improvement(two, one).value == pytest.approx(1)
+    assert profile(one, np.array([0.0, 0.5, 1.0])).value == pytest.approx([(one > 0).mean(), (one > 0.5).mean(), 0])
+
+
+def test_one_seed_has_no_interval() -> None:
+    one = np.array([[0.5, 0.6, 0.7]])
+    for found in (interquartile_mean(one), improvement(one, one), profile(one, np.array([0.5, 0.6]))):
+        assert np.isnan(found.low).all()
+        assert np.isnan(found.high).all()
+    assert improvement(one, one).value == 0.5
+
+
+@pytest.mark.parametrize("seeds", [3, 5])
+def test_the_interval_covers_the_true_value(seeds: int) -> None:
+    """Six datasets whose levels differ, seeds that vary by two points."""
+    rng, levels = np.random.default_rng(0), np.array([0.55, 0.6, 0.7, 0.75, 0.85, 0.95])
+    found = [interquartile_mean(levels + 0.02 * rng.normal(size=(seeds, 6))) for _ in range(150)]
+    true = np.mean([each.value for each in found])
+    covered = np.mean([each.low <= true <= each.high for each in found])
+    assert 0.9 < covered < 0.99
+
+
+def many(make: Make, tmp_path: Path, seeds: int = 3) -> Results:
+    rng, records = np.random.default_rng(0), []
+    for dataset in ("esc50", "gtzan", "speech_commands_v1"):
+        for method, level in (("full", 0.7), ("linear", 0.6), ("aat_m", 0.8)):
+            for seed in range(seeds):
+                content = make(methods=[method], seeds=[seed]).model_dump(mode="json")
+                content["dataset"]["name"], content["fold"] = dataset, 0
+                request = TrialRequest.model_validate(content)
+                records.append(make_record(request, [level + 0.01 * rng.normal()]))
+    only = make(methods=["prompt"], seeds=[0])  # complete on one dataset only
+    return make_results(tmp_path, [*records, make_record(only, [0.99])], [record.request for record in records])
+
+
+def test_the_table_and_the_figures(make_request: Make, tmp_path: Path) -> None:
+    results = many(make_request, tmp_path / "out")
+    [runs] = all_runs(results)
+    assert isinstance(runs, Runs)
+    assert (sorted(runs.scores), runs.seeds, len(runs.datasets)) == (["aat_m", "full", "linear"], [0, 1, 2], 3)
+    entry = next(entry for entry in load_layout().tables if entry.name == "overall")
+    table = build_table(TableSource(results, entry, [], against="linear"))
+    assert table is not None
+    rows = table.data.set_index(["method", "other"])
+    assert rows.loc[("aat_m", "full"), "improvement"] == 1
+    assert rows.loc[("linear", "full"), "improvement"] == 0
+    assert rows.loc[("full", "linear"), "improvement"] == 1
+    assert pd.isna(rows.loc[("full", "full"), "improvement"])
+    text = table.text.set_index(["method", "other"])
+    assert text.loc[("aat_m", "full"), "P(better than other)"] == "1.00 [1.00, 1.00]"
+    assert text.loc[("aat_m", "full"), "over"] == "3 datasets x 3"
+    report = build_report(results.store, tmp_path / "one")
+    assert {"overall.csv", "profiles.png", "improvement.svg"} <= {path.name for path in report.paths}
+    build_report(results.store, tmp_path / "two")
+    for name in ("overall.csv", "profiles.svg", "improvement.svg"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_nothing_over_one_dataset_or_without_a_shared_seed(make_request: Make, tmp_path: Path) -> None:
+    requests = [make_request(methods=[name], seeds=[seed]) for seed, name in enumerate(("full", "linear"))]
+    assert list(all_runs(make_results(tmp_path, [make_record(request, [0.5]) for request in requests]))) == []

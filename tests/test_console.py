@@ -1,0 +1,135 @@
+"""Text of users is printed as it is, and suggested commands can be pasted into a shell."""
+
+from __future__ import annotations
+
+import io
+import re
+import shlex
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from benchmark import console as room
+from benchmark.cli.printing import print_report
+from benchmark.commands import command
+from benchmark.console import counting, say
+from benchmark.orchestrator import progress as progress_room
+from benchmark.orchestrator.progress import Progress
+from benchmark.report.write import Report
+from benchmark.tools.data import prepare as prepare_room
+from tests.conftest import Cli
+
+TEXTS = [
+    "folder:b:",
+    ":smile: x",
+    "a [red]b[/red]",
+    "[/]",
+    "[link=x]",
+    "m[bottleneck=8]",
+    "\\[x]",
+    ":warning-emoji:",
+]
+REPOSITORY_CODE = sorted((Path(__file__).parent.parent / "benchmark").rglob("*.py"))
+
+
+def make_console(*, terminal: bool) -> Console:
+    """Return a console as a user may pass it: with markup and emoji."""
+    return Console(file=io.StringIO(), force_terminal=terminal, width=400, color_system=None, legacy_windows=False)
+
+
+def printed(console: Console) -> str:
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_lines_and_progress_show_text_as_it_is(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    console = make_console(terminal=False)
+    say(console, text)
+    assert printed(console) == f"{text}\n"
+
+    monkeypatch.setattr(room, "LINE_EVERY_SECONDS", -1.0)
+    for terminal in (False, True):
+        console = make_console(terminal=terminal)
+        with counting(console) as show:
+            show(text, 1, 2)
+        assert text in printed(console)
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_progress_of_trials_shows_labels_as_they_are(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for terminal in (False, True):
+        console = make_console(terminal=terminal)
+        shown = Progress({"id": text}, 0, console, lambda _, __: None)
+        shown.tally.running["id"] = (0.0, {})
+        monkeypatch.setattr(progress_room, "MAX_ROWS", 5)
+        with shown:
+            shown.warn("id", "reason")
+            shown.warn(None, text)
+        assert f"{text}: reason" in printed(console)
+        assert printed(console).count(text) >= (3 if terminal else 2)  # in the table of running trials, too
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_the_table_of_a_report_shows_names_as_they_are(
+    text: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    table = pd.DataFrame([{"protocol": text, "backbone": text, "method": text, text: text}])
+    print_report(Report([Path(text) / "results.csv"], table, [text]), Path(text))
+    assert capsys.readouterr().out.count(text) >= 7
+
+
+def test_a_note_on_a_download_shows_its_path_as_it_is(tmp_path: Path) -> None:
+    from benchmark.data.dataset_info import Archive
+
+    console, path = make_console(terminal=False), tmp_path / "data:b:" / "x[1].zip"
+    path.parent.mkdir()
+    path.write_bytes(b"x")
+    archive = Archive(file=path.name, urls=(), bytes=1, hash="md5:0", certain=False, top="")
+    prepare_room._compare_hash(path, archive, console, strict=False)
+    assert str(path) in printed(console)
+
+
+def test_nothing_else_prints_with_rich() -> None:
+    """The one place for it is `benchmark.console`: Rich reads markup and emoji in every string that it is given."""
+    forbidden = re.compile(
+        r"console\.print\(|\.from_markup|rich\.markup|\bTextColumn\(|\bPanel\(|\bTable\(|\.add_row\(|\.add_column\("
+    )
+    own_tables = {"report"}  # a room with a `Table` of its own
+    found = [
+        f"{path.name}: {line.strip()}"
+        for path in REPOSITORY_CODE
+        if path != Path(room.__file__)
+        and path.parent.name not in own_tables
+        and path.parent.parent.name not in own_tables
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if forbidden.search(line)
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize("folder", ["/r/res #1", "/r/a b", "/r/[v2] $x", "/r/it's", "/r/結果;x", "~x", "a*?"])
+def test_suggested_commands_survive_a_shell(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["report", "--results", folder]
+    assert shlex.split(command(*words)) == ["python", "-m", "benchmark", *words]
+    table = pd.DataFrame([{"protocol": "reference", "backbone": "ast", "method": "aat_m[b=1]", "esc50": "1"}])
+    print_report(Report([Path("x") / "y"], table, []), Path(folder))
+    lines = [line.partition(": ")[2] for line in capsys.readouterr().out.splitlines() if "python -m" in line]
+    assert len(lines) == 2
+    assert all(shlex.split(line)[-2:] == ["--results", folder] for line in lines)
+
+
+def test_commands_in_messages_are_quoted(cli: Cli, tmp_path: Path, data_root: Path) -> None:
+    folder = tmp_path / "res #1 [v2]"
+    for arguments in (["status"], ["report"], ["explain", "ast", "esc50", "full"]):
+        done = cli(*arguments, "--results", folder)
+        assert done.returncode == 2
+        assert f"--results '{folder}'" in done.stderr
+    done = cli("new", "method", "mine", "--folder", tmp_path)
+    assert done.returncode == 0
+    (tmp_path / "own methods").mkdir()
+    done = cli("new", "method", "mine", "--folder", tmp_path / "own methods")
+    assert f"check '{tmp_path / 'own methods' / 'mine.py'}'" in done.stdout
