@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from benchmark.data.dataset_info import DatasetInfo
-from benchmark.data.locate import find_folder
+from benchmark.data.locate import find_folder, missing_folder
 from benchmark.data.manifest import ABSENT, Clip, Manifest
 from benchmark.data.parallel import Progress, in_order
 from benchmark.data.synthetic import Sound
@@ -64,6 +64,12 @@ class Dataset(ABC):
         Raises:
             MissingInputError: it does not exist.
         """
+        if place := self.locate(data_root):
+            return place
+        raise missing_folder(self.info, data_root, self.recognises)
+
+    def locate(self, data_root: Path) -> Path | None:
+        """Return the dataset's folder as `find` does; None if it does not exist."""
         return find_folder(self.info, data_root, self.recognises)
 
     def recognises(self, folder: Path) -> bool:

@@ -10,11 +10,11 @@ from benchmark.data.metadata_files import folder_names
 from benchmark.errors import BenchmarkError, MissingInputError
 
 SHOWN = 5  # folders that a message names
-SEARCHED = 50  # folders in which a misplaced copy is looked for
+SEARCHED = 20  # folders in which a misplaced copy is looked for
 
 
-def find_folder(info: DatasetInfo, data_root: Path, recognises: Callable[[Path], bool]) -> Path:
-    """Return the folder of a dataset under a data root.
+def find_folder(info: DatasetInfo, data_root: Path, recognises: Callable[[Path], bool]) -> Path | None:
+    """Return the folder of a dataset under a data root; None if there is none.
 
     The first folder with one of the dataset's names (in any case) that has its layout, or else a subfolder that has it;
     then the data root itself; then a folder of that name, whatever is in it.
@@ -23,9 +23,6 @@ def find_folder(info: DatasetInfo, data_root: Path, recognises: Callable[[Path],
         info: names of the folder.
         data_root: where it is looked for.
         recognises: whether a folder has the layout.
-
-    Raises:
-        MissingInputError: there is none; the message says what is there instead.
     """
     named = [place for name in info.folders if (place := _in_any_case(data_root, name))]
     deeper = [sub for place in named for sub in _subfolders(place)]
@@ -34,10 +31,19 @@ def find_folder(info: DatasetInfo, data_root: Path, recognises: Callable[[Path],
             return place
     if data_root.is_dir() and recognises(data_root.resolve()):
         return data_root
-    if named:
-        return named[0]
+    return named[0] if named else None
+
+
+def missing_folder(info: DatasetInfo, data_root: Path, recognises: Callable[[Path], bool]) -> MissingInputError:
+    """Return the error that a dataset has no folder under a data root: what is there instead, and what to do.
+
+    Args:
+        info: names of the folder.
+        data_root: where it was looked for.
+        recognises: whether a folder has the layout.
+    """
     seen = _seen(info, data_root, recognises)
-    raise MissingInputError(f"{info.label}: no folder {data_root / info.folders[0]} ({seen}); {info.by_hand}")
+    return MissingInputError(f"{info.label}: no folder {data_root / info.folders[0]} ({seen}); {info.by_hand}")
 
 
 def _in_any_case(data_root: Path, name: str) -> Path | None:

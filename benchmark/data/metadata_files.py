@@ -49,7 +49,7 @@ def read_rows(table: Path, columns: Sequence[str], *, header: bool = True) -> It
             if any(row[name] is None for name in named):
                 raise BenchmarkError(f"{place}: has too few values")
             if any(row.get(None, ())):  # DictReader's key of surplus values
-                raise BenchmarkError(f"{place}: has more values than the table has columns; quote values with commas")
+                raise BenchmarkError(f"{place}: has more values than columns; quote values with commas, name an index")
             values = {name: row[name].strip() for name in named}
             if any(values.values()):  # spreadsheet programs end tables with rows of delimiters
                 yield place, values
@@ -94,6 +94,8 @@ def read_text(path: Path, fallback: str | None = None) -> str:
     """
     try:
         data = path.read_bytes()
+        if b"\0" in data and not data.startswith(UTF16_MARKS):
+            raise BenchmarkError(f"{path}: cannot be read: is no text, or UTF-16 without its mark; save it as UTF-8")
         if data.startswith(UTF16_MARKS):
             return data.decode("utf-16").removeprefix("\ufeff")
         try:

@@ -5,7 +5,6 @@ Installed packages can add datasets by entry points of the group `aat_benchmark.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import importlib
 import itertools
@@ -18,7 +17,7 @@ from benchmark.data.datasets.folder import PREFIX, Folder, is_folder_name
 from benchmark.data.datasets.own_table import TABLE
 from benchmark.data.metadata_files import folder_names
 from benchmark.data.unused import SUFFIXES, files_below
-from benchmark.errors import BenchmarkError, MissingInputError, closest
+from benchmark.errors import BenchmarkError, closest
 from benchmark.plugins import load_installed
 
 SEARCHED = 1000  # files of a folder in which audio is looked for
@@ -80,11 +79,7 @@ def own_folders(data_root: Path) -> list[str]:
 
 
 def _found(data_root: Path) -> dict[str, Path]:
-    places = {}
-    for name, dataset in datasets().items():
-        with contextlib.suppress(MissingInputError):
-            places[name] = dataset.find(data_root)
-    return places
+    return {name: place for name, dataset in datasets().items() if (place := dataset.locate(data_root))}
 
 
 def _has_audio(place: Path) -> bool:

@@ -19,6 +19,7 @@ DOCUMENTS = {
     ".jsonl", ".lab", ".log", ".lst", ".md", ".md5", ".mf", ".npy", ".npz", ".pdf", ".pkl", ".png", ".py", ".pyc",
     ".rst", ".sh", ".sha256", ".svg", ".textgrid", ".toml", ".tsv", ".txt", ".xls", ".xlsx", ".xml", ".yaml", ".yml",
 }  # fmt: skip
+ARCHIVES = {".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zip"}
 DOCUMENT_NAMES = {"authors", "changelog", "checksums", "copying", "license", "licence", "makefile", "notice", "readme"}
 
 
@@ -93,6 +94,8 @@ def _reason(path: PurePosixPath) -> str | None:
         return "in a folder of the operating system"
     if not suffix:
         return "the name has no ending; add the right one"
+    if suffix in ARCHIVES:
+        return f"{suffix} is an archive; unpack it"
     if suffix not in SUFFIXES:
         return f"{suffix} is not read; convert to WAV or FLAC"
     return None

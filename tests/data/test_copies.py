@@ -340,7 +340,7 @@ US8K, ESC, MIC = "metadata/UrbanSound8K.csv", "meta/esc50.csv", "openmic-2018-ag
         (edited("esc50", ESC, "A-0.wav,1,0,dog", "A-0.wav,1,5,cat"), "does not match fold 1 and target 5"),
         (edited("openmic", MIC, "0.9", "nan"), "line 2: relevance 'nan' is not a number from 0 to 1"),
         (edited("openmic", MIC, "0.9", "9"), "line 2: relevance '9' is not a number from 0 to 1"),
-        (edited("openmic", MIC, "0.9,3", "0.9,3,7"), "line 2: has more values than the table has columns"),
+        (edited("openmic", MIC, "0.9,3", "0.9,3,7"), "line 2: has more values than columns"),
     ],
 )
 def test_a_table_that_contradicts_itself_is_refused(

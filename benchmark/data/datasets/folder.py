@@ -187,6 +187,7 @@ def _read_class_folders(folder: Path) -> Table:
     names = [name for name in folder_names(folder) if name not in aside]
     splits = _split_folders(folder, names)
     remarks = [f"{name} has no audio and is no class" for name in aside] + check_split_names(str(folder), splits)
+    remarks += [f"{name} has no folders of classes" for name in splits if not folder_names(folder / name)]
     places = [
         (place, label)
         for place in sorted(splits, key=lambda name: SPLITS.index(splits[name]))
@@ -202,6 +203,8 @@ def _read_class_folders(folder: Path) -> Table:
         Clip.at(folder, path, (classes.index(label),), split=splits.get(place), place=str(folder))
         for path, label, place in listed
     ]
+    if marked := [name for name in classes if name.startswith("_")]:
+        remarks.append(f"{' and '.join(marked)} {'are classes' if marked[1:] else 'is a class'} as all other folders")
     return Table(clips if splits else _with_folds(clips), classes, [*remarks, *alike(classes)])
 
 

@@ -31,12 +31,13 @@ def test_what_is_not_used_is_counted_by_reason(tmp_path: Path) -> None:
     assert unused(tmp_path) == {}
     touch(
         tmp_path, "cat/a.m4a", "cat/b.M4A", "dog/noending", "dog/2020/x.wav", "dog/2020/july/y.flac", "loose.wav",
-        "cat/z.wma", ".trash/old.wav", "cat/.hidden.wav", "__MACOSX/cat/c.wav",
+        "cat/z.wma", "cat/more.zip", ".trash/old.wav", "cat/.hidden.wav", "__MACOSX/cat/c.wav",
         "README", "notes.txt", "cat/._a.wav", "cat/.DS_Store", "Thumbs.db", "recipe.yaml", "license",
     )  # fmt: skip
     assert unused(tmp_path) == {
         ".m4a is not read; convert to WAV or FLAC": 2,
         ".wma is not read; convert to WAV or FLAC": 1,
+        ".zip is an archive; unpack it": 1,
         "the name has no ending; add the right one": 1,
         "in a subfolder of a class or split": 2,
         "not in the folder of a class": 1,
@@ -61,7 +62,10 @@ def test_a_link_to_the_folder_itself_is_walked_once(tmp_path: Path) -> None:
 def test_classes_that_begin_with_an_underscore_are_classes(tmp_path: Path) -> None:
     touch(tmp_path, "yes/1.wav", "no/1.wav", "_unknown_/1.wav", "_silence_/1.wav", "_notes/about.txt", "__MACOSX/._x")
     assert read(tmp_path).info.classes == ("_silence_", "_unknown_", "no", "yes")
-    assert read(tmp_path).remarks == ("_notes has no audio and is no class",)
+    assert read(tmp_path).remarks == (
+        "_notes has no audio and is no class",
+        "_silence_ and _unknown_ are classes as all other folders",
+    )
     touch(tmp_path, *(f"{split}/{label}/1.wav" for split in ("train", "test") for label in ("_unknown_", "yes")))
     for label in ("yes", "no", "_unknown_", "_silence_"):
         (tmp_path / "mine" / label / "1.wav").unlink()
@@ -139,6 +143,12 @@ def test_splits_that_are_not_clear_are_refused(tmp_path: Path, paths: list[str],
 def test_a_class_may_have_the_name_of_a_split(tmp_path: Path) -> None:
     touch(tmp_path, "bus/1.wav", "train/1.wav", "tram/1.wav")
     assert read(tmp_path).info.classes == ("bus", "train", "tram")
+
+
+def test_an_empty_folder_of_a_split_is_reported(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"{name}/{label}/1.wav" for name in ("Train", "Test") for label in ("x", "y")))
+    (tmp_path / "mine" / "Validation").mkdir()
+    assert read(tmp_path).remarks == ("Validation has no folders of classes",)
 
 
 def test_audio_beside_the_classes_of_a_split_is_counted(tmp_path: Path) -> None:

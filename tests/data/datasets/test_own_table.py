@@ -145,6 +145,13 @@ def test_classes_that_differ_only_in_spelling_are_reported(mine: Path) -> None:
     assert read(mine).remarks == ("the classes 'Cat' and 'cat' differ only in spelling",)
 
 
+@pytest.mark.parametrize("content", [rows().encode("utf-16-le"), b"PK\3\4\0\0"])
+def test_a_table_that_is_no_text_says_so(mine: Path, content: bytes) -> None:
+    (mine / "clips.csv").write_bytes(content)
+    with pytest.raises(BenchmarkError, match="is no text, or UTF-16 without its mark; save it as UTF-8"):
+        read(mine)
+
+
 @pytest.mark.parametrize("other", ["cat\u200b", "CAT", "c-a-t", "ｃａｔ"])
 def test_spellings_that_look_alike_are_reported(mine: Path, other: str) -> None:
     (mine / "clips.csv").write_text(rows().replace("cat", other, 1))
@@ -185,7 +192,7 @@ def test_a_split_that_corpora_use_differently_is_reported_or_refused(mine: Path)
         ("b.wav,dog", "b.wav,None", "line 3: label 'None' stands for a missing value"),
         ("b.wav,dog", "b.wav,<NA>", "line 3: label '<NA>' stands for a missing value"),
         ("b.wav,dog", "b.wav,dog|nan", "line 3: label 'nan' stands for a missing value"),
-        ("b.wav,dog,1", "b.wav,dog,1,2", "line 3: has more values than the table has columns"),
+        ("b.wav,dog,1", "b.wav,dog,1,2", "line 3: has more values than columns"),
         ("b.wav,dog,1", "b.wav,dog,1.5", "line 3: fold '1.5' is not one of"),
         ("b.wav,dog,1", "b.wav,dog,nan", "line 3: fold 'nan' is not one of"),
         ("b.wav,dog,1", "b.wav,dog,-1", "line 3: fold '-1' is not one of"),
