@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from benchmark.data.dataset_info import DatasetInfo
-from benchmark.data.locate import find_folder, missing_folder
+from benchmark.data.locate import find_folders, missing_folder
 from benchmark.data.manifest import ABSENT, Clip, Manifest
 from benchmark.data.parallel import Progress, in_order
 from benchmark.data.synthetic import Sound
@@ -56,7 +56,9 @@ class Dataset(ABC):
             BenchmarkError: the folder does not follow the layout, or has no clips.
         """
         place = self.find(data_root)
-        return make_manifest(self.info, place, self.read(place))
+        others = find_folders(self.info, data_root, self.recognises)[1:]
+        remarks = [f"{place} is used; {' and '.join(map(str, others))} is another copy"] if others else []
+        return make_manifest(self.info, place, self.read(place), remarks)
 
     def find(self, data_root: Path) -> Path:
         """Return the dataset's folder: under a data root by one of its names, one folder deeper, or the root itself.
@@ -70,7 +72,7 @@ class Dataset(ABC):
 
     def locate(self, data_root: Path) -> Path | None:
         """Return the dataset's folder as `find` does; None if it does not exist."""
-        return find_folder(self.info, data_root, self.recognises)
+        return next(iter(find_folders(self.info, data_root, self.recognises)), None)
 
     def recognises(self, folder: Path) -> bool:
         """Return whether a folder has the dataset's layout, or is named as its folder."""
@@ -193,6 +195,9 @@ class Synthesizable(Dataset):
         if seconds is not None:
             settings["seconds"] = seconds
         place = data_root / self.info.folders[0]
+        found = self.locate(data_root)
+        if found and found.name != place.name:
+            raise BenchmarkError(f"{found}: is a copy of {self.info.label} already; use another folder")
         if place.exists():
             marker = place / SYNTHETIC_MARKER
             if not marker.is_file() or marker.read_text() != json.dumps(settings):

@@ -13,11 +13,11 @@ SHOWN = 5  # folders that a message names
 SEARCHED = 20  # folders in which a misplaced copy is looked for
 
 
-def find_folder(info: DatasetInfo, data_root: Path, recognises: Callable[[Path], bool]) -> Path | None:
-    """Return the folder of a dataset under a data root; None if there is none.
+def find_folders(info: DatasetInfo, data_root: Path, recognises: Callable[[Path], bool]) -> list[Path]:
+    """Return the copies of a dataset under a data root; the first one is used.
 
-    The first folder with one of the dataset's names (in any case) that has its layout, or else a subfolder that has it;
-    then the data root itself; then a folder of that name, whatever is in it.
+    Folders with one of the dataset's names (in any case) that have its layout, or subfolders of them that have it. If
+    there is none: the data root itself if it has the layout, or else a folder of that name, whatever is in it.
 
     Args:
         info: names of the folder.
@@ -25,13 +25,16 @@ def find_folder(info: DatasetInfo, data_root: Path, recognises: Callable[[Path],
         recognises: whether a folder has the layout.
     """
     named = [place for name in info.folders if (place := _in_any_case(data_root, name))]
-    deeper = [sub for place in named for sub in _subfolders(place)]
-    for place in [*named, *deeper]:
-        if recognises(place):
-            return place
+    fitting = [place for place in named if recognises(place)]
+    fitting += [sub for place in named if place not in fitting for sub in _subfolders(place) if recognises(sub)]
+    copies: dict[Path, Path] = {}
+    for place in fitting:
+        copies.setdefault(place.resolve(), place)
+    if copies:
+        return list(copies.values())
     if data_root.is_dir() and recognises(data_root.resolve()):
-        return data_root
-    return named[0] if named else None
+        return [data_root]
+    return named[:1]
 
 
 def missing_folder(info: DatasetInfo, data_root: Path, recognises: Callable[[Path], bool]) -> MissingInputError:

@@ -7,12 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from benchmark.data.dataset import Synthesizable
 from benchmark.data.datasets import urbansound8k
 from benchmark.data.datasets.speech_commands import LISTS, which_set
 from benchmark.data.manifest import Manifest
 from benchmark.data.registry import available, get_dataset, own_folders
 from benchmark.errors import BenchmarkError, MissingInputError
+from benchmark.tools.data.prepare import prepare
 from tests.data.test_datasets import TREES, touch
 
 SPEAKERS = [f"{number:08x}" for number in range(60)]
@@ -133,6 +136,20 @@ def test_the_data_root_may_be_the_datasets_folder(name: str, tmp_path: Path) -> 
     for other in set(ALL) - {name}:
         with pytest.raises(MissingInputError):
             get_dataset(other).manifest(manifest.folder)
+
+
+def test_a_second_copy_is_reported_and_never_generated(tmp_path: Path) -> None:
+    folder = made("esc50", tmp_path).folder
+    dataset = get_dataset("esc50")
+    assert isinstance(dataset, Synthesizable)
+    shutil.copytree(folder, tmp_path / "ESC-50")
+    assert dataset.manifest(tmp_path).remarks == (f"{folder} is used; {tmp_path / 'ESC-50'} is another copy",)
+    shutil.rmtree(folder)
+    with pytest.raises(BenchmarkError, match="ESC-50: is a copy of ESC-50 already; use another folder"):
+        dataset.synthesize(tmp_path, classes=2, clips_per_class=1, seed=0)
+    for root in (tmp_path, tmp_path / "ESC-50"):
+        with pytest.raises(BenchmarkError, match="ESC-50: exists already; `data verify esc50` checks it"):
+            prepare(dataset, root, None, Console(quiet=True))
 
 
 def test_a_copy_that_is_not_taken_says_what_was_seen(tmp_path: Path) -> None:

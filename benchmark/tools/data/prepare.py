@@ -45,11 +45,9 @@ def prepare(dataset: Dataset, data_root: Path, source: str | None, console: Cons
             contain the dataset.
     """
     info, archive = dataset.info, dataset.info.archive
-    for folder in info.folders:
-        if (data_root / folder).exists():
-            raise BenchmarkError(
-                f"{data_root / folder}: exists already; `data verify {info.name}` checks it, or remove it first"
-            )
+    existing = [data_root / folder for folder in info.folders if (data_root / folder).exists()]
+    if place := dataset.locate(data_root) or next(iter(existing), None):
+        raise BenchmarkError(f"{place}: exists already; `data verify {info.name}` checks it, or remove it first")
     if archive is None or not (source or archive.urls):
         raise BenchmarkError(f"{info.label} cannot be downloaded: {info.by_hand}, or give --from FILE")
     data_root.mkdir(parents=True, exist_ok=True)
