@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from benchmark.cli import options
-from benchmark.cli.printing import print_json
+from benchmark.cli.printing import print_json, stdout_console
 from benchmark.units import plural
 
 
@@ -18,6 +18,7 @@ def explain(
         typer.Argument(help="Id of a cell or a trial, or names that choose cells: ast esc50 aat_ms."),
     ],
     results: options.ResultsFolder,
+    classes: Annotated[bool, typer.Option("--classes", help="Also print the results by class.")] = False,
     json: options.Json = False,
 ) -> None:
     """Print the provenance of a table cell: records, folds, seeds, epochs, rule, protocol switches, environment.
@@ -26,12 +27,14 @@ def explain(
     """
     from benchmark.api.explain import explain as explain_cells
 
-    cells = explain_cells(results, names)
+    cells = explain_cells(results, names, classes=classes)
     if json:
         print_json(cells)
         return
     for cell in cells:
         _print(cell)
+        if classes:
+            _print_classes(cell["by_class"])
 
 
 def _print(cell: dict[str, Any]) -> None:
@@ -73,6 +76,40 @@ def _print(cell: dict[str, Any]) -> None:
         suite = environment.get("suite")  # records before schema version 6 have none
         rest = ", ".join(f"{key} {value}" for key, value in environment.items() if key not in {"packages", "suite"})
         typer.echo(f"  environment {name}: {f'{_suite(suite)}, ' if suite else ''}{rest}; {packages}")
+
+
+def _print_classes(by_class: dict[str, Any]) -> None:
+    """Print a table of the classes with test clips, then the pairs that are confused most."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    if "missing" in by_class:
+        typer.echo(f"  {'by class':15}{by_class['missing']}")
+        return
+    known = {name.replace("_", " "): value for name, value in by_class["summary"].items() if value["mean"] is not None}
+    numbers = ", ".join(f"{name} {_number(value)}" for name, value in known.items())
+    typer.echo(f"  {'by class':15}{numbers} (%, {plural(len(by_class['seeds']), 'seed')})")
+    table = Table(show_edge=False, pad_edge=False, box=None)
+    present = [each for each in by_class["classes"] if each["support"]]
+    metrics = list(present[0]["values"]) if present else []
+    for name in ("  class", "clips", *metrics):
+        table.add_column(name, overflow="fold", justify="left" if name == "  class" else "right")
+    for each in present:
+        table.add_row(
+            f"  {escape(each['name'])}", str(each["support"]), *(_number(each["values"][name]) for name in metrics)
+        )
+    stdout_console(soft_wrap=True).print(table)
+    if by_class["confusion"] is None:
+        typer.echo("  clips have several labels: there is no confusion matrix")
+    for pair in by_class["confused"]:
+        typer.echo(f"  {100 * pair['share']:.1f} % of {pair['true']} is taken for {pair['predicted']}")
+
+
+def _number(value: dict[str, float | None]) -> str:
+    """Return `87.5 ± 2.0` in per cent, a dash if it is not defined."""
+    if value["mean"] is None:
+        return "-"
+    return f"{100 * value['mean']:.1f}" + ("" if value["seed_sd"] is None else f" ± {100 * value['seed_sd']:.1f}")
 
 
 def _suite(suite: dict[str, Any]) -> str:

@@ -1,18 +1,33 @@
-"""Average precision and area under the ROC curve of one class, equal to scikit-learn's to the last bit.
+"""What clips are ranked by; average precision and area under the ROC curve of one class, as scikit-learn has them.
 
-They are written here because importing scikit-learn takes a fresh worker longer than training a small trial's epoch;
-`tests/trial/test_metrics.py` compares the two. Clips with equal scores share a threshold.
+The two are equal to scikit-learn's to the last bit. They are written here because importing scikit-learn takes a fresh
+worker longer than training a small trial's epoch; `tests/trial/test_metrics.py` compares them. Clips with equal scores
+share a threshold.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 Scores = npt.NDArray[np.floating[Any]]
 Counts = npt.NDArray[np.float64]
+Rule = Literal["fp16_sigmoid", "float32"]
+
+
+def scores(logits: npt.NDArray[np.float32], rule: Rule) -> npt.NDArray[np.float32]:
+    """Return what clips are ranked by: the logits, or their half-precision sigmoid, which makes ties (defect D8).
+
+    The steps of the sigmoid are those of torch, whose values these are for every half-precision number.
+    """
+    if rule == "float32":
+        return logits.astype(np.float32)
+    with np.errstate(over="ignore"):  # beyond the range of half precision: 0 or 1
+        halves = logits.astype(np.float16)
+        exponentials = np.exp(-halves.astype(np.float64)).astype(np.float32)
+        return (1 / (1 + exponentials)).astype(np.float16).astype(np.float32)
 
 
 def average_precision(truth: Scores, ranked: Scores) -> float:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmark.errors import BenchmarkError
 from benchmark.records.lease import alive
-from benchmark.records.store import LEASES, PREDICTIONS, RESUME, SCRATCH, TRIALS, WEIGHTS, ResultStore
+from benchmark.records.store import CACHE, LEASES, PREDICTIONS, RESUME, SCRATCH, TRIALS, WEIGHTS, ResultStore
 from benchmark.units import plural
 
 logger = logging.getLogger(__name__)
@@ -75,6 +75,8 @@ def _candidates(store: ResultStore) -> Iterator[tuple[Path, str]]:
         yield path, "lease of a dead run"
     for path in sorted((folder / SCRATCH).glob("*")):
         yield path, "temporary files of a dead run"
+    for path in sorted((folder / CACHE).glob("*.json")):
+        yield path, "computed again by the next report"
     for path in [*sorted(folder.glob(".stop-*")), *sorted(folder.rglob(".*.tmp"))]:
         yield path, "left by a killed process"
 

@@ -36,6 +36,7 @@ RESUME = "resume"  # states from which interrupted trials continue
 LEASES = "leases"  # which process trains a trial now
 CONFLICTS = "conflicts"  # records with other results, from `merge`
 SCRATCH = ".tune"  # temporary files of Ray Tune
+CACHE = ".cache"  # numbers of reports, computed again when they are missing
 GRID_FILE = "grid.json"  # submitted trials
 
 PREDICTIONS, WEIGHTS = ".npz", ".safetensors"  # suffixes of the files beside a record

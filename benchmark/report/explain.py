@@ -7,10 +7,13 @@ from typing import Any
 import pandas as pd
 
 from benchmark.errors import BenchmarkError, closest
+from benchmark.records.predictions import UnusablePredictionsError
+from benchmark.report.by_class.read import read_by_class
 from benchmark.report.render import RULES
 from benchmark.report.results import Results
 from benchmark.spec.grammar import unordered
 
+PAIRS = 10  # confused classes that are named
 TRIAL_COLUMNS = [
     "fold",
     "seed",
@@ -82,6 +85,19 @@ def explain(results: Results, cell: pd.Series) -> dict[str, Any]:
         "missing": [f"fold {fold} seed {seed}" for fold, seed in sorted(missing)],
         "environments": {name: results.environments[name] for name in trials["environment"].unique()},
     }
+
+
+def explain_classes(results: Results, cell: pd.Series) -> dict[str, Any]:
+    """Return the results by class of one cell, and the most confused pairs; only `missing`, the reason, without any."""
+    try:
+        found = read_by_class(results, cell)
+    except UnusablePredictionsError as error:
+        return {"missing": str(error)}
+    confused = [
+        {"true": true.name, "predicted": predicted.name, "clips": clips, "share": clips / true.support}
+        for true, predicted, clips in found.confused()[:PAIRS]
+    ]
+    return {**found.model_dump(mode="json"), "confused": confused}
 
 
 def _reported_epoch(rule: Any, switch: str) -> str:

@@ -14,6 +14,7 @@ import pandas as pd
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from benchmark.report.by_class.result import CLASS_METRICS, SUMMARY, ByClass
 from benchmark.report.claims.judge import judge
 from benchmark.report.claims.ledger import VERDICTS, Judged, measured_text
 from benchmark.report.explain import explain
@@ -105,7 +106,19 @@ def _claim(claim: Judged) -> list[dict[str, Any]]:
 def _provenance(results: Results, cell: pd.Series) -> dict[str, Any]:
     """Return the provenance of a cell without environments and switches, which have their own tables on the page."""
     provenance = explain(results, cell)
-    return {key: value for key, value in provenance.items() if key not in {"environments", "protocol_switches"}}
+    kept = {key: value for key, value in provenance.items() if key not in {"environments", "protocol_switches"}}
+    return {**kept, **_classes(results.by_class.by_cell.get(cell["cell"]))}
+
+
+def _classes(found: ByClass | None) -> dict[str, Any]:
+    """Return the results by class of a cell, as text, if they were read: a summary, and a table with its head."""
+    if found is None:
+        return {}
+    rows = [[each.name, str(each.support), *(value.text for value in each.values.values())] for each in found.present]
+    return {
+        "by_class": {label: found.summary[key].text for key, label in SUMMARY.items() if found.summary[key].text},
+        "classes": [["class", "clips", *CLASS_METRICS[found.metric]], *rows],
+    }
 
 
 def _switches(results: Results) -> list[list[dict[str, Any]]]:

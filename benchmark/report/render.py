@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 INDEX = ["protocol", "backbone", "method"]  # leading columns of tables with one column per dataset
+MAX_NAME = 24  # characters of a class that are shown
 MAX_VARIANTS = 3  # more variants of one mark are counted, not listed
 STRONG = ("\ue000", "\ue001")  # around bold text in a `Table.text`; each format replaces them
 WITHOUT_STRONG = str.maketrans("", "", "".join(STRONG))
@@ -73,6 +74,12 @@ def ratio_text(ratio: float) -> str:
     return f" ({ratio:.2f})" if pd.notna(ratio) else ""
 
 
+def short(name: str) -> str:
+    """Return the name of a class in one line, cut to `MAX_NAME` characters."""
+    name = " ".join(name.split())
+    return name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…"
+
+
 def plain(table: pd.DataFrame) -> pd.DataFrame:
     """Return a text table without the signs of bold text."""
     return table.map(lambda text: text.translate(WITHOUT_STRONG) if isinstance(text, str) else text)
@@ -120,7 +127,8 @@ def rules(cells: pd.DataFrame) -> str:
 def to_markdown(table: pd.DataFrame, caption: Caption) -> str:
     """Return title, warnings, table and note as Markdown."""
     warning = [f"**Not comparable with the paper:** {'; '.join(caption.warnings)}.", ""] if caption.warnings else []
-    body = str(table.to_markdown(index=False, disable_numparse=True))
+    cells = table.map(lambda text: text.replace("|", r"\|") if isinstance(text, str) else text)  # names of classes
+    body = str(cells.to_markdown(index=False, disable_numparse=True))
     for sign in STRONG:
         body = body.replace(sign, "**")
     return "\n".join([f"# {caption.title}", "", *warning, body, "", caption.note.strip(), ""])
@@ -139,6 +147,8 @@ def _escape(text: str) -> str:
         "\\": r"\textbackslash{}",
         "±": r"$\pm$",
         "†": r"$\dagger$",
+        "→": r"$\rightarrow$",
+        "…": r"\ldots{}",
         "~": r"\textasciitilde{}",
         "^": r"\textasciicircum{}",
         STRONG[0]: r"\textbf{",

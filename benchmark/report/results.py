@@ -5,22 +5,23 @@ from __future__ import annotations
 import functools
 import logging
 import math
-import zipfile
-import zlib
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 
 from benchmark.records.floor import NAMES, REGRESSION, Floor, floor_key, floor_settings, read_floors
 from benchmark.records.frame import Curve, tabulate
+from benchmark.records.predictions import UnusablePredictionsError
 from benchmark.records.schema import Record, StepProfile
-from benchmark.records.store import PREDICTIONS, ResultStore
+from benchmark.records.store import ResultStore
 from benchmark.report.aggregate import GROUP, Submitted, aggregate
-from benchmark.report.inference import Array, Estimate
+from benchmark.report.by_class.read import Shown
+from benchmark.report.inference import Estimate
 from benchmark.report.layout import Order
-from benchmark.report.outcomes import Fold, Names, Outcome, difference, not_comparable, score, ties
+from benchmark.report.outcomes import Outcome, difference, not_comparable, score, ties
+from benchmark.report.read_outcome import read_outcome
 from benchmark.report.step_profiles import tabulate_steps
 from benchmark.spec.request import TrialRequest
 
@@ -110,22 +111,21 @@ class Results:
         return {name: float(np.mean([scores[name] for scores in of_folds])) for name in known}
 
     def untested(self) -> list[str]:
-        """Return why some complete cells were not compared with the best one of their dataset."""
+        """Return why some complete cells have no interval, or were not compared with the best one of their dataset."""
         reasons = []
         for key, rows in self.cells[self.cells["score"].notna()].groupby(GROUP, sort=False):
             best = rows.sort_values("score", ascending=False, kind="stable").iloc[0]
             for _, row in rows.iterrows():
-                if row["cell"] != best["cell"] and (reason := self.obstacle(best, row)):
+                if reason := self.obstacle(best, row):
                     reasons.append(f"{reason} ({key[1]}, {key[2]})")
         return list(dict.fromkeys(reasons))
 
     def obstacle(self, first: pd.Series, second: pd.Series) -> str | None:
         """Return why two complete cells cannot be compared clip by clip; None if they can."""
-        outcomes = [self.outcome(cell["cell"]) for cell in (first, second)]
-        if None in outcomes:
-            missing = next(cell for cell, outcome in zip((first, second), outcomes, strict=True) if outcome is None)
-            return f"{missing['method']} has no predictions of every clip"
-        return not_comparable(*cast("list[Outcome]", outcomes))
+        for cell in (first, second):
+            if reason := self.unusable(cell["cell"]):
+                return f"{cell['method']}: {reason}"
+        return not_comparable(*(cast("Outcome", self.outcome(cell["cell"])) for cell in (first, second)))
 
     def difference(self, first: pd.Series, second: pd.Series) -> Estimate | None:
         """Return the score of `first` minus that of `second`: complete cells of one dataset.
@@ -137,70 +137,36 @@ class Results:
         one, other = (cast("Outcome", self.outcome(cell["cell"])) for cell in (first, second))
         return difference(one, other)
 
+    @functools.cached_property
+    def by_class(self) -> Shown:
+        """Results by class of the cells that a report shows."""
+        return Shown.of(self)
+
     def outcome(self, cell: str) -> Outcome | None:
-        """Return what the trained models of a cell scored; None if a record lacks predictions or they are damaged."""
+        """Return what the trained models of a cell scored; None if that cannot be read, see `unusable`."""
+        found = self._read(cell)
+        return found if isinstance(found, Outcome) else None
+
+    def unusable(self, cell: str) -> str | None:
+        """Return why the predictions of a cell cannot be used; None if they can."""
+        found = self._read(cell)
+        return None if isinstance(found, Outcome) else str(found)
+
+    def _read(self, cell: str) -> Outcome | UnusablePredictionsError:
         if cell not in self._outcomes:
-            self._outcomes[cell] = self._read_outcome(cell)
+            rows = self.trials.loc[self._places[cell]] if cell in self._places else self.trials.iloc[:0]
+            try:
+                method = self.requests[cell].method.variant
+                self._outcomes[cell] = read_outcome(self.store.folder, method, rows.to_dict("records"))
+            except UnusablePredictionsError as error:
+                self._outcomes[cell] = error
         return self._outcomes[cell]
 
     @functools.cached_property
-    def _outcomes(self) -> dict[str, Outcome | None]:
+    def _outcomes(self) -> dict[str, Outcome | UnusablePredictionsError]:
         return {}
 
     @functools.cached_property
     def _places(self) -> dict[str, Any]:
         """Rows of the finished trials by cell."""
         return {str(cell): rows for cell, rows in self.trials.groupby("cell", sort=False).groups.items()}
-
-    def _read_outcome(self, cell: str) -> Outcome | None:
-        rows = self.trials.loc[self._places[cell]] if cell in self._places else self.trials.iloc[:0]
-        folds: dict[int, dict[int, _Predictions]] = {}
-        for trial in rows.to_dict("records"):
-            found = self._read_predictions(trial["record"], trial["epoch"])
-            if found is None:
-                return None
-            folds.setdefault(trial["fold"], {})[trial["seed"]] = found
-        for number, by_seed in folds.items():
-            if len({found.clips.tobytes() for found in by_seed.values()}) > 1:
-                logger.info("%s: its seeds have other test clips in fold %d", cell, number)
-                return None
-        if not folds:
-            return None
-        by_fold = {}
-        for number, by_seed in folds.items():
-            first = next(iter(by_seed.values()))
-            by_fold[number] = Fold.of(
-                first.clips, first.groups, {seed: found.values for seed, found in by_seed.items()}
-            )
-        grouped = all(found.grouped for by_seed in folds.values() for found in by_seed.values())
-        return Outcome(self.requests[cell].method.variant, by_fold, grouped)
-
-    def _read_predictions(self, record: str, epoch: float) -> _Predictions | None:
-        """Return clips and values of the chosen epoch from the predictions file; None if it has none or is damaged.
-
-        Records of earlier versions have no groups, and for map no value by clip.
-        """
-        path = (self.store.folder / record).with_suffix(PREDICTIONS)
-        try:
-            with np.load(path) as stored:
-                name = "values_test" if "values_test" in stored else "parts_test"
-                values = np.asarray(stored[name][int(np.flatnonzero(stored["epochs"] == epoch)[0])], float)
-                clips = stored["clips_test"]
-                grouped = "groups_test" in stored
-                groups = stored["groups_test"] if grouped else clips
-        except (OSError, EOFError, ValueError, KeyError, IndexError, zipfile.BadZipFile, zlib.error) as error:
-            logger.info("%s: predictions cannot be used: %s", path, error)
-            return None
-        if values.shape != clips.shape or groups.shape != clips.shape or not np.isfinite(values).all():
-            logger.info("%s: predictions cannot be used: not one finite value per clip", path)
-            return None
-        return _Predictions(clips, groups, values, grouped)
-
-
-class _Predictions(NamedTuple):
-    """Clips, their groups and their values of one trial, each (clips,), and whether the record has groups."""
-
-    clips: Names
-    groups: Names
-    values: Array
-    grouped: bool

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
@@ -147,6 +147,11 @@ class TrialRequest(Spec):
     def cell(self) -> str:
         """Return a digest of the request without fold and seed: trials that may be averaged share it."""
         return _digest(self.model_dump(mode="json", exclude={**self._not_in_id, "fold": True, "seed": True}))
+
+    @property
+    def ranking(self) -> Literal["fp16_sigmoid", "float32"]:
+        """Return what clips are ranked by: the official evaluation uses autocast for AST only (defect D8)."""
+        return self.protocol.eval_logits if self.backbone.pretraining == "supervised" else "float32"
 
     @property
     def marks(self) -> list[str]:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,7 @@ from benchmark.numerics import NUMERICS_VERSION
 from benchmark.records.schema import Epoch
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.data import TrialData
-from benchmark.trial.metrics import by_clip, evaluate, parts, ranking
+from benchmark.trial.metrics import by_clip, evaluate, parts
 from benchmark.trial.resume import ResumeFiles, State, UnfitStateError, random_state, restore_random_state
 from benchmark.trial.seeding import Seeds
 from benchmark.trial.selection import choose, kept_epochs
@@ -102,17 +102,17 @@ class History:
         curves = [Epoch.model_validate(point) for point in state["curves"]]
         return cls(curves, state["logits"], state["targets"], state["observed"])
 
-    def predictions(self, request: TrialRequest, data: TrialData, metric: Literal["accuracy", "map"]) -> Predictions:
-        """Return the arrays stored beside the record, of every evaluated split.
+    def predictions(self, request: TrialRequest, data: TrialData, info: DatasetInfo) -> Predictions:
+        """Return the arrays stored beside the record: the names of the classes, and those of every evaluated split.
 
         They are clips and their groups, logits, targets, and what the metric is the mean of: by part and by clip.
 
         Args:
             request: the trial.
             data: its clips.
-            metric: the dataset's metric.
+            info: facts of the dataset.
         """
-        kept: Predictions = {}
+        kept: Predictions = {"classes": np.array(info.classes)}
         for name, split in data.evaluation.items():
             kept["epochs"] = np.array(sorted(self.logits[name]))
             kept[f"clips_{name}"] = np.array([clip.path for clip in split.clips])
@@ -121,7 +121,7 @@ class History:
             kept[f"observed_{name}"] = self.observed[name].numpy()
             by_epoch = [logits for _, logits in sorted(self.logits[name].items())]
             kept[f"logits_{name}"] = torch.stack(by_epoch).numpy()
-            truth = self.targets[name], self.observed[name], ranking(request), metric
+            truth = self.targets[name], self.observed[name], request.ranking, info.metric
             kept[f"parts_{name}"] = np.stack([parts(logits, *truth) for logits in by_epoch])
             kept[f"values_{name}"] = np.stack([by_clip(logits, *truth) for logits in by_epoch])
         return kept
@@ -212,7 +212,7 @@ def _evaluate(
     request: TrialRequest, trainer: Trainer, held_out: Mapping[str, Iterable[Batch]], history: History, epoch: int
 ) -> Scores:
     """Evaluate all held-out splits, keep the outputs in `history`, and return the metrics by split."""
-    rule = ranking(request)
+    rule = request.ranking
     scores = {}
     for name, batches in held_out.items():
         logits, history.targets[name], history.observed[name] = trainer.predict(batches)

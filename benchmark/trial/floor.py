@@ -14,11 +14,12 @@ import numpy.typing as npt
 from benchmark.data.loader import Clips
 from benchmark.data.manifest import Clip, Manifest
 from benchmark.data.parallel import Progress, in_order
+from benchmark.metrics.by_class import average_precisions, class_mean
 from benchmark.records.environment import utc_now
 from benchmark.records.floor import CHANCE, MAJORITY, REGRESSION, Floor, floor_settings
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.data import prepare
-from benchmark.trial.metrics import accuracy, average_precisions, class_mean
+from benchmark.trial.metrics import accuracy
 
 if TYPE_CHECKING:
     from benchmark.data.audio_store import AudioStore

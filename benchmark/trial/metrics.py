@@ -3,45 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from benchmark.metrics.ranking import average_precision, precision_influence, roc_auc
-from benchmark.spec.request import TrialRequest
+from benchmark.metrics.by_class import aucs, average_precisions, class_mean
+from benchmark.metrics.ranking import Rule, precision_influence, scores
 
 Array = npt.NDArray[np.floating[Any]]
-
-
-def scores(logits: torch.Tensor, rule: Literal["fp16_sigmoid", "float32"]) -> Array:
-    """Return what clips are ranked by: the logits, or their half-precision sigmoid, which makes ties (defect D8)."""
-    if rule == "fp16_sigmoid":
-        return logits.half().sigmoid().float().numpy()
-    return logits.float().numpy()
 
 
 def accuracy(ranked: Array, targets: Array) -> float:
     """Return the share of clips whose highest score is the target's. In a tie the lower class number wins."""
     return float(np.mean(ranked.argmax(1) == targets.argmax(1)))
-
-
-def average_precisions(ranked: Array, targets: Array, observed: Array) -> list[float | None]:
-    """Return the average precision of every class over its observed clips; None without a positive clip."""
-    return _by_class(average_precision, ranked, targets, observed, both=False)
-
-
-def aucs(ranked: Array, targets: Array, observed: Array) -> list[float | None]:
-    """Return the area under the ROC curve of every class; None if its clips are all positive or all negative."""
-    return _by_class(roc_auc, ranked, targets, observed, both=True)
-
-
-def class_mean(values: Sequence[float | None]) -> float | None:
-    """Return the unweighted mean over the classes that have a value; None if no class has one."""
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None
 
 
 def d_prime(auc: float | None) -> float | None:
@@ -52,7 +28,7 @@ def d_prime(auc: float | None) -> float | None:
 
 
 def evaluate(
-    logits: torch.Tensor, targets: torch.Tensor, observed: torch.Tensor, rule: Literal["fp16_sigmoid", "float32"]
+    logits: torch.Tensor, targets: torch.Tensor, observed: torch.Tensor, rule: Rule
 ) -> dict[str, float | None]:
     """Return accuracy, map, mauc and d_prime; all None if a logit is not finite.
 
@@ -62,7 +38,7 @@ def evaluate(
         observed: (clips, classes), 0 where a class was not annotated.
         rule: what clips are ranked by, see `scores`.
     """
-    ranked, truth, seen = scores(logits, rule), targets.numpy(), observed.numpy()
+    ranked, truth, seen = scores(logits.numpy(), rule), targets.numpy(), observed.numpy()
     if not np.isfinite(ranked).all():
         return dict.fromkeys(("accuracy", "map", "mauc", "d_prime"))
     mauc = class_mean(aucs(ranked, truth, seen))
@@ -78,7 +54,7 @@ def parts(
     logits: torch.Tensor,
     targets: torch.Tensor,
     observed: torch.Tensor,
-    rule: Literal["fp16_sigmoid", "float32"],
+    rule: Rule,
     metric: Literal["accuracy", "map"],
 ) -> npt.NDArray[np.float32]:
     """Return the values whose mean is the metric: 1 or 0 per clip for accuracy, average precision per class for map.
@@ -92,7 +68,7 @@ def parts(
         rule: what clips are ranked by, see `scores`.
         metric: the dataset's metric.
     """
-    ranked, truth, seen = scores(logits, rule), targets.numpy(), observed.numpy()
+    ranked, truth, seen = scores(logits.numpy(), rule), targets.numpy(), observed.numpy()
     by_clip = metric == "accuracy"
     if not np.isfinite(ranked).all():
         return np.full(len(ranked) if by_clip else ranked.shape[1], np.nan, np.float32)
@@ -105,7 +81,7 @@ def by_clip(
     logits: torch.Tensor,
     targets: torch.Tensor,
     observed: torch.Tensor,
-    rule: Literal["fp16_sigmoid", "float32"],
+    rule: Rule,
     metric: Literal["accuracy", "map"],
 ) -> npt.NDArray[np.float64]:
     """Return a value of every clip, whose mean is the metric and whose spread gives the metric's error.
@@ -122,7 +98,7 @@ def by_clip(
     """
     if metric == "accuracy":
         return parts(logits, targets, observed, rule, metric).astype(np.float64)
-    ranked, truth, seen = scores(logits, rule), targets.numpy(), observed.numpy()
+    ranked, truth, seen = scores(logits.numpy(), rule), targets.numpy(), observed.numpy()
     clips = len(ranked)
     mean = class_mean(average_precisions(ranked, truth, seen)) if np.isfinite(ranked).all() else None
     if mean is None:
@@ -135,20 +111,3 @@ def by_clip(
             influence[rows] = precision_influence(truth[rows, column], ranked[rows, column])
             of_classes.append(influence)
     return np.asarray(mean + clips * np.mean(of_classes, axis=0))
-
-
-def ranking(request: TrialRequest) -> Literal["fp16_sigmoid", "float32"]:
-    """Return the ranking rule of a trial: the official evaluation uses autocast for AST only (defect D8)."""
-    return request.protocol.eval_logits if request.backbone.pretraining == "supervised" else "float32"
-
-
-def _by_class(
-    score: Callable[[Array, Array], float], ranked: Array, targets: Array, observed: Array, *, both: bool
-) -> list[float | None]:
-    values: list[float | None] = []
-    for column in range(targets.shape[1]):
-        rows = observed[:, column] > 0
-        truth = targets[rows, column]
-        possible = truth.any() and not (both and truth.all())
-        values.append(float(score(truth, ranked[rows, column])) if possible else None)
-    return values

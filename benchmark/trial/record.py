@@ -56,7 +56,7 @@ def finish(request: TrialRequest, setting: Setting, parts: Assembled, fitted: Fi
     weights = (
         _pack_weights(request, parts, history, selection) if setting.options.keep_weights and not diverged else None
     )
-    return Finished(record, history.predictions(request, parts.data, info.metric), weights)
+    return Finished(record, history.predictions(request, parts.data, info), weights)
 
 
 def _make_record(

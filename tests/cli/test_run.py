@@ -13,6 +13,7 @@ import yaml
 
 import benchmark
 from benchmark.records.lease import Lease
+from benchmark.report.layout import load_layout
 from tests.conftest import AST, SSAST, TINY_RECIPE, Cli
 
 pytestmark = pytest.mark.ray
@@ -62,8 +63,8 @@ def test_a_run_leaves_records_predictions_and_a_report(results: Path) -> None:
     assert all(path.with_suffix(".npz").is_file() for path in records)
     assert {path.parent.name for path in records} == {"linear", "aat_m+prompt"}
     report = {path.name for path in (results / "report").iterdir()}
-    tables = {"results", "parameters", "time", "compute", "paper"}
-    figures = {"scatter", "curves", "time", "memory", "slopes", "heatmap", "pareto", "ranks", "improvement", "profiles"}
+    tables = {"results", "parameters", "time", "compute", "classes", "confusion", "paper"}
+    figures = {figure.name for figure in load_layout().figures}
     expected = {f"{name}.{ending}" for name in tables for ending in ("csv", "md", "tex", "json")}
     assert report == expected | {f"{name}.{ending}" for name in figures for ending in ("png", "pdf", "svg")}
     left = [path for path in results.rglob("*") if path.name.endswith(".tmp") or path.name == ".tune"]

@@ -395,4 +395,29 @@ def test_damaged_predictions_leave_their_cell_without_an_interval_and_are_named(
     cells = results.cells.set_index("method")
     assert cells["low"].isna().to_dict() == {"full": False, "linear": True, "lora": False}
     assert cells["best"].to_dict() == {"full": True, "linear": False, "lora": True}
-    assert results.untested() == [f"linear has no predictions of every clip ({cells['backbone'].iloc[0]}, esc50)"]
+    reason = f"linear: {path.name} is damaged or incomplete ({cells['backbone'].iloc[0]}, esc50)"
+    assert results.untested() == [reason]
+    assert f"Without interval or not compared with the best: {reason}." in build_tables(results)[0].caption.note
+
+
+def test_predictions_that_do_not_fit_leave_their_cell_out_and_are_named(make_request: Make, tmp_path: Path) -> None:
+    """Values that are not finite, a shortened array, and seeds of one cell with different clips."""
+    records = [make_record(make_request(methods=["full"], seeds=[seed]), [0.5]) for seed in (0, 1)]
+    good = np.repeat([0.0, 1.0], 50)
+
+    def reason(values: np.ndarray, **changed: np.ndarray) -> str:
+        store = make_results(tmp_path / "out", records, parts={record.id: good for record in records}).store
+        clips = np.array([f"{number:05d}.wav" for number in range(100)])
+        arrays = {"clips_test": clips, "groups_test": clips, "values_test": values[None], **changed}
+        store.write(records[1], {"epochs": np.arange(1, 2), **arrays})
+        results = read_results(store)
+        assert results.cells["low"].isna().all()
+        assert results.cells["score"].tolist() == [0.5]  # the score is of the record, not of the file
+        [text] = results.untested()
+        return text
+
+    assert "has values that are not finite" in reason(np.where(np.arange(100) == 3, np.nan, good))
+    assert "does not have one value per clip" in reason(good[:-1])
+    other = np.array([f"other{number:05d}.wav" for number in range(100)])
+    assert "its seeds have different test clips in fold 1" in reason(good, clips_test=other)
+    assert "is damaged or incomplete" in reason(good, groups_test=np.array([{"a": 1}], dtype=object))  # never unpickled

@@ -10,8 +10,8 @@ import torch
 from scipy.special import ndtri
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from benchmark.metrics.ranking import average_precision, roc_auc
-from benchmark.trial.metrics import by_clip, d_prime, parts, scores
+from benchmark.metrics.ranking import average_precision, roc_auc, scores
+from benchmark.trial.metrics import by_clip, d_prime, parts
 from benchmark.trial.metrics import evaluate as evaluate_observed
 
 
@@ -33,7 +33,7 @@ def test_a_perfect_and_a_wrong_ranking() -> None:
 def test_half_precision_sigmoids_tie_confident_clips() -> None:
     logits = torch.tensor([[8.5], [10.5], [9.0], [-3.0]])
     targets = torch.tensor([[0.0], [1.0], [0.0], [0.0]])
-    assert np.unique(scores(logits, "fp16_sigmoid")).size == 2
+    assert np.unique(scores(logits.numpy(), "fp16_sigmoid")).size == 2
     assert evaluate(logits, targets, "float32")["map"] == 1.0
     assert evaluate(logits, targets, "fp16_sigmoid")["map"] == pytest.approx(1 / 3)
 
@@ -68,7 +68,7 @@ def test_rank_metrics_equal_those_of_scikit_learn(clips: int, kind: str) -> None
         ranked = {
             "continuous": logits,
             "tied": logits.round(1),
-            "half precision": scores(torch.from_numpy(6 * logits), "fp16_sigmoid"),
+            "half precision": scores(6 * logits, "fp16_sigmoid"),
             "two values": np.sign(logits),
             "equal": np.zeros_like(logits),
         }[kind]

@@ -13,7 +13,7 @@ from benchmark.report.figures.default_style import default_style  # comes first:
 # isort: split
 from matplotlib.figure import Figure
 
-from benchmark.report.figures import costs, overall, scores
+from benchmark.report.figures import classes, costs, overall, scores
 from benchmark.report.figures.style import save, to_svg
 from benchmark.report.layout import load_layout
 from benchmark.report.results import Results
@@ -29,6 +29,8 @@ FIGURES: dict[str, Callable[[Results, str], Figure]] = {
     "ranks": scores.ranks,
     "improvement": overall.improvements,
     "profiles": overall.profiles,
+    "confusion": classes.confusion,
+    "calibration": classes.calibration,
 }
 
 

@@ -70,6 +70,11 @@ def shown_looks(shown: Iterable[str], order: list[str]) -> dict[str, Look]:
     return {name: look for name, look in looks(names, order).items() if name in set(names)}
 
 
+def literal(text: str) -> str:
+    """Return text of a user for a figure, where dollar signs would begin a formula."""
+    return text.replace("$", r"\$")
+
+
 def measure(metric: str) -> str:
     """Return the label of a metric on an axis."""
     return f"{'mAP' if metric == 'map' else metric} (%)"

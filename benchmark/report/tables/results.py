@@ -18,7 +18,7 @@ NO_BACKBONE = "no backbone"
 def build(source: TableSource) -> Table:
     """Return the table of scores, with all columns of the cells; it is there even without a cell."""
     cells, reasons = source.results.cells, source.results.untested()
-    left_out = f" Not compared with the best: {'; '.join(reasons)}." if reasons else ""
+    left_out = f" Without interval or not compared with the best: {'; '.join(reasons)}." if reasons else ""
     below = cells["score"] < cells["floor"]
     floor = f" {BELOW} below a regression on log-mel statistics, which needs no backbone." if below.any() else ""
     return source.table(cells, score_table(source.results), f"{rules(cells)}{left_out}{floor}".strip())

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from benchmark.metrics.by_class import aucs, average_precisions, class_mean
 from benchmark.spec.recipe import resolve_recipe
 from benchmark.tools.parity.case import Content, Outcome, beyond, gap
-from benchmark.trial.metrics import accuracy, aucs, average_precisions, class_mean, d_prime
+from benchmark.trial.metrics import accuracy, d_prime
 from benchmark.trial.schedule import Schedule
 
 EXACT = 1e-12

@@ -1,0 +1,1 @@
+"""Results of table cells by class, from the stored predictions of the reported epoch."""
