@@ -199,8 +199,8 @@ def test_what_is_not_used_is_reported_by_every_command(cli: Cli, root: Path, tmp
         (mine / "_silence_" / f"{number}.wav").write_bytes((mine / "bed" / f"{number}.wav").read_bytes())
     lines = (
         "2 files not used: .m4a is not read; convert to WAV or FLAC (such as bed/x.m4a)",
-        "1 file not used: in a subfolder of a class or split (such as bird/more/0.wav)",
-        "1 file not used: not in the folder of a class (such as loose.wav)",
+        "1 file not used: not directly in the folder of a class (such as bird/more/0.wav)",
+        "1 file not used: not in a folder (such as loose.wav)",
         "1 file not used: the name has no ending; add the right one (such as bird/noending)",
     )
     prepared = cli("data", "prepare", "folder:mine", "--data-root", tmp_path)

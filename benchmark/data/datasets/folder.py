@@ -138,10 +138,8 @@ class Folder(Dataset):
         write_atomic(place / COLUMNS, yaml.safe_dump(values, sort_keys=False, allow_unicode=True).encode())
 
     def misplaced(self, path: PurePosixPath) -> str:
-        """Return why a file with the ending of audio is no clip: it lies outside the layout, or the table lacks it."""
-        if len(path.parts) == 1 or (len(path.parts) == 2 and split_of(path.parts[0])):
-            return "not in the folder of a class"
-        return "in a subfolder of a class or split"
+        """Return why a file with the ending of audio is no clip."""
+        return "not in a folder" if len(path.parts) == 1 else "not directly in the folder of a class"
 
     def unused(self, manifest: Manifest) -> list[Unused]:
         """Return the files of the folder that are not used, by reason; see `find_unused`."""
@@ -188,6 +186,7 @@ def _read_class_folders(folder: Path) -> Table:
     splits = _split_folders(folder, names)
     remarks = [f"{name} has no audio and is no class" for name in aside] + check_split_names(str(folder), splits)
     remarks += [f"{name} has no folders of classes" for name in splits if not folder_names(folder / name)]
+    remarks += [f"{name} is a class, not a split" for name in names if split_of(name) and not splits]
     places = [
         (place, label)
         for place in sorted(splits, key=lambda name: SPLITS.index(splits[name]))
@@ -211,15 +210,16 @@ def _read_class_folders(folder: Path) -> Table:
 def _split_folders(folder: Path, names: Sequence[str]) -> dict[str, Split]:
     """Return the folders of splits with the split of each; none if the folders are classes.
 
-    A single folder with the name of a split is a class if others are and it has audio directly inside, as theirs:
-    `train` beside `bus` and `tram`.
+    A folder with the name of a split is a class if others are and it has audio directly inside, as theirs: `train`
+    beside `bus` and `tram`; not if there are several, unless by less usual names.
 
     Raises:
         BenchmarkError: two folders stand for one split, or a folder is not a split although others are.
     """
     found = {name: split for name in names if (split := split_of(name))}
-    others = [name for name in names if name not in found]
-    if others and len(found) == 1 and file_names(folder / next(iter(found)), SUFFIXES):
+    others = [name for name in names if name not in found and not name.startswith("_")]
+    plain = all(file_names(folder / name, SUFFIXES) for name in found)
+    if others and plain and (len(found) == 1 or not found.keys() & set(SPLITS)):
         return {}
     if found and others:
         raise BenchmarkError(

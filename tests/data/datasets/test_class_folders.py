@@ -39,8 +39,8 @@ def test_what_is_not_used_is_counted_by_reason(tmp_path: Path) -> None:
         ".wma is not read; convert to WAV or FLAC": 1,
         ".zip is an archive; unpack it": 1,
         "the name has no ending; add the right one": 1,
-        "in a subfolder of a class or split": 2,
-        "not in the folder of a class": 1,
+        "not directly in the folder of a class": 2,
+        "not in a folder": 1,
         "hidden, as the name begins with a dot": 2,
         "in a folder of the operating system": 1,
     }
@@ -131,7 +131,7 @@ def test_folders_of_splits_in_any_spelling(tmp_path: Path, names: tuple[str, ...
         ),
         (["train/1.wav", "test/1.wav"], "the folders test and train have no folders of classes: SPLIT/CLASS/FILE"),
         (["dev/x/1.wav", "eval/x/1.wav", "eval/y/1.wav"], "it needs clips for train and for test"),
-        (["train/x/1.wav", "test/x/1.wav", "_noise_/1.wav"], "the folder '_noise_' is not a split"),
+        (["train/1.wav", "test/1.wav", "bus/1.wav"], "the folder 'bus' is not a split"),
     ],
 )
 def test_splits_that_are_not_clear_are_refused(tmp_path: Path, paths: list[str], message: str) -> None:
@@ -140,9 +140,12 @@ def test_splits_that_are_not_clear_are_refused(tmp_path: Path, paths: list[str],
         read(tmp_path)
 
 
-def test_a_class_may_have_the_name_of_a_split(tmp_path: Path) -> None:
-    touch(tmp_path, "bus/1.wav", "train/1.wav", "tram/1.wav")
-    assert read(tmp_path).info.classes == ("bus", "train", "tram")
+@pytest.mark.parametrize("names", [("bus", "train", "tram"), ("sleeping", "testing", "training")])
+def test_a_class_may_have_the_name_of_a_split(names: tuple[str, ...], tmp_path: Path) -> None:
+    touch(tmp_path, *(f"{name}/1.wav" for name in names))
+    manifest = read(tmp_path)
+    assert manifest.info.classes == tuple(sorted(names))
+    assert f"{names[1]} is a class, not a split" in manifest.remarks
 
 
 def test_an_empty_folder_of_a_split_is_reported(tmp_path: Path) -> None:
@@ -153,7 +156,9 @@ def test_an_empty_folder_of_a_split_is_reported(tmp_path: Path) -> None:
 
 def test_audio_beside_the_classes_of_a_split_is_counted(tmp_path: Path) -> None:
     touch(tmp_path, *(f"{name}/{label}/1.wav" for name in ("train", "test") for label in ("x", "y")), "train/z.wav")
-    assert unused(tmp_path) == {"not in the folder of a class": 1}
+    touch(tmp_path, "_background_noise_/1.wav")
+    assert unused(tmp_path) == {"not directly in the folder of a class": 2}
+    assert read(tmp_path).info.classes == ("x", "y")
 
 
 def test_the_data_root_may_be_the_folder_itself(tmp_path: Path) -> None:
