@@ -56,8 +56,8 @@ class Verification:
         bad_files: what is wrong, by path.
         problems: faults.
         remarks: notes that are not faults.
-        unused: files of the folder that are not used, by reason; those of a published dataset that no rule of it leaves
-            out are faults.
+        unused: files of the folder that are not used, by reason; faults in a part of a published dataset, unless one of its
+            rules leaves them out.
     """
 
     folder: Path
@@ -88,13 +88,13 @@ def verify(dataset: Dataset, data_root: Path, progress: Progress | None = None) 
         checked.append(file)
         if progress:
             progress("reading and decoding", len(checked), len(paths))
-    digest = audio_digest([file._replace(path=dataset.published_path(file.path)) for file in checked], "")
+    digest = audio_digest(file._replace(path=dataset.published_path(file.path)) for file in checked)
     counts = tally(manifest)
     bad = {file.path: file.bad for file in checked if file.bad}
     verdict = _verdict(manifest, len(checked), digest)
     problems, remarks = [f"{path}: {reason}" for path, reason in bad.items()], dataset.remarks(manifest)
     unused = dataset.unused(manifest)
-    if info.archive:
+    if info.archive and manifest.kind == "partial":  # some of them may be what is lacking
         problems += [str(group) for group in unused if not group.intended]
     if manifest.absent:
         (remarks if info.archive else problems).append(manifest.absent_text)
@@ -110,9 +110,9 @@ def verify(dataset: Dataset, data_root: Path, progress: Progress | None = None) 
     )  # fmt: skip
 
 
-def audio_digest(files: Iterable[Checked], prefix: str) -> str:
-    """Return the sha256 of the sorted lines `md5  PREFIXpath`, joined by newlines."""
-    lines = sorted(f"{file.md5}  {prefix}{file.path}" for file in files)
+def audio_digest(files: Iterable[Checked]) -> str:
+    """Return the sha256 of the sorted lines `md5  path`, joined by newlines."""
+    lines = sorted(f"{file.md5}  {file.path}" for file in files)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
