@@ -56,8 +56,8 @@ class Verification:
         bad_files: what is wrong, by path.
         problems: faults.
         remarks: notes that are not faults.
-        unused: files of the folder that are not used, by reason; faults in a part of a published dataset, unless one of its
-            rules leaves them out.
+        unused: files of the folder that are not used, by reason; faults in a part of a published dataset, unless one
+            of its rules leaves them out.
     """
 
     folder: Path
