@@ -15,7 +15,7 @@ from benchmark.data.locate import find_folders, missing_folder
 from benchmark.data.manifest import ABSENT, Clip, Manifest
 from benchmark.data.parallel import Progress, in_order
 from benchmark.data.synthetic import Sound
-from benchmark.data.unused import Unused, find_unused
+from benchmark.data.unused import Unused, files_below, find_unused, is_document
 from benchmark.errors import BenchmarkError
 from benchmark.spec.recipe import Layer
 from benchmark.units import plural
@@ -122,10 +122,12 @@ def make_manifest(info: DatasetInfo, folder: Path, listed: Sequence[Clip], remar
     clips = tuple(clip for clip in listed if clip.size != ABSENT)
     absent = tuple(clip for clip in listed if clip.size == ABSENT)
     if not clips:
-        lost = (
-            f": {plural(len(absent), 'clip')} listed, but not one file is there, not {absent[0].path}" if absent else ""
-        )
-        raise BenchmarkError(f"{folder}: has no clips of {info.label}{lost}")
+        if absent:
+            seen = f": {plural(len(absent), 'clip')} listed, but not one file is there, not {absent[0].path}"
+        else:
+            file = next((path for path in files_below(folder) if not is_document(PurePosixPath(path))), None)
+            seen = f"; there is {file}" if file else "; it has no files"
+        raise BenchmarkError(f"{folder}: has no clips of {info.label}{seen}")
     return Manifest(info, folder, clips, (folder / SYNTHETIC_MARKER).is_file(), absent, tuple(remarks))
 
 

@@ -61,6 +61,8 @@ def _seen(info: DatasetInfo, data_root: Path, recognises: Callable[[Path], bool]
     """Return what is under a data root instead of the dataset's folder, and what to move."""
     if not data_root.is_dir():
         return f"{data_root} is no folder; name the folder of your datasets with --data-root"
+    if info.archive and (packed := data_root / info.archive.file).is_file():
+        return f"{packed.name} is there: unpack it with `data prepare {info.name} --from FILE`"
     places = _subfolders(data_root)[:SEARCHED]
     places += [sub for place in places for sub in _subfolders(place)[:SEARCHED]]
     fitting = [place for place in places if recognises(place)]

@@ -58,7 +58,7 @@ def get_dataset(name: str, where: str = "dataset", data_root: Path | None = None
     if name not in known and data_root is not None and name and (data_root / name).is_dir():
         raise BenchmarkError(f"{where}: unknown dataset '{name}' (did you mean '{PREFIX}{name}'?)")
     if name not in known:
-        raise BenchmarkError(f"{where}: unknown dataset '{name}'{closest(name, known)}")
+        raise BenchmarkError(f"{where}: unknown dataset '{name}'{closest(name.lower(), known)}")
     return known[name]
 
 

@@ -163,6 +163,12 @@ def test_a_copy_that_is_not_taken_says_what_was_seen(tmp_path: Path) -> None:
         MissingInputError, match=r"nowhere is no folder; name the folder of your datasets with --data-r"
     ):
         get_dataset("gtzan").manifest(tmp_path / "nowhere")
+    touch(tmp_path / "genres.tar.gz")
+    with pytest.raises(MissingInputError, match=r"genres\.tar\.gz is there: unpack it with `data prepare gtzan --from"):
+        get_dataset("gtzan").manifest(tmp_path)
+    touch(tmp_path / "genres" / "blues" / "blues.00029.mp3")
+    with pytest.raises(BenchmarkError, match=r"genres: has no clips of GTZAN; there is blues/blues\.00029\.mp3"):
+        get_dataset("gtzan").manifest(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -403,3 +409,5 @@ def test_own_folders_are_found_and_suggested(tmp_path: Path) -> None:
     assert own_folders(tmp_path) == ["folder:kws", "folder:table"]
     with pytest.raises(BenchmarkError, match=r"dataset: unknown dataset 'kws' \(did you mean 'folder:kws'\?\)"):
         get_dataset("kws", data_root=tmp_path)
+    with pytest.raises(BenchmarkError, match=r"unknown dataset 'ESC50' \(did you mean 'esc50'\?\)"):
+        get_dataset("ESC50", data_root=tmp_path)

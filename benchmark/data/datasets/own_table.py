@@ -38,7 +38,7 @@ NAMES = {
 }
 # what programs write for a value that they do not have
 MISSING = {"nan", "NaN", "NAN", "<NA>", "#N/A", "N/A", "n/a", "NA", "NaT", "None", "NULL"}
-SEPARATOR, SUSPECTS = "|", ",;"
+SEPARATOR, SUSPECTS, JOINTS = "|", ",;", "/+&"
 MAX_FOLDS = 1000
 Rows = Sequence[tuple[str, Mapping[str, str]]]
 
@@ -272,8 +272,11 @@ def _check_separators(table: Path, classes: set[str]) -> list[str]:
         for part in re.split(f"[{SUSPECTS}]", name):
             holders[part.strip()].add(name)
     shared = [name for name in composed if any(len(holders[p.strip()]) > 1 for p in re.split(f"[{SUSPECTS}]", name))]
+    # a name such as `dog/bark` beside `dog/growl` is one label, `cat/dog` beside `cat` and `dog` may be two
+    joined = [name for name in sorted(classes) if set(name) & set(JOINTS)]
+    shared += [name for name in joined if {part.strip() for part in re.split(f"[{JOINTS}]", name)} <= classes]
     if shared:
-        mark = next(mark for mark in SUSPECTS if mark in shared[0])
+        mark = next(mark for mark in SUSPECTS + JOINTS if mark in shared[0])
         raise BenchmarkError(
             f"{table}: label '{shared[0]}' may be one name or several labels: write several as a{SEPARATOR}b, or say "
             f'which with `data prepare --label-separator "{mark}"` (several) or "{SEPARATOR}" (one name)'
@@ -284,11 +287,12 @@ def _check_separators(table: Path, classes: set[str]) -> list[str]:
 
 
 def alike(classes: Sequence[str]) -> list[str]:
-    """Return a remark on classes whose names differ only in case, blanks, hyphens, underscores or invisible letters."""
+    """Return a remark on classes whose names differ only in case, blanks, hyphens, invisible letters, or `.0`."""
     spellings: dict[str, list[str]] = defaultdict(list)
     for name in classes:
         visible = "".join(letter for letter in name if unicodedata.category(letter) != "Cf")
-        spellings[re.sub(r"[\s_-]+", " ", unicodedata.normalize("NFKC", visible)).strip().casefold()].append(name)
+        plain = re.sub(r"[\s_-]+", " ", unicodedata.normalize("NFKC", visible)).strip().casefold()
+        spellings[re.sub(r"^([0-9]+)\.0+$", r"\1", plain)].append(name)
     return [
         f"the classes {' and '.join(map(repr, names))} differ only in spelling"
         for names in spellings.values()

@@ -187,6 +187,8 @@ def test_a_split_that_corpora_use_differently_is_reported_or_refused(mine: Path)
         ("c.wav,cat", 'c.wav,"cat,dog"', "label 'cat,dog' may be one name or several labels: write several as a|b"),
         ("c.wav,cat", "c.wav,cat;dog", "label 'cat;dog' may be one name or several labels"),
         ("c.wav,cat", "c.wav,cat; bird", "label 'cat; bird' may be"),
+        ("c.wav,cat", "c.wav,cat/dog", "label 'cat/dog' may be"),
+        ("c.wav,cat", "c.wav,dog + cat", r"label 'dog \+ cat' may be"),
         ("b.wav,dog", "b.wav,nan", "line 3: label 'nan' stands for a missing value"),
         ("b.wav,dog", "b.wav,NaN", "line 3: label 'NaN' stands for a missing value"),
         ("b.wav,dog", "b.wav,None", "line 3: label 'None' stands for a missing value"),
@@ -206,6 +208,17 @@ def test_what_would_be_misread_is_refused(mine: Path, old: str, new: str, messag
     with pytest.raises(BenchmarkError, match=message) as caught:
         read(mine)
     assert "\n" not in str(caught.value)
+
+
+def test_names_with_a_slash_are_classes(mine: Path) -> None:
+    (mine / "clips.csv").write_text(rows().replace("cat", "animal/cat").replace("dog", "animal/dog"))
+    manifest = read(mine)
+    assert (manifest.info.classes, manifest.remarks) == (("animal/cat", "animal/dog"), ())
+
+
+def test_a_number_in_two_forms_is_reported(mine: Path) -> None:
+    (mine / "clips.csv").write_text(rows().replace("cat", "1").replace("dog", "1.0"))
+    assert read(mine).remarks == ("the classes '1' and '1.0' differ only in spelling",)
 
 
 def test_a_name_with_a_comma_is_one_class_and_reported(mine: Path) -> None:
