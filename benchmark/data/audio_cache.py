@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import logging
@@ -9,7 +10,7 @@ import os
 import shutil
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence, Set
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -35,10 +36,17 @@ class Missing(NamedTuple):
 
 
 class Decoded(NamedTuple):
-    """Waveform and filter bank of a file; None if the cache does not need them."""
+    """What was decoded of a file.
+
+    Attributes:
+        wave: waveform; None if the cache does not need it.
+        bank: filter bank; None if the cache does not need it.
+        cancels: whether the channels of the file cancel each other.
+    """
 
     wave: Array | None
     bank: Array | None
+    cancels: bool
 
 
 Add = Callable[[Clip, Decoded], None]
@@ -76,6 +84,14 @@ class AudioCache(ABC):
         """Return True if the content of a clip's file is what `identify` read, or `identify` could not read it."""
 
     @abstractmethod
+    def mark_cancelling(self, clip: Clip) -> None:
+        """Remember that the channels of a clip's file cancel each other."""
+
+    @abstractmethod
+    def cancelling(self) -> Set[str]:
+        """Return the digests of the files whose channels cancel each other."""
+
+    @abstractmethod
     def room(self) -> tuple[Path, int]:
         """Return the cache folder and the free bytes of its disk.
 
@@ -106,6 +122,7 @@ class DiskCache(AudioCache):
         self.mels = mels
         self.waves = ArrayCache(cache / f"waves-{DECODING}")
         self.banks = ArrayCache(cache / f"banks{mels}-{FEATURES}-{DECODING}")
+        self.marks = cache / f"cancelling-{DECODING}"  # an empty file for each, named by its digest
         self.file_digests = FileDigests(cache, folder)
 
     def identify(self, clips: Sequence[Clip], progress: Progress | None = None) -> None:
@@ -139,6 +156,20 @@ class DiskCache(AudioCache):
     def is_unchanged(self, clip: Clip, content: bytes) -> bool:
         """See `AudioCache.is_unchanged`."""
         return self.digest(clip) in {None, hashlib.sha256(content).hexdigest()}
+
+    def mark_cancelling(self, clip: Clip) -> None:
+        """See `AudioCache.mark_cancelling`; a cache that cannot be written remembers nothing."""
+        if (digest := self.digest(clip)) is not None:
+            with contextlib.suppress(OSError):
+                self.marks.mkdir(parents=True, exist_ok=True)
+                (self.marks / digest).touch()
+
+    def cancelling(self) -> Set[str]:
+        """See `AudioCache.cancelling`."""
+        try:
+            return {path.name for path in self.marks.iterdir()}
+        except OSError:
+            return set()
 
     def room(self) -> tuple[Path, int]:
         """See `AudioCache.room`."""
@@ -197,6 +228,13 @@ class NullCache(AudioCache):
     def is_unchanged(self, clip: Clip, content: bytes) -> bool:
         """Return True: there is nothing to compare with."""
         return True
+
+    def mark_cancelling(self, clip: Clip) -> None:
+        """Do nothing."""
+
+    def cancelling(self) -> Set[str]:
+        """Return nothing."""
+        return set()
 
     def room(self) -> tuple[Path, int]:
         """Raise an error: nothing is stored."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import warnings
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,13 +14,13 @@ import numpy as np
 import torch
 
 from benchmark.data.array_shard import Array
-from benchmark.data.audio import RATE, BadAudioError, decode, duration, read_content, remove_mean
+from benchmark.data.audio import RATE, BadAudioError, decode, read_audio, read_content, remove_mean
 from benchmark.data.audio_cache import REMEDY, Decoded, open_cache, unwritable
 from benchmark.data.frontend import HOP, filter_bank
 from benchmark.data.manifest import Clip
 from benchmark.data.parallel import Progress, in_order, torch_threads
 
-SAMPLE = 200  # headers that are read to estimate how long clips are
+SAMPLE = 20  # clips that are decoded to estimate how long clips are: headers announce any length
 GIGABYTE = 1e9
 logger = logging.getLogger(__name__)
 
@@ -126,7 +127,7 @@ class AudioStore:
         return lacking
 
     def estimate(self, clips: Sequence[Clip], mixed: Collection[str]) -> Estimate | None:
-        """Estimate what filling the cache will write, from the headers of a sample of the files.
+        """Estimate what filling the cache will write, from a sample of the files.
 
         Args:
             clips: what `lacking` returned.
@@ -138,9 +139,7 @@ class AudioStore:
         Raises:
             BenchmarkError: there is no cache, or no folder can be made here.
         """
-        sample = clips[:: max(1, len(clips) // SAMPLE)]
-        known = [seconds for clip in sample if (seconds := duration(self.folder / clip.path)) is not None]
-        seconds = sum(known) / max(1, len(known))
+        seconds = self._mean_seconds(clips[:: max(1, len(clips) // SAMPLE)])
         missing = [self.stored.missing(clip, mixed) for clip in clips]
         values = sum(wave * RATE + bank * RATE // HOP * self.mels for wave, bank in missing)
         try:
@@ -154,6 +153,14 @@ class AudioStore:
             problem = f"the audio cache does not fit on its disk: {estimate}; {REMEDY}"
         warnings.warn(problem, stacklevel=2)
         return None
+
+    def _mean_seconds(self, clips: Sequence[Clip]) -> float:
+        """Return the mean length of the clips whose file is good; 0 if there is none."""
+        lengths = []
+        for clip in clips:
+            with contextlib.suppress(BadAudioError, OSError):
+                lengths.append(read_audio(self.folder / clip.path).seconds)
+        return sum(lengths) / max(1, len(lengths))
 
     def fill(
         self,
@@ -203,10 +210,17 @@ class AudioStore:
                     bad += [BadAudioError(self.folder / clip.path, result.reason) for clip in group]
                 else:
                     add(group[0], result)
+                    if result.cancels:
+                        self.stored.mark_cancelling(group[0])
                 if progress:
                     progress("decoding", number, len(groups))
         place = {self.folder / clip.path: number for number, clip in enumerate(clips)}
         return sorted(bad, key=lambda error: place[error.path])
+
+    def cancelling(self, clips: Iterable[Clip]) -> list[str]:
+        """Return the paths of the clips whose channels cancel each other, as far as they are or were in the cache."""
+        cancelling = self.stored.cancelling()
+        return [clip.path for clip in clips if self.stored.digest(clip) in cancelling]
 
     def _equal_files(self, clips: Sequence[Clip], mixed: Collection[str]) -> list[list[Clip]]:
         """Group clips by content, each group led by a mixed clip if it has one: equal files are decoded once."""
@@ -256,14 +270,16 @@ class AudioStore:
     def _decode(self, mixed: Collection[str], clip: Clip) -> Decoded | BadAudioError:
         """Decode a file and compute what the cache lacks of it."""
         if self.stored.is_complete(clip, mixed):
-            return Decoded(None, None)
+            return Decoded(None, None, cancels=False)
         path = self.folder / clip.path
         try:
             content = read_content(path)
-            wave = decode(path, content)
+            audio = read_audio(path, content)
         except BadAudioError as error:
             return error
         if not self.stored.is_unchanged(clip, content):
             return BadAudioError(path, "changed while it was read")
         missing = self.stored.missing(clip, mixed)
-        return Decoded(wave if missing.wave else None, self._compute(wave) if missing.bank else None)
+        return Decoded(
+            audio.wave if missing.wave else None, self._compute(audio.wave) if missing.bank else None, audio.cancels
+        )

@@ -6,9 +6,9 @@ import json
 import tempfile
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmark.data.dataset_info import DatasetInfo
 from benchmark.data.locate import find_folders, missing_folder
@@ -21,7 +21,15 @@ from benchmark.spec.recipe import Layer
 from benchmark.units import plural
 
 SYNTHETIC_MARKER = "SYNTHETIC.json"
+LENGTH_TOLERANCE = 0.05  # seconds
 Tally = dict[str, dict[str, int]]
+
+
+class Measured(NamedTuple):
+    """What was measured of the audio of a file: its length in seconds, and its sample rate in Hz."""
+
+    seconds: float
+    rate: int
 
 
 class Dataset(ABC):
@@ -102,6 +110,24 @@ class Dataset(ABC):
         """Return the paths of the files in the published digest: those of the clips, or more."""
         return [clip.path for clip in manifest.clips]
 
+    def alterations(self, manifest: Manifest, measured: Mapping[str, Measured]) -> list[str]:
+        """Return signs that the audio is not the publisher's, one line each.
+
+        Args:
+            manifest: clips of the folder.
+            measured: by path, of the clips whose file is good.
+        """
+        rate, lengths = self.info.rate, self.info.lengths
+        other_rate = [path for path, file in measured.items() if rate and file.rate != rate]
+        other_length = [path for path, file in measured.items() if lengths and not is_within(file.seconds, *lengths)]
+        remarks = []
+        if other_rate:
+            remarks.append(f"altered: {among(other_rate, measured)} do not have the published {rate} Hz: resampled")
+        if lengths and other_length:
+            published = " to ".join(f"{length:g}" for length in dict.fromkeys(lengths))
+            remarks.append(f"altered: {among(other_length, measured)} do not last the published {published} s")
+        return remarks
+
     def problems(self, manifest: Manifest) -> list[str]:
         """Return faults of the metadata, one line each; called if the folder has all official clips."""
         return []
@@ -129,6 +155,16 @@ def make_manifest(info: DatasetInfo, folder: Path, listed: Sequence[Clip], remar
             seen = f"; there is {file}" if file else "; it has no files"
         raise BenchmarkError(f"{folder}: has no clips of {info.label}{seen}")
     return Manifest(info, folder, clips, (folder / SYNTHETIC_MARKER).is_file(), absent, tuple(remarks))
+
+
+def is_within(seconds: float, shortest: float, longest: float) -> bool:
+    """Return whether a length is between two lengths, or differs little."""
+    return shortest - LENGTH_TOLERANCE <= seconds <= longest + LENGTH_TOLERANCE
+
+
+def among(paths: Collection[str], every: Collection[str]) -> str:
+    """Return how many of all clips these are, and the first of them."""
+    return f"{len(paths)} of {len(every)} clips (such as {min(paths)})"
 
 
 def tally(manifest: Manifest) -> Tally:

@@ -67,6 +67,8 @@ class DatasetInfo:
         multi_label: whether a clip can have several labels.
         archive: the file to download; None for the user's own audio.
         audio: digest of the publisher's audio; None if none is published.
+        rate: sample rate of all official files in Hz; None if it varies or is not known.
+        lengths: shortest and longest official clip in seconds; None if not known.
         published: official counts of clips by kind (class, fold, split, ...) and name.
         notes: known faults.
     """
@@ -88,6 +90,8 @@ class DatasetInfo:
     multi_label: bool = False
     archive: Archive | None = None
     audio: AudioDigest | None = None
+    rate: int | None = None
+    lengths: tuple[float, float] | None = None
     published: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 

@@ -6,12 +6,16 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from benchmark.console import counting, say
 from benchmark.data.manifest import Clip, Manifest
 from benchmark.spec.request import TrialRequest
+
+if TYPE_CHECKING:
+    from benchmark.data.audio_store import AudioStore
 
 SHOWN = 5  # bad files whose names are printed
 
@@ -50,23 +54,30 @@ def warm_cache(
     """
     if cache is None:
         return
+    from benchmark.data.audio import cancelling
     from benchmark.data.audio_store import AudioStore
 
     for (name, mels), needs in _needs(requests, manifests).items():
         audio = AudioStore(manifests[name].folder, cache, mels)
-        clips = list(needs.clips.values())
-        with counting(console) as show:
-            lacking = audio.lacking(clips, needs.mixed, show)
-        logger.info("%s: %d of %d clips are in the cache", name, len(clips) - len(lacking), len(clips))
-        if not lacking or (estimate := audio.estimate(lacking, needs.mixed)) is None:
-            continue
-        say(console, f"{name}: caching {estimate}")
-        with counting(console) as show:
-            bad = audio.fill(lacking, needs.mixed, stop=needs.stop, progress=show, processes=True)
-        for error in bad[:SHOWN]:
-            say(console, f"{name}: skipped: {error.path}: {error.reason}")
-        if len(bad) > SHOWN:
-            say(console, f"{name}: {len(bad)} files are skipped in all; the records name them")
+        _warm(name, audio, needs, console)
+        if cancelled := audio.cancelling(needs.clips.values()):
+            say(console, f"{name}: {cancelling(cancelled)}")
+
+
+def _warm(name: str, audio: AudioStore, needs: AudioNeeds, console: Console) -> None:
+    clips = list(needs.clips.values())
+    with counting(console) as show:
+        lacking = audio.lacking(clips, needs.mixed, show)
+    logger.info("%s: %d of %d clips are in the cache", name, len(clips) - len(lacking), len(clips))
+    if not lacking or (estimate := audio.estimate(lacking, needs.mixed)) is None:
+        return
+    say(console, f"{name}: caching {estimate}")
+    with counting(console) as show:
+        bad = audio.fill(lacking, needs.mixed, stop=needs.stop, progress=show, processes=True)
+    for error in bad[:SHOWN]:
+        say(console, f"{name}: skipped: {error.path}: {error.reason}")
+    if len(bad) > SHOWN:
+        say(console, f"{name}: {len(bad)} files are skipped in all; the records name them")
 
 
 def _needs(requests: Sequence[TrialRequest], manifests: Mapping[str, Manifest]) -> dict[tuple[str, int], AudioNeeds]:

@@ -21,6 +21,7 @@ from benchmark.data.audio_store import AudioStore
 from benchmark.data.frontend import filter_bank
 from benchmark.data.manifest import Clip
 from benchmark.errors import BenchmarkError
+from tests.data.audio_files import encoded, flac_announcing, mp3, wav_with_size, without_xing
 
 Obstacle = Callable[[pytest.MonkeyPatch], str]
 
@@ -187,6 +188,47 @@ def test_the_estimate_is_about_right(folder: Path, tmp_path: Path) -> None:
     audio.fill(audio.lacking(clips, paths), paths, stop=True)
     size = sum(path.stat().st_size for path in (tmp_path / "cache").rglob("*.f32"))
     assert estimate.bytes == pytest.approx(size, rel=0.05)
+
+
+def test_the_estimate_and_the_run_do_not_trust_headers(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    contents = {
+        "0.wav": flac_announcing(encoded("FLAC", "PCM_16", 1), 0),
+        "1.wav": wav_with_size(encoded("WAV", "PCM_16", 1), 0, 0),
+        "2.wav": without_xing(mp3(1)),
+        "3.wav": flac_announcing(encoded("FLAC", "PCM_16", 1), 0)[:9000],
+    }
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    estimate = AudioStore(folder, tmp_path / "cache", 128).estimate(clips_of(folder), set())
+    assert estimate is not None
+    assert estimate.bytes == pytest.approx(4 * 100 * 128 * 4, rel=0.1)  # clips, frames, bands, bytes
+    _, [bad] = fill(folder, tmp_path / "cache", stop=False)
+    assert bad.path.name == "3.wav"
+    bad.path.unlink()
+    check(folder, tmp_path / "cache")
+
+
+def write_stereo(path: Path, left: np.ndarray, right: np.ndarray) -> None:
+    soundfile.write(path, np.stack([left, right], axis=1), RATE, subtype="FLOAT")
+
+
+def test_clips_whose_channels_cancel_are_known(folder: Path, tmp_path: Path) -> None:
+    wave = np.random.default_rng(0).normal(0, 0.1, 40_000)
+    write_stereo(folder / "6.wav", wave, -wave)
+    write_stereo(folder / "7.wav", wave + 0.3, 0.3 - 0.97 * wave)  # 36 dB below, with a constant
+    write_stereo(folder / "8.wav", wave, -0.8 * wave)  # 19 dB below
+    write_stereo(folder / "9.wav", wave, np.zeros_like(wave))
+    write_stereo(folder / "silent.wav", np.zeros(500), np.zeros(500))
+    (folder / "x.wav").write_bytes(b"")
+    shutil.copy(folder / "6.wav", folder / "copy.wav")
+    for _ in range(2):  # the second time all is in the cache
+        audio, clips = AudioStore(folder, tmp_path / "cache", 128), clips_of(folder)
+        audio.fill(audio.lacking(clips, set()), set(), stop=False)
+        assert audio.cancelling(clips) == ["6.wav", "7.wav", "copy.wav"]
+    assert audio.cancelling(clips[:6]) == []
+    assert AudioStore(folder, None, 128).cancelling(clips) == []
 
 
 def test_a_cache_where_a_file_stands_is_one_clear_line(folder: Path, tmp_path: Path) -> None:

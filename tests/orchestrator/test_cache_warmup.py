@@ -39,6 +39,14 @@ def test_the_size_is_shown_once(manifest: Manifest, tmp_path: Path) -> None:
     assert warm(manifest, None) == ""
 
 
+def test_clips_whose_channels_cancel_are_reported_each_time(manifest: Manifest, tmp_path: Path) -> None:
+    wave = np.random.default_rng(0).normal(0, 0.1, 8000)
+    soundfile.write(tmp_path / "b.wav", np.stack([wave, -wave], axis=1), 16_000)
+    text = "two: 1 clip whose channels cancel each other, so that their mean is nearly silent: b.wav\n"
+    assert warm(manifest, tmp_path / "cache").endswith(text)
+    assert warm(manifest, tmp_path / "cache") == text
+
+
 def test_a_read_only_cache_is_one_warning(manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.access", lambda *_: False)
     with pytest.warns(UserWarning, match=r"the audio cache cannot be written \(it is read-only\)") as caught:

@@ -22,9 +22,10 @@ from benchmark.data.dataset import Dataset, Synthesizable
 from benchmark.data.dataset_info import Archive, AudioDigest
 from benchmark.data.registry import get_dataset
 from benchmark.errors import BenchmarkError
-from benchmark.tools.data.measure import describe, level_statistics
+from benchmark.tools.data.measure import describe, level_statistics, write_folder_recipe
 from benchmark.tools.data.prepare import prepare
 from benchmark.tools.data.verify import verify
+from tests.data.audio_files import encoded, flac_announcing, vbr_mp3, without_xing
 from tests.tools.test_download import Handler, part_of
 
 pytest_plugins = ["tests.tools.test_download"]
@@ -292,6 +293,74 @@ def test_the_metadata_has_to_be_the_publishers(synthetic: Path, tmp_path: Path) 
         speech.manifest(tmp_path)
 
 
+def altered(tmp_path: Path, **folds: tuple[float, float, int]) -> list[str]:
+    """What `verify` remarks on clips of UrbanSound8K: by fold, length by the metadata, length, sample rate."""
+    folder = tmp_path / "UrbanSound8K"
+    lines = ["slice_file_name,fsID,start,end,salience,fold,classID,class"]
+    for fold, (listed, seconds, rate) in folds.items():
+        name = f"{100 + int(fold[4:])}-3-0-0.wav"
+        (folder / "audio" / fold).mkdir(parents=True)
+        wave = np.random.default_rng(int(fold[4:])).normal(0, 0.1, round(seconds * rate))
+        soundfile.write(folder / "audio" / fold / name, wave, rate)
+        lines.append(f"{name},{name[:3]},1.5,{1.5 + listed},1,{fold[4:]},3,dog_bark")
+    (folder / "metadata").mkdir()
+    (folder / "metadata" / "UrbanSound8K.csv").write_text("\n".join(lines))
+    return verify(get_dataset("urbansound8k"), tmp_path).remarks
+
+
+def test_urbansound8k_that_was_repeated_or_cut_is_altered(tmp_path: Path) -> None:
+    remarks = altered(
+        tmp_path,
+        fold1=(0.6, 4, 44_100),
+        fold2=(4, 4, 8000),
+        fold3=(4, 2, 8000),
+        fold4=(1, 1.02, 8000),
+        fold5=(4, 5, 8000),
+    )
+    assert remarks == [
+        "altered: 1 of 5 clips (such as audio/fold5/105-3-0-0.wav) do not last the published 0.0545 to 4 s",
+        "altered: 2 of 5 clips (such as audio/fold1/101-3-0-0.wav) are longer than in the metadata: repeated or padded",
+        "altered: 1 of 5 clips (such as audio/fold3/103-3-0-0.wav) are shorter than in the metadata: cut",
+    ]
+
+
+@pytest.mark.parametrize(("rates", "is_reported"), [((16_000,), True), ((16_000, 44_100), False)])
+def test_urbansound8k_of_one_rate_was_resampled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rates: tuple[int, ...], is_reported: bool
+) -> None:
+    monkeypatch.setattr("benchmark.data.datasets.urbansound8k.VARIED", 4)
+    remarks = altered(tmp_path, **{f"fold{fold}": (1, 1, rates[fold % len(rates)]) for fold in range(1, 5)})
+    text = "altered: all 4 clips have 16000 Hz, where the publisher's vary: resampled"
+    assert remarks == [text] * is_reported
+
+
+def test_esc50_that_was_resampled_or_trimmed_is_altered(synthetic: Path, tmp_path: Path) -> None:
+    dataset = small(tmp_path, synthetic)
+    first, second = sorted((tmp_path / "ESC-50-master" / "audio").iterdir())[:2]
+    soundfile.write(first, np.full(5 * 16_000, 0.1), 16_000)
+    soundfile.write(second, np.full(3 * 44_100, 0.1), 44_100)
+    assert verify(dataset, tmp_path).remarks == [
+        f"altered: 1 of 10 clips (such as audio/{first.name}) do not have the published 44100 Hz: resampled",
+        f"altered: 1 of 10 clips (such as audio/{second.name}) do not last the published 5 s",
+    ]
+
+
+def cancel(path: Path) -> None:
+    """Replace a clip by one whose channels cancel each other."""
+    wave, rate = soundfile.read(path)
+    soundfile.write(path, np.stack([wave, -wave], axis=1), rate)
+
+
+def test_clips_whose_channels_cancel_are_reported(synthetic: Path, tmp_path: Path) -> None:
+    dataset = small(tmp_path, synthetic)
+    clip = min((tmp_path / "ESC-50-master" / "audio").iterdir())
+    assert describe(dataset, tmp_path)["here"]["notes"] == []
+    cancel(clip)
+    text = f"1 clip whose channels cancel each other, so that their mean is nearly silent: audio/{clip.name}"
+    assert verify(dataset, tmp_path).remarks == [text]
+    assert describe(dataset, tmp_path)["here"]["notes"] == [text]
+
+
 def test_gtzan_counts_its_unused_clips_in_the_digest(tmp_path: Path) -> None:
     for name in ("jazz.00033", "jazz.00054"):  # the first is not in the filtered lists
         path = tmp_path / "genres_original" / "jazz" / f"{name}.wav"
@@ -342,6 +411,24 @@ def test_describe_counts_clips_lengths_and_formats(synthetic: Path, tmp_path: Pa
     assert here["format"] == {"WAV PCM_16 44100 Hz mono": 10}
     assert sum(here["seconds"].values()) == 10
     assert "no folder" in describe(get_dataset("esc50"), tmp_path)["here"]
+
+
+def test_lengths_are_those_of_the_audio(tmp_path: Path) -> None:
+    """Headers announce nothing, or something else."""
+    for number in range(12):
+        path = tmp_path / "own" / "ab"[number % 2] / f"{number}.flac"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(flac_announcing(encoded("FLAC", "PCM_16", 0.5, seed=number), 0))
+    (tmp_path / "own" / "a" / "x.mp3").write_bytes(without_xing(vbr_mp3(0.5)))
+    dataset = get_dataset("folder:own")
+    here = describe(dataset, tmp_path)["here"]
+    assert here["hours"] == round(13 * 0.5 / 3600, 2)
+    assert here["format"] == {"FLAC PCM_16 16000 Hz mono": 12, "MP3 MPEG_LAYER_III 16000 Hz mono": 1}
+    wave = np.random.default_rng(1).normal(0, 0.1, 8000)
+    soundfile.write(tmp_path / "own" / "b" / "1.flac", np.stack([wave, -wave], axis=1), 16_000)
+    path, remarks = write_folder_recipe(dataset, tmp_path, None, None)
+    assert "frames: 64" in path.read_text()
+    assert remarks == ["1 clip whose channels cancel each other, so that their mean is nearly silent: b/1.flac"]
 
 
 def test_archives_are_stated_for_all() -> None:

@@ -92,6 +92,8 @@ class Esc50(Synthesizable):
         classes=tuple(CLASSES),
         clips=2000,
         seconds=5,
+        rate=44_100,
+        lengths=(5, 5),
         metric="accuracy",
         licence="CC BY-NC 3.0 (the ESC-10 subset CC BY 3.0)",
         homepage="https://github.com/karolpiczak/ESC-50",

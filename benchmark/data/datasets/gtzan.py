@@ -50,6 +50,7 @@ class Gtzan(Synthesizable):
         classes=CLASSES,
         clips=930,
         seconds=30,
+        rate=22_050,
         metric="accuracy",
         licence="unknown: research use only, do not redistribute",
         homepage="https://www.tensorflow.org/datasets/catalog/gtzan",

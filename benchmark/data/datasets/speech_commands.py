@@ -90,6 +90,8 @@ class SpeechCommands(Synthesizable):
             classes=tuple(words),
             clips=clips,
             seconds=1,
+            rate=16_000,
+            lengths=(0, 1),
             metric="accuracy",
             licence="CC BY 4.0",
             homepage="https://www.tensorflow.org/datasets/catalog/speech_commands",

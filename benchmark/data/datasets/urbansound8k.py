@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from benchmark.data.dataset import Synthesizable
+from benchmark.data.dataset import Measured, Synthesizable, among, is_within
 from benchmark.data.dataset_info import Archive, AudioDigest, DatasetInfo
 from benchmark.data.file_finder import FileFinder
 from benchmark.data.locate import find_metadata, first_file
-from benchmark.data.manifest import Clip
+from benchmark.data.manifest import Clip, Manifest
 from benchmark.data.metadata_files import one_of, read_rows
 from benchmark.data.synthetic import Sound, clip_seed, event, write_table
 from benchmark.errors import BenchmarkError
@@ -34,6 +35,7 @@ CLASS_COUNTS = (1000, 429, 1000, 1000, 1000, 1000, 374, 1000, 929, 1000)
 FOLD_COUNTS = (873, 888, 925, 990, 936, 823, 838, 806, 816, 837)
 FOLDS = tuple(range(1, 11))
 SHORTEST, LONGEST = 0.0545, 4.0  # seconds
+VARIED = 100  # so many clips of the publisher have more than one sample rate
 # sample rates, encodings and channels as in the archive
 FORMATS = (
     (44_100, "PCM_16", 2), (48_000, "PCM_16", 2), (44_100, "PCM_24", 2), (96_000, "PCM_24", 2), (44_100, "PCM_16", 1),
@@ -71,6 +73,7 @@ class UrbanSound8K(Synthesizable):
             certain=True,
             top="UrbanSound8K",
         ),
+        lengths=(SHORTEST, LONGEST),
         audio=AudioDigest(8732, "", "a5c37d279ba585aaeb218f19b7e987627eafadd27a12de7b3121d9023008a219"),
         published={
             "class": dict(zip(CLASSES, CLASS_COUNTS, strict=True)),
@@ -111,6 +114,34 @@ class UrbanSound8K(Synthesizable):
     def published_path(self, path: str) -> str:
         """Return the path in the publisher's archive."""
         return "/".join(("audio", *PurePosixPath(path).parts[-2:]))
+
+    def alterations(self, manifest: Manifest, measured: Mapping[str, Measured]) -> list[str]:
+        """Compare lengths with the metadata, too, and expect several sample rates; see `Dataset.alterations`.
+
+        Source: the publisher's description, "the sampling rate, bit depth, and number of channels are the same as those
+        of the original file uploaded to Freesound (and hence may vary from file to file)".
+        """
+        remarks = super().alterations(manifest, measured)
+        rates = {file.rate for file in measured.values()}
+        if len(measured) >= VARIED and len(rates) == 1:
+            remarks.append(
+                f"altered: all {len(measured)} clips have {rates.pop()} Hz, where the publisher's vary: resampled"
+            )
+        longer: list[str] = []
+        shorter: list[str] = []
+        paths = {tuple(Path(path).parts[-2:]): path for path in measured}
+        [table, *_] = (manifest.folder / name for name in TABLES if (manifest.folder / name).is_file())
+        for _, row in read_rows(table, COLUMNS):
+            with contextlib.suppress(KeyError, ValueError):  # a bad file; or a table without times
+                path = paths[f"fold{row['fold']}", row["slice_file_name"]]
+                seconds, expected = measured[path].seconds, float(row["end"]) - float(row["start"])
+                if not is_within(seconds, expected, expected):
+                    (longer if seconds > expected else shorter).append(path)
+        if longer:
+            remarks.append(f"altered: {among(longer, measured)} are longer than in the metadata: repeated or padded")
+        if shorter:
+            remarks.append(f"altered: {among(shorter, measured)} are shorter than in the metadata: cut")
+        return remarks
 
     def synthetic(
         self, folder: Path, *, classes: int, clips_per_class: int, seed: int, seconds: float

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import functools
 import math
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import soundfile
 import yaml
 
-from benchmark.data.audio import BadAudioError
+from benchmark.data.audio import BadAudioError, cancelling, read_audio
 from benchmark.data.audio_store import AudioStore, Level
 from benchmark.data.class_gaps import class_gaps
 from benchmark.data.copy_notes import copy_notes
@@ -80,7 +82,7 @@ def level_statistics(
 def describe(dataset: Dataset, data_root: Path, progress: Progress | None = None) -> dict[str, Any]:
     """Return the info of a dataset; if its folder exists, also clips by class and split, lengths and formats.
 
-    Lengths and formats are read from the headers of the files.
+    All files are decoded: headers of compressed audio do not always give its length.
     """
     try:
         manifest = dataset.manifest(data_root)
@@ -88,16 +90,15 @@ def describe(dataset: Dataset, data_root: Path, progress: Progress | None = None
         return {**dataclasses.asdict(dataset.info), "here": str(error)}
     lengths: list[float] = []
     formats: Counter[str] = Counter()
-    found = in_order(lambda clip: _header(manifest.folder, clip), manifest.clips)
-    for number, header in enumerate(found, start=1):
-        if header is None:
-            formats["unreadable"] += 1
-        else:
-            lengths.append(header.duration)
-            channels = {1: "mono", 2: "stereo"}.get(header.channels, f"{header.channels} channels")
-            formats[f"{header.format} {header.subtype} {header.samplerate} Hz {channels}"] += 1
+    cancelled: list[str] = []
+    found = in_order(functools.partial(_measure, manifest.folder), manifest.clips, processes=True)
+    for number, (clip, file) in enumerate(zip(manifest.clips, found, strict=True), start=1):
+        formats[file.format if file else "unreadable"] += 1
+        if file:
+            lengths.append(file.seconds)
+            cancelled += [clip.path] * file.cancels
         if progress:
-            progress("reading headers", number, len(manifest.clips))
+            progress("decoding", number, len(manifest.clips))
     here: dict[str, Any] = {
         "folder": str(manifest.folder),
         "kind": manifest.kind,
@@ -108,7 +109,11 @@ def describe(dataset: Dataset, data_root: Path, progress: Progress | None = None
         "hours": round(sum(lengths) / 3600, 2),
         "format": dict(formats.most_common()),
         "not used": {unused.reason: len(unused.paths) for unused in dataset.unused(manifest)},
-        "notes": [*copy_notes(dataset, manifest), *class_gaps(manifest, manifest.folds)],
+        "notes": [
+            *copy_notes(dataset, manifest),
+            *class_gaps(manifest, manifest.folds),
+            *([cancelling(cancelled)] if cancelled else []),
+        ],
     }
     return {**dataclasses.asdict(manifest.info), "here": here}
 
@@ -138,8 +143,9 @@ def write_folder_recipe(
         raise BenchmarkError(f"{path}: exists already; remove it to measure again")
     info = manifest.info
     training = [clip for clip in manifest.clips if clip.split in {None, "train"}]
-    headers = in_order(lambda clip: _header(manifest.folder, clip), training)
-    lengths = [header.duration for header in headers if header is not None]
+    found = in_order(functools.partial(_measure, manifest.folder), training, processes=True)
+    good = {clip.path: file for clip, file in zip(training, found, strict=True) if file}
+    lengths = [file.seconds for file in good.values()]
     if not lengths:
         raise BenchmarkError(f"{manifest.folder}: no file can be decoded")
     steps = math.ceil(np.quantile(lengths, COVERED) * FRAMES_PER_SECOND / FRAMES_STEP)
@@ -160,6 +166,8 @@ def write_folder_recipe(
     write_atomic(path, yaml.safe_dump({"source": source, "values": values}, sort_keys=False).encode())
     cut = sum(length > frames / FRAMES_PER_SECOND + 0.05 for length in lengths)
     remarks = [f"{LEFT_OUT}{line}" for line in bad]
+    if cancelled := [path for path, file in good.items() if file.cancels]:
+        remarks.append(cancelling(cancelled))
     if cut:
         remarks.append(f"{cut} of {len(lengths)} clips are longer than {frames / FRAMES_PER_SECOND:g} s and are cut")
     unreadable = {clip.path for index, clip in enumerate(training) if index not in levels}
@@ -180,11 +188,26 @@ def _levels(
     return levels, bad
 
 
-def _header(folder: Path, clip: Clip) -> Any:
+class _File(NamedTuple):
+    """Format, length in seconds, and whether the channels cancel each other."""
+
+    format: str
+    seconds: float
+    cancels: bool
+
+
+def _measure(folder: Path, clip: Clip) -> _File | None:
+    """Decode a file; return None if it is bad."""
+    path = folder / clip.path
     try:
-        return soundfile.info(folder / clip.path)
-    except (soundfile.LibsndfileError, OSError, RuntimeError):
+        audio = read_audio(path)
+    except BadAudioError:
         return None
+    with contextlib.suppress(soundfile.LibsndfileError, OSError, RuntimeError):
+        header = soundfile.info(path)
+        channels = {1: "mono", 2: "stereo"}.get(audio.channels, f"{audio.channels} channels")
+        return _File(f"{header.format} {header.subtype} {audio.rate} Hz {channels}", audio.seconds, audio.cancels)
+    return None
 
 
 def _histogram(lengths: list[float]) -> dict[str, int]:

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from benchmark.data.audio import BadAudioError, decode
+from benchmark.data.audio import BadAudioError, cancelling, read_audio
 from benchmark.data.class_gaps import class_gaps
-from benchmark.data.dataset import Dataset, Tally, tally
+from benchmark.data.dataset import Dataset, Measured, Tally, tally
 from benchmark.data.manifest import Manifest
 from benchmark.data.parallel import Progress, in_order
 from benchmark.data.unused import Unused
@@ -34,11 +34,15 @@ class Checked(NamedTuple):
         path: relative to the dataset's folder.
         md5: of its content; empty if it cannot be read.
         bad: what is wrong with its audio; None if nothing is.
+        measured: length and sample rate; None if the audio is bad or not used.
+        cancels: whether its channels cancel each other.
     """
 
     path: str
     md5: str
     bad: str | None
+    measured: Measured | None = None
+    cancels: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,10 @@ def verify(dataset: Dataset, data_root: Path, progress: Progress | None = None) 
         problems += [*_count_gaps(info.published, counts), *dataset.problems(manifest)]
     if verdict == "re-encoded" and info.audio and len(checked) != info.audio.files:
         remarks.append(f"the published digest covers {info.audio.files} files, this folder has {len(checked)}")
+    if verdict not in {"official", "synthetic"}:
+        remarks += dataset.alterations(manifest, {file.path: file.measured for file in checked if file.measured})
+    if cancelled := [file.path for file in checked if file.cancels]:
+        remarks.append(cancelling(cancelled))
     remarks += _shared(manifest, checked)
     return Verification(
         manifest.folder, verdict, len(manifest.clips), info.clips, len(checked), digest, counts, bad, problems, remarks,
@@ -121,13 +129,14 @@ def _check(folder: Path, used: Collection[str], path: str) -> Checked:
         data = (folder / path).read_bytes()
     except OSError as error:
         return Checked(path, "", f"cannot be read ({error.strerror})")
-    bad = None
+    md5 = hashlib.md5(data).hexdigest()
+    if path not in used:
+        return Checked(path, md5, None)
     try:
-        if path in used:
-            decode(folder / path, data)
+        audio = read_audio(folder / path, data)
     except BadAudioError as error:
-        bad = error.reason
-    return Checked(path, hashlib.md5(data).hexdigest(), bad)
+        return Checked(path, md5, error.reason)
+    return Checked(path, md5, None, Measured(audio.seconds, audio.rate), audio.cancels)
 
 
 def _verdict(manifest: Manifest, files: int, digest: str) -> Verdict:
