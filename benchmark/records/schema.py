@@ -134,7 +134,10 @@ class Record(Spec):
     selection: Selection = Field(description="how the reported epoch is chosen")
     curves: list[Epoch] = Field(min_length=1, description="results of every epoch")
     parameters: Parameters = Field(description="numbers of parameters")
-    cost: Cost | None = Field(default=None, description="counted costs of a step; null in records of schema version 1")
+    cost: Cost | None = Field(
+        default=None,
+        description="counted costs of a step; null in records of schema version 1, and where they cannot be counted",
+    )
     profile: Profile = Field(description="measured time and memory")
     environment: dict[str, Any] = Field(description="machine and package versions")
     environment_hash: str = Field(description="digest of the environment")

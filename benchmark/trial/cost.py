@@ -79,11 +79,13 @@ def _evaluation_peak(model: torch.nn.Module, request: TrialRequest) -> int:
 
 
 def _empty_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """Return tensors without content in place of a model's parameters and buffers."""
-    return {
-        name: torch.empty(tensor.shape, dtype=tensor.dtype, requires_grad=tensor.requires_grad)
-        for name, tensor in model.state_dict(keep_vars=True).items()
-    }
+    """Return tensors without content in place of a model's parameters and buffers; what it shares, they share."""
+    empty: dict[int, torch.Tensor] = {}
+    named = model.state_dict(keep_vars=True)
+    for tensor in named.values():
+        if id(tensor) not in empty:
+            empty[id(tensor)] = torch.empty(tensor.shape, dtype=tensor.dtype, requires_grad=tensor.requires_grad)
+    return {name: empty[id(tensor)] for name, tensor in named.items()}
 
 
 def _attention(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import Any, NamedTuple
 
 import torch
 
 from benchmark import nvml
+from benchmark.errors import first_line
 from benchmark.methods.registry import externals
 from benchmark.numerics import NUMERICS_VERSION
 from benchmark.records.environment import capture, utc_now
@@ -20,6 +22,8 @@ from benchmark.trial.device import device_name
 from benchmark.trial.fit import Fitted, History, Predictions
 from benchmark.trial.selection import choose, kept_epochs
 from benchmark.trial.setting import Setting
+
+logger = logging.getLogger(__name__)
 
 
 class Finished(NamedTuple):
@@ -110,10 +114,15 @@ def _libraries(device: torch.device) -> dict[str, Any]:
     return found
 
 
-def _count_cost(request: TrialRequest, classes: int) -> Cost:
+def _count_cost(request: TrialRequest, classes: int) -> Cost | None:
+    """Count the cost of a step; None if it cannot be counted, which must not cost a trained trial its record."""
     from benchmark.trial.cost import count_cost  # takes a second to import
 
-    return count_cost(request, classes)
+    try:
+        return count_cost(request, classes)
+    except Exception as error:  # whatever a method does on tensors without values
+        logger.warning("%s: its cost cannot be counted: %s", request.label, first_line(error))
+        return None
 
 
 def _make_profile(setting: Setting, parts: Assembled, fitted: Fitted) -> Profile:

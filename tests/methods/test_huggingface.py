@@ -16,9 +16,13 @@ from benchmark.errors import BenchmarkError
 from benchmark.methods import huggingface
 from benchmark.methods.registry import build_method, resolve_methods
 from benchmark.models.transformer import AudioTransformer
+from benchmark.records.store import ResultStore
+from benchmark.spec.options import RunOptions
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.adapter_file import pack, rebuild, unpack
 from benchmark.trial.build import build_model, load_trained, trained_tensors
+from benchmark.trial.cost import count_cost
+from benchmark.trial.run import Setting, attempt_trial
 from tests.freezing import FREEZING, proof
 from tests.samples import make_record
 
@@ -216,3 +220,24 @@ def test_places_that_differ_from_those_of_training_are_refused(
     monkeypatch.setattr(torch, "randperm", lambda size, **_: torch.arange(size))
     with pytest.raises(BenchmarkError, match="freezes at its start does not come back as it was"):
         rebuild(kept, tensors, None, path)
+
+
+SHARING = ["peft/vera", "peft/pvera", "peft/randlora", "peft/tinylora", "peft/unilora", "peft/lily"]
+
+
+@pytest.mark.parametrize("text", SHARING)
+def test_the_cost_of_tuners_whose_layers_share_tensors_is_counted(make_request: Make, text: str) -> None:
+    bare, shared = (count_cost(make_request(methods=[method]), 10) for method in ("linear", text))
+    assert shared.forward_flops > bare.forward_flops
+    assert shared.optimizer_bytes == 2 * shared.stored_bytes > bare.optimizer_bytes
+
+
+@pytest.mark.parametrize("text", ["peft/vera", "peft/fourierft", "peft/loha", "peft/waveft"])
+def test_a_trial_ends_with_its_record_whether_or_not_its_cost_can_be_counted(
+    make_request: Make, data_root: Path, tmp_path: Path, text: str
+) -> None:
+    setting = Setting(tmp_path, RunOptions(data_root, tmp_path / "cache", keep_weights=True))
+    outcome = attempt_trial(make_request(methods=[text]), setting, lambda _: None)
+    assert (outcome.status, outcome.error) == ("completed", None)
+    [record] = ResultStore(tmp_path).records()
+    assert (record.cost is None) == (text != "peft/vera")

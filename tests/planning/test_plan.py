@@ -79,7 +79,7 @@ def test_a_bare_name_picks_the_grids_entry_and_another_is_added(name: str) -> No
         ({"datasets": ["esc5"]}, r"grid 'tiny': datasets: unknown dataset 'esc5' \(did you mean 'esc50'\?\)"),
         ({"backbones": ["asst"]}, r"grid 'tiny': backbones: unknown backbone 'asst' \(did you mean '"),
         ({"backbones": ["ast[size=huge;weights=random:0]"]}, "size"),
-        ({"backbones": ["ast[patch=3]"]}, r"unknown option 'patch' \(valid: depth, heads, .*size, stride, weights, "),
+        ({"backbones": ["ast[wieghts=3]"]}, r"unknown option 'wieghts' \(did you mean 'weights'"),
         ({"backbones": ["ast[width=3]"]}, "width is an option of weights=FILE and weights=random:SEED"),
         ({"backbones": ["ast[weights=random:x]"]}, "expected pretrained, random:SEED"),
         ({"backbones": ["ast[size=tiny]"]}, "no pre-trained ast of size tiny is published"),
