@@ -148,7 +148,9 @@ def test_a_second_copy_is_reported_and_never_generated(tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match="ESC-50: is a copy of ESC-50 already; use another folder"):
         dataset.synthesize(tmp_path, classes=2, clips_per_class=1, seed=0)
     for root in (tmp_path, tmp_path / "ESC-50"):
-        with pytest.raises(BenchmarkError, match="ESC-50: exists already; `data verify esc50` checks it"):
+        with pytest.raises(
+            BenchmarkError, match="ESC-50: exists already; `python -m benchmark data verify esc50 --data-root"
+        ):
             prepare(dataset, root, None, Console(quiet=True))
 
 
