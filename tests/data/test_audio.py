@@ -18,8 +18,8 @@ from benchmark.data.frontend import filter_bank
 from benchmark.errors import BenchmarkError
 
 
-@pytest.mark.parametrize("rate", [8000, 11025, 16000, 22050, 44100, 48000, 96000, 192000])
-@pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "IMA_ADPCM", "MS_ADPCM"])
+@pytest.mark.parametrize("rate", [8000, 11025, 16000, 22050, 44100, 48000, 96000, 192000, 384000])
+@pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "IMA_ADPCM", "MS_ADPCM", "ULAW"])
 def test_any_rate_and_depth_becomes_16_khz_mono(tmp_path: Path, rate: int, subtype: str) -> None:
     time = np.arange(rate) / rate
     tone = 0.5 * np.sin(2 * np.pi * 1000 * time)
@@ -38,7 +38,20 @@ def test_channels_are_averaged(tmp_path: Path) -> None:
     assert not decode(tmp_path / "a.wav").any()
 
 
-@pytest.mark.parametrize("content", [b"", b"RIFF", b"no audio at all" * 100])
+@pytest.mark.parametrize("channels", [2, 6, 16])
+def test_any_number_of_channels(tmp_path: Path, channels: int) -> None:
+    steps = np.tile(np.linspace(0, 0.5, channels, dtype=np.float32), (RATE, 1))
+    soundfile.write(tmp_path / "a.wav", steps, RATE, subtype="FLOAT")
+    assert decode(tmp_path / "a.wav") == pytest.approx(np.full(RATE, 0.25), abs=1e-6)
+
+
+PAGE = b"<!DOCTYPE html><html><body>Sign in</body></html>"
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 441044\n"
+M4A = b"\x00\x00\x00\x20ftypM4A \x00\x00\x00\x00M4A mp42isom" + bytes(2000)
+RAW = np.random.default_rng(0).integers(-9000, 9000, RATE, dtype=np.int16).tobytes()
+
+
+@pytest.mark.parametrize("content", [b"", b"RIFF", b"no audio at all" * 100, PAGE, POINTER, M4A, RAW])
 def test_what_is_not_audio_is_one_clear_line(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.wav").write_bytes(content)
     with pytest.raises(BenchmarkError, match=r"a\.wav: .*get the file again") as caught:
@@ -82,7 +95,7 @@ def test_a_file_that_is_cut_off_is_refused(tmp_path: Path, name: str, subtype: s
     whole = decode(path)
     assert len(whole) == pytest.approx(RATE, rel=0.05)
     assert np.array_equal(whole, decode(path, data))
-    for share in (0.3, 0.6, 0.9):
+    for share in (0.3, 0.6, 0.9, 0.985):
         path.write_bytes(data[: int(share * len(data))])
         with pytest.raises(BadAudioError, match=r"a\.audio: .*--on-bad-audio skip") as caught:
             decode(path)
