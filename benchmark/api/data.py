@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from benchmark.data.dataset import Dataset
+    from benchmark.data.datasets.folder import Folder
     from benchmark.tools.data.verify import Verification
 
 
@@ -45,13 +46,15 @@ class PreparedFolder:
 
     Attributes:
         path: the recipe file that was written.
-        remarks: clips that are left out or cut.
+        remarks: clips that are left out or cut, files that are not used, classes without training or test clips.
         folds: folds of the dataset; empty if it has none.
+        needs_skip: whether a run needs `on_bad_audio="skip"`, as files are bad or absent.
     """
 
     path: Path
     remarks: list[str]
     folds: tuple[int, ...]
+    needs_skip: bool
 
 
 @dataclass(frozen=True)
@@ -62,15 +65,19 @@ class PreparedDataset:
         folder: the dataset's folder.
         clips: number of clips in it.
         official: number of clips of the published dataset.
+        notes: files that are not used or not there, by reason.
     """
 
     folder: Path
     clips: int
     official: int
+    notes: list[str]
 
 
 def list_datasets(data_root: str | Path | None = None) -> dict[str, DatasetState]:
-    """Return every dataset and what is under the data root; no audio is read.
+    """Return every dataset and every folder of own audio (`folder:NAME`), and what is under the data root.
+
+    No audio is read.
 
     Args:
         data_root: as for `run`.
@@ -78,10 +85,11 @@ def list_datasets(data_root: str | Path | None = None) -> dict[str, DatasetState
     Example:
         >>> list_datasets("DIR")["esc50"].state
     """
-    from benchmark.data.registry import datasets
+    from benchmark.data.registry import datasets, get_dataset, own_folders
 
     root = data_root_folder(data_root)
-    return {name: _state(dataset, root) for name, dataset in datasets().items()}
+    own = {name: get_dataset(name) for name in own_folders(root)}
+    return {name: _state(dataset, root) for name, dataset in {**datasets(), **own}.items()}
 
 
 def _state(dataset: Dataset, data_root: Path) -> DatasetState:
@@ -94,7 +102,7 @@ def _state(dataset: Dataset, data_root: Path) -> DatasetState:
         )
     except BenchmarkError as error:
         return DatasetState(label, "wrong", 0, official, str(error))
-    return DatasetState(label, manifest.kind, len(manifest.clips), official, str(manifest.folder))
+    return DatasetState(label, manifest.kind, len(manifest.clips), manifest.info.clips, str(manifest.folder))
 
 
 def prepare_data(
@@ -102,6 +110,8 @@ def prepare_data(
     data_root: str | Path | None = None,
     *,
     source: str | None = None,
+    columns: str | None = None,
+    label_separator: str | None = None,
     cache: str | Path | None = None,
     console: Console | None = None,
 ) -> PreparedDataset | PreparedFolder:
@@ -113,6 +123,8 @@ def prepare_data(
         name: a dataset, or `folder:NAME`.
         data_root: as for `run`.
         source: an archive file that is already here, or the address of a mirror; None for the publisher's address.
+        columns: of the table of `folder:NAME`, such as `path=filename,label=category`; kept beside the table.
+        label_separator: character between several labels of a clip in that table; kept beside the table.
         cache: as for `run`; the audio of `folder:NAME` is read through it.
         console: where progress is shown; None for stderr, `Console(quiet=True)` for silence.
 
@@ -122,21 +134,38 @@ def prepare_data(
     Example:
         >>> prepare_data("esc50", "DIR").folder
     """
+    from benchmark.data.copy_notes import copy_notes
     from benchmark.data.datasets.folder import Folder
     from benchmark.data.registry import get_dataset
-    from benchmark.tools.data.measure import write_folder_recipe
     from benchmark.tools.data.prepare import prepare
 
     root, console = data_root_folder(data_root), console or stderr_console()
-    dataset = get_dataset(name)
+    dataset = get_dataset(name, data_root=root)
     if isinstance(dataset, Folder):
         if source:
             raise BenchmarkError(f"{name}: --from is for published datasets; your own audio is in its folder already")
-        with counting(console) as progress:
-            path, remarks = write_folder_recipe(dataset, root, cache_folder(cache), progress)
-        return PreparedFolder(path, remarks, tuple(dataset.manifest(root).info.folds))
+        return _prepare_folder(dataset, root, columns, label_separator, cache_folder(cache), console)
+    if columns or label_separator:
+        raise BenchmarkError(f"{name}: columns are for the table of your own audio, folder:NAME")
     folder = prepare(dataset, root, source, console)
-    return PreparedDataset(folder, len(dataset.manifest(root).clips), dataset.info.clips)
+    manifest = dataset.manifest(root)
+    return PreparedDataset(folder, len(manifest.clips), dataset.info.clips, copy_notes(dataset, manifest))
+
+
+def _prepare_folder(
+    dataset: Folder, root: Path, columns: str | None, separator: str | None, cache: Path | None, console: Console
+) -> PreparedFolder:
+    """Measure a folder of the user's own audio, and collect what its user must know."""
+    from benchmark.data.copy_notes import copy_notes
+    from benchmark.tools.data.measure import LEFT_OUT, write_folder_recipe
+
+    if columns is not None or separator is not None:
+        dataset.choose_columns(root, columns or "", separator)
+    with counting(console) as progress:
+        path, remarks = write_folder_recipe(dataset, root, cache, progress)
+    manifest = dataset.manifest(root)
+    needs_skip = bool(manifest.absent) or any(line.startswith(LEFT_OUT) for line in remarks)
+    return PreparedFolder(path, [*remarks, *copy_notes(dataset, manifest)], tuple(manifest.info.folds), needs_skip)
 
 
 def verify_data(name: str, data_root: str | Path | None = None, *, console: Console | None = None) -> Verification:
@@ -162,7 +191,8 @@ def verify_data(name: str, data_root: str | Path | None = None, *, console: Cons
     from benchmark.records.verdicts import keep
     from benchmark.tools.data.verify import verify
 
-    dataset, root = get_dataset(name), data_root_folder(data_root)
+    root = data_root_folder(data_root)
+    dataset = get_dataset(name, data_root=root)
     state = dataset.manifest(root).state
     with counting(console or stderr_console()) as progress:
         found = verify(dataset, root, progress)
@@ -184,7 +214,7 @@ def data_statistics(
     Args:
         name: a dataset, or `folder:NAME`.
         data_root: as for `run`.
-        folds: test folds whose training clips are measured, such as `1,2`; empty for all.
+        folds: test folds whose training clips are measured, such as `1,2`; empty for all that have clips.
         cache: as for `run`.
         console: where progress is shown; None for stderr, `Console(quiet=True)` for silence.
 
@@ -200,9 +230,10 @@ def data_statistics(
     from benchmark.tools.data.measure import level_statistics
 
     numbers = [whole_number(text, "folds") for text in split_list([folds] if isinstance(folds, str) else folds)]
-    dataset = get_dataset(name)
+    root = data_root_folder(data_root)
+    dataset = get_dataset(name, data_root=root)
     with counting(console or stderr_console()) as progress:
-        manifest = dataset.manifest(data_root_folder(data_root))
+        manifest = dataset.manifest(root)
         return level_statistics(dataset, manifest, cache_folder(cache), tuple(numbers), progress)
 
 
@@ -227,7 +258,8 @@ def describe_data(name: str, data_root: str | Path | None = None, *, console: Co
     from benchmark.tools.data.measure import describe
 
     with counting(console or stderr_console()) as progress:
-        return describe(get_dataset(name), data_root_folder(data_root), progress)
+        root = data_root_folder(data_root)
+        return describe(get_dataset(name, data_root=root), root, progress)
 
 
 def synthesize_data(
@@ -269,4 +301,4 @@ def synthesize_data(
         folder = dataset.synthesize(
             root, classes=classes, clips_per_class=clips_per_class, seed=seed, seconds=seconds, progress=progress
         )
-    return PreparedDataset(folder, len(dataset.manifest(root).clips), dataset.info.clips)
+    return PreparedDataset(folder, len(dataset.manifest(root).clips), dataset.info.clips, [])

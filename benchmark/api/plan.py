@@ -43,8 +43,8 @@ class PlanResult:
         skipped: one line per trial that its method cannot run.
         too_large: one line per trial that needs more memory than this machine has.
         unfit: one line per method that cannot be built, with its number of trials.
-        remarks: how inputs differ from those that the checkpoints were trained with.
         no_room: how much is free and needed if the disk of the results folder is too small; empty if it is not.
+        notes: findings on the data, such as files that are not used, and how inputs differ from those of pre-training.
         estimates: time, memory and operations of the trials that a run would submit, by trial id.
         machine: what the estimates are for.
         total: the estimates summed up.
@@ -56,21 +56,20 @@ class PlanResult:
     missing_inputs: list[str]
     skipped: list[str]
     too_large: list[str]
+    notes: list[str]
     estimates: Mapping[str, Estimate] = field(repr=False)
     machine: Machine
     total: Total
     no_room: str = ""
     decisions: list[Decision] = field(default_factory=list)
     unfit: list[str] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the content as plain data, for JSON."""
         content = plan_as_dict(self.plan, self.results, missing_inputs=self.missing_inputs)
         content["trials"] = [{**trial, **_cost(self.estimates.get(trial["id"]))} for trial in content["trials"]]
         content["skipped"] = self.skipped
-        content |= {"too_large": self.too_large, "no_room": self.no_room}
-        content |= {"unfit": self.unfit, "remarks": self.remarks}
+        content |= {"too_large": self.too_large, "no_room": self.no_room, "unfit": self.unfit, "notes": self.notes}
         machine = {"device": self.machine.device, "threads": self.machine.threads}
         if self.decisions:
             content["decisions"] = [dataclasses.asdict(decision) for decision in self.decisions]
@@ -86,7 +85,7 @@ class PlanResult:
         lines += [f"skipped: {line}" for line in self.skipped]
         lines += [f"too large: {line}" for line in self.too_large]
         lines += [f"cannot be built: {line}" for line in self.unfit]
-        lines += [f"note: {line}" for line in self.remarks]
+        lines += [f"note: {line}" for line in self.notes]
         lines += [f"no room: {self.no_room}"] if self.no_room else []
         lines.append(counts_line(self.plan, self.results))
         if self.estimates:
@@ -155,6 +154,7 @@ def plan(
     from benchmark.planning.estimate import estimate_trials
     from benchmark.planning.machine import machine_here
     from benchmark.planning.node import node_here
+    from benchmark.planning.notes import notes_on_inputs
     from benchmark.planning.packing import beyond_memory, pack
     from benchmark.planning.plan import make_plan
     from benchmark.planning.room import lacking_room
@@ -185,11 +185,11 @@ def plan(
         missing_inputs=_missing_inputs(selected, expansion),
         skipped=expansion.skipped,
         too_large=[f"{request.label} {too_large[request.id]}" for request in to_run if request.id in too_large],
+        notes=notes_on_inputs(expansion),
         estimates=estimates,
         machine=machine,
         total=total(estimates, shares, node),
         unfit=unfit_lines(to_run, estimates),
-        remarks=expansion.remarks,
         no_room=lacking_room(store.folder, estimates, options),
         decisions=[] if power is None else _decisions(power, expansion, store, estimates),
     )

@@ -126,6 +126,7 @@ def run(
         >>> done = benchmark.run(grid="smoke", methods=["linear", "aat_ms"], results="OUT")
         >>> print(done)
     """
+    from benchmark.planning.notes import notes_on_inputs
     from benchmark.planning.plan import make_plan
     from benchmark.spec.options import RunOptions
 
@@ -144,6 +145,8 @@ def run(
         synthesize(selected)
     expansion = selected.expand()
     requests = available(expansion, console, skip_missing=skip_missing)
+    for note in notes_on_inputs(expansion):
+        say(console, f"note: {note}")
     plan = make_plan(requests, store)
     to_run = plan.to_run(wanted)
     if keep_weights and (without := without_weights(plan, to_run, store)):
@@ -173,8 +176,6 @@ def run(
         restart_on_ray_death=restart_on_ray_death,
         verified=verdicts(expansion),
     )
-    for line in expansion.remarks:
-        say(console, f"note: {line}")
     submitted, ended = _train(
         to_run, requests, plan, selected, expansion, options, budget, console, skip_unfit=skip_missing
     )

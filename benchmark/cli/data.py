@@ -23,7 +23,7 @@ MAX_BAR = 30  # characters of the longest bar of a histogram
 
 @app.command("list")
 def list_(data_root: options.DataRoot = options.DATA_ROOT, json: options.Json = False) -> None:
-    """Print every dataset and what is under the data root; no audio is read.
+    """Print every dataset, your own folders, and what is under the data root; no audio is read.
 
     Example: python -m benchmark data list --data-root DIR
     """
@@ -34,7 +34,8 @@ def list_(data_root: options.DataRoot = options.DATA_ROOT, json: options.Json = 
         print_json({name: dataclasses.asdict(state) for name, state in states.items()})
         return
     for name, state in states.items():
-        typer.echo(f"{name:20}{state.state:11}{state.clips:>7} of {state.official:<7} {state.where}")
+        official = str(state.official or "?")
+        typer.echo(f"{name:20}{state.state:11}{state.clips:>7} of {official:<7} {state.where}")
 
 
 @app.command()
@@ -43,6 +44,14 @@ def prepare(
     data_root: options.DataRoot = options.DATA_ROOT,
     source: Annotated[
         str | None, typer.Option("--from", help="An archive file that you have already, or the address of a mirror.")
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(help="Columns of your own table clips.csv, as path=filename,label=category; they are kept."),
+    ] = None,
+    label_separator: Annotated[
+        str | None,
+        typer.Option(help="Character between several labels of a clip in your own table.", show_default="|"),
     ] = None,
     cache: options.CacheFolder = None,
 ) -> None:
@@ -54,8 +63,18 @@ def prepare(
     """
     from benchmark.api.data import PreparedDataset, prepare_data
 
-    prepared = prepare_data(name, data_root, source=source, cache=cache, console=stderr_console())
+    prepared = prepare_data(
+        name,
+        data_root,
+        source=source,
+        columns=columns,
+        label_separator=label_separator,
+        cache=cache,
+        console=stderr_console(),
+    )
     if isinstance(prepared, PreparedDataset):
+        for note in prepared.notes:
+            typer.echo(note)
         typer.echo(
             f"{prepared.folder}: {prepared.clips} of {prepared.official} clips; check them with "
             f"`{command('data', 'verify', name, '--data-root', data_root)}`"
@@ -66,7 +85,8 @@ def prepare(
         typer.echo(remark)
     folds = ",".join(map(str, prepared.folds[:2]))
     chosen = ["--fold", folds] if folds else []
-    run = command("run", "--grid", "quick", "--dataset", name, *chosen, "--data-root", data_root)
+    skip = ["--on-bad-audio", "skip"] if prepared.needs_skip else []
+    run = command("run", "--grid", "quick", "--dataset", name, *chosen, "--data-root", data_root, *skip)
     typer.echo(f"run it with `{run}`")
 
 
@@ -90,6 +110,8 @@ def verify(name: Name, data_root: options.DataRoot = options.DATA_ROOT, json: op
         typer.echo(f"digest     {found.digest}")
         for kind, counts in found.counts.items():
             typer.echo(f"{kind:11}{_counts(counts)}")
+        for group in found.unused:
+            typer.echo(f"unused     {group}")
         for line in found.remarks:
             typer.echo(f"remark     {line}")
         for line in found.problems:

@@ -6,16 +6,19 @@ import json
 import tempfile
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
-from pathlib import Path
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from benchmark.data.dataset_info import DatasetInfo
-from benchmark.data.manifest import Clip, Manifest
+from benchmark.data.locate import find_folders, missing_folder
+from benchmark.data.manifest import ABSENT, Clip, Manifest
 from benchmark.data.parallel import Progress, in_order
 from benchmark.data.synthetic import Sound
-from benchmark.errors import BenchmarkError, MissingInputError
+from benchmark.data.unused import Unused, files_below, find_unused, is_document
+from benchmark.errors import BenchmarkError
 from benchmark.spec.recipe import Layer
+from benchmark.units import plural
 
 SYNTHETIC_MARKER = "SYNTHETIC.json"
 LENGTH_TOLERANCE = 0.05  # seconds
@@ -47,6 +50,8 @@ class Dataset(ABC):
     def read(self, folder: Path) -> list[Clip]:
         """Return the clips of an official folder, in a stable order; no audio is read.
 
+        Clips that the metadata lists and whose file does not exist are `ABSENT`.
+
         Raises:
             BenchmarkError: the folder does not follow the layout.
         """
@@ -59,22 +64,47 @@ class Dataset(ABC):
             BenchmarkError: the folder does not follow the layout, or has no clips.
         """
         place = self.find(data_root)
-        clips = self.read(place)
-        if not clips:
-            raise BenchmarkError(f"{place}: has no clips of {self.info.label}")
-        return Manifest(self.info, place, tuple(clips), (place / SYNTHETIC_MARKER).is_file())
+        others = find_folders(self.info, data_root, self.recognises)[1:]
+        remarks = [f"{place} is used; {' and '.join(map(str, others))} is another copy"] if others else []
+        return make_manifest(self.info, place, self.read(place), remarks)
 
     def find(self, data_root: Path) -> Path:
-        """Return the dataset's folder under a data root.
+        """Return the dataset's folder: under a data root by one of its names, one folder deeper, or the root itself.
 
         Raises:
             MissingInputError: it does not exist.
         """
-        places = [data_root / folder for folder in self.info.folders]
-        place = next((place for place in places if place.is_dir()), None)
-        if place is None:
-            raise MissingInputError(f"{self.info.label}: no folder {places[0]}; {self.info.by_hand}")
-        return place
+        if place := self.locate(data_root):
+            return place
+        raise missing_folder(self.info, data_root, self.recognises)
+
+    def locate(self, data_root: Path) -> Path | None:
+        """Return the dataset's folder as `find` does; None if it does not exist."""
+        return next(iter(find_folders(self.info, data_root, self.recognises)), None)
+
+    def recognises(self, folder: Path) -> bool:
+        """Return whether a folder has the dataset's layout, or is named as its folder."""
+        return folder.name in {PurePosixPath(name).name for name in self.info.folders}
+
+    def left_out(self, path: PurePosixPath) -> str | None:
+        """Return why the dataset's own rules leave out a file of its folder; None if they do not."""
+        return None
+
+    def misplaced(self, path: PurePosixPath) -> str:
+        """Return why a file with the ending of audio is no clip."""
+        return "not in the metadata"
+
+    def unused(self, manifest: Manifest) -> list[Unused]:
+        """Return the files of the folder that are not used, by reason; see `find_unused`."""
+        return find_unused(manifest, self.left_out, self.misplaced)
+
+    def remarks(self, manifest: Manifest) -> list[str]:
+        """Return what a user must know about a copy, one line each."""
+        return list(manifest.remarks)
+
+    def published_path(self, path: str) -> str:
+        """Return the path of a file in the published digest."""
+        return f"{self.info.audio.prefix if self.info.audio else ''}{path}"
 
     def audio_files(self, manifest: Manifest) -> list[str]:
         """Return the paths of the files in the published digest: those of the clips, or more."""
@@ -101,6 +131,30 @@ class Dataset(ABC):
     def problems(self, manifest: Manifest) -> list[str]:
         """Return faults of the metadata, one line each; called if the folder has all official clips."""
         return []
+
+
+def make_manifest(info: DatasetInfo, folder: Path, listed: Sequence[Clip], remarks: Sequence[str] = ()) -> Manifest:
+    """Return the manifest of the clips whose file is there, and of those whose file is not.
+
+    Args:
+        info: facts of the dataset.
+        folder: the dataset's.
+        listed: all clips that the metadata lists.
+        remarks: what was read in another way than it is written.
+
+    Raises:
+        BenchmarkError: no clip has a file.
+    """
+    clips = tuple(clip for clip in listed if clip.size != ABSENT)
+    absent = tuple(clip for clip in listed if clip.size == ABSENT)
+    if not clips:
+        if absent:
+            seen = f": {plural(len(absent), 'clip')} listed, but not one file is there, not {absent[0].path}"
+        else:
+            file = next((path for path in files_below(folder) if not is_document(PurePosixPath(path))), None)
+            seen = f"; there is {file}" if file else "; it has no files"
+        raise BenchmarkError(f"{folder}: has no clips of {info.label}{seen}")
+    return Manifest(info, folder, clips, (folder / SYNTHETIC_MARKER).is_file(), absent, tuple(remarks))
 
 
 def is_within(seconds: float, shortest: float, longest: float) -> bool:
@@ -179,6 +233,9 @@ class Synthesizable(Dataset):
         if seconds is not None:
             settings["seconds"] = seconds
         place = data_root / self.info.folders[0]
+        found = self.locate(data_root)
+        if found and found.name != place.name:
+            raise BenchmarkError(f"{found}: is a copy of {self.info.label} already; use another folder")
         if place.exists():
             marker = place / SYNTHETIC_MARKER
             if not marker.is_file() or marker.read_text() != json.dumps(settings):

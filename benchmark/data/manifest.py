@@ -12,9 +12,11 @@ from typing import Literal
 
 from benchmark.data.dataset_info import DatasetInfo
 from benchmark.errors import BenchmarkError
+from benchmark.units import plural
 
 Kind = Literal["complete", "partial", "synthetic"]
 Split = Literal["train", "validation", "test"]
+ABSENT = -1
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Clip:
 
     Attributes:
         path: relative to the dataset's folder.
-        size: in bytes.
+        size: in bytes; `ABSENT` if the metadata lists the clip and its file is not there.
         labels: indices of the classes that are present.
         fold: number of the fold; None for datasets with splits.
         split: name of the split; None for datasets with folds.
@@ -60,7 +62,7 @@ class Clip:
         observed: tuple[int, ...] | None = None,
         group: str = "",
     ) -> Clip:
-        """Return the clip of a file that the metadata lists.
+        """Return the clip of a file that the metadata lists; of size `ABSENT` if the file does not exist.
 
         Args:
             folder: the dataset's.
@@ -73,12 +75,12 @@ class Clip:
             group: what the clip shares with others; empty for nothing.
 
         Raises:
-            BenchmarkError: the file does not exist.
+            BenchmarkError: there is something else than a file.
         """
         try:
             status = (folder / path).stat()
         except (OSError, ValueError):  # ValueError: an impossible file name
-            raise BenchmarkError(f"{place}: {folder / path} is not there") from None
+            return cls(path, ABSENT, labels, fold, split, observed, group)
         if not stat.S_ISREG(status.st_mode):
             raise BenchmarkError(f"{place}: {folder / path} is not a file")
         return cls(path, status.st_size, labels, fold, split, observed, group, changed=status.st_mtime_ns)
@@ -93,12 +95,34 @@ class Manifest:
         folder: the dataset's.
         clips: all clips of the folder, in a stable order.
         synthetic: whether the audio was generated.
+        absent: clips that the metadata lists and whose file is not there.
+        remarks: what was read in another way than it is written, one line each.
     """
 
     info: DatasetInfo
     folder: Path
     clips: tuple[Clip, ...]
     synthetic: bool
+    absent: tuple[Clip, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+    def require_all(self) -> None:
+        """Check that all listed clips have a file.
+
+        Raises:
+            BenchmarkError: some do not.
+        """
+        if self.absent:
+            raise BenchmarkError(
+                f"{self.absent_text}: get them, or use the other {plural(len(self.clips), 'clip')} with --on-bad-audio "
+                "skip; results are marked as partial"
+            )
+
+    @property
+    def absent_text(self) -> str:
+        """Return which listed files are not there, in one line."""
+        rest = f", nor are {len(self.absent) - 1:,} other files that the metadata lists" if self.absent[1:] else ""
+        return f"{self.folder / self.absent[0].path} is not there{rest}"
 
     @functools.cached_property  # every trial of a grid needs it, and a dataset can have 100,000 clips
     def digest(self) -> str:
@@ -138,5 +162,12 @@ class Manifest:
             by_split = {name: [i for i, clip in enumerate(self.clips) if clip.split == name] for name in names}
         for name, indices in by_split.items():
             if not indices:
-                raise BenchmarkError(f"{self.folder}: no clips in the {name} split of fold {fold}")
+                there = f" (folds with clips: {', '.join(map(str, self.folds))})" if self.info.folds else ""
+                raise BenchmarkError(f"{self.folder}: no clips in the {name} split of fold {fold}{there}")
         return by_split
+
+    @property
+    def folds(self) -> tuple[int, ...]:
+        """Return the folds to test on that have clips; (0,) if the dataset has no folds."""
+        there = {clip.fold for clip in self.clips}
+        return tuple(fold for fold in self.info.folds if fold in there) or self.info.fold_units

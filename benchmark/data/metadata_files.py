@@ -1,8 +1,10 @@
-"""Read metadata files, with errors that name file and line."""
+"""Read metadata files as people have them, with errors that name file and line."""
 
 from __future__ import annotations
 
+import codecs
 import csv
+import io
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -10,9 +12,16 @@ from pathlib import Path
 
 from benchmark.errors import BenchmarkError
 
+UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+WINDOWS = "cp1252"  # how programs on Windows write tables unless asked for UTF-8
+DELIMITERS = ",;\t"
+NOT_CLASSES = {"__MACOSX", "$RECYCLE.BIN", "System Volume Information", "@eaDir", "lost+found", "__pycache__"}
+
 
 def read_rows(table: Path, columns: Sequence[str], *, header: bool = True) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield the rows of a CSV file by column, each with its place (`FILE, line N`) for messages.
+    """Yield the rows of a table by column, each with its place (`FILE, line N`) for messages.
+
+    Commas, semicolons or tabs separate the values; columns without a name, such as an index, are left out.
 
     Args:
         table: the file.
@@ -20,24 +29,92 @@ def read_rows(table: Path, columns: Sequence[str], *, header: bool = True) -> It
         header: whether the first line names the columns.
 
     Raises:
-        BenchmarkError: unreadable, or a column or value is missing.
+        BenchmarkError: unreadable, or a column or value is missing, or a row has more values than columns.
+    """
+    text, first = _without_separator_line(read_text(table, WINDOWS))
+    delimiter = _delimiter(text, columns) if header else ","
+    reader = csv.DictReader(
+        io.StringIO(text, newline=""), fieldnames=None if header else list(columns), delimiter=delimiter
+    )
+    try:
+        names = [name.strip() for name in reader.fieldnames or ()]
+        named = [name for name in names if name]
+        if missing := set(columns) - set(named):
+            raise BenchmarkError(f"{table}: column '{min(missing)}' is missing (there are: {', '.join(named)})")
+        if len(set(named)) < len(named):
+            raise BenchmarkError(f"{table}: has a column twice")
+        reader.fieldnames = [name or f"\0{number}" for number, name in enumerate(names)]  # their own keys
+        for row in reader:
+            place = f"{table}, line {first + reader.line_num}"
+            if any(row[name] is None for name in named):
+                raise BenchmarkError(f"{place}: has too few values")
+            if any(row.get(None, ())):  # DictReader's key of surplus values
+                raise BenchmarkError(f"{place}: has more values than columns; quote values with commas, name an index")
+            values = {name: row[name].strip() for name in named}
+            if any(values.values()):  # spreadsheet programs end tables with rows of delimiters
+                yield place, values
+    except csv.Error as error:
+        raise BenchmarkError(f"{table}: cannot be read: {error}") from None
+
+
+def column_names(table: Path) -> list[str]:
+    """Return the names of a table's columns, without unnamed ones.
+
+    Raises:
+        BenchmarkError: unreadable.
+    """
+    text, _ = _without_separator_line(read_text(table, WINDOWS))
+    return [name for name in _header(text, _delimiter(text, ())) if name]
+
+
+def _without_separator_line(text: str) -> tuple[str, int]:
+    """Return a table without the line `sep=;` that Excel writes and reads, and the number of removed lines."""
+    head, _, rest = text.partition("\n")
+    return (rest, 1) if re.fullmatch(r'"?sep=.?"?', head.strip(), re.IGNORECASE) else (text, 0)
+
+
+def _header(text: str, delimiter: str) -> list[str]:
+    return [name.strip() for name in next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])]
+
+
+def _delimiter(text: str, columns: Sequence[str]) -> str:
+    """Return the delimiter of a header: the one that gives the required columns, else the one that gives most."""
+    return max(DELIMITERS, key=lambda delimiter: (set(columns) <= set(found := _header(text, delimiter)), len(found)))
+
+
+def read_text(path: Path, fallback: str | None = None) -> str:
+    """Return the text of a file in UTF-8 or, with a byte order mark, UTF-16.
+
+    Args:
+        path: the file.
+        fallback: encoding of text that is not UTF-8; None to refuse it.
+
+    Raises:
+        BenchmarkError: unreadable.
     """
     try:
-        with table.open(newline="", encoding="utf-8-sig") as handle:  # spreadsheet programs write a byte order mark
-            reader = csv.DictReader(handle, fieldnames=None if header else list(columns))
-            names = [name.strip() for name in reader.fieldnames or ()]
-            if missing := set(columns) - set(names):
-                raise BenchmarkError(f"{table}: column '{min(missing)}' is missing (there are: {', '.join(names)})")
-            if len(set(names)) < len(names):
-                raise BenchmarkError(f"{table}: has a column twice")
-            reader.fieldnames = names
-            for row in reader:
-                place = f"{table}, line {reader.line_num}"
-                if any(row[name] is None for name in names):
-                    raise BenchmarkError(f"{place}: has too few values")
-                yield place, {name: row[name].strip() for name in names}
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise BenchmarkError(f"{table}: cannot be read: {error}") from None
+        data = path.read_bytes()
+        if b"\0" in data and not data.startswith(UTF16_MARKS):
+            raise BenchmarkError(f"{path}: cannot be read: is no text, or UTF-16 without its mark; save it as UTF-8")
+        if data.startswith(UTF16_MARKS):
+            return data.decode("utf-16").removeprefix("\ufeff")
+        try:
+            return data.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            if fallback is None:
+                raise
+            return data.decode(fallback)
+    except (OSError, UnicodeDecodeError) as error:
+        raise BenchmarkError(f"{path}: cannot be read: {error}") from None
+
+
+def is_utf(path: Path) -> bool:
+    """Return whether a file is UTF-8 or UTF-16: whether `read_text` needs no fallback."""
+    try:
+        read_text(path)
+    except BenchmarkError:
+        return False
+    return True
 
 
 def read_lines(path: Path) -> list[str]:
@@ -46,10 +123,7 @@ def read_lines(path: Path) -> list[str]:
     Raises:
         BenchmarkError: unreadable.
     """
-    try:
-        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise BenchmarkError(f"{path}: cannot be read: {error}") from None
+    return [line.strip() for line in read_text(path).splitlines() if line.strip()]
 
 
 def file_names(folder: Path, suffixes: tuple[str, ...]) -> list[str]:
@@ -70,12 +144,20 @@ def file_names(folder: Path, suffixes: tuple[str, ...]) -> list[str]:
 
 
 def folder_names(folder: Path) -> list[str]:
-    """Return the sorted names of the folders in a folder, except those that begin with `.` or `_`."""
-    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and entry.name[0] not in "._")
+    """Return the sorted names of the folders in a folder, except hidden ones and those of operating systems.
+
+    Raises:
+        BenchmarkError: the folder cannot be read.
+    """
+    try:
+        names = [entry.name for entry in folder.iterdir() if not entry.name.startswith(".") and entry.is_dir()]
+    except OSError as error:
+        raise BenchmarkError(f"{folder}: cannot be read: {error.strerror}") from None
+    return sorted(name for name in names if name not in NOT_CLASSES)
 
 
 def one_of(place: str, column: str, value: str, numbers: range) -> int:
-    """Return a value of a table as an integer within a range.
+    """Return a value of a table as an integer within a range; `1.0`, as spreadsheets and pandas write it, is 1.
 
     Args:
         place: of the row, for messages.
@@ -86,6 +168,7 @@ def one_of(place: str, column: str, value: str, numbers: range) -> int:
     Raises:
         BenchmarkError: the value is not an integer, or outside the range.
     """
-    if not re.fullmatch("[0-9]{1,9}", value) or int(value) not in numbers:
+    match = re.fullmatch(r"([0-9]{1,9})(?:\.0+)?", value)
+    if not match or int(match[1]) not in numbers:
         raise BenchmarkError(f"{place}: {column} '{value}' is not one of {numbers[0]}..{numbers[-1]}")
-    return int(value)
+    return int(match[1])

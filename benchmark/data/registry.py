@@ -7,14 +7,20 @@ from __future__ import annotations
 
 import functools
 import importlib
+import itertools
 import pkgutil
 from pathlib import Path
 
 from benchmark.data import datasets as folder
 from benchmark.data.dataset import Dataset
-from benchmark.data.datasets.folder import PREFIX, Folder
+from benchmark.data.datasets.folder import PREFIX, Folder, is_folder_name
+from benchmark.data.datasets.own_table import TABLE
+from benchmark.data.metadata_files import folder_names
+from benchmark.data.unused import SUFFIXES, files_below
 from benchmark.errors import BenchmarkError, closest
 from benchmark.plugins import load_installed
+
+SEARCHED = 1000  # files of a folder in which audio is looked for
 
 
 @functools.cache
@@ -35,24 +41,49 @@ def datasets() -> dict[str, Dataset]:
     return dict(sorted(found.items()))
 
 
-def get_dataset(name: str, where: str = "dataset") -> Dataset:
+def get_dataset(name: str, where: str = "dataset", data_root: Path | None = None) -> Dataset:
     """Return the dataset of a name; `folder:NAME` is a folder of the user.
 
+    Args:
+        name: of the dataset.
+        where: beginning of the message of an error.
+        data_root: to suggest a folder of this name in it.
+
     Raises:
-        BenchmarkError: unknown name; the message begins with `where`.
+        BenchmarkError: unknown name.
     """
     if name.startswith(PREFIX):
         return Folder(name.removeprefix(PREFIX))
     known = datasets()
+    if name not in known and data_root is not None and name and (data_root / name).is_dir():
+        raise BenchmarkError(f"{where}: unknown dataset '{name}' (did you mean '{PREFIX}{name}'?)")
     if name not in known:
-        raise BenchmarkError(f"{where}: unknown dataset '{name}'{closest(name, known)}")
+        raise BenchmarkError(f"{where}: unknown dataset '{name}'{closest(name.lower(), known)}")
     return known[name]
 
 
 def available(data_root: Path) -> list[str]:
     """Return the names of the datasets whose folder exists under a data root."""
-    return [
-        name
-        for name, dataset in datasets().items()
-        if any((data_root / folder).is_dir() for folder in dataset.info.folders)
-    ]
+    return list(_found(data_root))
+
+
+def own_folders(data_root: Path) -> list[str]:
+    """Return the names, as `folder:NAME`, of the other folders under a data root that have a table or audio."""
+    if not data_root.is_dir():
+        return []
+    taken = {place.relative_to(data_root).parts[:1] for place in _found(data_root).values()}
+    if () in taken:  # the data root itself is a dataset
+        return []
+    names = [name for name in folder_names(data_root) if (name,) not in taken and is_folder_name(name)]
+    return [f"{PREFIX}{name}" for name in names if _has_audio(data_root / name)]
+
+
+def _found(data_root: Path) -> dict[str, Path]:
+    return {name: place for name, dataset in datasets().items() if (place := dataset.locate(data_root))}
+
+
+def _has_audio(place: Path) -> bool:
+    if (place / TABLE).is_file():
+        return True
+    some = itertools.islice(files_below(place), SEARCHED)
+    return any(path.lower().endswith(SUFFIXES) for path in some)

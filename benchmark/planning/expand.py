@@ -51,16 +51,6 @@ class Expansion:
         )
 
     @property
-    def remarks(self) -> list[str]:
-        """Return how inputs differ from those that the checkpoints were trained with, one line each."""
-        lines = (
-            f"{request.backbone.variant} on {request.dataset.name}: {change}"
-            for request in self.requests
-            for change in request.input_changes
-        )
-        return list(dict.fromkeys(lines))
-
-    @property
     def runnable(self) -> list[TrialRequest]:
         """Return the trials whose data and checkpoint are there."""
         return [request for request in self.requests if request.complete]
@@ -94,6 +84,7 @@ def expand(grid: Grid, data_root: Path, checkpoint_folder: Path) -> Expansion:
             skipped.append(f"{request.label}: {reason}")
         else:
             requests.setdefault(request.id, request)
+    _check_clips(grid, sources, list(requests.values()))
     return Expansion(
         requests=list(requests.values()),
         missing_inputs=[*_missing(backbones), *_missing(sources)],
@@ -225,7 +216,7 @@ def find_source(name: str, grid: Grid, data_root: Path) -> Source:
     Raises:
         BenchmarkError: an unknown name, or data that does not follow its layout.
     """
-    dataset = get_dataset(name, f"{grid.origin}: datasets")
+    dataset = get_dataset(name, f"{grid.origin}: datasets", data_root)
     try:
         manifest = dataset.manifest(data_root)
         return Source(dataset, manifest.info, manifest, dataset.own_recipe(manifest.folder))
@@ -246,12 +237,22 @@ def _folds(grid: Grid, info: DatasetInfo) -> tuple[int, ...]:
 
 
 def _check_folds(grid: Grid, sources: Sequence[Source]) -> None:
-    """Reject fold numbers that no dataset has, and folds with an empty split: all their trials would fail."""
+    """Reject fold numbers that no dataset has."""
     known = {fold for source in sources for fold in source.info.folds}
     if known and grid.folds != "all" and (unknown := sorted(set(grid.folds) - known)):
         raise BenchmarkError(f"{grid.origin}: no dataset has fold {unknown[0]}; folds are {min(known)} to {max(known)}")
+
+
+def _check_clips(grid: Grid, sources: Sequence[Source], requests: Sequence[TrialRequest]) -> None:
+    """Reject data that lacks listed clips unless bad ones may be skipped, and folds with an empty split.
+
+    Their trials would be of other data than is meant, or fail.
+    """
+    strict = {request.dataset.name for request in requests if request.recipe.on_bad_audio == "stop"}
     for source in sources:
         if source.manifest is not None:
+            if source.info.name in strict:
+                source.manifest.require_all()
             for fold in _folds(grid, source.info):
                 source.manifest.splits(fold)
 

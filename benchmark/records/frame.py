@@ -69,6 +69,7 @@ COLUMNS = {
 }
 
 Curve = npt.NDArray[np.float64]
+NO_CHOICE = "last epoch: fold {fold} takes no part in its choice"
 COUNTED = ("train_flops", "forward_flops", "saved_bytes", "optimizer_bytes", "stored_bytes")
 
 
@@ -76,7 +77,7 @@ def load_results(results: str | Path) -> pd.DataFrame:
     """Return one row per finished trial, with the columns `COLUMNS`; see `benchmark.load_results`.
 
     Some protocols choose one epoch over all folds. It is chosen here, for each seed, over the finished folds: the first
-    epoch with the highest mean score.
+    epoch with the highest mean score. Folds that take no part in the choice, alone, are reported at their last epoch.
 
     Raises:
         BenchmarkError: not a results folder, or a record of a newer schema.
@@ -108,9 +109,14 @@ def tabulate(records: Iterable[Record]) -> tuple[pd.DataFrame, dict[str, Curve]]
             takes_part = selection.folds is None or record.request.fold in selection.folds
             open_trials.setdefault((row["cell"], row["seed"]), []).append((row, curve, takes_part))
     for trials in open_trials.values():
-        epoch = _best_mean([curve for _, curve, takes_part in trials if takes_part])
-        for row, _, _ in trials:
-            row["epoch"] = epoch
+        choosing = [curve for _, curve, takes_part in trials if takes_part]
+        epoch = _best_mean(choosing)
+        for row, curve, _ in trials:
+            if choosing:
+                row["epoch"] = epoch
+            else:  # a fold that takes no part, alone
+                row["epoch"], row["rule"] = len(curve), "last"
+                row["marks"] = "; ".join(filter(None, (row["marks"], NO_CHOICE.format(fold=row["fold"]))))
     for row in rows:
         row["score"] = _known(curves[row["id"]][row["epoch"] - 1]) if row["epoch"] else None
     order = ["protocol", "backbone", "dataset", "method", "seed", "fold", "id"]

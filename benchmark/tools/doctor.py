@@ -226,6 +226,7 @@ def _datasets(data_root: Path) -> Iterator[Finding]:
         verify = f"`{command('data', 'verify', name)}`"
         try:
             manifest = get_dataset(name).manifest(data_root)
+            manifest.require_all()
             units: dict[str, set[object]] = {}
             for clip in manifest.clips:
                 units.setdefault(clip.path, set()).add((clip.fold, clip.split))

@@ -27,15 +27,21 @@ def choose(request: TrialRequest, info: DatasetInfo, curves: list[Epoch], *, div
     if not over_folds and not diverged:
         split = "validation" if rule == "best_on_validation" else "test"
         epoch = len(curves) if rule == "last" else best_epoch([point.splits[split][info.metric] for point in curves])
-    nine = info.name == "urbansound8k" and request.protocol.us8k_epoch_folds == "9"
     return Selection(
         rule=rule,
         scope="folds" if over_folds else "trial",
         split="test",
         metric=info.metric,
         epoch=epoch,
-        folds=info.folds[:9] if over_folds and nine else None,
+        folds=choosing_folds(request, info) if over_folds else None,
     )
+
+
+def choosing_folds(request: TrialRequest, info: DatasetInfo) -> tuple[int, ...] | None:
+    """Return the folds that choose the epoch of a trial whose epoch is chosen over folds; None for all (D12)."""
+    over_folds = "validation" not in info.splits and request.protocol.selection == "best_on_test"
+    nine = info.name == "urbansound8k" and request.protocol.us8k_epoch_folds == "9"
+    return info.folds[:9] if over_folds and nine else None
 
 
 def kept_epochs(selection: Selection, epochs: int) -> list[int]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -175,3 +178,115 @@ def test_a_record_tells_what_verify_found_of_the_same_files(
     assert len(found["digest"]) == 64
     os.utime(clip, (1, 1))  # it may have changed, though its size is the same
     assert verdict(2) is None
+
+
+def make_folder(root: Path, source: Path) -> Path:
+    """Write an own folder `mine` of two words with three clips each, from the synthetic Speech Commands."""
+    for word in ("bed", "bird"):
+        (root / "mine" / word).mkdir(parents=True)
+        for number, path in enumerate(sorted((source / "speech_commands_v0.01" / word).glob("*.wav"))):
+            (root / "mine" / word / f"{number}.wav").write_bytes(path.read_bytes())
+    return root / "mine"
+
+
+def test_what_is_not_used_is_reported_by_every_command(cli: Cli, root: Path, tmp_path: Path) -> None:
+    mine = make_folder(tmp_path, root)
+    for path in ("bed/x.m4a", "bed/y.m4a", "bird/more/0.wav", "loose.wav", "bird/noending"):
+        (mine / path).parent.mkdir(exist_ok=True)
+        (mine / path).write_bytes((mine / "bed" / "0.wav").read_bytes())
+    (mine / "_silence_").mkdir()
+    for number in range(2):
+        (mine / "_silence_" / f"{number}.wav").write_bytes((mine / "bed" / f"{number}.wav").read_bytes())
+    lines = (
+        "2 files not used: .m4a is not read; convert to WAV or FLAC (such as bed/x.m4a)",
+        "1 file not used: not directly in the folder of a class (such as bird/more/0.wav)",
+        "1 file not used: not in a folder (such as loose.wav)",
+        "1 file not used: the name has no ending; add the right one (such as bird/noending)",
+    )
+    prepared = cli("data", "prepare", "folder:mine", "--data-root", tmp_path)
+    verified = cli("data", "verify", "folder:mine", "--data-root", tmp_path)
+    described = cli("data", "describe", "folder:mine", "--data-root", tmp_path)
+    planned = cli("plan", "--grid", "quick", "--dataset", "folder:mine", "--data-root", tmp_path, "--fold", 1)
+    done = cli(
+        "run", "--grid", "quick", "--dataset", "folder:mine", "--method", "linear", "--backbone", "ast", "--fold", 1,
+        *TINY, "--data-root", tmp_path, "--results", tmp_path / "out",
+    )  # fmt: skip
+    for text in (prepared.stdout, verified.stdout, described.stdout, planned.stdout, done.stdout):
+        assert all(line in text for line in lines)
+    assert (verified.returncode, done.returncode) == (0, 0)
+    assert "_silence_ 2, bed 3, bird 3" in verified.stdout
+    assert "_silence_ (folds 3, 4, 5)" in described.stdout
+    listed = cli("data", "list", "--data-root", tmp_path).stdout
+    assert f"folder:mine         complete         8 of 8       {mine}" in listed
+    for command in ("verify", "prepare", "describe", "stats"):
+        refused = cli("data", command, "mine", "--data-root", tmp_path)
+        assert "unknown dataset 'mine' (did you mean 'folder:mine'?)" in refused.stderr
+    refused = cli("run", "--grid", "quick", "--dataset", "mine", "--data-root", tmp_path)
+    assert "unknown dataset 'mine' (did you mean 'folder:mine'?)" in refused.stderr
+
+
+def test_the_command_that_prepare_prints_works_with_bad_files(cli: Cli, root: Path, tmp_path: Path) -> None:
+    place = tmp_path / "my data #1"
+    mine = make_folder(place, root)
+    (mine / "bed" / "0.wav").write_bytes(b"")
+    prepared = cli("data", "prepare", "folder:mine", "--data-root", place)
+    assert f"left out: {mine / 'bed' / '0.wav'}: is empty" in prepared.stdout
+    assert re.search(r"2 classes have no test clips: .*bed \(folds \d, \d, \d\)", prepared.stdout)
+    command = prepared.stdout.splitlines()[-1].partition("`python -m benchmark ")[2].removesuffix("`")
+    assert command.endswith(f"--data-root '{place}' --on-bad-audio skip")
+    done = cli(*shlex.split(command), "--method", "linear", "--backbone", "ast", "--results", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert "1 unreadable clips skipped, 5 of 6 left" in done.stdout
+
+
+def test_a_copy_without_some_listed_files_is_run_with_consent(cli: Cli, tmp_path: Path) -> None:
+    cli("data", "synthesize", "urbansound8k", "--data-root", tmp_path, "--classes", 2, "--clips-per-class", 1)
+    audio = tmp_path / "UrbanSound8K" / "audio"
+    shutil.rmtree(audio / "fold3")
+    next((audio / "fold2").glob("*-0-0-0.wav")).unlink()
+    run = [
+        "run", "--grid", "quick", "--dataset", "urbansound8k", "--method", "linear", "--backbone", SSAST, *TINY,
+        "--fold", "1,2", "--data-root", tmp_path, "--results", tmp_path / "out",
+    ]  # fmt: skip
+    for command in (run, ["plan", *run[1:]]):
+        stopped = cli(*command)
+        assert (stopped.returncode, stopped.stderr.count("\n")) == (2, 1)
+        assert "nor are 2 other files that the metadata lists: get them, or use the other 17 clips" in stopped.stderr
+    done = cli(*run, "--on-bad-audio", "skip")
+    assert done.returncode == 0, done.stderr
+    assert "note: urbansound8k: 3 listed clips without a file, such as audio/fold2/" in done.stdout
+    assert "note: urbansound8k: 1 class has no test clips: air_conditioner (fold 2)" in done.stdout
+    for path in (tmp_path / "out" / "trials").rglob("*.json"):
+        record = json.loads(path.read_text())
+        assert (record["data"]["clips"], record["request"]["recipe"]["on_bad_audio"]) == (17, "skip")
+    lacking = cli(*run, "--on-bad-audio", "skip", "--fold", "3")
+    assert "no clips in the test split of fold 3 (folds with clips: 1, 2, 4, 5, 6, 7, 8, 9, 10)" in lacking.stderr
+    stats = cli("data", "stats", "urbansound8k", "--data-root", tmp_path).stdout
+    assert "fold 10" in stats
+    assert "fold 3 " not in stats
+    assert "nor are 2 other files" in stats
+    verified = cli("data", "verify", "urbansound8k", "--data-root", tmp_path)
+    assert verified.returncode == 0
+    assert "nor are 2 other files" in verified.stdout
+
+
+def test_fold_10_alone_has_a_score_and_a_mark(cli: Cli, root: Path, tmp_path: Path) -> None:
+    """Under `reference`, fold 10 takes no part in the choice of the epoch (D12)."""
+    run = [
+        "--grid", "quick", "--dataset", "urbansound8k", "--method", "linear", "--backbone", SSAST, *TINY,
+        "--data-root", root, "--results", tmp_path,
+    ]  # fmt: skip
+    note = "urbansound8k: fold 10 takes no part in the choice of the epoch under protocol reference"
+    assert note in cli("plan", *run, "--fold", 10).stdout
+    assert note not in cli("plan", *run, "--fold", "9,10").stdout
+    assert note not in cli("plan", *run, "--fold", 10, "--protocol", "corrected").stdout
+    done = cli("run", *run, "--fold", 10)
+    assert note in done.stdout
+    [path] = (tmp_path / "trials").rglob("*.json")
+    last = json.loads(path.read_text())["curves"][-1]["splits"]["test"]["accuracy"]
+    [cell] = json.loads((tmp_path / "report" / "results.json").read_text())["rows"]
+    assert cell["score"] == last
+    assert "last epoch: fold 10 takes no part in its choice" in cell["marks"]
+    assert cli("run", *run, "--fold", "9,10").returncode == 0
+    [cell] = json.loads((tmp_path / "report" / "results.json").read_text())["rows"]
+    assert "takes no part" not in cell["marks"]

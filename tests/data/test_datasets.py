@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.data.datasets import urbansound8k as urban
 from benchmark.data.registry import datasets, get_dataset
 from benchmark.errors import BenchmarkError, MissingInputError
 
@@ -33,7 +34,7 @@ def urbansound8k(root: Path) -> None:
         for label in (0, 9):
             name = f"{fold}-{label}-0-0.wav"
             touch(root / "UrbanSound8K" / "audio" / f"fold{fold}" / name)
-            rows.append((name, fold, 0, 4, 1, fold, label, "x"))
+            rows.append((name, fold, 0, 4, 1, fold, label, urban.CLASSES[label]))
     touch(root / "UrbanSound8K" / "audio" / "fold1" / ".DS_Store")
     write_csv(root / "UrbanSound8K" / "metadata" / "UrbanSound8K.csv", rows)
 
@@ -210,7 +211,12 @@ def folder_loop(root: Path) -> None:
     ("name", "damage", "message"),
     [
         ("urbansound8k", edit(US8K, "1-0-0-0.wav", "1-3-0-0.wav"), r"line 2: file name .* does not match class 0"),
-        ("urbansound8k", edit(US8K, "1-0-0-0.wav", "7-0-0-0.wav"), "is not there"),
+        ("urbansound8k", edit(US8K, "1-0-0-0.wav", "7-0-0-0.wav"), r"line 2: file name .* does not match fsID '1'"),
+        (
+            "urbansound8k",
+            edit(US8K, "air_conditioner", "siren"),
+            r"line 2: classID 0 is 'air_conditioner', not 'siren'",
+        ),
         ("urbansound8k", lambda root: (root / US8K).unlink(), "cannot be read"),
         (
             "speech_commands_v1",
@@ -239,7 +245,11 @@ def folder_loop(root: Path) -> None:
             r"testing_list\.txt: cannot be read",
         ),
         ("urbansound8k", edit(US8K, "1-0-0-0.wav,1,0,4,1,1,", "1-0-0-0.wav,1,0,4,1,11,"), r"fold '11' is not one of 1"),
-        ("urbansound8k", edit(US8K, "\n2-0", "\n1-0-0-0.wav,1,0,4,1,1,0,x\n2-0"), "1-0-0-0.wav is listed twice"),
+        (
+            "urbansound8k",
+            edit(US8K, "\n2-0", "\n1-0-0-0.wav,1,0,4,1,1,0,air_conditioner\n2-0"),
+            "1-0-0-0.wav is listed twice",
+        ),
         (
             "openmic",
             edit(OPENMIC, "000001_1,piano,0.9,3", "000001_1,piano,0.9,3\n000001_1,piano,0.1,3"),

@@ -110,7 +110,7 @@ def replace(old: str, new: str) -> Callable[[Path], None]:
         (replace(".wav,1,0,", ".wav,1,50,"), r"line 2: target '50' is not one of 0\.\.49"),
         (replace(".wav,1,0,dog", ".wav,1,0,cat"), "line 2: target 0 is 'dog', not 'cat'"),
         (replace("\n1-", "\n../1-"), "is not a file name"),
-        (replace("\n1-", "\n9-"), "is not there"),
+        (replace("\n1-", "\n9-"), r"line 2: file name '9-.*' does not match fold 1 and target 0"),
         (lambda table: table.write_text(table.read_text() + table.read_text().splitlines()[1]), "is listed twice"),
     ],
 )

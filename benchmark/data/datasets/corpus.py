@@ -8,7 +8,8 @@ from pathlib import Path
 
 from benchmark.data.dataset import Synthesizable
 from benchmark.data.dataset_info import DatasetInfo
-from benchmark.data.datasets.folder import TABLE, Folder
+from benchmark.data.datasets.folder import Folder
+from benchmark.data.datasets.own_table import TABLE
 from benchmark.data.manifest import Clip
 from benchmark.data.synthetic import Sound, Wave, clip_seed, event, genre, instruments, texture, word, write_table
 

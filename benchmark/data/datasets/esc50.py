@@ -6,10 +6,12 @@ import functools
 import hashlib
 import itertools
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from benchmark.data.dataset import Synthesizable
 from benchmark.data.dataset_info import Archive, AudioDigest, DatasetInfo
+from benchmark.data.file_finder import FileFinder
+from benchmark.data.locate import find_metadata, first_file
 from benchmark.data.manifest import Clip, Manifest
 from benchmark.data.metadata_files import one_of, read_rows
 from benchmark.data.synthetic import Sound, clip_seed, texture, write_table
@@ -68,19 +70,25 @@ CLASSES = [
     "hand_saw",
 ]
 FOLDS = (1, 2, 3, 4, 5)
+TABLES = ("meta/esc50.csv", "esc50.csv")
+# of the publisher, and of the copy on Kaggle, which has the same clips at two sample rates
+AUDIO = ("audio", "audio/audio/44100", "audio/audio", "audio/44100", "audio/audio/16000")
 COLUMNS = ("filename", "fold", "target", "category", "esc10", "src_file", "take")
 METADATA = "ca660da60191a97de289983a05821c9382d852a38a2ba8428980816b68cf6246"
 RATE = 44_100
 
 
 class Esc50(Synthesizable):
-    """Read `ESC-50-master/{audio,meta/esc50.csv}`; a subset of the official rows is allowed and counts as partial."""
+    """Read `ESC-50-master/{audio,meta/esc50.csv}`; a subset of the official rows is allowed and counts as partial.
+
+    The copy on Kaggle has the table on top and the audio in `audio/audio/44100`.
+    """
 
     info = DatasetInfo(
         name="esc50",
         label="ESC-50",
         description="2000 environmental recordings of 5 s in 50 classes, 5 predefined folds",
-        folders=("ESC-50-master",),
+        folders=("ESC-50-master", "ESC-50", "esc50", "environmental-sound-classification-50"),
         classes=tuple(CLASSES),
         clips=2000,
         seconds=5,
@@ -105,9 +113,11 @@ class Esc50(Synthesizable):
     )
 
     def read(self, folder: Path) -> list[Clip]:
-        """Read one clip per row of `meta/esc50.csv`; see `Dataset.read`."""
+        """Read one clip per row of `esc50.csv`; see `Dataset.read`."""
         clips: dict[str, Clip] = {}
-        for place, row in read_rows(folder / "meta" / "esc50.csv", COLUMNS):
+        rows = list(read_rows(find_metadata(folder, TABLES, self.info, "the publisher's table of the clips"), COLUMNS))
+        audio, files = _audio_folder(folder, rows), FileFinder(folder)
+        for place, row in rows:
             name = row["filename"]
             fold = one_of(place, "fold", row["fold"], range(1, 6))
             target = one_of(place, "target", row["target"], range(len(CLASSES)))
@@ -115,10 +125,27 @@ class Esc50(Synthesizable):
                 raise BenchmarkError(f"{place}: target {target} is '{CLASSES[target]}', not '{row['category']}'")
             if not name or Path(name).name != name:
                 raise BenchmarkError(f"{place}: '{name}' is not a file name")
+            parts = Path(name).stem.split("-")
+            if len(parts) == 4 and (parts[0], parts[3]) != (str(fold), str(target)):
+                raise BenchmarkError(f"{place}: file name '{name}' does not match fold {fold} and target {target}")
             if name in clips:
                 raise BenchmarkError(f"{place}: {name} is listed twice")
-            clips[name] = Clip.at(folder, f"audio/{name}", (target,), fold=fold, place=place, group=row["src_file"])
+            path = files.find(f"{audio}/{name}", place)
+            clips[name] = Clip.at(folder, path, (target,), fold=fold, place=place, group=row["src_file"])
         return [clips[name] for name in sorted(clips)]
+
+    def recognises(self, folder: Path) -> bool:
+        """Return whether a folder has the table."""
+        return first_file(folder, TABLES) is not None
+
+    def left_out(self, path: PurePosixPath) -> str | None:
+        """Return a reason for the second sample rate of the copy on Kaggle."""
+        of_kaggle = path.parts[:-1] in {PurePosixPath(audio).parts for audio in AUDIO[1:]}
+        return "the same clips once more, at another sample rate" if of_kaggle else None
+
+    def published_path(self, path: str) -> str:
+        """Return the path in the publisher's archive."""
+        return f"audio/{PurePosixPath(path).name}"
 
     def synthetic(
         self, folder: Path, *, classes: int, clips_per_class: int, seed: int, seconds: float
@@ -136,8 +163,17 @@ class Esc50(Synthesizable):
 
     def problems(self, manifest: Manifest) -> list[str]:
         """Check that the metadata file is the publisher's."""
-        digest = hashlib.sha256((manifest.folder / "meta" / "esc50.csv").read_bytes()).hexdigest()
-        return [] if digest == METADATA else [f"meta/esc50.csv has sha256 {digest} instead of {METADATA}"]
+        table = find_metadata(manifest.folder, TABLES, self.info, "the publisher's table of the clips")
+        digest = hashlib.sha256(table.read_bytes()).hexdigest()
+        name = table.relative_to(manifest.folder)
+        return [] if digest == METADATA else [f"{name} has sha256 {digest} instead of {METADATA}"]
+
+
+def _audio_folder(folder: Path, rows: list[tuple[str, dict[str, str]]]) -> str:
+    """Return the first folder of audio that has a listed file; the publisher's if none has."""
+    listed = {row["filename"] for _, row in rows}
+    places = (audio for audio in AUDIO if (folder / audio).is_dir())
+    return next((audio for audio in places if listed & {file.name for file in (folder / audio).iterdir()}), AUDIO[0])
 
 
 DATASET = Esc50()

@@ -7,30 +7,43 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import cast
+
+import yaml
 
 from benchmark.commands import command
-from benchmark.data.dataset import SYNTHETIC_MARKER, Dataset
+from benchmark.data.dataset import Dataset, make_manifest
 from benchmark.data.dataset_info import DatasetInfo
+from benchmark.data.datasets.own_table import (
+    COLUMNS,
+    SPLITS,
+    TABLE,
+    Table,
+    alike,
+    check_split_names,
+    find_table,
+    parse_columns,
+    read_table,
+    split_of,
+)
 from benchmark.data.manifest import Clip, Manifest, Split
-from benchmark.data.metadata_files import file_names, folder_names, one_of, read_rows
+from benchmark.data.metadata_files import file_names, folder_names
+from benchmark.data.unused import SUFFIXES, Unused, files_below, find_unused, is_document
 from benchmark.errors import BenchmarkError, MissingInputError
+from benchmark.files import write_atomic
 from benchmark.spec.recipe import Layer, resolve_recipe
 from benchmark.spec.yaml import read_yaml, validate
 
 PREFIX = "folder:"
-TABLE, RECIPE = "clips.csv", "recipe.yaml"
-SPLITS: tuple[Split, ...] = ("train", "validation", "test")
-SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au")
-LIKE_SPLITS = {"train", "training", "val", "valid", "validation", "dev", "test", "testing", "eval"}
+RECIPE = "recipe.yaml"
 FOLDS = 5
-MAX_FOLDS = 1000
+SHOWN = 5  # files that a message names
 
 
 class Folder(Dataset):
     """Read `NAME/clips.csv` with columns `path,label` and `fold` or `split`, or the files `NAME/[SPLIT/]CLASS/FILE`.
 
     Paths are relative to the folder. Several labels of a clip are separated by `|`. Classes are in alphabetical order.
+    Other names of columns and splits are understood, see `own_table`.
     Without table and split folders, clips are assigned to five folds, stratified by class, by a digest of their path.
 
     Args:
@@ -41,7 +54,7 @@ class Folder(Dataset):
     """
 
     def __init__(self, name: str) -> None:
-        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
+        if not is_folder_name(name):
             raise BenchmarkError(f"{PREFIX}{name}: a name may have letters, digits, '_', '-' and '.' only")
         self.info = DatasetInfo(
             name=f"{PREFIX}{name}",
@@ -67,9 +80,12 @@ class Folder(Dataset):
     def manifest(self, data_root: Path) -> Manifest:
         """Return the manifest; classes, folds and splits are those of the folder. See `Dataset.manifest`."""
         place = self.find(data_root)
-        clips, classes = self._clips(place)
+        clips, classes, remarks = self._listing(place)
         if not clips:
-            raise BenchmarkError(f"{place}: has no audio files ({', '.join(SUFFIXES)}) in folders named after classes")
+            raise BenchmarkError(
+                f"{place}: has no audio files ({', '.join(SUFFIXES)}) in folders named after classes, and no table "
+                f"{TABLE}{_seen(place)}"
+            )
         if len(classes) < 2:
             raise BenchmarkError(f"{place}: has fewer than two classes ({', '.join(classes) or 'no labels'})")
         splits = tuple(name for name in SPLITS if any(clip.split == name for clip in clips))
@@ -94,11 +110,42 @@ class Folder(Dataset):
             multi_label=multi_label,
             metric="map" if multi_label else "accuracy",
         )
-        return Manifest(info, place, tuple(clips), (place / SYNTHETIC_MARKER).is_file())
+        return make_manifest(info, place, clips, remarks)
 
     def read(self, folder: Path) -> list[Clip]:
         """Read the clips; see `Dataset.read`."""
-        return self._clips(folder)[0]
+        return self._listing(folder).clips
+
+    def choose_columns(self, data_root: Path, text: str, separator: str | None) -> None:
+        """Write which columns of the table are which into the folder, unless they do not fit the table.
+
+        Args:
+            data_root: where the folder is.
+            text: such as `path=filename,label=category`.
+            separator: between several labels of a clip; None for the usual one.
+
+        Raises:
+            BenchmarkError: there is no table, or the columns do not fit it, or a recipe was measured with others.
+        """
+        place = self.find(data_root)
+        if not (place / TABLE).is_file():
+            raise BenchmarkError(f"{place / TABLE}: no such table; columns are for one")
+        if (place / RECIPE).exists():
+            raise BenchmarkError(f"{place / RECIPE}: was measured with other columns; remove it first")
+        chosen = parse_columns(text, separator)
+        read_table(place, chosen)
+        values = chosen.model_dump(exclude_none=True)
+        write_atomic(place / COLUMNS, yaml.safe_dump(values, sort_keys=False, allow_unicode=True).encode())
+
+    def misplaced(self, path: PurePosixPath) -> str:
+        """Return why a file with the ending of audio is no clip."""
+        return "not in a folder" if len(path.parts) == 1 else "not directly in the folder of a class"
+
+    def unused(self, manifest: Manifest) -> list[Unused]:
+        """Return the files of the folder that are not used, by reason; see `find_unused`."""
+        if (manifest.folder / TABLE).is_file():
+            return find_unused(manifest, self.left_out, lambda _: f"not listed in {TABLE}")
+        return super().unused(manifest)
 
     def own_recipe(self, folder: Path) -> list[Layer]:
         """Return what `data prepare` measured.
@@ -119,27 +166,91 @@ class Folder(Dataset):
         resolve_recipe(self.recipe, backbone="", method="", tuning="peft", overrides=[layer])
         return [layer]
 
-    def _clips(self, folder: Path) -> tuple[list[Clip], tuple[str, ...]]:
-        if (folder / TABLE).is_file():
-            return _from_table(folder)
-        names = folder_names(folder)
-        splits = [name for name in SPLITS if name in names]
-        if odd := sorted(LIKE_SPLITS & set(names) - set(SPLITS)) if splits else []:
-            raise BenchmarkError(f"{folder}: folder '{odd[0]}': folders of splits must be named {', '.join(SPLITS)}")
-        if splits and (others := sorted(set(names) - set(splits))):
-            raise BenchmarkError(f"{folder}: has folders of splits, but the folder '{others[0]}' is not a split")
-        places = [(split, label) for split in splits for label in folder_names(folder / split)]
-        listed = list(_files(folder, places or [("", name) for name in names]))
-        classes = tuple(sorted({label for _, label, _ in listed}))
-        clips = [
-            Clip.at(folder, path, (classes.index(label),), split=cast("Split | None", split or None), place=str(folder))
-            for path, label, split in listed
-        ]
-        return (clips if any(clip.split for clip in clips) else _with_folds(clips)), classes
+    def _listing(self, folder: Path) -> Table:
+        return read_table(folder) if find_table(folder) else _read_class_folders(folder)
+
+
+def is_folder_name(name: str) -> bool:
+    """Return whether a folder of this name can be a dataset."""
+    return re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name) is not None
+
+
+def _read_class_folders(folder: Path) -> Table:
+    """Read `[SPLIT/]CLASS/FILE`.
+
+    Raises:
+        BenchmarkError: folders of splits and of classes lie side by side, or a folder of a class has no audio.
+    """
+    aside = [name for name in folder_names(folder) if name.startswith("_") and _only_documents(folder / name)]
+    names = [name for name in folder_names(folder) if name not in aside]
+    splits = _split_folders(folder, names)
+    remarks = [f"{name} has no audio and is no class" for name in aside] + check_split_names(str(folder), splits)
+    remarks += [f"{name} has no folders of classes" for name in splits if not folder_names(folder / name)]
+    remarks += [f"{name} is a class, not a split" for name in names if split_of(name) and not splits]
+    places = [
+        (place, label)
+        for place in sorted(splits, key=lambda name: SPLITS.index(splits[name]))
+        for label in folder_names(folder / place)
+    ]
+    if splits and not places:
+        raise BenchmarkError(
+            f"{folder}: the folders {' and '.join(splits)} have no folders of classes: SPLIT/CLASS/FILE"
+        )
+    listed = list(_files(folder, places if splits else [("", name) for name in names]))
+    classes = tuple(sorted({label for _, label, _ in listed}))
+    clips = [
+        Clip.at(folder, path, (classes.index(label),), split=splits.get(place), place=str(folder))
+        for path, label, place in listed
+    ]
+    if marked := [name for name in classes if name.startswith("_")]:
+        remarks.append(f"{' and '.join(marked)} {'are classes' if marked[1:] else 'is a class'} as all other folders")
+    return Table(clips if splits else _with_folds(clips), classes, [*remarks, *alike(classes)])
+
+
+def _split_folders(folder: Path, names: Sequence[str]) -> dict[str, Split]:
+    """Return the folders of splits with the split of each; none if the folders are classes.
+
+    A folder with the name of a split is a class if others are and it has audio directly inside, as theirs: `train`
+    beside `bus` and `tram`; not if there are several, unless by less usual names.
+
+    Raises:
+        BenchmarkError: two folders stand for one split, or a folder is not a split although others are.
+    """
+    found = {name: split for name in names if (split := split_of(name))}
+    others = [name for name in names if name not in found and not name.startswith("_")]
+    plain = all(file_names(folder / name, SUFFIXES) for name in found)
+    if others and plain and (len(found) == 1 or not found.keys() & set(SPLITS)):
+        return {}
+    if found and others:
+        raise BenchmarkError(
+            f"{folder}: has folders of splits ({', '.join(found)}), but the folder '{others[0]}' is not a split"
+        )
+    for split in SPLITS:
+        if len(twice := [name for name in found if found[name] == split]) > 1:
+            raise BenchmarkError(
+                f"{folder}: the folders {' and '.join(twice)} are both {split} clips: merge them, or move one away"
+            )
+    return found
+
+
+def _seen(folder: Path) -> str:
+    """Return the files that lie in a folder, for a message."""
+    names = sorted(entry.name for entry in folder.iterdir() if entry.is_file() and not entry.name.startswith("."))
+    rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"; there are the files {', '.join(names[:SHOWN])}{rest}" if names else ""
+
+
+def _only_documents(folder: Path) -> bool:
+    """Return whether a folder has files, but none that may hold audio: it is no class."""
+    path = ""
+    for path in files_below(folder):
+        if not is_document(PurePosixPath(path)):
+            return False
+    return path != ""
 
 
 def _files(folder: Path, places: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str, str]]:
-    """Yield path, class and split of every audio file.
+    """Yield path, class and folder of the split of every audio file.
 
     Raises:
         BenchmarkError: a class folder has no audio files; its class would disappear without notice.
@@ -159,33 +270,3 @@ def _with_folds(clips: list[Clip]) -> list[Clip]:
     order = sorted(clips, key=lambda clip: (clip.labels, hashlib.sha1(clip.path.encode()).digest()))
     folds = {clip.path: number % FOLDS + 1 for number, clip in enumerate(order)}
     return [replace(clip, fold=folds[clip.path]) for clip in clips]
-
-
-def _from_table(folder: Path) -> tuple[list[Clip], tuple[str, ...]]:
-    """Read the clips and classes of a folder with a table."""
-    table = folder / TABLE
-    rows = list(read_rows(table, ("path", "label")))
-    if not rows:
-        raise BenchmarkError(f"{table}: lists no clips")
-    columns = rows[0][1].keys() & {"fold", "split"}
-    if len(columns) != 1:
-        raise BenchmarkError(f"{table}: needs a column 'fold' or a column 'split', but not both")
-    named = [[label.strip() for label in row["label"].split("|") if label.strip()] for _, row in rows]
-    classes = tuple(sorted({label for labels in named for label in labels}))
-    numbers = {label: number for number, label in enumerate(classes)}
-    clips: dict[str, Clip] = {}
-    for (place, row), labels in zip(rows, named, strict=True):
-        path = PurePosixPath(row["path"])
-        if path.is_absolute() or ".." in path.parts:
-            raise BenchmarkError(f"{place}: '{row['path']}' is outside the folder")
-        if str(path) in clips:
-            raise BenchmarkError(f"{place}: {path} is listed twice")
-        fold = one_of(place, "fold", row["fold"], range(1, MAX_FOLDS)) if "fold" in row else None
-        split = next((name for name in SPLITS if name == row.get("split")), None)
-        if fold is None and split is None:
-            raise BenchmarkError(f"{place}: split '{row['split']}' is not one of {', '.join(SPLITS)}")
-        indices = tuple(sorted({numbers[label] for label in labels}))
-        clips[str(path)] = Clip.at(
-            folder, str(path), indices, fold=fold, split=split, place=place, group=row.get("group", "")
-        )
-    return [clips[path] for path in sorted(clips)], classes

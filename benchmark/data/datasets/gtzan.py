@@ -5,19 +5,21 @@ from __future__ import annotations
 import functools
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple, cast
 
 from benchmark.data.dataset import Synthesizable
 from benchmark.data.dataset_info import Archive, AudioDigest, DatasetInfo
+from benchmark.data.file_finder import FileFinder
 from benchmark.data.manifest import Clip, Manifest, Split
-from benchmark.data.metadata_files import file_names, read_rows
+from benchmark.data.metadata_files import file_names, folder_names, read_rows
 from benchmark.data.synthetic import Sound, clip_seed, genre
 
 CLASSES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
 # the fault-filtered lists of C. Kereliuk, B. L. Sturm, J. Larsen (2015), as torchaudio.datasets.GTZAN has them
 SPLIT = Path(__file__).with_name("gtzan_filtered.csv")
 RATE = 22_050
+SUFFIXES = (".wav", ".au")
 
 
 class Listed(NamedTuple):
@@ -35,13 +37,16 @@ class Listed(NamedTuple):
 
 
 class Gtzan(Synthesizable):
-    """Read `genres/GENRE/GENRE.NNNNN.wav` (or `[Data/]genres_original/...`) without the 70 faulty clips."""
+    """Read `genres/GENRE/GENRE.NNNNN.wav` (or `[Data/]genres_original/...`) without the 70 faulty clips.
+
+    The files may be `.au`, as in the first archive.
+    """
 
     info = DatasetInfo(
         name="gtzan",
         label="GTZAN",
         description="930 music excerpts of 30 s in 10 genres, fault-filtered split 443 / 197 / 290",
-        folders=("genres", "genres_original", "Data/genres_original"),
+        folders=("genres", "genres_original", "Data/genres_original", "Data", "gtzan"),
         classes=CLASSES,
         clips=930,
         seconds=30,
@@ -73,18 +78,32 @@ class Gtzan(Synthesizable):
 
     def read(self, folder: Path) -> list[Clip]:
         """Read the clips of the filtered lists whose files exist; see `Dataset.read`."""
-        clips = []
+        clips, files = [], FileFinder(folder)
         for line in filtered_lists():
-            path = f"{line.genre}/{line.clip}.wav"
-            if (folder / path).is_file():
+            found = (files.find(f"{line.genre}/{line.clip}{suffix}", str(folder)) for suffix in SUFFIXES)
+            if path := next((path for path in found if (folder / path).is_file()), None):
                 label = (CLASSES.index(line.genre),)
                 clips.append(Clip.at(folder, path, label, split=line.split, place=str(folder)))
         return sorted(clips, key=lambda clip: clip.path)
 
+    def recognises(self, folder: Path) -> bool:
+        """Return whether a folder has the genres, or some of them and the dataset's name."""
+        genres = set(CLASSES) & set(folder_names(folder))
+        return len(genres) == len(CLASSES) or (bool(genres) and super().recognises(folder))
+
     def audio_files(self, manifest: Manifest) -> list[str]:
         """Return the paths of all 1000 clips, including faulty ones."""
-        folders = [genre for genre in CLASSES if (manifest.folder / genre).is_dir()]
-        return [f"{genre}/{name}" for genre in folders for name in file_names(manifest.folder / genre, (".wav",))]
+        places = [manifest.folder / genre for genre in CLASSES if (manifest.folder / genre).is_dir()]
+        return [
+            f"{place.name}/{name}"
+            for place in places
+            for name in next(filter(None, (file_names(place, (suffix,)) for suffix in SUFFIXES)), ())
+        ]
+
+    def left_out(self, path: PurePosixPath) -> str | None:
+        """Return a reason for the faulty clips."""
+        known = path.stem.partition(".")[0] == path.parts[0] in CLASSES and path.suffix.lower() in SUFFIXES
+        return "faulty, not in the fault-filtered lists" if known and path.stem not in _listed() else None
 
     def synthetic(
         self, folder: Path, *, classes: int, clips_per_class: int, seed: int, seconds: float
@@ -103,6 +122,11 @@ def filtered_lists() -> Iterator[Listed]:
     """Yield the 930 rows of the fault-filtered lists."""
     for _, row in read_rows(SPLIT, ("split", "clip")):
         yield Listed(row["clip"].partition(".")[0], row["clip"], cast("Split", row["split"]))
+
+
+@functools.cache
+def _listed() -> set[str]:
+    return {line.clip for line in filtered_lists()}
 
 
 DATASET = Gtzan()

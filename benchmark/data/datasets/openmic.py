@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import json
@@ -12,6 +13,8 @@ import numpy as np
 
 from benchmark.data.dataset import Synthesizable
 from benchmark.data.dataset_info import Archive, AudioDigest, DatasetInfo
+from benchmark.data.file_finder import FileFinder
+from benchmark.data.locate import find_metadata
 from benchmark.data.manifest import Clip, Split
 from benchmark.data.metadata_files import read_rows
 from benchmark.data.synthetic import Sound, clip_seed, instruments, write_table
@@ -69,19 +72,20 @@ class OpenMic(Synthesizable):
     def read(self, folder: Path) -> list[Clip]:
         """Read the clips of both partition lists, with labels by relevance; see `Dataset.read`."""
         observed: dict[str, dict[int, bool]] = {}
-        for place, row in read_rows(folder / LABELS, COLUMNS):
+        table = find_metadata(folder, (LABELS,), self.info, "the publisher's table of the labels")
+        for place, row in read_rows(table, COLUMNS):
             if row["instrument"] not in CLASSES:
                 raise BenchmarkError(f"{place}: '{row['instrument']}' is not an instrument of {self.info.label}")
-            try:
-                present = float(row["relevance"]) >= PRESENT
-            except ValueError:
-                raise BenchmarkError(f"{place}: relevance '{row['relevance']}' is not a number") from None
+            present = _relevance(place, row["relevance"]) >= PRESENT
             labels = observed.setdefault(row["sample_key"], {})
             if labels.setdefault(CLASSES.index(row["instrument"]), present) != present:
                 raise BenchmarkError(f"{place}: {row['sample_key']} has two relevances of {row['instrument']}")
         clips: dict[str, Clip] = {}
+        files = FileFinder(folder)
         for split in PARTITIONS:
-            for place, row in read_rows(folder / "partitions" / f"split01_{split}.csv", ("key",), header=False):
+            listed = (f"partitions/split01_{split}.csv",)
+            partition = find_metadata(folder, listed, self.info, f"the publisher's list of the {split} clips")
+            for place, row in read_rows(partition, ("key",), header=False):
                 key = row["key"]
                 if key not in observed:
                     raise BenchmarkError(f"{place}: '{key}' has no labels")
@@ -91,7 +95,7 @@ class OpenMic(Synthesizable):
                     raise BenchmarkError(f"{place}: '{key}' is listed twice")
                 clips[key] = Clip.at(
                     folder,
-                    f"audio/{key[:3]}/{key}.ogg",
+                    files.find(f"audio/{key[:3]}/{key}.ogg", place),
                     place=place,
                     labels=tuple(sorted(label for label, present in observed[key].items() if present)),
                     observed=tuple(sorted(observed[key])),
@@ -99,6 +103,10 @@ class OpenMic(Synthesizable):
                     group=key.partition("_")[0],  # the track
                 )
         return [clips[key] for key in sorted(clips)]
+
+    def recognises(self, folder: Path) -> bool:
+        """Return whether a folder has the table of labels."""
+        return (folder / LABELS).is_file()
 
     def synthetic(
         self, folder: Path, *, classes: int, clips_per_class: int, seed: int, seconds: float
@@ -122,6 +130,18 @@ class OpenMic(Synthesizable):
             write_table(folder / "partitions" / f"split01_{split}.csv", None, keys)
         write_table(folder / LABELS, COLUMNS, rows)
         (folder / "class-map.json").write_text(json.dumps({name: number for number, name in enumerate(CLASSES)}))
+
+
+def _relevance(place: str, text: str) -> float:
+    """Return a relevance from 0 to 1.
+
+    Raises:
+        BenchmarkError: something else; the message begins with `place`.
+    """
+    with contextlib.suppress(ValueError):
+        if 0 <= (relevance := float(text)) <= 1:
+            return relevance
+    raise BenchmarkError(f"{place}: relevance '{text}' is not a number from 0 to 1")
 
 
 DATASET = OpenMic()

@@ -6,12 +6,14 @@ import contextlib
 import functools
 import itertools
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from benchmark.data.dataset import Measured, Synthesizable, among, is_within
 from benchmark.data.dataset_info import Archive, AudioDigest, DatasetInfo
+from benchmark.data.file_finder import FileFinder
+from benchmark.data.locate import find_metadata, first_file
 from benchmark.data.manifest import Clip, Manifest
 from benchmark.data.metadata_files import one_of, read_rows
 from benchmark.data.synthetic import Sound, clip_seed, event, write_table
@@ -45,7 +47,10 @@ COLUMNS = ("slice_file_name", "fsID", "start", "end", "salience", "fold", "class
 
 
 class UrbanSound8K(Synthesizable):
-    """Read `UrbanSound8K/{audio/fold1..fold10,metadata/UrbanSound8K.csv}`; the folds are never reshuffled."""
+    """Read `UrbanSound8K/{audio/fold1..fold10,metadata/UrbanSound8K.csv}`; the folds are never reshuffled.
+
+    The copy on Kaggle has the folds and the table on top.
+    """
 
     info = DatasetInfo(
         name="urbansound8k",
@@ -81,20 +86,34 @@ class UrbanSound8K(Synthesizable):
     )
 
     def read(self, folder: Path) -> list[Clip]:
-        """Read one clip per row of `metadata/UrbanSound8K.csv`; see `Dataset.read`."""
+        """Read one clip per row of `UrbanSound8K.csv`; see `Dataset.read`."""
         clips: dict[str, Clip] = {}
-        for place, row in read_rows(folder / "metadata" / "UrbanSound8K.csv", COLUMNS):
+        table = find_metadata(folder, TABLES, self.info, "the publisher's table of the clips")
+        above, files = "audio/" if (folder / "audio").is_dir() else "", FileFinder(folder)
+        for place, row in read_rows(table, COLUMNS):
             fold = one_of(place, "fold", row["fold"], range(1, 11))
             target = one_of(place, "classID", row["classID"], range(len(CLASSES)))
             name = row["slice_file_name"]
             parts = name.split("-")
             if len(parts) != 4 or parts[1] != str(target) or Path(name).name != name:
                 raise BenchmarkError(f"{place}: file name '{name}' does not match class {target}")
-            path = f"audio/fold{fold}/{name}"
+            if _plain(row["class"]) != CLASSES[target]:
+                raise BenchmarkError(f"{place}: classID {target} is '{CLASSES[target]}', not '{row['class']}'")
+            if row["fsID"] != parts[0]:
+                raise BenchmarkError(f"{place}: file name '{name}' does not match fsID '{row['fsID']}'")
+            path = files.find(f"{above}fold{fold}/{name}", place)
             if path in clips:
                 raise BenchmarkError(f"{place}: {path} is listed twice")
             clips[path] = Clip.at(folder, path, (target,), fold=fold, place=place, group=parts[0])  # fsID
         return [clips[path] for path in sorted(clips)]
+
+    def recognises(self, folder: Path) -> bool:
+        """Return whether a folder has the table."""
+        return first_file(folder, TABLES) is not None
+
+    def published_path(self, path: str) -> str:
+        """Return the path in the publisher's archive."""
+        return "/".join(("audio", *PurePosixPath(path).parts[-2:]))
 
     def alterations(self, manifest: Manifest, measured: Mapping[str, Measured]) -> list[str]:
         """Compare lengths with the metadata, too, and expect several sample rates; see `Dataset.alterations`.
@@ -140,6 +159,11 @@ class UrbanSound8K(Synthesizable):
             make = functools.partial(event, label, clip_seed(seed, source), length, rate)
             yield Sound(f"audio/fold{fold}/{name}", make, rate, subtype, channels)
         write_table(folder / "metadata" / "UrbanSound8K.csv", COLUMNS, rows)
+
+
+def _plain(name: str) -> str:
+    """Return the name of a class as the publisher writes it: `Air Conditioner` is `air_conditioner`."""
+    return name.strip().lower().replace(" ", "_")
 
 
 DATASET = UrbanSound8K()

@@ -16,6 +16,8 @@ import yaml
 
 from benchmark.data.audio import BadAudioError, cancelling, read_audio
 from benchmark.data.audio_store import AudioStore, Level
+from benchmark.data.class_gaps import class_gaps
+from benchmark.data.copy_notes import copy_notes
 from benchmark.data.dataset import Dataset, tally
 from benchmark.data.datasets.folder import RECIPE
 from benchmark.data.manifest import Clip, Manifest
@@ -30,6 +32,7 @@ BINS = 10  # of the histogram of lengths
 FRAMES_PER_SECOND = 100
 COVERED = 0.98  # share of a folder's clips that are not cut by the frames of its recipe
 FEWEST_FRAMES, MOST_FRAMES, FRAMES_STEP = 64, 1024, 16
+LEFT_OUT = "left out: "  # beginning of a remark on a bad file
 TIME_MASK = 96 / 512  # share of the frames, as in the official ESC-50 recipe
 
 
@@ -48,7 +51,7 @@ def level_statistics(
         dataset: for the recipe.
         manifest: its clips.
         cache: folder of the audio cache; None to decode each time.
-        folds: which folds; empty for all.
+        folds: which folds; empty for all that have clips.
         progress: called after each clip.
 
     Raises:
@@ -57,7 +60,7 @@ def level_statistics(
     if unknown := [fold for fold in folds if fold not in manifest.info.fold_units]:
         raise BenchmarkError(f"{manifest.info.name}: has no fold {unknown[0]}")
     recipe = own_or_declared_recipe(dataset, manifest)
-    training = {fold: manifest.splits(fold)["train"] for fold in folds or manifest.info.fold_units}
+    training = {fold: manifest.splits(fold)["train"] for fold in folds or manifest.folds}
     used = sorted({index for indices in training.values() for index in indices})
     audio = AudioStore(manifest.folder, cache, recipe.mels)
     levels, bad = _levels(audio, {index: manifest.clips[index] for index in used}, recipe.frames, progress)
@@ -67,7 +70,7 @@ def level_statistics(
         level = sum(known, start=Level())
         measured[str(fold)] = {"mean": level.mean, "std": level.std, "clips": len(known)}
     return {
-        "left out": bad,
+        "left out": [*bad, *([manifest.absent_text] if manifest.absent else [])],
         "dataset": manifest.info.name,
         "kind": manifest.kind,
         "frames": recipe.frames,
@@ -96,7 +99,7 @@ def describe(dataset: Dataset, data_root: Path, progress: Progress | None = None
             cancelled += [clip.path] * file.cancels
         if progress:
             progress("decoding", number, len(manifest.clips))
-    here = {
+    here: dict[str, Any] = {
         "folder": str(manifest.folder),
         "kind": manifest.kind,
         "clips": len(manifest.clips),
@@ -105,7 +108,12 @@ def describe(dataset: Dataset, data_root: Path, progress: Progress | None = None
         "seconds": _histogram(lengths),
         "hours": round(sum(lengths) / 3600, 2),
         "format": dict(formats.most_common()),
-        "notes": [cancelling(cancelled)] if cancelled else [],
+        "not used": {unused.reason: len(unused.paths) for unused in dataset.unused(manifest)},
+        "notes": [
+            *copy_notes(dataset, manifest),
+            *class_gaps(manifest, manifest.folds),
+            *([cancelling(cancelled)] if cancelled else []),
+        ],
     }
     return {**dataclasses.asdict(manifest.info), "here": here}
 
@@ -124,7 +132,7 @@ def write_folder_recipe(
         progress: called after each clip.
 
     Returns:
-        The file, and remarks: bad files, which are left out, and how many clips are cut.
+        The file, and remarks: bad files, which are left out, how many clips are cut, and classes without clips.
 
     Raises:
         BenchmarkError: there is a recipe already, or there is no audio to measure.
@@ -157,12 +165,13 @@ def write_folder_recipe(
     source = f"measured on {len(levels)} {'' if info.folds else 'training '}clips of {info.name}"
     write_atomic(path, yaml.safe_dump({"source": source, "values": values}, sort_keys=False).encode())
     cut = sum(length > frames / FRAMES_PER_SECOND + 0.05 for length in lengths)
-    remarks = [f"left out: {line}" for line in bad]
+    remarks = [f"{LEFT_OUT}{line}" for line in bad]
     if cancelled := [path for path, file in good.items() if file.cancels]:
         remarks.append(cancelling(cancelled))
     if cut:
         remarks.append(f"{cut} of {len(lengths)} clips are longer than {frames / FRAMES_PER_SECOND:g} s and are cut")
-    return path, remarks
+    unreadable = {clip.path for index, clip in enumerate(training) if index not in levels}
+    return path, [*remarks, *class_gaps(manifest, manifest.folds, unreadable)]
 
 
 def _levels(

@@ -18,8 +18,10 @@ from benchmark.commands import command
 from benchmark.console import counting, say
 from benchmark.data.dataset import Dataset
 from benchmark.data.dataset_info import Archive, DatasetInfo
-from benchmark.errors import BenchmarkError
+from benchmark.data.manifest import ABSENT
+from benchmark.errors import BenchmarkError, MissingInputError
 from benchmark.tools.download import DownloadFailedError, fetch
+from benchmark.units import plural
 
 DOWNLOADS = ".downloads"
 ROOM = 2.2  # free space to unpack an archive, in sizes of the archive, which is kept until the end
@@ -44,10 +46,10 @@ def prepare(dataset: Dataset, data_root: Path, source: str | None, console: Cons
             contain the dataset.
     """
     info, archive = dataset.info, dataset.info.archive
-    for folder in info.folders:
-        if (data_root / folder).exists():
-            check = command("data", "verify", info.name, "--data-root", data_root)
-            raise BenchmarkError(f"{data_root / folder}: exists already; `{check}` checks it, or remove it first")
+    existing = [data_root / folder for folder in info.folders if (data_root / folder).exists()]
+    if place := dataset.locate(data_root) or next(iter(existing), None):
+        check = command("data", "verify", info.name, "--data-root", data_root)
+        raise BenchmarkError(f"{place}: exists already; `{check}` checks it, or remove it first")
     if archive is None or not (source or archive.urls):
         raise BenchmarkError(f"{info.label} cannot be downloaded: {info.by_hand}, or give --from FILE")
     data_root.mkdir(parents=True, exist_ok=True)
@@ -122,14 +124,21 @@ def _unpack(dataset: Dataset, path: Path, data_root: Path, console: Console) -> 
             raise _damaged(path, error) from None
         except Exception as error:  # each compression has its own exceptions for damaged or encrypted files
             raise _damaged(path, error) from None
-        found = next((draft / name for name in info.folders if (draft / name).is_dir()), None)
-        if found is None and archive is not None and not archive.top:
+        try:
+            found = dataset.find(draft)
+        except MissingInputError:
+            if archive is None or archive.top:
+                raise BenchmarkError(
+                    f"{path}: has no folder {info.folders[0]}; is it the archive of {info.label}?"
+                ) from None
             found = draft
-        if found is None:
-            raise BenchmarkError(f"{path}: has no folder {info.folders[0]}; is it the archive of {info.label}?")
-        if not dataset.read(found):
+        listed = dataset.read(found)
+        if not listed:
             raise BenchmarkError(f"{path}: has no clips of {info.label}")
-        place = data_root / (info.folders[0] if found == draft else found.relative_to(draft).name)
+        if lacking := [clip.path for clip in listed if clip.size == ABSENT]:
+            raise BenchmarkError(f"{path}: lacks {plural(len(lacking), 'listed clip')}, such as {lacking[0]}")
+        name = found.name if found.name in info.folders else info.folders[0]
+        place = data_root / name
         found.rename(place)
         if found == draft:
             draft.mkdir()  # the temporary folder is removed at the end of the block, so it must exist

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from benchmark.data.audio import BadAudioError, cancelling, read_audio
+from benchmark.data.class_gaps import class_gaps
 from benchmark.data.dataset import Dataset, Measured, Tally, tally
 from benchmark.data.manifest import Manifest
 from benchmark.data.parallel import Progress, in_order
+from benchmark.data.unused import Unused
 
 Verdict = Literal["official", "complete", "re-encoded", "partial", "synthetic"]
 MEANING: dict[Verdict, str] = {
@@ -58,6 +60,8 @@ class Verification:
         bad_files: what is wrong, by path.
         problems: faults.
         remarks: notes that are not faults.
+        unused: files of the folder that are not used, by reason; faults in a part of a published dataset, unless one
+            of its rules leaves them out.
     """
 
     folder: Path
@@ -70,6 +74,7 @@ class Verification:
     bad_files: dict[str, str]
     problems: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    unused: list[Unused] = field(default_factory=list)
 
 
 def verify(dataset: Dataset, data_root: Path, progress: Progress | None = None) -> Verification:
@@ -87,11 +92,17 @@ def verify(dataset: Dataset, data_root: Path, progress: Progress | None = None) 
         checked.append(file)
         if progress:
             progress("reading and decoding", len(checked), len(paths))
-    digest = audio_digest(checked, info.audio.prefix if info.audio else "")
+    digest = audio_digest(file._replace(path=dataset.published_path(file.path)) for file in checked)
     counts = tally(manifest)
     bad = {file.path: file.bad for file in checked if file.bad}
     verdict = _verdict(manifest, len(checked), digest)
-    problems, remarks = [f"{path}: {reason}" for path, reason in bad.items()], []
+    problems, remarks = [f"{path}: {reason}" for path, reason in bad.items()], dataset.remarks(manifest)
+    unused = dataset.unused(manifest)
+    if info.archive and manifest.kind == "partial":  # some of them may be what is lacking
+        problems += [str(group) for group in unused if not group.intended]
+    if manifest.absent:
+        (remarks if info.archive else problems).append(manifest.absent_text)
+    remarks += class_gaps(manifest, manifest.folds, bad)
     if manifest.kind == "complete":
         problems += [*_count_gaps(info.published, counts), *dataset.problems(manifest)]
     if verdict == "re-encoded" and info.audio and len(checked) != info.audio.files:
@@ -102,13 +113,14 @@ def verify(dataset: Dataset, data_root: Path, progress: Progress | None = None) 
         remarks.append(cancelling(cancelled))
     remarks += _shared(manifest, checked)
     return Verification(
-        manifest.folder, verdict, len(manifest.clips), info.clips, len(checked), digest, counts, bad, problems, remarks
-    )
+        manifest.folder, verdict, len(manifest.clips), info.clips, len(checked), digest, counts, bad, problems, remarks,
+        unused,
+    )  # fmt: skip
 
 
-def audio_digest(files: Iterable[Checked], prefix: str) -> str:
-    """Return the sha256 of the sorted lines `md5  PREFIXpath`, joined by newlines."""
-    lines = sorted(f"{file.md5}  {prefix}{file.path}" for file in files)
+def audio_digest(files: Iterable[Checked]) -> str:
+    """Return the sha256 of the sorted lines `md5  path`, joined by newlines."""
+    lines = sorted(f"{file.md5}  {file.path}" for file in files)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.data.audio_store import AudioStore, Level
-from benchmark.data.datasets.folder import SUFFIXES, Folder
+from benchmark.data.datasets.folder import Folder
 from benchmark.data.manifest import Clip, Manifest
 from benchmark.data.parallel import Progress
+from benchmark.data.unused import SUFFIXES, find_unused
 from benchmark.errors import BenchmarkError
 from benchmark.spec.choices import Objective
 from benchmark.spec.pretraining import MELS
@@ -28,7 +29,7 @@ class Audio:
         manifest: the readable clips; held-out clips are in the split `test`.
         store: where their audio is read.
         level: of the training clips.
-        left_out: bad files, one message each.
+        left_out: bad files, one message each, and files that are not read, one per reason.
     """
 
     manifest: Manifest
@@ -69,7 +70,8 @@ def read_audio(folder: Path, objective: Objective, frames: int, cache: Path | No
         )
     logger.info("%s: %d clips for training, %d held out", folder, len(training), len(clips) - len(training))
     level = store.statistics(training, frames, progress)
-    return Audio(dataclasses.replace(manifest, clips=clips), store, level, [str(error) for error in bad])
+    unused = find_unused(manifest, lambda _: None, lambda _: "not among the clips of the folder's layout")
+    return Audio(dataclasses.replace(manifest, clips=clips), store, level, [*map(str, bad), *map(str, unused)])
 
 
 def find_audio(folder: Path, objective: Objective) -> Manifest:
@@ -83,6 +85,8 @@ def find_audio(folder: Path, objective: Objective) -> Manifest:
         raise BenchmarkError(f"{folder}: no such folder of audio")
     if objective == "supervised":
         manifest = Folder(folder.name).manifest(folder.parent)
+        if manifest.absent:
+            raise BenchmarkError(f"{manifest.absent_text}: get them, or take them out of the table")
         if not manifest.info.folds:
             return manifest
         test = manifest.info.folds[0]

@@ -1,0 +1,63 @@
+"""What a user must know about the inputs of a grid before training on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from benchmark.data.class_gaps import class_gaps
+from benchmark.data.copy_notes import copy_notes
+from benchmark.data.registry import get_dataset
+from benchmark.trial.selection import choosing_folds
+
+if TYPE_CHECKING:
+    from benchmark.data.dataset_info import DatasetInfo
+    from benchmark.planning.expand import Expansion
+    from benchmark.spec.request import TrialRequest
+
+
+def notes_on_inputs(expansion: Expansion) -> list[str]:
+    """Return one line per finding: unused and absent files, classes without clips, input unlike that of pre-training.
+
+    Args:
+        expansion: trials of a grid, with the clips of their datasets.
+    """
+    notes = epoch_notes(expansion.requests, expansion.info)
+    for name, manifest in expansion.manifests.items():
+        folds = sorted({request.fold for request in expansion.requests if request.dataset.name == name})
+        found = [*copy_notes(get_dataset(name), manifest), *class_gaps(manifest, folds)]
+        notes += [f"{name}: {line}" for line in found]
+    return [*notes, *pretraining_notes(expansion.requests)]
+
+
+def pretraining_notes(requests: Sequence[TrialRequest]) -> list[str]:
+    """Return how inputs differ from those that the checkpoints were trained with, one line each."""
+    lines = (
+        f"{request.backbone.variant} on {request.dataset.name}: {change}"
+        for request in requests
+        for change in request.input_changes
+    )
+    return list(dict.fromkeys(lines))
+
+
+def epoch_notes(requests: Sequence[TrialRequest], info: Mapping[str, DatasetInfo]) -> list[str]:
+    """Return one line per dataset some of whose cells have no fold that chooses their epoch.
+
+    Args:
+        requests: trials.
+        info: facts by dataset.
+    """
+    by_cell: dict[str, list[TrialRequest]] = {}
+    for request in requests:
+        by_cell.setdefault(request.cell, []).append(request)
+    notes: dict[str, str] = {}
+    for trials in by_cell.values():
+        first, folds = trials[0], {request.fold for request in trials}
+        choosing = choosing_folds(first, info[first.dataset.name])
+        if choosing is not None and not folds & set(choosing):
+            notes[first.dataset.name] = (
+                f"{first.dataset.name}: fold {', '.join(map(str, sorted(folds)))} takes no part in the choice of the "
+                f"epoch under protocol {first.protocol.name} and is reported at its last epoch, unless the results "
+                "folder gets other folds; --set protocol.us8k_epoch_folds=10 lets it take part"
+            )
+    return list(notes.values())
