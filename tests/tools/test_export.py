@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from benchmark.errors import BenchmarkError, MissingInputError
-from benchmark.methods import registry
+from benchmark.methods import huggingface, registry
 from benchmark.models.weights import OWN_FOLDER, digest
 from benchmark.records.store import ResultStore
 from benchmark.spec.options import RunOptions
@@ -87,6 +87,20 @@ def test_buffers_frozen_parts_hooks_and_prefixes_come_back(
     registry.REGISTRY.forget("everything")
     with pytest.raises(BenchmarkError, match="'everything' is from outside the suite: name its file with --method"):
         load_export(tmp_path / "exported")
+
+
+@pytest.mark.skipif(not huggingface.installed(), reason="peft is not installed")
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "text", ["peft/vera[save_projection=false]", "peft/fourierft", "peft/boft", "peft/lora[init_lora_weights=pissa]"]
+)
+def test_what_tuners_of_peft_train_and_freeze_comes_back(
+    make_request: Make, setting: Setting, data_root: Path, tmp_path: Path, text: str
+) -> None:
+    request = make_request(methods=[text])
+    store = train(request, setting)
+    export_trial(store, request.id, tmp_path / "exported", onnx=False)
+    assert_same(load_export(tmp_path / "exported"), request, store, data_root)
 
 
 def test_an_epoch_that_is_chosen_over_all_folds_is_told(make_request: Make, setting: Setting, tmp_path: Path) -> None:

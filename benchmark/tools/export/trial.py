@@ -9,6 +9,7 @@ from pathlib import Path
 
 from benchmark.errors import BenchmarkError, MissingInputError
 from benchmark.files import write_atomic
+from benchmark.methods import huggingface
 from benchmark.methods.registry import load_place
 from benchmark.methods.registry import methods as known_methods
 from benchmark.models.checkpoint import Checkpoint, read_checkpoint
@@ -111,7 +112,8 @@ def _load(path: Path, checkpoints: Path | None, methods: Iterable[str]) -> tuple
     for place in methods:
         load_place(place)
     known = known_methods()
-    if unknown := [part.name for part in adapter.request.method.parts if part.source and part.name not in known]:
+    named = [part.name for part in adapter.request.method.parts if part.source]
+    if unknown := [name for name in named if name not in known and not name.startswith(huggingface.PREFIX)]:
         raise BenchmarkError(f"method '{unknown[0]}' is from outside the suite: name its file with --method")
     checkpoint = _backbone(adapter.request.backbone, checkpoints or default_folder())
     return adapter, rebuild(adapter, tensors, checkpoint, path)
