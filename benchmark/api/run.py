@@ -266,7 +266,7 @@ def _result(
         ended: how the trials ended; None if none was run.
         submitted: number of trials that were run.
     """
-    from benchmark.orchestrator.floors import fill_floors
+    from benchmark.tools.floor import fill_floors
 
     store = selected.store
     written, table, warnings, floors = None, None, list[str](), 0

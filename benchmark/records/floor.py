@@ -42,6 +42,7 @@ def floor_settings(request: TrialRequest, fold: int | None = None) -> dict[str, 
         fold: another fold than the request's.
     """
     recipe, protocol = request.recipe, request.protocol
+    switches = {"openmic_test": protocol.openmic_test, "openmic_labels": protocol.openmic_labels}
     return {
         "dataset": request.dataset.name,
         "manifest": request.dataset.manifest,
@@ -50,8 +51,7 @@ def floor_settings(request: TrialRequest, fold: int | None = None) -> dict[str, 
         "frames": recipe.frames,
         "limit_clips": recipe.limit_clips,
         "on_bad_audio": recipe.on_bad_audio,
-        "openmic_test": protocol.openmic_test,
-        "openmic_labels": protocol.openmic_labels,
+        **(switches if request.dataset.name == "openmic" else {}),
     }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.files import write_atomic
 from benchmark.records.floor import read_floors, write_floor
 from benchmark.records.schema import Record
-from benchmark.records.store import BESIDE, CONFLICTS, WEIGHTS, ResultStore
+from benchmark.records.store import BESIDE, CONFLICTS, DamagedRecordError, ResultStore
 
 logger = logging.getLogger(__name__)
 
@@ -67,8 +66,10 @@ def merge(sources: Sequence[Path], target: Path) -> Merged:
             for record in store.records():
                 _merge_record(store, into, record, merged)
             _merge_attempts(store, into, merged)
-            for floor in read_floors(store.folder).values():
-                write_floor(into.folder, floor)
+            known = read_floors(into.folder)
+            for key, floor in read_floors(store.folder).items():
+                if key not in known:
+                    write_floor(into.folder, floor)
             for profile in store.profiles():
                 into.write_profile(profile)
                 merged.profiles += 1
@@ -85,13 +86,15 @@ def _merge_record(store: ResultStore, into: ResultStore, record: Record, merged:
         merged: counts to update.
     """
     source, place = store.record_path(record.request), into.record_path(record.request)
-    if place.is_file():
-        here, there = json.loads(place.read_bytes()), json.loads(source.read_bytes())
+    known = _read(into, place)
+    if known is not None:
+        here, there = (each.model_dump(mode="json") for each in (known, record))
         if _result(here) == _result(there):
             logger.debug("%s: already there with equal results", record.id)
             merged.equal += 1
-            if not place.with_suffix(WEIGHTS).is_file():  # equal results come from equal weights
-                _copy(source.with_suffix(WEIGHTS), place.with_suffix(WEIGHTS))
+            for suffix in BESIDE:  # equal results come from equal predictions and weights
+                if not place.with_suffix(suffix).is_file():
+                    _copy(source.with_suffix(suffix), place.with_suffix(suffix))
             return
         merged.gaps.append(f"{record.request.label}: {_score(here)} here, {_score(there)} in {store.folder}")
         digest = hashlib.sha256(source.read_bytes()).hexdigest()[:8]
@@ -99,6 +102,14 @@ def _merge_record(store: ResultStore, into: ResultStore, record: Record, merged:
     for suffix in (*BESIDE, place.suffix):  # the record last: a trial with a record is complete
         _copy(source.with_suffix(suffix), place.with_suffix(suffix))
     merged.records += 1
+
+
+def _read(store: ResultStore, path: Path) -> Record | None:
+    """Return a record of the target; None if there is none, or a damaged one, which the source's replaces."""
+    try:
+        return store.read(path)
+    except DamagedRecordError:
+        return None
 
 
 def _merge_attempts(store: ResultStore, into: ResultStore, merged: Merged) -> None:
@@ -118,6 +129,7 @@ def _copy(source: Path, place: Path) -> None:
 def _result(content: dict[str, Any]) -> dict[str, Any]:
     """Return what must be equal on all machines: everything but times, environment and the version of the code."""
     kept = {key: value for key, value in content.items() if key not in TIMES | CODE}
+    kept["data"] = {key: value for key, value in content["data"].items() if key != "verified"}
     kept["curves"] = [{key: value for key, value in point.items() if key != "seconds"} for point in content["curves"]]
     return kept
 

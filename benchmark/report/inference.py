@@ -43,7 +43,7 @@ LEVEL = 0.95
 SEED_SD = 0.01 * math.sqrt(2)  # of a difference of two scores, each of which varies by one point between seeds
 MOST_SEEDS = 100
 DRAWS = 4000  # simulated tests for a power
-TINY = 1e-100  # a tail that is not told from smaller ones
+TINY = 1e-100  # the smallest tail; smaller ones count as this
 
 
 class Part(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 
 import yaml
@@ -21,10 +21,12 @@ class Order:
     Attributes:
         methods: names of methods.
         datasets: names of datasets.
+        related: datasets that share recordings.
     """
 
     methods: list[str]
     datasets: list[str]
+    related: list[list[str]] = field(default_factory=list)
 
 
 class TableEntry(Spec):
@@ -57,7 +59,7 @@ class Layout(Spec):
     @property
     def order(self) -> Order:
         """The order of methods and datasets."""
-        return Order(self.methods, self.datasets)
+        return Order(self.methods, self.datasets, self.related)
 
 
 @functools.cache

@@ -67,18 +67,29 @@ class Outcome:
 
 def not_comparable(one: Outcome, other: Outcome) -> str | None:
     """Return why two cells cannot be compared clip by clip; None if they can."""
-    names = f"{one.method} and {other.method}"
+    names = one.method if one is other else f"{one.method} and {other.method}"
     if one.grouped != other.grouped:
         older = other if one.grouped else one
         return f"the records of {older.method} do not say which clips share a recording: run it again"
+    if reason := _different_clips(one, other, names):
+        return reason
+    if not one.seeds & other.seeds:
+        return f"{names} share no seed"
+    if len({group for fold in one.folds.values() for group in fold.groups.tolist()}) < 2:
+        return f"all test clips of {names} are of one group, so that their error is not known"
+    return None
+
+
+def _different_clips(one: Outcome, other: Outcome, names: str) -> str | None:
+    """Return how the test clips of two cells differ; None if they are the same."""
     if set(one.folds) != set(other.folds):
         return f"{names} have different folds"
     for number, fold in one.folds.items():
         if not np.array_equal(fold.clips, other.folds[number].clips):
             different = len(set(fold.clips) ^ set(other.folds[number].clips))
             return f"{names} have different test clips in fold {number} ({different} are in one of them only)"
-    if not one.seeds & other.seeds:
-        return f"{names} share no seed"
+        if not np.array_equal(fold.groups, other.folds[number].groups):
+            return f"the records of {names} differ in which clips share a recording: run the older ones again"
     return None
 
 

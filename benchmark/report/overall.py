@@ -3,8 +3,9 @@
 Source: Agarwal et al. 2021, "Deep reinforcement learning at the edge of the statistical precipice". Their package
 rliable is not used: it draws from numpy's global generator, so that no report could be written twice alike.
 
-Intervals are those of the stratified bootstrap over seeds: datasets are fixed, each is a stratum. Draws of n seeds have
-a variance that is too small by the factor (n - 1) / n; it is made up for (rescaled bootstrap, Rao and Wu 1988).
+Intervals have the standard error of the stratified bootstrap over seeds: the datasets are those that there are, each is
+a stratum. n draws of n seeds have a variance that is too small by the factor (n - 1) / n; it is made up for (Rao and Wu
+1988). The t quantile has n - 1 degrees of freedom for each dataset.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
+from scipy.special import stdtrit
 from scipy.stats import trim_mean
 
 from benchmark.report.inference import LEVEL
@@ -57,7 +60,7 @@ class Bounded:
 
 
 def all_runs(results: Results) -> Iterator[Runs]:
-    """Yield the runs of each protocol and backbone: methods that are complete on all datasets that any is complete on.
+    """Yield the runs of each protocol and backbone, see `widely_complete` for the choice of datasets and methods.
 
     Left out: a backbone with fewer than two datasets or methods, or without a seed that all of them have.
     """
@@ -66,7 +69,7 @@ def all_runs(results: Results) -> Iterator[Runs]:
     trials = results.trials[results.trials["cell"].isin(set(cells["cell"]))]
     by_seed = trials.groupby(["cell", "seed"])["score"].mean()
     for (protocol, backbone), group in cells.groupby(["protocol", "backbone"], sort=False):
-        table = group.pivot_table(index="name", columns="dataset", values="cell", aggfunc="first", sort=False).dropna()
+        table = widely_complete(group, "cell")
         if table.shape[0] < 2 or table.shape[1] < FEWEST_DATASETS:
             continue
         seeds = sorted(set.intersection(*(set(by_seed[cell].index) for cell in table.to_numpy().flat)))
@@ -76,6 +79,22 @@ def all_runs(results: Results) -> Iterator[Runs]:
                 for name, row in zip(table.index, table.to_numpy(), strict=True)
             }
             yield Runs(str(protocol), str(backbone), list(table.columns), seeds, scores)
+
+
+def widely_complete(cells: pd.DataFrame, value: str) -> pd.DataFrame:
+    """Return a value of complete cells as a table, a row per method and a column per dataset, without gaps.
+
+    A dataset counts if at least half as many methods are complete on it as on any, and a method if it is complete on
+    all of these: one method on one more dataset does not empty the table.
+
+    Args:
+        cells: complete cells of one protocol and backbone, with the column `name`.
+        value: the column to show.
+    """
+    table = cells.pivot_table(index="name", columns="dataset", values=value, aggfunc="first", sort=False)
+    methods = table.notna().sum()
+    complete: pd.DataFrame = table.loc[:, methods >= methods.max() / 2].dropna()
+    return complete
 
 
 def interquartile_mean(scores: Array) -> Bounded:
@@ -123,11 +142,8 @@ def _bounded(statistic: Callable[..., Array], *scores: Array) -> Bounded:
     seeds, datasets = scores[0].shape
     if seeds < 2:
         return Bounded(value, np.full_like(value, np.nan)[()], np.full_like(value, np.nan)[()])
-    rng = np.random.default_rng(SEED)
-    drawn = []
-    for each in scores:
-        mean = each.mean(axis=0)
-        wider = mean + np.sqrt(seeds / (seeds - 1)) * (each - mean)
-        drawn.append(wider[rng.integers(0, seeds, (DRAWS, seeds, datasets)), np.arange(datasets)])
-    low, high = np.quantile(statistic(*drawn), (0.5 - LEVEL / 2, 0.5 + LEVEL / 2), axis=0)
-    return Bounded(value, low, high)
+    rng, strata = np.random.default_rng(SEED), np.arange(datasets)
+    drawn = [each[rng.integers(0, seeds, (DRAWS, seeds, datasets)), strata] for each in scores]
+    error = statistic(*drawn).std(axis=0, ddof=1) * np.sqrt(seeds / (seeds - 1))
+    half = stdtrit(datasets * (seeds - 1), 0.5 + LEVEL / 2) * error
+    return Bounded(value, np.maximum(value - half, 0.0), np.minimum(value + half, 1.0))

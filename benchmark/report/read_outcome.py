@@ -4,22 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from benchmark.records.predictions import UnusablePredictionsError, open_predictions
-from benchmark.report.inference import Array
-from benchmark.report.outcomes import Fold, Names, Outcome
-
-
-class _Predictions(NamedTuple):
-    """Clips, their groups and their values of one trial, each (clips,), and whether the record has groups."""
-
-    clips: Names
-    groups: Names
-    values: Array
-    grouped: bool
+from benchmark.report.outcomes import Fold, Outcome
 
 
 def read_outcome(folder: Path, method: str, trials: Iterable[Mapping[Any, Any]]) -> Outcome:
@@ -33,28 +23,26 @@ def read_outcome(folder: Path, method: str, trials: Iterable[Mapping[Any, Any]])
     Raises:
         UnusablePredictionsError: there is no trial, predictions are missing or damaged, or seeds have different clips.
     """
-    folds: dict[int, dict[int, _Predictions]] = {}
+    folds: dict[int, Fold] = {}
+    all_grouped = True
     for trial in trials:
-        found = _read(folder / trial["record"], trial["epoch"])
-        folds.setdefault(trial["fold"], {})[trial["seed"]] = found
+        number = trial["fold"]
+        found, grouped = _read(folder / trial["record"], trial["seed"], trial["epoch"])
+        first = folds.setdefault(number, found)
+        if not np.array_equal(first.clips, found.clips) or not np.array_equal(first.groups, found.groups):
+            raise UnusablePredictionsError(f"its seeds have different test clips or groups of them in fold {number}")
+        folds[number] = Fold(first.clips, first.groups, {**first.values, **found.values})
+        all_grouped &= grouped
     if not folds:
         raise UnusablePredictionsError("it has no finished trial")
-    by_fold = {}
-    for number, by_seed in folds.items():
-        first, *others = by_seed.values()
-        if any(not np.array_equal(np.sort(first.clips), np.sort(other.clips)) for other in others):
-            raise UnusablePredictionsError(f"its seeds have different test clips in fold {number}")
-        order = np.argsort(first.clips)
-        by_fold[number] = Fold(
-            first.clips[order],
-            first.groups[order],
-            {seed: found.values[np.argsort(found.clips)] for seed, found in by_seed.items()},
-        )
-    return Outcome(method, by_fold, all(found.grouped for by_seed in folds.values() for found in by_seed.values()))
+    return Outcome(method, folds, all_grouped)
 
 
-def _read(record: Path, epoch: float) -> _Predictions:
-    """Read the predictions beside a record; those of earlier versions have no groups, and for map no value by clip."""
+def _read(record: Path, seed: int, epoch: float) -> tuple[Fold, bool]:
+    """Return the predictions beside a record, and whether it says which clips share a recording.
+
+    Records of earlier versions have no groups, and for map no value by clip.
+    """
     with open_predictions(record, epoch) as stored:
         values = stored.at_epoch("values_test" if "values_test" in stored else "parts_test").astype(float)
         clips = stored.whole("clips_test")
@@ -64,4 +52,4 @@ def _read(record: Path, epoch: float) -> _Predictions:
         raise UnusablePredictionsError(f"{record.stem} does not have one value per clip")
     if not np.isfinite(values).all():
         raise UnusablePredictionsError(f"{record.stem} has values that are not finite")
-    return _Predictions(clips, groups, values, grouped)
+    return Fold.of(clips, groups, {seed: values}), grouped

@@ -97,8 +97,8 @@ class Results:
             best |= highest | (ties(outcomes, scores) if highest & outcomes.keys() else set())
             intervals |= {cell: score(outcome).interval() for cell, outcome in outcomes.items()}
         for place, bound in enumerate(("low", "high")):
-            ends = {cell: min(1.0, max(0.0, interval[place])) for cell, interval in intervals.items()}
-            cells[bound] = cells["cell"].map(ends).astype(float)
+            ends = {cell: interval[place] for cell, interval in intervals.items()}
+            cells[bound] = cells["cell"].map(ends).astype(float).clip(0.0, 1.0)
         floors = [self.floor(cell).get(REGRESSION, math.nan) for _, cell in cells.iterrows()]
         return cells.assign(best=cells["cell"].isin(best), floor=floors)
 
@@ -118,6 +118,8 @@ class Results:
             for _, row in rows.iterrows():
                 if reason := self.obstacle(best, row):
                     reasons.append(f"{reason} ({key[1]}, {key[2]})")
+                elif (outcome := self.outcome(row["cell"])) and not outcome.grouped:
+                    reasons.append(f"intervals without groups of clips, maybe too narrow ({key[1]}, {key[2]})")
         return list(dict.fromkeys(reasons))
 
     def obstacle(self, first: pd.Series, second: pd.Series) -> str | None:

@@ -11,7 +11,7 @@ import pytest
 from scipy.stats import mannwhitneyu, trim_mean
 
 from benchmark.report.layout import load_layout
-from benchmark.report.overall import Runs, all_runs, improvement, interquartile_mean, profile
+from benchmark.report.overall import Runs, all_runs, improvement, interquartile_mean, profile, widely_complete
 from benchmark.report.results import Results
 from benchmark.report.tables import TableSource, build_table
 from benchmark.report.write import build_report
@@ -88,3 +88,21 @@ def test_the_table_and_the_figures(make_request: Make, tmp_path: Path) -> None:
 def test_nothing_over_one_dataset_or_without_a_shared_seed(make_request: Make, tmp_path: Path) -> None:
     requests = [make_request(methods=[name], seeds=[seed]) for seed, name in enumerate(("full", "linear"))]
     assert list(all_runs(make_results(tmp_path, [make_record(request, [0.5]) for request in requests]))) == []
+
+
+def test_one_method_on_one_more_dataset_changes_nothing(make_request: Make, tmp_path: Path) -> None:
+    table = pd.DataFrame(
+        [(name, dataset, 0.5) for name in ("full", "linear", "aat_m") for dataset in ("a", "b")] + [("full", "c", 0.5)],
+        columns=["name", "dataset", "score"],
+    )
+    assert widely_complete(table, "score").shape == (3, 2)
+
+
+def test_the_interval_holds_its_estimate() -> None:
+    one, two = np.array([[0.9, 0.8], [0.95, 0.85]]), np.array([[0.1, 0.2], [0.15, 0.25]])
+    better = improvement(one, two)
+    assert (better.value, better.low, better.high) == (1, 1, 1)
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        found = interquartile_mean(rng.random((3, 2)))
+        assert 0 <= found.low <= found.value <= found.high <= 1

@@ -24,6 +24,7 @@ from benchmark.report.figures import FIGURES
 from benchmark.report.figures.scores import scatter
 from benchmark.report.layout import TableEntry, load_layout
 from benchmark.report.paper_scores import PaperScore
+from benchmark.report.power import DEFAULT, spread_of
 from benchmark.report.render import Caption, Table, marks, plain, rules, to_latex
 from benchmark.report.render import wide as with_bold
 from benchmark.report.tables import TableSource, build_table, table_names
@@ -280,7 +281,7 @@ def test_the_rank_diagram_does_not_depend_on_the_process(make_request: Make, tmp
     records = [
         make_record(make_request(methods=[method], datasets=[dataset]), [0.5 + 0.01 * place])
         for place, method in enumerate(["full", "linear", "partial", "aat_m"])
-        for dataset in ("esc50", "speech_commands_v1", "speech_commands_v2", "gtzan", "openmic")
+        for dataset in ("esc50", "urbansound8k", "speech_commands_v1", "speech_commands_v2", "gtzan", "openmic")
     ]
     make_results(tmp_path / "out", records)
     script = (
@@ -290,7 +291,7 @@ def test_the_rank_diagram_does_not_depend_on_the_process(make_request: Make, tmp
         "from benchmark.report.figures.scores import ranks\n"
         "figure = ranks(read_results(ResultStore(Path(sys.argv[1]))), 'Ranks')\n"
         "print([line.get_xydata().tolist() for line in figure.axes[0].lines])\n"
-        "print([text.get_text() for text in figure.axes[0].texts])\n"
+        "print([text.get_text() for text in figure.axes[0].texts], figure.axes[0].get_title())\n"
     )
     command = [sys.executable, "-c", script, str(tmp_path / "out")]
     processes = [
@@ -299,6 +300,7 @@ def test_the_rank_diagram_does_not_depend_on_the_process(make_request: Make, tmp
     ]
     printed = [process.communicate()[0] for process in processes]
     assert "aat_m (1.00)" in printed[0]
+    assert "5 independent datasets" in printed[0]  # both versions of Speech Commands share recordings
     assert printed[0] == printed[1]
 
 
@@ -419,5 +421,28 @@ def test_predictions_that_do_not_fit_leave_their_cell_out_and_are_named(make_req
     assert "has values that are not finite" in reason(np.where(np.arange(100) == 3, np.nan, good))
     assert "does not have one value per clip" in reason(good[:-1])
     other = np.array([f"other{number:05d}.wav" for number in range(100)])
-    assert "its seeds have different test clips in fold 1" in reason(good, clips_test=other)
+    assert "its seeds have different test clips or groups of them in fold 1" in reason(good, clips_test=other)
     assert "is damaged or incomplete" in reason(good, groups_test=np.array([{"a": 1}], dtype=object))  # never unpickled
+
+
+def test_test_clips_of_one_group_have_no_interval(make_request: Make, tmp_path: Path) -> None:
+    """Such as clips of one held-out speaker: the error is not known, which is not an error of zero."""
+    records = [
+        make_record(make_request(methods=[name], seeds=[seed]), [0.5]) for name in ("full", "linear") for seed in (0, 1)
+    ]
+    store = make_results(tmp_path, records, parts={record.id: np.repeat([0.0, 1.0], 50) for record in records}).store
+    clips = np.array([f"{number:05d}.wav" for number in range(100)])
+    for record in records:
+        arrays = {
+            "clips_test": clips,
+            "groups_test": np.full(100, "one"),
+            "values_test": np.repeat([0.0, 1.0], 50)[None],
+        }
+        store.write(record, {"epochs": np.arange(1, 2), **arrays})
+    results = read_results(store)
+    assert results.cells[["low", "high"]].isna().all(axis=None)
+    first, second = results.untested()
+    assert first.startswith("all test clips of full are of one group, so that their error is not known (")
+    assert second.startswith("all test clips of full and linear are of one group")
+    backbone = results.cells["backbone"].iloc[0]
+    assert spread_of(results, backbone, "esc50") == DEFAULT

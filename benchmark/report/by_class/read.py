@@ -17,7 +17,7 @@ from benchmark.metrics import by_class, ranking
 from benchmark.records.predictions import UnusablePredictionsError, open_predictions
 from benchmark.records.store import CACHE, PREDICTIONS
 from benchmark.report.aggregate import GROUP
-from benchmark.report.by_class import compute
+from benchmark.report.by_class import compute, result
 from benchmark.report.by_class.compute import Trial
 from benchmark.report.by_class.result import ByClass
 from benchmark.report.cache import cached
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from benchmark.report.results import Results
 
 # Numbers are kept for this text of the code only.
-SOURCES = [str(module.__file__) for module in (by_class, ranking, compute)]
+SOURCES = [str(module.__file__) for module in (by_class, ranking, compute, result)]
 
 
 @dataclass(frozen=True)

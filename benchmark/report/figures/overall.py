@@ -14,7 +14,7 @@ from benchmark.units import plural
 
 FULL = "full"
 LEVELS = 200  # points of a profile
-NOTHING = f"no two methods are complete on the same {FEWEST_DATASETS} datasets with one backbone"
+NOTHING = f"no two methods are complete on the same {FEWEST_DATASETS} datasets, with one backbone and a seed in common"
 
 
 def profiles(results: Results, title: str) -> Figure:

@@ -16,6 +16,7 @@ from scipy.stats import friedmanchisquare
 from benchmark.records.frame import Curve
 from benchmark.report.figures.style import PANEL_INCHES, Look, draw_floor, empty, finish, grid, shown_looks, with_labels
 from benchmark.report.outcomes import ALPHA
+from benchmark.report.overall import widely_complete
 from benchmark.report.render import marks
 from benchmark.report.results import Results
 
@@ -119,30 +120,28 @@ def _curves_of(axes: Axes, curves_by_name: dict[str, list[Curve]], known: dict[s
 def slopes(results: Results, title: str) -> Figure:
     """Draw the score of each method on AST at the left and on SSAST at the right, a panel per dataset."""
     shown = _complete(results)
-    shown["kind"] = shown["backbone"].str.extract(r"^(ssast|ast)\b", expand=False)
-    shown = shown[shown["kind"].notna()]
-    both = shown.groupby(["protocol", "dataset", "name"])["kind"].nunique()
-    pairs = {key for key, number in both.items() if number == 2}
-    if not pairs:
+    shown[["kind", "variant"]] = shown["backbone"].str.extract(r"^(ssast|ast)(.*)$")
+    keys = ["protocol", "dataset", "variant"]
+    shown = shown[shown.groupby([*keys, "name"])["kind"].transform("nunique") == 2]
+    if shown.empty:
         return empty(title, "no method is complete on both AST and SSAST yet")
     known = shown_looks(shown["name"], results.order.methods)
-    panels = list(dict.fromkeys(zip(shown["protocol_line"], shown["dataset"], strict=True)))
+    panels = list(dict.fromkeys(zip(shown["protocol_line"], shown["dataset"], shown["variant"], strict=True)))
     columns = min(3, len(panels))
     figure, axes = grid(-(-len(panels) // columns), columns)
     flat = [panel for row in axes for panel in row]
-    for panel, (line, dataset) in zip(flat, panels, strict=False):
-        here = shown[(shown["protocol_line"] == line) & (shown["dataset"] == dataset)]
-        for name, cells in here.groupby("name", sort=False):
-            look, by_kind = known[str(name)], cells.groupby("kind")["score"].mean()
-            if len(by_kind) == 2:
-                panel.plot(
-                    [0, 1], [100 * by_kind["ast"], 100 * by_kind["ssast"]], color=look.colour, marker=look.marker,
-                    linestyle=look.dash, linewidth=1.2, markersize=5,
-                )  # fmt: skip
+    for panel, (line, dataset, variant) in zip(flat, panels, strict=False):
+        of_panel = (shown["protocol_line"] == line) & (shown["dataset"] == dataset) & (shown["variant"] == variant)
+        for name, cells in shown[of_panel].groupby("name", sort=False):
+            look, by_kind = known[str(name)], cells.set_index("kind")["score"]
+            panel.plot(
+                [0, 1], [100 * by_kind["ast"], 100 * by_kind["ssast"]], color=look.colour, marker=look.marker,
+                linestyle=look.dash, linewidth=1.2, markersize=5,
+            )  # fmt: skip
         panel.set_xticks([0, 1], ["AST", "SSAST"])
         panel.set_xlim(-0.2, 1.2)
-        panel.set_title(f"{line}{dataset}", fontsize=9)
-        panel.set_ylabel(here["measure"].iloc[0])
+        panel.set_title(f"{line}{dataset} {variant}".rstrip(), fontsize=9)
+        panel.set_ylabel(shown.loc[of_panel, "measure"].iloc[0])
         _widen(panel)
     for panel in flat[len(panels) :]:
         panel.axis("off")
@@ -181,13 +180,12 @@ def ranks(results: Results, title: str) -> Figure:
     """Draw average ranks over datasets, a panel per protocol and backbone.
 
     Bars join methods without a significant difference (Nemenyi). Datasets are the blocks: two backbones on one dataset
-    are not independent. Source of the diagram: Demsar 2006.
+    are not independent, and datasets that share recordings are one block. Source of the diagram: Demsar 2006.
     """
     shown = _complete(results)
     tables = {}
     for column, cells in shown.groupby("column", sort=False):
-        table = cells.pivot_table(index="dataset", columns="name", values="score", sort=False)
-        everywhere = table.dropna(axis=1)
+        everywhere = _blocks(widely_complete(cells, "score").astype(float), results.order.related)
         if len(everywhere) >= FEWEST_DATASETS and everywhere.shape[1] >= FEWEST_METHODS:
             tables[column] = everywhere
     if not tables:
@@ -200,6 +198,12 @@ def ranks(results: Results, title: str) -> Figure:
     for row, (column, table) in zip(axes, tables.items(), strict=True):
         _draw_ranks(row[0], table, str(column))
     return finish(figure, title, marks(results.cells), {})
+
+
+def _blocks(table: pd.DataFrame, related: list[list[str]]) -> pd.DataFrame:
+    """Return scores by block, in rows, and method: datasets that share recordings are one block, with their mean."""
+    names = {name: "+".join(group) for group in related for name in group}
+    return table.T.groupby(lambda name: names.get(name, name), sort=False).mean()
 
 
 def _draw_ranks(axes: Axes, table: pd.DataFrame, column: str) -> None:
@@ -219,7 +223,7 @@ def _draw_ranks(axes: Axes, table: pd.DataFrame, column: str) -> None:
     for label in drawn["labels"]:
         name = names[int(label.get_text())]
         label.set_text(f"{name} ({average[name]:.2f})")
-    text = f"{column}: {len(table)} datasets, Friedman p = {overall:.2g}"
+    text = f"{column}: {len(table)} independent datasets, Friedman p = {overall:.2g}"
     axes.set_title(f"{text}; joined: not significantly different at 5 % (Nemenyi)", fontsize=8, pad=16)
 
 

@@ -143,14 +143,23 @@ def finish(figure: Figure, title: str, warnings: list[str], known: dict[str, Loo
 def draw_floor(axes: Axes, cells: pd.DataFrame) -> None:
     """Draw a line at what a regression on log-mel statistics scores, with its name; nothing where it is unknown.
 
+    A floor far from the other points is only named at the edge, as the line would press them together.
+
     Args:
         axes: where to draw.
         cells: table cells of one panel.
     """
-    for score in cells["floor"].dropna().unique():
-        axes.axhline(100 * score, color="0.35", linewidth=1, linestyle=(0, (1, 1.5)), zorder=0)
+    low, high = axes.get_ylim()
+    for score in 100 * cells["floor"].dropna().unique():
+        text, place, coordinates = REGRESSION, score, "data"
+        if not 2 * low - high <= score <= 2 * high - low:
+            below = score < low
+            text, place = f"{REGRESSION} {score:.1f} {'↓' if below else '↑'}", 0.0 if below else 0.94
+            coordinates = "axes fraction"
+        else:
+            axes.axhline(score, color="0.35", linewidth=1, linestyle=(0, (1, 1.5)), zorder=0)
         axes.annotate(
-            REGRESSION, (1, 100 * score), xycoords=("axes fraction", "data"), xytext=(-2, 2),
+            text, (1, place), xycoords=("axes fraction", coordinates), xytext=(-2, 2),
             textcoords="offset points", ha="right", fontsize=6, color="0.35",
         )  # fmt: skip
 

@@ -16,8 +16,8 @@ from benchmark.data.registry import get_dataset
 from benchmark.planning.expand import expand
 from benchmark.records.floor import CHANCE, MAJORITY, REGRESSION, floor_settings
 from benchmark.spec.request import TrialRequest
+from benchmark.tools.floor import Statistics, _any_of, _one_of, compute_floor
 from benchmark.trial.data import prepare
-from benchmark.trial.floor import Statistics, _any_of, _one_of, compute_floor
 from tests.conftest import tiny_grid
 
 Make = Callable[..., TrialRequest]

@@ -3,29 +3,44 @@
 from __future__ import annotations
 
 import functools
+import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from benchmark.console import counting, say
 from benchmark.data.loader import Clips
 from benchmark.data.manifest import Clip, Manifest
 from benchmark.data.parallel import Progress, in_order
+from benchmark.errors import first_line
 from benchmark.metrics.by_class import average_precisions, class_mean
 from benchmark.records.environment import utc_now
-from benchmark.records.floor import CHANCE, MAJORITY, REGRESSION, Floor, floor_settings
+from benchmark.records.floor import (
+    CHANCE,
+    MAJORITY,
+    REGRESSION,
+    Floor,
+    floor_key,
+    floor_settings,
+    read_floors,
+    write_floor,
+)  # fmt: skip
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.data import prepare
 from benchmark.trial.metrics import accuracy
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from benchmark.data.audio_store import AudioStore
 
 Array = npt.NDArray[np.floating[Any]]
 MAX_ITERATIONS = 1000
+logger = logging.getLogger(__name__)
 
 
 class Statistics:
@@ -100,6 +115,43 @@ def compute_floor(request: TrialRequest, manifest: Manifest, cache: Path | None,
         regression=_program(),
         computed=utc_now(),
     )
+
+
+def fill_floors(
+    requests: Sequence[TrialRequest],
+    manifests: Mapping[str, Manifest],
+    cache: Path | None,
+    results: Path,
+    console: Console,
+) -> int:
+    """Write the floors that are missing and return their number; why one cannot be computed is printed, not raised.
+
+    Args:
+        requests: trials.
+        manifests: clips by dataset.
+        cache: folder of the audio cache; None decodes.
+        results: the results folder.
+        console: where progress is shown.
+    """
+    wanted = {floor_key(floor_settings(request)): request for request in requests}
+    lacking = {key: wanted[key] for key in wanted.keys() - read_floors(results).keys()}
+    if not lacking:
+        return 0
+    written = 0
+    for name in sorted({request.dataset.name for request in lacking.values()}):
+        folds = [request for request in lacking.values() if request.dataset.name == name]
+        logger.info("%s: computing %d floors", name, len(folds))
+        with counting(console) as show:
+            statistics = Statistics(show)
+            for request in sorted(folds, key=lambda request: request.fold):
+                try:
+                    write_floor(results, compute_floor(request, manifests[name], cache, statistics))
+                except Exception as error:
+                    logger.info("no floor", exc_info=True)
+                    say(console, f"{name}, fold {request.fold}: no floor: {first_line(error)}")
+                else:
+                    written += 1
+    return written
 
 
 def _program() -> str:
