@@ -118,12 +118,12 @@ def upper_case(root: Path) -> None:
     ],
 )
 def test_a_copy_in_another_layout(name: str, change: Callable[[Path], None], tmp_path: Path) -> None:
-    before = splits(made(name, tmp_path))
+    before = made(name, tmp_path)
     change(tmp_path)
     dataset = get_dataset(name)
     manifest = dataset.manifest(tmp_path)
-    assert splits(manifest) == before
-    assert not manifest.absent
+    assert splits(manifest) == splits(before)
+    assert len(manifest.absent) == len(before.absent) == (927 if name == "gtzan" else 0)  # of its 930, three are there
     assert not [group for group in dataset.unused(manifest) if not group.intended]
     assert available(tmp_path) == [name]
     assert own_folders(tmp_path) == []
