@@ -36,15 +36,18 @@ NAMES = {
     "split": ("split", "subset", "partition", "set"),
     "group": ("group",),
 }
-# what programs write for a value that they do not have
-MISSING = {"nan", "NaN", "NAN", "<NA>", "#N/A", "N/A", "n/a", "NA", "NaT", "None", "NULL"}
+# what programs write for a value that they do not have, in lower case: the list of pandas.read_csv, and `NaT`
+MISSING = {
+    "nan", "-nan", "1.#qnan", "-1.#qnan", "1.#ind", "-1.#ind", "nat", "na", "<na>", "#na", "n/a", "#n/a", "#n/a n/a",
+    "null", "none",
+}  # fmt: skip
 SEPARATOR, SUSPECTS, JOINTS = "|", ",;", "/+&"
 MAX_FOLDS = 1000
 Rows = Sequence[tuple[str, Mapping[str, str]]]
 
 
 class Columns(Spec):
-    """Which columns of a table are which; the content of `columns.yaml`, which `data prepare --columns` writes.
+    """How to read a table; the content of `columns.yaml`, which `data prepare --columns` writes.
 
     Attributes:
         path: name of the column of paths; None to find it by its name.
@@ -53,6 +56,7 @@ class Columns(Spec):
         split: of splits.
         group: of groups.
         separator: between several labels of a clip.
+        names: labels that are names of classes, though programs write them for missing values; written by hand.
     """
 
     path: str | None = None
@@ -61,6 +65,7 @@ class Columns(Spec):
     split: str | None = None
     group: str | None = None
     separator: str | None = Field(default=None, min_length=1, max_length=1)
+    names: tuple[str, ...] = ()
 
 
 class Table(NamedTuple):
@@ -117,6 +122,16 @@ def parse_columns(text: str, separator: str | None) -> Columns:
     return validate(Columns, values, "columns")
 
 
+def kept_columns(folder: Path) -> Columns:
+    """Return what is kept beside the table of a folder; nothing is chosen if there is no such file.
+
+    Raises:
+        BenchmarkError: a mistake in the file.
+    """
+    kept = folder / COLUMNS
+    return validate(Columns, read_yaml(kept), str(kept)) if kept.is_file() else Columns()
+
+
 def read_table(folder: Path, chosen: Columns | None = None) -> Table:
     """Read the table of a folder.
 
@@ -128,9 +143,7 @@ def read_table(folder: Path, chosen: Columns | None = None) -> Table:
         BenchmarkError: a mistake in the table; the message names the line.
     """
     table = folder / TABLE
-    if chosen is None:
-        kept = folder / COLUMNS
-        chosen = validate(Columns, read_yaml(kept), str(kept)) if kept.is_file() else Columns()
+    chosen = chosen or kept_columns(folder)
     names, remarks = _choose_columns(table, chosen)
     if not is_utf(table):
         remarks.append(f"{TABLE} is not UTF-8 and was read as Windows text (cp1252): check names with accents")
@@ -140,7 +153,7 @@ def read_table(folder: Path, chosen: Columns | None = None) -> Table:
     ]
     if not rows:
         raise BenchmarkError(f"{table}: lists no clips")
-    labels = _labels(table, rows, chosen.separator)
+    labels = _labels(table, rows, chosen)
     classes = tuple(sorted({label for of_row in labels.of_rows for label in of_row}))
     numbers = {label: number for number, label in enumerate(classes)}
     folds, of_folds = _folds(rows) if "fold" in names else ([None] * len(rows), [])
@@ -238,17 +251,21 @@ def _folds(rows: Rows) -> tuple[list[int | None], list[str]]:
     return list(numbers), []
 
 
-def _labels(table: Path, rows: Rows, separator: str | None) -> _Labels:
+def _labels(table: Path, rows: Rows, chosen: Columns) -> _Labels:
     """Return the labels of each row.
 
     Raises:
         BenchmarkError: a label is the mark of a missing value, or may be several labels.
     """
+    separator = chosen.separator
     split = [[label.strip() for label in row["label"].split(separator or SEPARATOR)] for _, row in rows]
     of_rows = _one_form([[label for label in labels if label] for labels in split])
     for (place, _), labels in zip(rows, of_rows, strict=True):
-        if lost := MISSING.intersection(labels):
-            raise BenchmarkError(f"{place}: label '{min(lost)}' stands for a missing value; give the clip a label")
+        if lost := [label for label in labels if label.casefold() in MISSING and label not in chosen.names]:
+            raise BenchmarkError(
+                f"{place}: label '{lost[0]}' stands for a missing value; give the clip a label, or if it is the name "
+                f'of a class, write `names: ["{lost[0]}"]` into {table.with_name(COLUMNS)}'
+            )
     if separator is not None:
         return _Labels(of_rows, [f"labels are separated by '{separator}', as {COLUMNS} says"])
     return _Labels(of_rows, _check_separators(table, {label for labels in of_rows for label in labels}))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.data.datasets.folder import Folder
+from benchmark.data.datasets.own_table import MISSING
 from benchmark.data.manifest import Manifest
 from benchmark.data.registry import get_dataset
 from benchmark.errors import BenchmarkError
@@ -193,6 +194,11 @@ def test_a_split_that_corpora_use_differently_is_reported_or_refused(mine: Path)
         ("b.wav,dog", "b.wav,NaN", "line 3: label 'NaN' stands for a missing value"),
         ("b.wav,dog", "b.wav,None", "line 3: label 'None' stands for a missing value"),
         ("b.wav,dog", "b.wav,<NA>", "line 3: label '<NA>' stands for a missing value"),
+        ("b.wav,dog", "b.wav,null", r'line 3: label .* write `names: \["null"\]` into .*/mine/columns\.yaml$'),
+        ("b.wav,dog", "b.wav,none", "line 3: label 'none' stands for a missing value"),
+        ("b.wav,dog", "b.wav,#NA", "line 3: label '#NA' stands for a missing value"),
+        ("b.wav,dog", "b.wav,-nan", "line 3: label '-nan' stands for a missing value"),
+        ("b.wav,dog", "b.wav,1.#IND", "line 3: label '1.#IND' stands for a missing value"),
         ("b.wav,dog", "b.wav,dog|nan", "line 3: label 'nan' stands for a missing value"),
         ("b.wav,dog,1", "b.wav,dog,1,2", "line 3: has more values than columns"),
         ("b.wav,dog,1", "b.wav,dog,1.5", "line 3: fold '1.5' is not one of"),
@@ -208,6 +214,20 @@ def test_what_would_be_misread_is_refused(mine: Path, old: str, new: str, messag
     with pytest.raises(BenchmarkError, match=message) as caught:
         read(mine)
     assert "\n" not in str(caught.value)
+
+
+def test_a_class_may_have_the_name_of_a_missing_value(mine: Path) -> None:
+    (mine / "clips.csv").write_text(rows().replace("cat", "None"))
+    (mine / "columns.yaml").write_text('names: ["None"]\n')
+    assert read(mine).info.classes == ("None", "dog")
+    Folder("mine").choose_columns(mine.parent, "fold=fold", None)
+    assert read(mine).info.classes == ("None", "dog")
+
+
+def test_every_missing_value_of_pandas_is_known() -> None:
+    from pandas._libs.parsers import STR_NA_VALUES
+
+    assert {value.casefold() for value in STR_NA_VALUES if value} <= MISSING
 
 
 def test_names_with_a_slash_are_classes(mine: Path) -> None:
