@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from pydantic import Field
 
+from benchmark.commands import command
 from benchmark.data.file_finder import FileFinder
 from benchmark.data.manifest import Clip, Split
 from benchmark.data.metadata_files import column_names, is_utf, one_of, read_rows
@@ -194,14 +195,15 @@ def _choose_columns(table: Path, chosen: Columns) -> tuple[dict[str, str], list[
             found[key] = alike[0]
         elif alike:
             raise BenchmarkError(
-                f"{table}: the columns {' and '.join(map(repr, alike))} could both be the {key}: choose with `data "
-                f"prepare --columns {key}={alike[0]}`"
+                f"{table}: the columns {' and '.join(map(repr, alike))} could both be the {key}: choose with "
+                f"{_prepare(table, '--columns', f'{key}={alike[0]}')}"
             )
     there = f"there are: {', '.join(present)}"
     for key in ("path", "label"):
         if key not in found:
             raise BenchmarkError(
-                f"{table}: column '{key}' is missing ({there}); name it with `data prepare --columns {key}=NAME`"
+                f"{table}: column '{key}' is missing ({there}); name it with "
+                f"{_prepare(table, '--columns', f'{key}=NAME')}"
             )
     if unknown := [name for name in found.values() if name not in present]:
         raise BenchmarkError(f"{table}: column '{unknown[0]}' is missing ({there})")
@@ -209,11 +211,17 @@ def _choose_columns(table: Path, chosen: Columns) -> tuple[dict[str, str], list[
         found = {key: name for key, name in found.items() if key not in {"fold", "split"} or getattr(chosen, key)}
     if len(found.keys() & {"fold", "split"}) != 1:
         raise BenchmarkError(
-            f"{table}: needs a column 'fold' or a column 'split', but not both ({there}); name it with `data prepare "
-            "--columns split=NAME`"
+            f"{table}: needs a column 'fold' or a column 'split', but not both ({there}); name it with "
+            f"{_prepare(table, '--columns', 'split=NAME')}"
         )
     renamed = [f"{name} as {key}" for key, name in found.items() if name != key]
     return found, [f"columns of {TABLE}: {', '.join(renamed)}"] if renamed else []
+
+
+def _prepare(table: Path, *options: str) -> str:
+    """Return the command that says how to read a table."""
+    folder = table.parent
+    return f"`{command('data', 'prepare', f'folder:{folder.name}', '--data-root', folder.parent, *options)}`"
 
 
 def split_of(name: str) -> Split | None:
@@ -296,7 +304,7 @@ def _check_separators(table: Path, classes: set[str]) -> list[str]:
         mark = next(mark for mark in SUSPECTS + JOINTS if mark in shared[0])
         raise BenchmarkError(
             f"{table}: label '{shared[0]}' may be one name or several labels: write several as a{SEPARATOR}b, or say "
-            f'which with `data prepare --label-separator "{mark}"` (several) or "{SEPARATOR}" (one name)'
+            f"which with {_prepare(table, '--label-separator', mark)} (several) or '{SEPARATOR}' (one name)"
         )
     if not composed:
         return []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import unicodedata
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from benchmark.data.datasets.own_table import MISSING
 from benchmark.data.manifest import Manifest
 from benchmark.data.registry import get_dataset
 from benchmark.errors import BenchmarkError
+from tests.conftest import Cli
 
 LETTERS = "abcd"
 ROWS = (("a.wav", "cat", 1), ("b.wav", "dog", 1), ("c.wav", "cat", 2), ("d.wav", "dog", 2))
@@ -204,8 +206,16 @@ def test_a_split_that_corpora_use_differently_is_reported_or_refused(mine: Path)
         ("b.wav,dog,1", "b.wav,dog,1.5", "line 3: fold '1.5' is not one of"),
         ("b.wav,dog,1", "b.wav,dog,nan", "line 3: fold 'nan' is not one of"),
         ("b.wav,dog,1", "b.wav,dog,-1", "line 3: fold '-1' is not one of"),
-        ("path,label", "path,name", r"column 'label' is missing \(there are: path, name, fold\); name it with"),
-        ("path,label", "file,filename", r"the columns 'file' and 'filename' could both be the path: choose with"),
+        (
+            "path,label",
+            "path,name",
+            r"column 'label' is missing \(there are: path, name, fold\); name it with `python -m benchmark data ",
+        ),
+        (
+            "path,label",
+            "file,filename",
+            r"the columns 'file' and 'filename' could both be the path: choose with `python -m benchmark data ",
+        ),
         ("path,label,fold", "path,label,part", "needs a column 'fold' or a column 'split', but not both"),
     ],
 )
@@ -228,6 +238,15 @@ def test_every_missing_value_of_pandas_is_known() -> None:
     from pandas._libs.parsers import STR_NA_VALUES
 
     assert {value.casefold() for value in STR_NA_VALUES if value} <= MISSING
+
+
+def test_the_suggested_command_decides(mine: Path, cli: Cli) -> None:
+    (mine / "clips.csv").write_text(rows().replace("c.wav,cat", 'c.wav,"cat,dog"'))
+    with pytest.raises(BenchmarkError) as caught:
+        read(mine)
+    suggested = str(caught.value).partition("`python -m benchmark ")[2].partition("`")[0]
+    assert "no file can be decoded" in cli(*shlex.split(suggested)).stderr  # the audio is none, but the table is read
+    assert "labels are separated by ','" in read(mine).remarks[0]
 
 
 def test_names_with_a_slash_are_classes(mine: Path) -> None:
