@@ -240,6 +240,11 @@ def test_every_missing_value_of_pandas_is_known() -> None:
     assert {value.casefold() for value in STR_NA_VALUES if value} <= MISSING
 
 
+def test_a_path_that_no_disk_can_have_is_an_absent_clip(mine: Path) -> None:
+    (mine / "clips.csv").write_text(rows().replace("c.wav", f"{'c' * 300}.wav"))
+    assert [clip.path for clip in read(mine).absent] == [f"{'c' * 300}.wav"]
+
+
 def test_the_suggested_command_decides(mine: Path, cli: Cli) -> None:
     (mine / "clips.csv").write_text(rows().replace("c.wav,cat", 'c.wav,"cat,dog"'))
     with pytest.raises(BenchmarkError) as caught:
