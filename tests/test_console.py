@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import re
 import shlex
@@ -124,6 +125,18 @@ def test_suggested_commands_survive_a_shell(folder: str, capsys: pytest.CaptureF
     lines = [line.partition(": ")[2] for line in capsys.readouterr().out.splitlines() if "python -m" in line]
     assert len(lines) == 2
     assert all(shlex.split(line)[-2:] == ["--results", folder] for line in lines)
+
+
+def test_commands_in_messages_can_be_pasted() -> None:
+    """With their program and all words quoted: they come from `benchmark.commands.command`."""
+    by_hand = re.compile(r"`(data|checkpoint) [a-z]+ ")
+    found = []
+    for path in REPOSITORY_CODE:
+        nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+        docstrings = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+        texts = [node for node in nodes if isinstance(node, ast.Constant) and id(node) not in docstrings]
+        found += [f"{path.name}:{text.lineno}" for text in texts if by_hand.search(str(text.value))]
+    assert found == []
 
 
 def test_commands_in_messages_are_quoted(cli: Cli, tmp_path: Path, data_root: Path) -> None:

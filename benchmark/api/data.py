@@ -97,9 +97,8 @@ def _state(dataset: Dataset, data_root: Path) -> DatasetState:
     try:
         manifest = dataset.manifest(data_root)
     except MissingInputError:
-        return DatasetState(
-            label, "missing", 0, official, f"get it with `{command('data', 'prepare', dataset.info.name)}`"
-        )
+        get = command("data", "prepare", dataset.info.name, "--data-root", data_root)
+        return DatasetState(label, "missing", 0, official, f"get it with `{get}`")
     except BenchmarkError as error:
         return DatasetState(label, "wrong", 0, official, str(error))
     return DatasetState(label, manifest.kind, len(manifest.clips), manifest.info.clips, str(manifest.folder))

@@ -68,12 +68,14 @@ class Audio(NamedTuple):
         rate: sample rate of the file in Hz.
         channels: of the file.
         cancels: whether the channels cancel each other: their mean is 30 dB below them.
+        format: container and coding as libsndfile names them, such as `WAV PCM_16`.
     """
 
     wave: Wave
     rate: int
     channels: int
     cancels: bool
+    format: str
 
     @property
     def seconds(self) -> float:
@@ -82,11 +84,19 @@ class Audio(NamedTuple):
 
 
 class _Decoded(NamedTuple):
-    """What libsndfile decoded: (samples, channels) at the file's `rate`, and the `announced` number of samples."""
+    """What libsndfile decoded.
+
+    Attributes:
+        frames: (samples, channels).
+        rate: in Hz.
+        announced: number of samples by the header.
+        format: container and coding.
+    """
 
     frames: Wave
     rate: int
     announced: int
+    format: str
 
 
 def decode(path: Path, data: bytes | None = None) -> Wave:
@@ -128,7 +138,7 @@ def read_audio(path: Path, data: bytes | None = None) -> Audio:
     resampled: Wave = mono if rate == RATE else np.asarray(soxr.resample(mono, rate, RATE, quality="HQ"), np.float32)
     if not len(resampled):
         raise BadAudioError(path, "holds no samples")
-    return Audio(resampled, rate, decoded[0].frames.shape[1], cancels)
+    return Audio(resampled, rate, decoded[0].frames.shape[1], cancels, decoded[0].format)
 
 
 def cancelling(paths: Iterable[str]) -> str:
@@ -167,13 +177,13 @@ def _decode_content(content: bytes) -> _Decoded:
             # block by block: a damaged header may announce any number of frames
             while len(block := file.read(BLOCK, dtype="float32", always_2d=True)):
                 blocks.append(block)
-            rate, announced = file.samplerate, file.frames
+            rate, announced, coding = file.samplerate, file.frames, f"{file.format} {file.subtype}"
     except (soundfile.LibsndfileError, OSError, RuntimeError) as error:  # the content is in memory: no passing errors
         reason = getattr(error, "error_string", "") or getattr(error, "strerror", "") or "damaged content"
         raise DamagedError(f"cannot be decoded ({reason.rstrip('. ')})") from None
     if not blocks:
         raise DamagedError("holds no samples")
-    return _Decoded(blocks[0] if len(blocks) == 1 else np.concatenate(blocks), rate, announced)
+    return _Decoded(blocks[0] if len(blocks) == 1 else np.concatenate(blocks), rate, announced, coding)
 
 
 def _mean(frames: Wave) -> Wave:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import unicodedata
 from collections import defaultdict
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -35,7 +36,7 @@ class FileFinder:
         Raises:
             BenchmarkError: the path leads out of the folder.
         """
-        if (self.folder / listed).is_file() and not _is_absolute(listed) and ".." not in PurePosixPath(listed).parts:
+        if self._exists(listed) and not _is_absolute(listed) and ".." not in PurePosixPath(listed).parts:
             return str(PurePosixPath(listed))
         path = PurePosixPath(listed.replace("\\", "/"))
         if ".." in path.parts:
@@ -43,6 +44,14 @@ class FileFinder:
         if _is_absolute(listed):
             return self._below(path, listed, place)
         return self._on_disk(path) or str(path)
+
+    def _exists(self, listed: str) -> bool:
+        try:
+            return (self.folder / listed).is_file()
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                return False
+            raise
 
     def _below(self, path: PurePosixPath, listed: str, place: str) -> str:
         """Return the longest end of an absolute path that exists in the folder."""

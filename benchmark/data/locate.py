@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from benchmark.commands import command
 from benchmark.data.dataset_info import DatasetInfo
 from benchmark.data.metadata_files import folder_names
 from benchmark.errors import BenchmarkError, MissingInputError
@@ -62,7 +63,8 @@ def _seen(info: DatasetInfo, data_root: Path, recognises: Callable[[Path], bool]
     if not data_root.is_dir():
         return f"{data_root} is no folder; name the folder of your datasets with --data-root"
     if info.archive and (packed := data_root / info.archive.file).is_file():
-        return f"{packed.name} is there: unpack it with `data prepare {info.name} --from FILE`"
+        unpack = command("data", "prepare", info.name, "--data-root", data_root, "--from", packed)
+        return f"{packed.name} is there: unpack it with `{unpack}`"
     places = _subfolders(data_root)[:SEARCHED]
     places += [sub for place in places for sub in _subfolders(place)[:SEARCHED]]
     fitting = [place for place in places if recognises(place)]

@@ -30,7 +30,7 @@ class Expansion:
 
     Attributes:
         requests: trials in the order of the grid.
-        missing_inputs: data and checkpoints that are not there, one line each.
+        missing_inputs: data and checkpoints that are not there, and checkpoints that cannot be used, one line each.
         checkpoints: paths of the checkpoints by sha256.
         manifests: clips of the datasets that are there, by dataset.
         info: facts by dataset.
@@ -65,8 +65,8 @@ def expand(grid: Grid, data_root: Path, checkpoint_folder: Path) -> Expansion:
         checkpoint_folder: folder of the backbone checkpoints.
 
     Raises:
-        BenchmarkError: an unknown name, a bad option, a checkpoint that cannot be used, or data that does not follow
-            its layout.
+        BenchmarkError: an unknown name, a bad option, no checkpoint that can be used, or data that does not follow its
+            layout.
     """
     protocol = override(load_protocol(grid.protocol), grid.switches, f"{grid.origin}: protocol")
     backbones = [
@@ -74,6 +74,8 @@ def expand(grid: Grid, data_root: Path, checkpoint_folder: Path) -> Expansion:
         for text in grid.backbones
         for choice in resolve_backbones(text, f"{grid.origin}: backbones")
     ]
+    if all(backbone.fault for backbone in backbones):
+        raise next(backbone.fault for backbone in backbones if backbone.fault)
     methods = [method for text in grid.methods for method in resolve_methods(text, f"{grid.origin}: methods")]
     sources = [find_source(name, grid, data_root) for name in _dataset_names(grid, data_root)]
     _check_folds(grid, sources)
@@ -145,12 +147,14 @@ class _FoundBackbone:
     Attributes:
         choice: the backbone, with the digest of its checkpoint if that is there.
         path: its checkpoint; None for random weights or when it is not there.
-        missing: one line when the checkpoint is not there.
+        missing: one line when the checkpoint is not there, or cannot be used.
+        fault: why it cannot be used; None if it can, or is not there.
     """
 
     choice: BackboneChoice
     path: Path | None = None
     missing: str | None = None
+    fault: BenchmarkError | None = None
 
 
 def _find_backbone(choice: BackboneChoice, folder: Path) -> _FoundBackbone:
@@ -162,7 +166,10 @@ def _find_backbone(choice: BackboneChoice, folder: Path) -> _FoundBackbone:
         return _FoundBackbone(located)
     from benchmark.models.fit import fit  # imports torch
 
-    return _FoundBackbone(fit(located, path), path)
+    try:
+        return _FoundBackbone(fit(located, path), path)
+    except BenchmarkError as error:
+        return _FoundBackbone(choice, missing=str(error), fault=error)
 
 
 def _dataset_names(grid: Grid, data_root: Path) -> list[str]:

@@ -81,11 +81,16 @@ def _build_fault(request: TrialRequest) -> str | None:
 
     try:
         abstract_model(request, request.classes)
-    except BenchmarkError as error:
-        return str(error).splitlines()[0]
     except Exception as error:  # whatever a method does
-        return f"method '{request.method.variant}': {first_line(error)}"
+        return fault_line(request, error)
     return None
+
+
+def fault_line(request: TrialRequest, error: Exception) -> str:
+    """Return in one line why a trial's model cannot be built."""
+    if isinstance(error, BenchmarkError):
+        return str(error).splitlines()[0]
+    return f"method '{request.method.variant}': {first_line(error)}"
 
 
 def _read(path: Path) -> Cost | None:

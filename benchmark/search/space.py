@@ -17,7 +17,7 @@ from benchmark.methods.contract import Composed
 from benchmark.methods.registry import lookup_method, methods, resolve_methods
 from benchmark.numerics import NUMERICS_VERSION
 from benchmark.planning.expand import Expansion, Source, micro_batch_matters, recipe_of
-from benchmark.planning.flops import count_costs
+from benchmark.planning.flops import count_costs, fault_line
 from benchmark.spec.grammar import canonical, parse_refs, split_list
 from benchmark.spec.grid import Grid
 from benchmark.spec.request import TrialRequest
@@ -263,13 +263,14 @@ def compute_size(request: TrialRequest, limits: Limits) -> Size:
     """Compute parameters and memory on meta tensors and compare them with the limits; nothing is trained."""
     try:
         trainable = count_parameters(request, request.classes).trainable
-    except BenchmarkError as error:
-        return Size(error=str(error))
+    except Exception as error:  # whatever a method does
+        return Size(error=fault_line(request, error))
     if limits.trainable is not None and trainable > limits.trainable:
         return Size(trainable, error=f"{trainable:,} trainable parameters, more than {limits.trainable:,}")
-    cost = count_costs([request], Console(quiet=True)).costs.get(request.step_key)
+    counted = count_costs([request], Console(quiet=True))
+    cost = counted.costs.get(request.step_key)
     if cost is None:
-        return Size(trainable, error="does not fit the model")
+        return Size(trainable, error=counted.faults.get(request.step_key, "its memory cannot be counted"))
     if limits.peak_bytes is not None and cost.peak_bytes > limits.peak_bytes:
         most = f"{limits.peak_bytes / 1e9:.3g} GB"
         return Size(trainable, cost.peak_bytes, f"{cost.peak_bytes / 1e9:.3g} GB for a step, more than {most}")

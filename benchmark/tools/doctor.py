@@ -19,6 +19,7 @@ from packaging.requirements import Requirement
 
 from benchmark import nvml
 from benchmark.commands import command
+from benchmark.data.dataset import Dataset
 from benchmark.data.parallel import usable_cores
 from benchmark.data.registry import available, get_dataset
 from benchmark.errors import BenchmarkError, MissingInputError, first_line
@@ -221,30 +222,35 @@ def _datasets(data_root: Path) -> Iterator[Finding]:
     """Check the layout of the datasets under the data root, and that no clip is in two folds or splits."""
     names = available(data_root)
     if not names:
-        yield Finding("data", "warning", f"no dataset under {data_root}", "`data list` shows how to get each dataset")
+        fix = f"`{command('data', 'list', '--data-root', data_root)}` shows how to get each dataset"
+        yield Finding("data", "warning", f"no dataset under {data_root}", fix)
     for name in names:
-        verify = f"`{command('data', 'verify', name)}`"
+        verify = f"`{command('data', 'verify', name, '--data-root', data_root)}`"
+        dataset = get_dataset(name)
         try:
-            manifest = get_dataset(name).manifest(data_root)
+            manifest = dataset.manifest(data_root)
             manifest.require_all()
             units: dict[str, set[object]] = {}
             for clip in manifest.clips:
                 units.setdefault(clip.path, set()).add((clip.fold, clip.split))
             twice = sum(len(names_of_clip) > 1 for names_of_clip in units.values())
         except BenchmarkError as error:
-            yield Finding(name, "fault", str(error), f"`{command('data', 'prepare', name)}`")
+            yield Finding(name, "fault", str(error), _get_again(dataset, data_root))
             continue
         text = f"{manifest.kind}, {len(manifest.clips)} of {manifest.info.clips} clips in {manifest.folder}"
         if twice:
-            yield Finding(
-                name,
-                "fault",
-                f"{text}; {twice} clips are in two folds or splits",
-                f"`{command('data', 'verify', name)}`",
-            )
+            yield Finding(name, "fault", f"{text}; {twice} clips are in two folds or splits", verify)
         else:
             verdict: Verdict = "ok" if manifest.kind == "complete" else "warning"
             yield Finding(name, verdict, text, f"{verify} compares digests and decodes every file")
+
+
+def _get_again(dataset: Dataset, data_root: Path) -> str:
+    """Return how to replace a copy; `data prepare` never replaces one."""
+    archive, info = dataset.info.archive, dataset.info
+    prepare = f"`{command('data', 'prepare', info.name, '--data-root', data_root)}`"
+    how = prepare if archive and archive.urls else info.by_hand
+    return f"or remove {dataset.locate(data_root)} and get it again: {how}"
 
 
 def _checkpoints(folder: Path) -> Iterator[Finding]:
@@ -252,19 +258,20 @@ def _checkpoints(folder: Path) -> Iterator[Finding]:
     from benchmark.models.fit import fit  # imports torch
 
     for name in ("ast", "ssast"):
+        fetch = f"`{command('checkpoint', 'fetch', name, '--checkpoints', folder)}`"
         try:
             choice, path = locate(resolve_backbones(name, "doctor")[0], folder)
             assert path is not None
             fit(choice, path)
         except MissingInputError as error:
-            yield Finding(name, "warning", str(error).partition(";")[0], f"`checkpoint fetch {name}`")
+            yield Finding(name, "warning", str(error).partition(";")[0], fetch)
             continue
         except BenchmarkError as error:
-            yield Finding(name, "fault", str(error), f"remove it, then `checkpoint fetch {name}`")
+            yield Finding(name, "fault", str(error), f"remove it, then {fetch}")
             continue
         published = load_backbone(name).checkpoints[choice.size].sha256
         if published and choice.sha256 != published:
-            yield Finding(name, "fault", f"{path}: sha256 is not the published one", f"`checkpoint fetch {name}`")
+            yield Finding(name, "fault", f"{path}: sha256 is not the published one", f"remove it, then {fetch}")
         else:
             compared = "as published" if published else "(none is published to compare with)"
             yield Finding(name, "ok", f"{path}: sha256 {compared}", "`checkpoint verify` tests a forward pass")

@@ -25,6 +25,7 @@ from benchmark.files import write_atomic
 
 CHUNK = 2**20
 TIMEOUT_SECONDS = 30
+GONE = {401, 403, 404, 410, 412}  # statuses after which the server does not send the same file later
 CHANGED = "note: {} has changed since its first part was downloaded: downloading it from the start"
 logger = logging.getLogger(__name__)
 
@@ -134,7 +135,7 @@ class Resuming:
         if status == requests.codes.too_many_requests:
             seconds = response.headers.get("Retry-After", "")
             raise self._refusal(f"{text}: try again {f'in {seconds} s' if seconds.isdigit() else 'later'}")
-        if status < 500:
+        if status in GONE:
             self._discard()
         if status in {requests.codes.unauthorized, requests.codes.forbidden}:
             text += ": the server does not give this file to everybody, or no longer at this address"

@@ -216,6 +216,14 @@ def test_frames_after_the_announced_ones_are_read() -> None:
     assert len(decode(PATH, content)) == 2 * RATE + frames * FRAME_SAMPLES
 
 
+def test_no_mp3_is_padded_to_many_times_its_size() -> None:
+    """libsndfile guesses from the first frame, which may be twenty times as large as all others."""
+    large, small = (b"\xff\xf3" + bytes([index << 4 | 2 << 2, 0xC0]) for index in (14, 1))  # 160 and 8 kbit/s
+    content = large.ljust(720, b"\0") + small.ljust(36, b"\0") * 400_000
+    with pytest.raises(BadAudioError, match="frames are too many and too unlike"):
+        decode(Path("x.mp3"), content)
+
+
 def test_an_mp3_with_a_constant_bit_rate_keeps_its_samples() -> None:
     content = without_xing(mp3(5, mode="CONSTANT"))
     assert len({len(frame) for frame in mp3_frames(content)}) == 1

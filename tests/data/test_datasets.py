@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -161,6 +162,19 @@ def test_gtzan_uses_the_filtered_lists_of_either_layout(tmp_path: Path) -> None:
     }
     with pytest.raises(BenchmarkError, match="no clips in the validation split"):
         get_dataset("gtzan").manifest(tmp_path).splits(0)
+
+
+def test_listed_clips_of_gtzan_without_a_file_need_consent(tmp_path: Path) -> None:
+    gtzan(tmp_path)
+    manifest = get_dataset("gtzan").manifest(tmp_path)
+    assert (len(manifest.clips), len(manifest.absent), manifest.kind) == (3, 927, "partial")
+    assert Counter(clip.split for clip in manifest.absent) == {"train": 441, "validation": 197, "test": 289}
+    with pytest.raises(
+        BenchmarkError, match=r"blues\.00000\.wav is not there, nor are 926 other .*--on-bad-audio skip"
+    ):
+        manifest.require_all()
+    touch(manifest.folder / "SYNTHETIC.json")  # generated audio is never of all clips
+    assert not get_dataset("gtzan").manifest(tmp_path).absent
 
 
 def test_the_filtered_lists_have_the_published_counts() -> None:

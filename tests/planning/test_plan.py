@@ -57,6 +57,18 @@ def test_without_data_the_trials_are_there_and_the_data_is_named_missing(tmp_pat
     assert "ESC-50: no folder" in line
 
 
+def test_a_checkpoint_that_cannot_be_used_is_as_one_that_is_missing(data_root: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.pth"
+    page.write_text("<!DOCTYPE html><html>sign in</html>")
+    grid = tiny_grid(backbones=[AST, f"ssast[weights={page}]"])
+    expansion = expand(grid, data_root, Path("no-checkpoints"))
+    assert (len(expansion.requests), len(expansion.runnable)) == (2, 1)
+    [line] = expansion.missing_inputs
+    assert line.startswith(f"{page}: a web page, not a checkpoint")
+    with pytest.raises(BenchmarkError, match="a web page, not a checkpoint"):
+        expand(grid.model_copy(update={"backbones": [f"ssast[weights={page}]"]}), data_root, Path("no-checkpoints"))
+
+
 def test_available_takes_what_is_there(data_root: Path, tmp_path: Path) -> None:
     assert {r.dataset.name for r in expand(load_grid("quick"), data_root, Path("no-checkpoints")).requests} == {"esc50"}
     with pytest.raises(MissingInputError, match="no dataset under"):

@@ -65,6 +65,12 @@ def test_the_space_has_no_method_that_does_not_fit_and_no_test_clip(space: Space
     assert request.id != space.first.id
 
 
+def test_a_model_that_cannot_be_built_is_rejected_with_its_reason(space: Space) -> None:
+    _, request = space.request({"method": "linear", "rate": 1.0})
+    broken = request.model_copy(update={"recipe": request.recipe.model_copy(update={"frames": 8})})
+    assert "128 mel bands x 8 frames are less than a 16x16 patch" in (compute_size(broken, Limits()).error or "")
+
+
 def test_configurations_over_the_limits_are_rejected(space: Space) -> None:
     _, small = space.request({"method": "linear", "rate": 1.0})
     _, large = space.request({"method": "aat_m+prompt", "aat_m.bottleneck": 1, "prompt.tokens": 0, "rate": 1.0})

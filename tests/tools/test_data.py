@@ -25,7 +25,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.tools.data.measure import describe, level_statistics, write_folder_recipe
 from benchmark.tools.data.prepare import prepare
 from benchmark.tools.data.verify import verify
-from tests.data.audio_files import encoded, flac_announcing, vbr_mp3, without_xing
+from tests.data.audio_files import encoded, flac_announcing, id3v2, vbr_mp3, without_xing
 from tests.tools.test_download import Handler, part_of
 
 pytest_plugins = ["tests.tools.test_download"]
@@ -431,6 +431,19 @@ def test_lengths_are_those_of_the_audio(tmp_path: Path) -> None:
     path, remarks = write_folder_recipe(dataset, tmp_path, None, None)
     assert "frames: 64" in path.read_text()
     assert remarks == ["1 clip whose channels cancel each other, so that their mean is nearly silent: b/1.flac"]
+
+
+def test_what_a_run_decodes_is_measured(tmp_path: Path) -> None:
+    """libsndfile alone opens no Ogg file after a tag, and no CAF file of unknown length."""
+    for number in range(12):
+        path = tmp_path / "own" / "ab"[number % 2] / f"{number}.ogg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(id3v2(500) + encoded("OGG", "VORBIS", 2, seed=number))
+    dataset = get_dataset("folder:own")
+    here = describe(dataset, tmp_path)["here"]
+    assert (here["format"], here["seconds"]) == ({"OGG VORBIS 16000 Hz mono": 12}, {"2.00": 12})
+    path, _ = write_folder_recipe(dataset, tmp_path, None, None)
+    assert "frames: 208" in path.read_text()
 
 
 def test_archives_are_stated_for_all() -> None:

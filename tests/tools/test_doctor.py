@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmark import cgroups, temporary
+from benchmark.commands import command
 from benchmark.tools import doctor as room
 from benchmark.tools.doctor import examine
 from tests.conftest import Cli
@@ -57,8 +58,12 @@ def test_a_full_disk_and_a_broken_dataset(data_root: Path, tmp_path: Path, monke
     assert found["results"].verdict == "warning"
     assert found["esc50"].verdict == "fault"
     assert "is not there" in found["esc50"].text
+    assert f"remove {root / 'ESC-50-master'} and get it again" in found["esc50"].fix
+    assert command("data", "prepare", "esc50", "--data-root", root) in found["esc50"].fix
     assert found["ast"].verdict == "warning"
-    assert "checkpoint fetch ast" in found["ast"].fix
+    assert found["ast"].fix == f"`{command('checkpoint', 'fetch', 'ast', '--checkpoints', tmp_path)}`"
+    nothing = findings(tmp_path / "nowhere", tmp_path)["data"]
+    assert command("data", "list", "--data-root", tmp_path / "nowhere") in nothing.fix
 
 
 def test_a_web_page_in_place_of_a_checkpoint_is_a_fault(tmp_path: Path) -> None:

@@ -241,7 +241,10 @@ def test_a_refusal_is_reported_and_a_part_of_unknown_version_removed(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("status", "kept"), [(429, True), (503, True), (403, False)])
+@pytest.mark.parametrize(
+    ("status", "kept"),
+    [(408, True), (425, True), (429, True), (503, True), (403, False), (404, False), (410, False), (412, False)],
+)
 def test_a_part_is_kept_while_the_same_file_may_come_later(
     server: tuple[str, type[Handler]], tmp_path: Path, status: int, kept: bool
 ) -> None:

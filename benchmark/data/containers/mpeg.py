@@ -26,6 +26,7 @@ SAMPLE_RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11
 XING = (b"Xing", b"Info")
 HAS_COUNT = 1  # flag
 SIDE_BYTES = {(True, True): 17, (True, False): 32, (False, True): 9, (False, False): 17}  # by is MPEG 1, is mono
+MOST_PADDING = 2**28 - 1  # bytes; the largest size that a tag can state
 FEW = 2  # frames more than announced, as some programs count
 
 
@@ -96,7 +97,10 @@ def _recording(content: bytes, start: int, end: int, run: Run) -> Recording:
     frames, last = len(run.ends), run.ends[-1]
     guessed = frames * (run.ends[0] - run.start)
     # a tag after the last frame makes the file, and with it the guess, large enough
-    padded = content[start:last] + blank_tag(max(0, guessed + guessed // 10 - (last - start)))
+    size = max(0, guessed + guessed // 10 - (last - start))
+    if size > MOST_PADDING:
+        raise DamagedError("cannot be read: its frames are too many and too unlike, and it has no count of them")
+    padded = content[start:last] + blank_tag(size)
     return Recording((part, padded), frames * run.form.samples)
 
 

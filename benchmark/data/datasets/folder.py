@@ -21,6 +21,7 @@ from benchmark.data.datasets.own_table import (
     alike,
     check_split_names,
     find_table,
+    kept_columns,
     parse_columns,
     read_table,
     split_of,
@@ -132,9 +133,9 @@ class Folder(Dataset):
             raise BenchmarkError(f"{place / TABLE}: no such table; columns are for one")
         if (place / RECIPE).exists():
             raise BenchmarkError(f"{place / RECIPE}: was measured with other columns; remove it first")
-        chosen = parse_columns(text, separator)
+        chosen = parse_columns(text, separator).model_copy(update={"names": kept_columns(place).names})
         read_table(place, chosen)
-        values = chosen.model_dump(exclude_none=True)
+        values = chosen.model_dump(exclude_defaults=True)
         write_atomic(place / COLUMNS, yaml.safe_dump(values, sort_keys=False, allow_unicode=True).encode())
 
     def misplaced(self, path: PurePosixPath) -> str:

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, cast
 
-from benchmark.data.dataset import Synthesizable
+from benchmark.data.dataset import SYNTHETIC_MARKER, Synthesizable
 from benchmark.data.dataset_info import Archive, AudioDigest, DatasetInfo
 from benchmark.data.file_finder import FileFinder
-from benchmark.data.manifest import Clip, Manifest, Split
+from benchmark.data.manifest import ABSENT, Clip, Manifest, Split
 from benchmark.data.metadata_files import file_names, folder_names, read_rows
 from benchmark.data.synthetic import Sound, clip_seed, genre
 
@@ -77,14 +77,16 @@ class Gtzan(Synthesizable):
     )
 
     def read(self, folder: Path) -> list[Clip]:
-        """Read the clips of the filtered lists whose files exist; see `Dataset.read`."""
+        """Read the clips of the filtered lists; see `Dataset.read`. Generated audio is of some of them."""
         clips, files = [], FileFinder(folder)
         for line in filtered_lists():
-            found = (files.find(f"{line.genre}/{line.clip}{suffix}", str(folder)) for suffix in SUFFIXES)
-            if path := next((path for path in found if (folder / path).is_file()), None):
-                label = (CLASSES.index(line.genre),)
-                clips.append(Clip.at(folder, path, label, split=line.split, place=str(folder)))
-        return sorted(clips, key=lambda clip: clip.path)
+            found = [files.find(f"{line.genre}/{line.clip}{suffix}", str(folder)) for suffix in SUFFIXES]
+            path = next((path for path in found if (folder / path).is_file()), found[0])
+            label = (CLASSES.index(line.genre),)
+            clips.append(Clip.at(folder, path, label, split=line.split, place=str(folder)))
+        there = [clip for clip in clips if clip.size != ABSENT]
+        lists_all = there and not (folder / SYNTHETIC_MARKER).is_file()
+        return sorted(clips if lists_all else there, key=lambda clip: clip.path)
 
     def recognises(self, folder: Path) -> bool:
         """Return whether a folder has the genres, or some of them and the dataset's name."""

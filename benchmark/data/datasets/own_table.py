@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from pydantic import Field
 
+from benchmark.commands import command
 from benchmark.data.file_finder import FileFinder
 from benchmark.data.manifest import Clip, Split
 from benchmark.data.metadata_files import column_names, is_utf, one_of, read_rows
@@ -36,15 +37,18 @@ NAMES = {
     "split": ("split", "subset", "partition", "set"),
     "group": ("group",),
 }
-# what programs write for a value that they do not have
-MISSING = {"nan", "NaN", "NAN", "<NA>", "#N/A", "N/A", "n/a", "NA", "NaT", "None", "NULL"}
+# what programs write for a value that they do not have, in lower case: the list of pandas.read_csv, and `NaT`
+MISSING = {
+    "nan", "-nan", "1.#qnan", "-1.#qnan", "1.#ind", "-1.#ind", "nat", "na", "<na>", "#na", "n/a", "#n/a", "#n/a n/a",
+    "null", "none",
+}  # fmt: skip
 SEPARATOR, SUSPECTS, JOINTS = "|", ",;", "/+&"
 MAX_FOLDS = 1000
 Rows = Sequence[tuple[str, Mapping[str, str]]]
 
 
 class Columns(Spec):
-    """Which columns of a table are which; the content of `columns.yaml`, which `data prepare --columns` writes.
+    """How to read a table; the content of `columns.yaml`, which `data prepare --columns` writes.
 
     Attributes:
         path: name of the column of paths; None to find it by its name.
@@ -53,6 +57,7 @@ class Columns(Spec):
         split: of splits.
         group: of groups.
         separator: between several labels of a clip.
+        names: labels that are names of classes, though programs write them for missing values; written by hand.
     """
 
     path: str | None = None
@@ -61,6 +66,7 @@ class Columns(Spec):
     split: str | None = None
     group: str | None = None
     separator: str | None = Field(default=None, min_length=1, max_length=1)
+    names: tuple[str, ...] = ()
 
 
 class Table(NamedTuple):
@@ -117,6 +123,16 @@ def parse_columns(text: str, separator: str | None) -> Columns:
     return validate(Columns, values, "columns")
 
 
+def kept_columns(folder: Path) -> Columns:
+    """Return what is kept beside the table of a folder; nothing is chosen if there is no such file.
+
+    Raises:
+        BenchmarkError: a mistake in the file.
+    """
+    kept = folder / COLUMNS
+    return validate(Columns, read_yaml(kept), str(kept)) if kept.is_file() else Columns()
+
+
 def read_table(folder: Path, chosen: Columns | None = None) -> Table:
     """Read the table of a folder.
 
@@ -128,9 +144,7 @@ def read_table(folder: Path, chosen: Columns | None = None) -> Table:
         BenchmarkError: a mistake in the table; the message names the line.
     """
     table = folder / TABLE
-    if chosen is None:
-        kept = folder / COLUMNS
-        chosen = validate(Columns, read_yaml(kept), str(kept)) if kept.is_file() else Columns()
+    chosen = chosen or kept_columns(folder)
     names, remarks = _choose_columns(table, chosen)
     if not is_utf(table):
         remarks.append(f"{TABLE} is not UTF-8 and was read as Windows text (cp1252): check names with accents")
@@ -140,7 +154,7 @@ def read_table(folder: Path, chosen: Columns | None = None) -> Table:
     ]
     if not rows:
         raise BenchmarkError(f"{table}: lists no clips")
-    labels = _labels(table, rows, chosen.separator)
+    labels = _labels(table, rows, chosen)
     classes = tuple(sorted({label for of_row in labels.of_rows for label in of_row}))
     numbers = {label: number for number, label in enumerate(classes)}
     folds, of_folds = _folds(rows) if "fold" in names else ([None] * len(rows), [])
@@ -181,14 +195,15 @@ def _choose_columns(table: Path, chosen: Columns) -> tuple[dict[str, str], list[
             found[key] = alike[0]
         elif alike:
             raise BenchmarkError(
-                f"{table}: the columns {' and '.join(map(repr, alike))} could both be the {key}: choose with `data "
-                f"prepare --columns {key}={alike[0]}`"
+                f"{table}: the columns {' and '.join(map(repr, alike))} could both be the {key}: choose with "
+                f"{_prepare(table, '--columns', f'{key}={alike[0]}')}"
             )
     there = f"there are: {', '.join(present)}"
     for key in ("path", "label"):
         if key not in found:
             raise BenchmarkError(
-                f"{table}: column '{key}' is missing ({there}); name it with `data prepare --columns {key}=NAME`"
+                f"{table}: column '{key}' is missing ({there}); name it with "
+                f"{_prepare(table, '--columns', f'{key}=NAME')}"
             )
     if unknown := [name for name in found.values() if name not in present]:
         raise BenchmarkError(f"{table}: column '{unknown[0]}' is missing ({there})")
@@ -196,11 +211,17 @@ def _choose_columns(table: Path, chosen: Columns) -> tuple[dict[str, str], list[
         found = {key: name for key, name in found.items() if key not in {"fold", "split"} or getattr(chosen, key)}
     if len(found.keys() & {"fold", "split"}) != 1:
         raise BenchmarkError(
-            f"{table}: needs a column 'fold' or a column 'split', but not both ({there}); name it with `data prepare "
-            "--columns split=NAME`"
+            f"{table}: needs a column 'fold' or a column 'split', but not both ({there}); name it with "
+            f"{_prepare(table, '--columns', 'split=NAME')}"
         )
     renamed = [f"{name} as {key}" for key, name in found.items() if name != key]
     return found, [f"columns of {TABLE}: {', '.join(renamed)}"] if renamed else []
+
+
+def _prepare(table: Path, *options: str) -> str:
+    """Return the command that says how to read a table."""
+    folder = table.parent
+    return f"`{command('data', 'prepare', f'folder:{folder.name}', '--data-root', folder.parent, *options)}`"
 
 
 def split_of(name: str) -> Split | None:
@@ -238,17 +259,21 @@ def _folds(rows: Rows) -> tuple[list[int | None], list[str]]:
     return list(numbers), []
 
 
-def _labels(table: Path, rows: Rows, separator: str | None) -> _Labels:
+def _labels(table: Path, rows: Rows, chosen: Columns) -> _Labels:
     """Return the labels of each row.
 
     Raises:
         BenchmarkError: a label is the mark of a missing value, or may be several labels.
     """
+    separator = chosen.separator
     split = [[label.strip() for label in row["label"].split(separator or SEPARATOR)] for _, row in rows]
     of_rows = _one_form([[label for label in labels if label] for labels in split])
     for (place, _), labels in zip(rows, of_rows, strict=True):
-        if lost := MISSING.intersection(labels):
-            raise BenchmarkError(f"{place}: label '{min(lost)}' stands for a missing value; give the clip a label")
+        if lost := [label for label in labels if label.casefold() in MISSING and label not in chosen.names]:
+            raise BenchmarkError(
+                f"{place}: label '{lost[0]}' stands for a missing value; give the clip a label, or if it is the name "
+                f'of a class, write `names: ["{lost[0]}"]` into {table.with_name(COLUMNS)}'
+            )
     if separator is not None:
         return _Labels(of_rows, [f"labels are separated by '{separator}', as {COLUMNS} says"])
     return _Labels(of_rows, _check_separators(table, {label for labels in of_rows for label in labels}))
@@ -279,7 +304,7 @@ def _check_separators(table: Path, classes: set[str]) -> list[str]:
         mark = next(mark for mark in SUSPECTS + JOINTS if mark in shared[0])
         raise BenchmarkError(
             f"{table}: label '{shared[0]}' may be one name or several labels: write several as a{SEPARATOR}b, or say "
-            f'which with `data prepare --label-separator "{mark}"` (several) or "{SEPARATOR}" (one name)'
+            f"which with {_prepare(table, '--label-separator', mark)} (several) or '{SEPARATOR}' (one name)"
         )
     if not composed:
         return []

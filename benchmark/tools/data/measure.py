@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import math
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import soundfile
 import yaml
 
 from benchmark.data.audio import BadAudioError, cancelling, read_audio
@@ -198,16 +196,12 @@ class _File(NamedTuple):
 
 def _measure(folder: Path, clip: Clip) -> _File | None:
     """Decode a file; return None if it is bad."""
-    path = folder / clip.path
     try:
-        audio = read_audio(path)
+        audio = read_audio(folder / clip.path)
     except BadAudioError:
         return None
-    with contextlib.suppress(soundfile.LibsndfileError, OSError, RuntimeError):
-        header = soundfile.info(path)
-        channels = {1: "mono", 2: "stereo"}.get(audio.channels, f"{audio.channels} channels")
-        return _File(f"{header.format} {header.subtype} {audio.rate} Hz {channels}", audio.seconds, audio.cancels)
-    return None
+    channels = {1: "mono", 2: "stereo"}.get(audio.channels, f"{audio.channels} channels")
+    return _File(f"{audio.format} {audio.rate} Hz {channels}", audio.seconds, audio.cancels)
 
 
 def _histogram(lengths: list[float]) -> dict[str, int]:

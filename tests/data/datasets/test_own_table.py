@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 import unicodedata
 from pathlib import Path
 
 import pytest
 
 from benchmark.data.datasets.folder import Folder
+from benchmark.data.datasets.own_table import MISSING
 from benchmark.data.manifest import Manifest
 from benchmark.data.registry import get_dataset
 from benchmark.errors import BenchmarkError
+from tests.conftest import Cli
 
 LETTERS = "abcd"
 ROWS = (("a.wav", "cat", 1), ("b.wav", "dog", 1), ("c.wav", "cat", 2), ("d.wav", "dog", 2))
@@ -193,13 +196,26 @@ def test_a_split_that_corpora_use_differently_is_reported_or_refused(mine: Path)
         ("b.wav,dog", "b.wav,NaN", "line 3: label 'NaN' stands for a missing value"),
         ("b.wav,dog", "b.wav,None", "line 3: label 'None' stands for a missing value"),
         ("b.wav,dog", "b.wav,<NA>", "line 3: label '<NA>' stands for a missing value"),
+        ("b.wav,dog", "b.wav,null", r'line 3: label .* write `names: \["null"\]` into .*/mine/columns\.yaml$'),
+        ("b.wav,dog", "b.wav,none", "line 3: label 'none' stands for a missing value"),
+        ("b.wav,dog", "b.wav,#NA", "line 3: label '#NA' stands for a missing value"),
+        ("b.wav,dog", "b.wav,-nan", "line 3: label '-nan' stands for a missing value"),
+        ("b.wav,dog", "b.wav,1.#IND", "line 3: label '1.#IND' stands for a missing value"),
         ("b.wav,dog", "b.wav,dog|nan", "line 3: label 'nan' stands for a missing value"),
         ("b.wav,dog,1", "b.wav,dog,1,2", "line 3: has more values than columns"),
         ("b.wav,dog,1", "b.wav,dog,1.5", "line 3: fold '1.5' is not one of"),
         ("b.wav,dog,1", "b.wav,dog,nan", "line 3: fold 'nan' is not one of"),
         ("b.wav,dog,1", "b.wav,dog,-1", "line 3: fold '-1' is not one of"),
-        ("path,label", "path,name", r"column 'label' is missing \(there are: path, name, fold\); name it with"),
-        ("path,label", "file,filename", r"the columns 'file' and 'filename' could both be the path: choose with"),
+        (
+            "path,label",
+            "path,name",
+            r"column 'label' is missing \(there are: path, name, fold\); name it with `python -m benchmark data ",
+        ),
+        (
+            "path,label",
+            "file,filename",
+            r"the columns 'file' and 'filename' could both be the path: choose with `python -m benchmark data ",
+        ),
         ("path,label,fold", "path,label,part", "needs a column 'fold' or a column 'split', but not both"),
     ],
 )
@@ -208,6 +224,34 @@ def test_what_would_be_misread_is_refused(mine: Path, old: str, new: str, messag
     with pytest.raises(BenchmarkError, match=message) as caught:
         read(mine)
     assert "\n" not in str(caught.value)
+
+
+def test_a_class_may_have_the_name_of_a_missing_value(mine: Path) -> None:
+    (mine / "clips.csv").write_text(rows().replace("cat", "None"))
+    (mine / "columns.yaml").write_text('names: ["None"]\n')
+    assert read(mine).info.classes == ("None", "dog")
+    Folder("mine").choose_columns(mine.parent, "fold=fold", None)
+    assert read(mine).info.classes == ("None", "dog")
+
+
+def test_every_missing_value_of_pandas_is_known() -> None:
+    from pandas._libs.parsers import STR_NA_VALUES
+
+    assert {value.casefold() for value in STR_NA_VALUES if value} <= MISSING
+
+
+def test_a_path_that_no_disk_can_have_is_an_absent_clip(mine: Path) -> None:
+    (mine / "clips.csv").write_text(rows().replace("c.wav", f"{'c' * 300}.wav"))
+    assert [clip.path for clip in read(mine).absent] == [f"{'c' * 300}.wav"]
+
+
+def test_the_suggested_command_decides(mine: Path, cli: Cli) -> None:
+    (mine / "clips.csv").write_text(rows().replace("c.wav,cat", 'c.wav,"cat,dog"'))
+    with pytest.raises(BenchmarkError) as caught:
+        read(mine)
+    suggested = str(caught.value).partition("`python -m benchmark ")[2].partition("`")[0]
+    assert "no file can be decoded" in cli(*shlex.split(suggested)).stderr  # the audio is none, but the table is read
+    assert "labels are separated by ','" in read(mine).remarks[0]
 
 
 def test_names_with_a_slash_are_classes(mine: Path) -> None:
