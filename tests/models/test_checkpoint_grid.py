@@ -113,9 +113,49 @@ def test_a_file_of_this_suite_without_mel_bands_is_compared_with_what_is_stated(
         read_checkpoint(tmp_path / "own.safetensors", Stated(stride=16))
 
 
-def test_a_grid_that_only_one_usual_input_has_needs_no_statement(tmp_path: Path) -> None:
-    path = saved(official_ast(TINY, (12, 299)), tmp_path / "gtzan.pth")  # 3000 frames
-    assert read_checkpoint(path).grid == (12, 299)
+@pytest.mark.parametrize(
+    ("grid", "stated"),
+    [
+        ((12, 299), {"stride": 10, "mels": 128}),  # 30 s
+        ((3, 9), {"stride": 10, "mels": 40}),  # 27 = 9 x 3: keyword models have 40 bands and 1 s
+        ((3, 27), {"stride": 10, "mels": 40}),  # 81 = 9 x 9
+        ((3, 7), {"stride": 10, "mels": 40}),  # 21 = 7 x 3
+        ((2, 49), {"stride": 10, "mels": 32}),  # 98 = 7 x 14
+        ((31, 40), {"stride": 8, "mels": 256}),
+    ],
+)
+def test_the_only_usual_grid_is_no_evidence(tmp_path: Path, grid: tuple[int, int], stated: dict[str, int]) -> None:
+    path = saved(official_ast(TINY, grid), tmp_path / "mine.pth")
+    with pytest.raises(BenchmarkError, match=r"positions (may be a grid of|fit no usual) .*ast\[weights=FILE;stride"):
+        read_checkpoint(path)
+    assert read_checkpoint(path, Stated(**stated)).grid == grid
+
+
+@pytest.mark.parametrize("name", ["audioset_10_10_0.4593.pth", "finetuned_from_audioset_10_10_0.4593_stride16.pth"])
+def test_the_name_of_a_published_model_of_another_size_is_no_evidence(tmp_path: Path, name: str) -> None:
+    path = saved(official_ast(TINY, (8, 60)), tmp_path / name)
+    with pytest.raises(BenchmarkError, match="480 positions may be a grid of"):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    "folder", ["exp-from-audioset-10-10-0.4593", "from-ast-finetuned-speech-commands-v2", "speech-commands-10-10-0.9"]
+)
+@pytest.mark.parametrize("grid", [(8, 60), (9, 16)])
+def test_words_of_a_published_name_in_another_name_are_no_evidence(
+    tmp_path: Path, folder: str, grid: tuple[int, int]
+) -> None:
+    saved(hugging_face(official_ast(TINY, grid, 2)), tmp_path / folder / "model.safetensors")
+    with pytest.raises(BenchmarkError, match="positions may be a grid of"):
+        read_checkpoint(tmp_path / folder)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["speechcommands_10_10_0.9812.pth", "speechcommands_10_10_0.9812 (1).pth", "SpeechCommands_10_10_0.9812.PTH"],
+)
+def test_a_copy_of_the_published_model_of_speech_commands_is_known_by_its_name(tmp_path: Path, name: str) -> None:
+    assert read_checkpoint(saved(official_ast(TINY, (12, 12), 2), tmp_path / name)).grid == (12, 12)
 
 
 def test_one_stated_value_is_enough_if_it_decides(tmp_path: Path) -> None:
