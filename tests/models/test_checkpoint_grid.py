@@ -33,7 +33,8 @@ def saved(tensors: Tensors, path: Path) -> Path:
 
 def hugging_face_folder(folder: Path, grid: tuple[int, int], **settings: Any) -> Path:
     saved(hugging_face(official_ast(TINY, grid)), folder / "model.safetensors")
-    (folder / "config.json").write_text(json.dumps({"num_attention_heads": 3, **settings}))
+    written = {"model_type": "audio-spectrogram-transformer", "num_mel_bins": 128, "frequency_stride": 10}
+    (folder / "config.json").write_text(json.dumps({**written, "num_attention_heads": 3, **settings}))
     return folder
 
 
@@ -196,6 +197,9 @@ def test_the_input_size_in_the_file_decides(tmp_path: Path) -> None:
         ({"frequency_stride": 10, "time_stride": 10, "max_length": 512}, "config.json describes 12x50: it belongs to"),
         ({"frequency_stride": None}, "says frequency_stride None, expected a whole number"),
         ({"num_mel_bins": "128"}, "says num_mel_bins 128, expected"),
+        ({"num_mel_bins": True}, "says num_mel_bins True, expected"),
+        ({"layer_norm_eps": "x"}, "says layer_norm_eps x, expected a number above 0"),
+        ({"layer_norm_eps": -1}, "says layer_norm_eps -1, expected"),
         ({"hidden_act": "relu"}, "hidden_act relu"),
         ({"model_type": "deit"}, "model_type deit, which is no AST"),
         ({"num_attention_heads": 5}, "5 heads do not divide the width 192"),
@@ -204,6 +208,21 @@ def test_the_input_size_in_the_file_decides(tmp_path: Path) -> None:
 def test_a_configuration_of_another_model_is_refused(tmp_path: Path, settings: dict[str, object], message: str) -> None:
     with pytest.raises(BenchmarkError, match=message):
         read_checkpoint(hugging_face_folder(tmp_path, (12, 101), **settings))
+
+
+@pytest.mark.parametrize("settings", [{"learning_rate": 1e-4}, {"num_mel_bins": 128}, {"frequency_stride": 16}])
+def test_a_configuration_of_something_else_states_nothing(tmp_path: Path, settings: dict[str, Any]) -> None:
+    saved(hugging_face(official_ast(TINY, (8, 60))), tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    with pytest.raises(BenchmarkError, match="480 positions may be a grid of"):
+        read_checkpoint(tmp_path)
+    assert read_checkpoint(tmp_path, Stated(stride=16, mels=128)).grid == (8, 60)
+
+
+def test_transformers_defaults_are_those_of_its_own_configurations_only(tmp_path: Path) -> None:
+    saved(hugging_face(official_ast(TINY, (12, 40))), tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "audio-spectrogram-transformer"}))
+    assert read_checkpoint(tmp_path).grid == (12, 40)
 
 
 @pytest.mark.parametrize("text", ["[1]", "{", "null"])
