@@ -90,7 +90,11 @@ def read_checkpoint(path: Path, stated: Stated | None = None) -> Checkpoint:
         metadata=metadata,
         stated=stated or Stated(),
     )
-    checkpoint = interpret(values, evidence)
+    try:
+        checkpoint = interpret(values, evidence)
+    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:  # whatever a file may hold
+        logger.debug("%s cannot be interpreted", path, exc_info=True)
+        raise BenchmarkError(f"{path}: damaged: {first_line(error)}") from None
     logger.info("read %s: %s, %s, dropped tensors: %s", path, checkpoint.layout, checkpoint.shape, checkpoint.dropped)
     return dataclasses.replace(checkpoint, normalisation=_normalisation(_json(files.preprocessing)))
 

@@ -5,6 +5,7 @@ Source: AST@31088be, SSAST@a1a3eec.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ Shapes = dict[str, tuple[int, ...]]
 IMAGENET_CLASSES = 1000
 OFFICIAL_EPS = {"norm_eps": 1e-6, "head_norm_eps": 1e-5}
 INPUT_SIZES = ("p_input_fdim", "p_input_tdim")  # tensors with the mel bands and frames of pre-training
+MOST_INPUT = 10**6  # mel bands or frames; more is no size
 PUBLISHED_WIDTHS = {shape.width for size, shape in SHAPES.items() if size != "demo"}
 
 
@@ -144,13 +146,27 @@ def positions_of(tensors: Tensors, distilled: bool, where: str) -> int:
     return embedding.shape[1] - (2 if distilled else 1)
 
 
-def input_sizes(tensors: Tensors) -> tuple[int, int] | None:
-    """Return mel bands and frames of pre-training; None if the file does not have them."""
-    sizes = [tensors.get(name) for name in INPUT_SIZES]
-    if any(size is None or size.numel() != 1 for size in sizes):
-        return None
-    mels, frames = (int(size) for size in sizes if size is not None)
-    return mels, frames
+def input_sizes(tensors: Tensors, where: str) -> tuple[int, int] | None:
+    """Return mel bands and frames of pre-training; None if the file does not have them.
+
+    Raises:
+        BenchmarkError: they are no sizes.
+    """
+    sizes = []
+    for name in INPUT_SIZES:
+        tensor = tensors.get(name)
+        if tensor is None or tensor.numel() != 1:
+            return None
+        value = math.nan if tensor.is_meta else float(tensor)
+        if not 1 <= value <= MOST_INPUT or value != int(value):
+            raise BenchmarkError(f"{where}: {name} is {value:g}, expected a number of mel bands or frames")
+        sizes.append(int(value))
+    return sizes[0], sizes[1]
+
+
+def blocks_of(tensors: Tensors) -> int:
+    """Return the number of Transformer blocks."""
+    return len({name.split(".")[2] for name in tensors if name.startswith("v.blocks.")})
 
 
 def make_geometry(
@@ -185,7 +201,7 @@ def make_geometry(
 def _shape(tensors: Tensors, evidence: Evidence, heads: int | None) -> Shape:
     """Return the shape. The tensors do not show the number of heads; without a configuration it must be known."""
     width = tensors["v.patch_embed.proj.weight"].shape[0]
-    depth = len({name.split(".")[2] for name in tensors if name.startswith("v.blocks.")})
+    depth = blocks_of(tensors)
     if not depth:
         raise BenchmarkError(f"{evidence.where}: has no Transformer blocks")
     if heads is not None:
