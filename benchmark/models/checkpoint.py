@@ -51,6 +51,7 @@ class Checkpoint:
         mels: mel bands of pre-training; None if not known.
         normalisation: mean and standard deviation of pre-training's input; None if the checkpoint does not say.
         qkv_bias: whether query, key and value have biases.
+        assumed: what was concluded without a statement or a stored value, one line each.
     """
 
     layout: str
@@ -66,6 +67,7 @@ class Checkpoint:
     mels: int | None = None
     normalisation: tuple[float, float] | None = None
     qkv_bias: bool = True
+    assumed: tuple[str, ...] = ()
 
 
 def read_checkpoint(path: Path, stated: Stated | None = None) -> Checkpoint:
@@ -137,6 +139,7 @@ def interpret(content: object, evidence: Evidence) -> Checkpoint:
         family=layout.family or found.family,
         mels=found.mels,
         qkv_bias=found.qkv_bias,
+        assumed=found.assumed,
     )
 
 

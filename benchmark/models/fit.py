@@ -35,10 +35,14 @@ def fit(choice: BackboneChoice, path: Path) -> BackboneChoice:
     except BenchmarkError as error:
         raise BenchmarkError(f"{path}: {error}") from None
     require_finite(checkpoint, path)
-    if checkpoint.mels is None and checkpoint.normalisation is None:
-        return fitted
-    pretrained = Pretrained(mels=checkpoint.mels, normalisation=checkpoint.normalisation)
-    return fitted.model_copy(update={"pretrained": pretrained})
+    pretrained = Pretrained(
+        mels=checkpoint.mels,
+        normalisation=checkpoint.normalisation,
+        qkv_bias=checkpoint.qkv_bias,
+        distilled=checkpoint.distilled,
+        assumed=checkpoint.assumed if choice.weights.startswith("file:") else (),
+    )
+    return fitted if pretrained == Pretrained() else fitted.model_copy(update={"pretrained": pretrained})
 
 
 def require_finite(checkpoint: Checkpoint, path: Path) -> None:

@@ -27,7 +27,7 @@ from benchmark.models.transformer import AudioTransformer, ModelConfig
 from benchmark.models.weights import checkpoint_files, digest, locate
 from benchmark.spec.backbone import Shape, Stated, resolve_backbones
 from benchmark.spec.request import TrialRequest
-from benchmark.trial.build import build_model
+from benchmark.trial.build import abstract_model, build_model, count_parameters
 from tests.checkpoints import Tensors, hugging_face, official_ast, official_ssast
 
 TINY = Shape(width=192, depth=2, heads=3)
@@ -176,6 +176,20 @@ def test_every_method_adapts_a_model_without_these_biases(
     request = make_request(methods=[method]).model_copy(update={"backbone": fit(located, path)})
     model = build_model(request, 3, read_checkpoint(path)).model
     model(torch.randn(1, request.recipe.frames, request.recipe.mels)).sum().backward()
+
+
+def test_a_plan_counts_the_model_of_the_checkpoint(tmp_path: Path, make_request: Callable[..., TrialRequest]) -> None:
+    tensors = bare(tensors=official_ast(TINY, qkv_bias=False))
+    torch.save(tensors, tmp_path / "mine.pth")
+    single = bare(tensors=official_ssast(TINY, distilled=False))
+    torch.save(single, tmp_path / "single.pth")
+    for name, family in (("mine.pth", "ast"), ("single.pth", "ssast")):
+        located, path = locate(resolve_backbones(f"{family}[weights={tmp_path / name}]", "test")[0], tmp_path)
+        assert path is not None
+        request = make_request(methods=["full"]).model_copy(update={"backbone": fit(located, path)})
+        built = build_model(request, 3, read_checkpoint(path))
+        assert count_parameters(request, 3) == built.parameters
+        assert set(abstract_model(request, 3).state_dict()) == set(built.model.state_dict())
 
 
 def test_one_bias_of_many_is_a_damaged_file(tmp_path: Path) -> None:

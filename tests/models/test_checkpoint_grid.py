@@ -15,6 +15,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.models.checkpoint import read_checkpoint, save_checkpoint
 from benchmark.models.fit import fit
 from benchmark.models.weights import locate
+from benchmark.planning.notes import pretraining_notes
 from benchmark.spec.backbone import BackboneChoice, Shape, Stated, resolve_backbones
 from benchmark.spec.request import TrialRequest
 from tests.checkpoints import Tensors, hugging_face, official_ast, official_ssast
@@ -289,7 +290,8 @@ def test_the_variant_of_a_fitted_choice_can_be_written_again(tmp_path: Path) -> 
     path = saved(official_ast(TINY, (8, 60)), tmp_path / "mine.pth")
     stated = fitted(f"ast[weights={path};stride=16;mels=128]", tmp_path)
     again = fitted(stated.variant.replace("file:mine.pth", str(path)), tmp_path)
-    assert again == stated
+    without = {"pretrained": None}  # its `assumed`: the variant states the heads
+    assert again.model_copy(update=without) == stated.model_copy(update=without)
 
 
 @pytest.mark.parametrize(
@@ -373,6 +375,19 @@ def test_converted_files_know_their_family_and_the_demo_checkpoints_are_known_by
 def test_a_hugging_face_model_in_ssast_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match="is of the family ast"):
         fitted(f"ssast[weights={hugging_face_folder(tmp_path / 'mine', (12, 101))}]", tmp_path)
+
+
+def test_what_is_assumed_of_a_users_file_is_a_note(tmp_path: Path, make_request: Any) -> None:
+    def notes(text: str) -> list[str]:
+        request = make_request().model_copy(update={"backbone": fitted(text, tmp_path)})
+        return [note.removeprefix(f"{request.backbone.variant}: ") for note in pretraining_notes([request, request])]
+
+    path = saved(official_ast(TINY), tmp_path / "mine.pth")
+    grid, heads = notes(f"ast[weights={path}]")
+    assert grid.startswith("1212 positions are taken as the grid 12x101 of a published model (128 mel bands, patch")
+    assert heads == "3 attention heads are assumed for the width 192, as in the published models"
+    assert notes(f"ast[weights={path};heads=3;stride=10;mels=128]") == []
+    assert notes(f"ast[weights={hugging_face_folder(tmp_path / 'folder', (12, 101))}]") == []
 
 
 def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
