@@ -21,6 +21,7 @@ from benchmark.spec.request import TrialRequest
 from tests.checkpoints import Tensors, hugging_face, official_ast, official_ssast
 
 TINY = Shape(width=192, depth=1, heads=3)
+SIZE_TINY = Shape(width=192, depth=12, heads=3)
 
 
 def saved(tensors: Tensors, path: Path) -> Path:
@@ -292,6 +293,27 @@ def test_the_variant_of_a_fitted_choice_can_be_written_again(tmp_path: Path) -> 
     again = fitted(stated.variant.replace("file:mine.pth", str(path)), tmp_path)
     without = {"pretrained": None}  # its `assumed`: the variant states the heads
     assert again.model_copy(update=without) == stated.model_copy(update=without)
+
+
+@pytest.mark.parametrize(
+    ("shape", "grid", "plain", "redundant"),
+    [
+        (TINY, (12, 101), "", ["stride=10;mels=128", "heads=3", "weights_of=ast", "width=192;depth=1;heads=3"]),
+        (SIZE_TINY, (12, 101), "", ["size=tiny;heads=3", "size=tiny", "depth=12;width=192;heads=3"]),
+        (TINY, (8, 60), "stride=16;mels=128", ["stride=16;mels=128;heads=3"]),
+        (Shape(width=64, depth=4, heads=2), (12, 101), "heads=2", ["heads=2;size=demo", "heads=2;stride=10"]),
+    ],
+)  # fmt: skip
+def test_what_the_file_shows_and_the_user_states_is_no_other_trial(
+    tmp_path: Path, shape: Shape, grid: tuple[int, int], plain: str, redundant: list[str]
+) -> None:
+    path = saved(official_ast(shape, grid), tmp_path / "mine.pth")
+    first = fitted(f"ast[weights={path};{plain}]".replace(";]", "]"), tmp_path)
+    for options in redundant:
+        found = fitted(f"ast[weights={path};{options}]", tmp_path)
+        assert found.variant == first.variant
+        assert found.model_copy(update={"pretrained": None}) == first.model_copy(update={"pretrained": None})
+        assert read_checkpoint(path, found.stated).shape == shape
 
 
 @pytest.mark.parametrize(
