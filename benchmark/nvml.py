@@ -28,12 +28,12 @@ class Gpu:
     Attributes:
         uuid: `GPU-...` or `MIG-...`.
         name: its product name.
-        memory: bytes.
+        memory: bytes; None if the driver does not report them, as with memory that CPU and GPU share.
     """
 
     uuid: str
     name: str
-    memory: int
+    memory: int | None
 
 
 @dataclass(frozen=True)
@@ -51,16 +51,16 @@ class Card:
     mig: bool
 
 
-def gpus() -> list[tuple[str, int]]:
-    """Return name and bytes of memory of each GPU that trials may use here, without starting CUDA."""
+def gpus() -> list[tuple[str, int | None]]:
+    """Return name and bytes of memory (None if unknown) of each GPU that trials may use here, without starting CUDA."""
     return [(gpu.name, gpu.memory) for gpu in usable(cards(), os.environ.get(VISIBLE))]
 
 
 def cards() -> list[Card]:
-    """Return all cards of this machine."""
+    """Return all cards of this machine; a card that does not answer is left out and does not hide the others."""
 
     def found(nvml: Any) -> list[Card]:
-        return [_card(nvml, nvml.nvmlDeviceGetHandleByIndex(index)) for index in range(nvml.nvmlDeviceGetCount())]
+        return list(_cards(nvml))
 
     return _ask(found) or []
 
@@ -127,6 +127,14 @@ def joules(uuid: str) -> float | None:
     )
 
 
+def _cards(nvml: Any) -> Iterator[Card]:
+    for index in range(nvml.nvmlDeviceGetCount()):
+        try:
+            yield _card(nvml, nvml.nvmlDeviceGetHandleByIndex(index))
+        except nvml.NVMLError as error:  # such as "GPU is lost"
+            logger.warning("GPU %d does not answer and is not used: %s", index, error)
+
+
 def _card(nvml: Any, handle: Any) -> Card:
     """Return a card with its instances. In MIG mode, a container may not be allowed to ask for the memory of a card."""
     mig = False
@@ -143,7 +151,9 @@ def _instances(nvml: Any, handle: Any) -> Iterator[Gpu]:
 
 
 def _gpu(nvml: Any, handle: Any) -> Gpu:
-    memory = int(nvml.nvmlDeviceGetMemoryInfo(handle).total)
+    memory = None
+    with contextlib.suppress(nvml.NVMLError):
+        memory = int(nvml.nvmlDeviceGetMemoryInfo(handle).total)
     return Gpu(str(nvml.nvmlDeviceGetUUID(handle)), str(nvml.nvmlDeviceGetName(handle)), memory)
 
 

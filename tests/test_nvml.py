@@ -44,6 +44,8 @@ class FakeNvml:
         return "575.1"
 
     def nvmlDeviceGetHandleByIndex(self, index: int) -> SimpleNamespace:  # noqa: N802
+        if self.cards[index].name == "lost":
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_GPU_IS_LOST)
         return self.cards[index]
 
     def nvmlDeviceGetName(self, handle: SimpleNamespace) -> str:  # noqa: N802
@@ -55,6 +57,8 @@ class FakeNvml:
     def nvmlDeviceGetMemoryInfo(self, handle: SimpleNamespace) -> SimpleNamespace:  # noqa: N802
         if getattr(handle, "parts", None) is not None:
             raise pynvml.NVMLError(pynvml.NVML_ERROR_NO_PERMISSION)  # of a card in MIG mode, in a container
+        if handle.name == "shared":
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)  # CPU and GPU have one memory
         return SimpleNamespace(total=handle.size * GIB)
 
     def nvmlDeviceGetMigMode(self, handle: SimpleNamespace) -> tuple[int, int]:  # noqa: N802
@@ -75,6 +79,8 @@ class FakeNvml:
 PLAIN = FakeNvml((A, "old", 24, None), (B, "card", 40, None), (C, "card", 80, None))
 MIG = FakeNvml((A, "card", 80, [("MIG-11", 10), ("MIG-12", 20)]), (C, "card", 80, [("MIG-31", 40)]))
 MIXED = FakeNvml((A, "card", 80, None), (C, "card", 80, [("MIG-31", 40)]))
+SHARED = FakeNvml((A, "shared", 0, None))
+ONE_LOST = FakeNvml((A, "card", 40, None), (B, "lost", 0, None), (C, "card", 80, None))
 EMPTY_MIG = FakeNvml((A, "card", 80, []), (C, "card", 24, None))
 
 
@@ -126,6 +132,36 @@ def test_gpus_are_those_that_cuda_shows(
     assert node.gpus == len(expected)
     assert node.gpu_bytes == (min(expected) * GIB if expected else None)
     assert machine_here().has_gpu == bool(expected)
+
+
+@pytest.mark.parametrize(
+    ("fake", "sizes"),
+    [
+        (SHARED, [None]),
+        (FakeNvml((A, "card", 40, None), (B, "shared", 0, None)), [40 * GIB, None]),
+        (ONE_LOST, [40 * GIB, 80 * GIB]),
+    ],
+)
+def test_a_card_with_an_unknown_memory_is_used_and_a_lost_one_does_not_hide_the_others(
+    fake: FakeNvml, sizes: list[int | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nvml, "_library", lambda: fake)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert [size for _, size in nvml.gpus()] == sizes
+    node = node_here()
+    assert node.gpus == len(sizes)
+    assert node.gpu_bytes == (None if None in sizes else min(size or 0 for size in sizes))
+    assert machine_here().has_gpu
+
+
+def test_doctor_names_gpus_that_torch_sees_and_the_driver_does_not_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nvml, "_library", lambda: FakeNvml((A, "lost", 0, None)))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    found = examine_gpu()
+    assert found.verdict == "warning"
+    assert "torch sees 1 GPU, but the driver's library lists 0" in found.text
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from benchmark.models.checkpoint import Checkpoint
 from benchmark.models.checkpoint_layout import IMAGENET_CLASSES
 from benchmark.models.positional import adapt_positional
 from benchmark.models.transformer import AudioTransformer, ModelConfig
-from benchmark.spec.backbone import BackboneChoice, published_family
+from benchmark.spec.backbone import BackboneChoice, Pretrained, published_family
 from benchmark.spec.protocol import Protocol
 from benchmark.spec.recipe import Recipe
 
@@ -23,11 +23,12 @@ def model_config(backbone: BackboneChoice, recipe: Recipe, protocol: Protocol, c
     """Return the architecture of a trial.
 
     Args:
-        backbone: size and pooling.
+        backbone: size, pooling, and what its checkpoint says of itself.
         recipe: input size and patch stride.
         protocol: pooling and prompts.
         classes: outputs of the head.
     """
+    known = backbone.pretrained or Pretrained()
     return ModelConfig(
         shape=backbone.shape,
         mels=recipe.mels,
@@ -36,6 +37,8 @@ def model_config(backbone: BackboneChoice, recipe: Recipe, protocol: Protocol, c
         classes=classes,
         pooling=backbone.pooling if protocol.ssast_pooling == "patches" else "cls",
         prompts=protocol.prompts,
+        distilled=known.distilled,
+        qkv_bias=known.qkv_bias,
     )
 
 

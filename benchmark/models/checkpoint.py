@@ -5,6 +5,7 @@ Source: AST@31088be, SSAST@a1a3eec, transformers.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import json
@@ -25,7 +26,7 @@ from benchmark.models.checkpoint_layout import Evidence, backbone_tensors, image
 from benchmark.models.checkpoint_search import find_tensors
 from benchmark.models.masked import MaskedPatches
 from benchmark.models.transformer import AudioTransformer
-from benchmark.models.weights import MODEL_FILES, checkpoint_files
+from benchmark.models.weights import MODEL_FILES, CheckpointFiles, checkpoint_files
 from benchmark.spec.backbone import Family, Shape, Stated
 
 Tensors = dict[str, torch.Tensor]
@@ -51,6 +52,7 @@ class Checkpoint:
         mels: mel bands of pre-training; None if not known.
         normalisation: mean and standard deviation of pre-training's input; None if the checkpoint does not say.
         qkv_bias: whether query, key and value have biases.
+        assumed: what was concluded without a statement or a stored value, one line each.
     """
 
     layout: str
@@ -66,6 +68,7 @@ class Checkpoint:
     mels: int | None = None
     normalisation: tuple[float, float] | None = None
     qkv_bias: bool = True
+    assumed: tuple[str, ...] = ()
 
 
 def read_checkpoint(path: Path, stated: Stated | None = None) -> Checkpoint:
@@ -82,17 +85,48 @@ def read_checkpoint(path: Path, stated: Stated | None = None) -> Checkpoint:
             are missing, surplus or of the wrong shape.
     """
     files = checkpoint_files(path)
+    values, evidence = _content(path, files, stated or Stated())
+    try:
+        checkpoint = interpret(values, evidence)
+    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:  # whatever a file may hold
+        logger.debug("%s cannot be interpreted", path, exc_info=True)
+        raise BenchmarkError(f"{path}: damaged: {first_line(error)}") from None
+    logger.info("read %s: %s, %s, dropped tensors: %s", path, checkpoint.layout, checkpoint.shape, checkpoint.dropped)
+    return dataclasses.replace(checkpoint, normalisation=_normalisation(_json(files.preprocessing)))
+
+
+def needed_statements(path: Path, stated: Stated, found: Checkpoint) -> Stated:
+    """Return what of a statement changes how a checkpoint is read: the rest says what the file itself shows.
+
+    Args:
+        path: as for `read_checkpoint`.
+        stated: what the user states.
+        found: what was read with it.
+    """
+    given = stated.model_dump(exclude_none=True)
+    if not given:
+        return stated
+    values, evidence = _content(path, checkpoint_files(path), stated)
+    for key in given:
+        fewer = dataclasses.replace(evidence, stated=evidence.stated.model_copy(update={key: None}))
+        with contextlib.suppress(BenchmarkError):
+            same = interpret(values, fewer)
+            if (same.shape, same.grid) == (found.shape, found.grid):
+                evidence = fewer
+    return evidence.stated
+
+
+def _content(path: Path, files: CheckpointFiles, stated: Stated) -> tuple[object, Evidence]:
+    """Return what the files of a checkpoint hold, and what else is known of it."""
     values, metadata = _read_parts(files.tensors)
     evidence = Evidence(
         where=f"{path}",
         names=_names(files.tensors[0]),
         settings=_json(files.config),
         metadata=metadata,
-        stated=stated or Stated(),
+        stated=stated,
     )
-    checkpoint = interpret(values, evidence)
-    logger.info("read %s: %s, %s, dropped tensors: %s", path, checkpoint.layout, checkpoint.shape, checkpoint.dropped)
-    return dataclasses.replace(checkpoint, normalisation=_normalisation(_json(files.preprocessing)))
+    return values, evidence
 
 
 def interpret(content: object, evidence: Evidence) -> Checkpoint:
@@ -133,6 +167,7 @@ def interpret(content: object, evidence: Evidence) -> Checkpoint:
         family=layout.family or found.family,
         mels=found.mels,
         qkv_bias=found.qkv_bias,
+        assumed=found.assumed,
     )
 
 

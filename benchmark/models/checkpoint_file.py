@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -98,13 +99,24 @@ def _safetensors(file: Path, header: int, size: int) -> Content:
 
 
 def _require_torch_archive(file: Path, size: int) -> None:
+    """Refuse other zip archives and damaged ones: torch itself compares no checksums.
+
+    Raises:
+        BenchmarkError: as `read_content`.
+    """
     try:
         with zipfile.ZipFile(file) as archive:
-            names = archive.namelist()
-            if (damaged := archive.testzip()) is not None:  # torch itself does not compare checksums
-                raise BenchmarkError(f"{file}: damaged: the checksum of {damaged} is wrong; {AGAIN}")
+            _require_torch_names(file, archive.namelist())
+            damaged = archive.testzip()
     except zipfile.BadZipFile:
         raise BenchmarkError(f"{file}: incomplete, its end is missing ({size} bytes are there); {AGAIN}") from None
+    except (RuntimeError, zlib.error, EOFError) as error:  # a password, an unknown compression, damaged parts
+        raise BenchmarkError(f"{file}: cannot be unpacked: {first_line(error)}; {AGAIN}") from None
+    if damaged is not None:
+        raise BenchmarkError(f"{file}: damaged: the checksum of {damaged} is wrong; {AGAIN}")
+
+
+def _require_torch_names(file: Path, names: list[str]) -> None:
     if any(name.endswith("/constants.pkl") for name in names):
         raise BenchmarkError(f"{file}: a TorchScript program, not a checkpoint; load it with torch.jit.load and {SAVE}")
     if not any(name.rpartition("/")[2] == "data.pkl" for name in names):

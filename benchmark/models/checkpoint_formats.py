@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+from pydantic import PositiveFloat, PositiveInt
+
 from benchmark.errors import BenchmarkError
 from benchmark.models.checkpoint_hugging_face import HuggingFace
 from benchmark.models.checkpoint_layout import (
@@ -18,6 +20,7 @@ from benchmark.models.checkpoint_layout import (
     Layout,
     Shapes,
     Tensors,
+    blocks_of,
     heads_of,
     input_sizes,
     make_geometry,
@@ -26,6 +29,7 @@ from benchmark.models.checkpoint_layout import (
 )
 from benchmark.models.pretraining_grid import PATCH, Grid, find_grid, find_grid_of_input, require_agreement
 from benchmark.spec.backbone import Family, Shape
+from benchmark.spec.yaml import Spec, validate
 
 OWN_KEY = "aat_benchmark"
 
@@ -44,7 +48,7 @@ class OfficialAst(Layout):
         """Find the grid from the input size if it is stored, else from names, published sizes and what is stated."""
         where, stated = f"{evidence.where}: {self.name}", evidence.stated
         distilled = "v.dist_token" in tensors
-        positions, sizes = positions_of(tensors, distilled, where), input_sizes(tensors)
+        positions, sizes = positions_of(tensors, distilled, where), input_sizes(tensors, where)
         if sizes is not None:
             grid = find_grid_of_input(positions, where, *sizes, stride=stated.stride)
         else:
@@ -80,7 +84,7 @@ class OfficialSsast(Layout):
     def geometry(self, tensors: Tensors, evidence: Evidence) -> Geometry:
         """Divide the stored input size into patches that do not overlap."""
         where, distilled = f"{evidence.where}: {self.name}", "v.dist_token" in tensors
-        sizes = input_sizes(tensors)
+        sizes = input_sizes(tensors, where)
         if sizes is None:
             raise BenchmarkError(f"{where}: missing p_input_fdim or p_input_tdim")
         grid = Grid(sizes[0] // PATCH, sizes[1] // PATCH, sizes[0])
@@ -100,6 +104,21 @@ class OfficialSsast(Layout):
         return {**shapes, **heads_of(geometry, tensors, ("v.head", "v.head_dist"))}
 
 
+class _Metadata(Spec):
+    """The geometry in the metadata of this suite's files; see `Geometry`. Older files lack the last three values."""
+
+    width: PositiveInt
+    depth: PositiveInt
+    heads: PositiveInt
+    distilled: bool
+    grid: tuple[PositiveInt, PositiveInt]
+    norm_eps: PositiveFloat
+    head_norm_eps: PositiveFloat
+    family: Family | None = None
+    mels: PositiveInt | None = None
+    qkv_bias: bool = True
+
+
 class Own(Layout):
     """This suite's format: safetensors with official names, the geometry in the metadata; any size and precision."""
 
@@ -114,14 +133,17 @@ class Own(Layout):
         """Read the geometry from the metadata."""
         where = f"{evidence.where}: {self.name}"
         try:
-            stored = json.loads(evidence.metadata[OWN_KEY])
-            shape = Shape(**{key: stored.pop(key) for key in ("width", "depth", "heads")})
-            found = Geometry(shape=shape, **{**stored, "grid": tuple(stored["grid"])})
-        except (ValueError, KeyError, TypeError):
-            raise BenchmarkError(f"{where}: the metadata is damaged") from None
-        require_agreement(evidence.stated, Grid(*found.grid, found.mels), where)
-        require_heads(evidence.stated, shape.heads, where)
-        return found
+            stored = validate(_Metadata, json.loads(evidence.metadata[OWN_KEY]), f"{where}: damaged metadata")
+        except (ValueError, RecursionError):
+            raise BenchmarkError(f"{where}: damaged metadata: not valid JSON") from None
+        if (blocks := blocks_of(tensors)) != stored.depth:
+            raise BenchmarkError(f"{where}: damaged: {blocks} Transformer blocks, but its metadata says {stored.depth}")
+        if stored.width % stored.heads:
+            raise BenchmarkError(f"{where}: damaged metadata: {stored.heads} heads do not divide {stored.width}")
+        require_agreement(evidence.stated, Grid(*stored.grid, stored.mels), where)
+        require_heads(evidence.stated, stored.heads, where)
+        values = {key: getattr(stored, key) for key in _Metadata.model_fields if key not in Shape.model_fields}
+        return Geometry(shape=Shape(width=stored.width, depth=stored.depth, heads=stored.heads), **values)
 
 
 LAYOUTS: tuple[Layout, ...] = (Own(), HuggingFace(), OfficialSsast(), OfficialAst())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -20,6 +21,9 @@ from benchmark.models.checkpoint_layout import (
 )
 from benchmark.models.pretraining_grid import find_grid, require_agreement, rows
 from benchmark.spec.backbone import Family
+
+MODEL_TYPE = "audio-spectrogram-transformer"
+INPUT_DEFAULTS = {"num_mel_bins": 128, "frequency_stride": 10}  # of transformers, for its own configurations
 
 
 class HuggingFace(Layout):
@@ -63,48 +67,54 @@ class HuggingFace(Layout):
         renamed = {self._official(name): tensor for name, tensor in tensors.items()}
         for name in [name for name in renamed if ".attn.query." in name]:
             parts = [name.replace(".query.", f".{part}.") for part in ("query", "key", "value")]
-            if all(part in renamed for part in parts):
+            shapes = {renamed[part].shape for part in parts if part in renamed}
+            if all(part in renamed for part in parts) and len(shapes) == 1:
                 renamed[name.replace(".query.", ".qkv.")] = torch.cat([renamed.pop(part) for part in parts])
         return renamed
 
     def geometry(self, tensors: Tensors, evidence: Evidence) -> Geometry:
         """Take stride, mel bands and LayerNorm epsilon from `config.json`.
 
-        Without one, the grid is found as for an official file, and the epsilons are those of AST.
+        What it does not say is found as for an official file; the epsilons are then those of AST.
         """
-        where, settings, stated = f"{evidence.where}: {self.name}", evidence.settings, evidence.stated
-        self._require_ast(settings, where)
-        positions = positions_of(tensors, True, where)
-        if settings:
-            mels, stride = _whole(settings, "num_mel_bins", 128, where), _whole(settings, "frequency_stride", 10, where)
-            grid = find_grid(positions, f"{where}, config.json", mels=mels, stride=stride)
-            if {"max_length", "time_stride"} <= set(settings):
-                frames, step = (_whole(settings, key, 0, where) for key in ("max_length", "time_stride"))
-                if (columns := rows(frames, step)) != grid.columns:
-                    raise BenchmarkError(
-                        f"{where}: {positions} positions, but its config.json describes {grid.rows}x{columns}: it "
-                        "belongs to other weights"
-                    )
-        else:
-            head = tensors.get("mlp_head.1.weight")
-            grid = find_grid(
-                positions, where, mels=stated.mels, stride=stated.stride, names=evidence.names,
-                classes=None if head is None else len(head),
-            )  # fmt: skip
+        where, stated = f"{evidence.where}: {self.name}", evidence.stated
+        settings = self._settings(evidence.settings, where)
+        positions, head = positions_of(tensors, True, where), tensors.get("mlp_head.1.weight")
+        mels, stride = (_whole(settings, key, where) for key in INPUT_DEFAULTS)
+        grid = find_grid(
+            positions,
+            where if mels is None and stride is None else f"{where}, config.json",
+            mels=stated.mels if mels is None else mels,
+            stride=stated.stride if stride is None else stride,
+            names=evidence.names,
+            classes=None if head is None else len(head),
+        )
+        frames, step = (_whole(settings, key, where) for key in ("max_length", "time_stride"))
+        if frames is not None and step is not None and (columns := rows(frames, step)) != grid.columns:
+            raise BenchmarkError(
+                f"{where}: {positions} positions, but its config.json describes {grid.rows}x{columns}: it belongs to "
+                "other weights"
+            )
         require_agreement(stated, grid, where)
-        eps = settings.get("layer_norm_eps")
-        epsilons = OFFICIAL_EPS if eps is None else {"norm_eps": float(eps), "head_norm_eps": float(eps)}
-        heads = _whole(settings, "num_attention_heads", 0, where) if "num_attention_heads" in settings else None
-        return make_geometry(tensors, True, grid, epsilons, evidence, heads=heads)
+        eps = _positive(settings, "layer_norm_eps", where)
+        epsilons = OFFICIAL_EPS if eps is None else {"norm_eps": eps, "head_norm_eps": eps}
+        return make_geometry(
+            tensors, True, grid, epsilons, evidence, heads=_whole(settings, "num_attention_heads", where)
+        )
 
     @staticmethod
-    def _require_ast(settings: Mapping[str, Any], where: str) -> None:
-        """Refuse another architecture with the same names, and activations that this suite's model does not have."""
-        kind = settings.get("model_type", "audio-spectrogram-transformer")
-        if kind != "audio-spectrogram-transformer":
+    def _settings(settings: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+        """Return the settings in a `config.json`: with transformers' defaults only if the file is one of its own.
+
+        Raises:
+            BenchmarkError: another architecture with the same names, or an activation that this suite does not have.
+        """
+        kind = settings.get("model_type", MODEL_TYPE)
+        if kind != MODEL_TYPE:
             raise BenchmarkError(f"{where}: its config.json says model_type {kind}, which is no AST")
         if (activation := settings.get("hidden_act", "gelu")) != "gelu":
             raise BenchmarkError(f"{where}: its config.json says hidden_act {activation}; AST's blocks have gelu")
+        return {**INPUT_DEFAULTS, **settings} if "model_type" in settings else settings
 
     def _official(self, name: str) -> str:
         bare = name.removeprefix(self.PREFIX)
@@ -114,8 +124,21 @@ class HuggingFace(Layout):
         return name
 
 
-def _whole(settings: Mapping[str, Any], key: str, default: int, where: str) -> int:
-    value = settings.get(key, default)
-    if not isinstance(value, int) or value < 1:
+def _whole(settings: Mapping[str, Any], key: str, where: str) -> int | None:
+    """Return a whole number above 0; None if the configuration does not have the key."""
+    if key not in settings:
+        return None
+    value = settings[key]
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise BenchmarkError(f"{where}: its config.json says {key} {value}, expected a whole number above 0")
     return value
+
+
+def _positive(settings: Mapping[str, Any], key: str, where: str) -> float | None:
+    """Return a number above 0; None if the configuration does not have the key, or says null."""
+    value = settings.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 < value < math.inf:
+        raise BenchmarkError(f"{where}: its config.json says {key} {value}, expected a number above 0")
+    return float(value)

@@ -5,6 +5,7 @@ Source: AST@31088be, SSAST@a1a3eec.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ Shapes = dict[str, tuple[int, ...]]
 IMAGENET_CLASSES = 1000
 OFFICIAL_EPS = {"norm_eps": 1e-6, "head_norm_eps": 1e-5}
 INPUT_SIZES = ("p_input_fdim", "p_input_tdim")  # tensors with the mel bands and frames of pre-training
+MOST_INPUT = 10**6  # mel bands or frames; more is no size
 PUBLISHED_WIDTHS = {shape.width for size, shape in SHAPES.items() if size != "demo"}
 
 
@@ -56,6 +58,7 @@ class Geometry:
         mels: mel bands of pre-training; None if not known.
         qkv_bias: whether query, key and value have biases.
         family: whose weights they are, where the file itself says so.
+        assumed: what was concluded without a statement or a stored value, one line each.
     """
 
     shape: Shape
@@ -66,6 +69,7 @@ class Geometry:
     mels: int | None = None
     qkv_bias: bool = True
     family: Family | None = None
+    assumed: tuple[str, ...] = ()
 
 
 def backbone_tensors(shape: Shape, distilled: bool, grid: tuple[int, int], *, qkv_bias: bool = True) -> Shapes:
@@ -144,13 +148,27 @@ def positions_of(tensors: Tensors, distilled: bool, where: str) -> int:
     return embedding.shape[1] - (2 if distilled else 1)
 
 
-def input_sizes(tensors: Tensors) -> tuple[int, int] | None:
-    """Return mel bands and frames of pre-training; None if the file does not have them."""
-    sizes = [tensors.get(name) for name in INPUT_SIZES]
-    if any(size is None or size.numel() != 1 for size in sizes):
-        return None
-    mels, frames = (int(size) for size in sizes if size is not None)
-    return mels, frames
+def input_sizes(tensors: Tensors, where: str) -> tuple[int, int] | None:
+    """Return mel bands and frames of pre-training; None if the file does not have them.
+
+    Raises:
+        BenchmarkError: they are no sizes.
+    """
+    sizes = []
+    for name in INPUT_SIZES:
+        tensor = tensors.get(name)
+        if tensor is None or tensor.numel() != 1:
+            return None
+        value = math.nan if tensor.is_meta else float(tensor)
+        if not 1 <= value <= MOST_INPUT or value != int(value):
+            raise BenchmarkError(f"{where}: {name} is {value:g}, expected a number of mel bands or frames")
+        sizes.append(int(value))
+    return sizes[0], sizes[1]
+
+
+def blocks_of(tensors: Tensors) -> int:
+    """Return the number of Transformer blocks."""
+    return len({name.split(".")[2] for name in tensors if name.startswith("v.blocks.")})
 
 
 def make_geometry(
@@ -171,36 +189,41 @@ def make_geometry(
         evidence: what else is known.
         heads: of the attention, where a configuration says so.
     """
+    shape, assumed = _shape(tensors, evidence, heads)
     return Geometry(
-        shape=_shape(tensors, evidence, heads),
+        shape=shape,
         distilled=distilled,
         grid=(grid.rows, grid.columns),
         norm_eps=epsilons["norm_eps"],
         head_norm_eps=epsilons["head_norm_eps"],
         mels=grid.mels,
         qkv_bias=any(name.endswith(".attn.qkv.bias") for name in tensors),
+        assumed=tuple(line for line in (grid.assumed, assumed) if line is not None),
     )
 
 
-def _shape(tensors: Tensors, evidence: Evidence, heads: int | None) -> Shape:
-    """Return the shape. The tensors do not show the number of heads; without a configuration it must be known."""
+def _shape(tensors: Tensors, evidence: Evidence, heads: int | None) -> tuple[Shape, str | None]:
+    """Return the shape, and what was assumed for it: the tensors do not show the number of heads."""
     width = tensors["v.patch_embed.proj.weight"].shape[0]
-    depth = len({name.split(".")[2] for name in tensors if name.startswith("v.blocks.")})
+    depth = blocks_of(tensors)
     if not depth:
         raise BenchmarkError(f"{evidence.where}: has no Transformer blocks")
+    assumed = None
     if heads is not None:
         require_heads(evidence.stated, heads, evidence.where)
+    elif evidence.stated.heads is not None:
+        heads = evidence.stated.heads
+    elif width in PUBLISHED_WIDTHS:
+        heads = width // HEAD_WIDTH
+        assumed = f"{heads} attention heads are assumed for the width {width}, as in the published models"
     else:
-        published = width // HEAD_WIDTH if width in PUBLISHED_WIDTHS else None
-        heads = evidence.stated.heads or published
-    if heads is None:
         raise BenchmarkError(
             f"{evidence.where}: no published model has width {width}, and the tensors do not show the number of "
             f"attention heads; state it, as in ast[weights=FILE;heads={max(1, width // HEAD_WIDTH)}]"
         )
     if heads < 1 or width % heads:
         raise BenchmarkError(f"{evidence.where}: {heads} heads do not divide the width {width}")
-    return Shape(width=width, depth=depth, heads=heads)
+    return Shape(width=width, depth=depth, heads=heads), assumed
 
 
 def require_heads(stated: Stated, heads: int, where: str) -> None:

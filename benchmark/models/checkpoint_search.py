@@ -49,9 +49,9 @@ def find_tensors(content: object, where: str) -> tuple[Tensors, tuple[str, ...]]
         raise BenchmarkError(
             f"{where}: a whole pickled model ({content.kind}), which needs its program; load it there and {SAVE}"
         )
-    dictionaries = list(_dictionaries(content, ""))
+    dictionaries = list(_dictionaries(content, "", set()))
     if not dictionaries:
-        objects = ", ".join(sorted({unknown.kind for unknown in _unknown(content)})[:3])
+        objects = ", ".join(sorted({unknown.kind for unknown in _unknown(content, set())})[:3])
         held = f"holds pickled objects ({objects}) and no dictionary of tensors" if objects else "holds no tensors"
         raise BenchmarkError(f"{where}: {held}; load it in its program and {SAVE}")
     found = [model for place, tensors in dictionaries for model in _models(place, tensors, where)]
@@ -71,26 +71,25 @@ def find_tensors(content: object, where: str) -> tuple[Tensors, tuple[str, ...]]
     return _unwrapped(tensors, where), ()
 
 
-def _dictionaries(content: object, place: str) -> Iterator[tuple[str, Tensors]]:
-    """Yield every dictionary that holds tensors, with the keys that lead to it."""
-    if not isinstance(content, Mapping):
+def _dictionaries(content: object, place: str, seen: set[int]) -> Iterator[tuple[str, Tensors]]:
+    """Yield every dictionary that holds tensors once, with the keys that lead to it; `seen` are identities."""
+    if not isinstance(content, Mapping) or id(content) in seen:
         return
+    seen.add(id(content))
     if tensors := {str(name): value for name, value in content.items() if isinstance(value, torch.Tensor)}:
         yield place, tensors
     for name, value in content.items():
-        yield from _dictionaries(value, f"{place}.{name}" if place else str(name))
+        yield from _dictionaries(value, f"{place}.{name}" if place else str(name), seen)
 
 
-def _unknown(content: object) -> Iterator[Unknown]:
-    """Yield the objects of unknown classes in nested dictionaries and lists."""
+def _unknown(content: object, seen: set[int]) -> Iterator[Unknown]:
+    """Yield the objects of unknown classes in nested dictionaries and lists; `seen` are identities."""
     if isinstance(content, Unknown):
         yield content
-    elif isinstance(content, Mapping):
-        for value in content.values():
-            yield from _unknown(value)
-    elif isinstance(content, (list, tuple)):
-        for value in content:
-            yield from _unknown(value)
+    elif isinstance(content, (Mapping, list, tuple)) and id(content) not in seen:
+        seen.add(id(content))
+        for value in content.values() if isinstance(content, Mapping) else content:
+            yield from _unknown(value, seen)
 
 
 def _models(place: str, tensors: Tensors, where: str) -> Iterator[_Found]:

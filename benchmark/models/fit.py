@@ -5,20 +5,22 @@ from __future__ import annotations
 import functools
 import math
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from benchmark.errors import BenchmarkError
 from benchmark.models.build import require_fit
-from benchmark.models.checkpoint import Checkpoint, read_checkpoint
-from benchmark.spec.backbone import SHAPES, BackboneChoice, Pretrained, load_backbone
+from benchmark.models.checkpoint import Checkpoint, needed_statements, read_checkpoint
+from benchmark.spec.backbone import SHAPES, STATED, BackboneChoice, Pretrained, Shape, load_backbone
 
 
 @functools.lru_cache(maxsize=64)
 def fit(choice: BackboneChoice, path: Path) -> BackboneChoice:
     """Return the choice with what its checkpoint says of itself: its shape, and its input in pre-training.
 
-    The shape of a user's file is taken from the file, unless the choice names another than the default one.
+    The shape of a user's file is taken from the file, unless the choice names another than the default one. What the
+    user states and the file shows is left out, so that a trial has one id however its checkpoint is written.
 
     Args:
         choice: with the digest of the checkpoint.
@@ -35,10 +37,15 @@ def fit(choice: BackboneChoice, path: Path) -> BackboneChoice:
     except BenchmarkError as error:
         raise BenchmarkError(f"{path}: {error}") from None
     require_finite(checkpoint, path)
-    if checkpoint.mels is None and checkpoint.normalisation is None:
-        return fitted
-    pretrained = Pretrained(mels=checkpoint.mels, normalisation=checkpoint.normalisation)
-    return fitted.model_copy(update={"pretrained": pretrained})
+    fitted = _without_redundant(fitted, checkpoint, path)
+    pretrained = Pretrained(
+        mels=checkpoint.mels,
+        normalisation=checkpoint.normalisation,
+        qkv_bias=checkpoint.qkv_bias,
+        distilled=checkpoint.distilled,
+        assumed=checkpoint.assumed if choice.weights.startswith("file:") else (),
+    )
+    return fitted if pretrained == Pretrained() else fitted.model_copy(update={"pretrained": pretrained})
 
 
 def require_finite(checkpoint: Checkpoint, path: Path) -> None:
@@ -63,6 +70,30 @@ def _with_shape(choice: BackboneChoice, checkpoint: Checkpoint) -> BackboneChoic
     named = choice.size != load_backbone(choice.name).size or choice.width is not None or choice.depth is not None
     if named or choice.shape == shape or not choice.weights.startswith("file:"):
         return choice
-    if size := next((size for size, known in SHAPES.items() if known == shape and choice.heads is None), None):
-        return choice.model_copy(update={"size": size})
-    return choice.model_copy(update=shape.model_dump())
+    return choice.model_copy(update=_shape_fields(choice, shape))
+
+
+def _without_redundant(choice: BackboneChoice, checkpoint: Checkpoint, path: Path) -> BackboneChoice:
+    """Return a fitting choice of a user's file without what its file or its backbone says, too."""
+    if not choice.weights.startswith("file:"):
+        return choice
+    given = [key for key in STATED if getattr(choice, key) is not None]
+    if not given and choice.size == load_backbone(choice.name).size:
+        return choice
+    needed = needed_statements(path, choice.stated, checkpoint)
+    choice = choice.model_copy(update=needed.model_dump())
+    plain = choice.model_copy(update={"weights_of": None})
+    if plain.weights_family == choice.weights_family:
+        choice = plain
+    return choice.model_copy(update=_shape_fields(choice, checkpoint.shape))
+
+
+def _shape_fields(choice: BackboneChoice, shape: Shape) -> dict[str, Any]:
+    """Return the only values of size, width, depth and heads that stand for a shape in a request.
+
+    Stated heads stay a field of their own: the trial cannot read the file without them.
+    """
+    sizes = [size for size, known in SHAPES.items() if known == shape and choice.heads is None]
+    if sizes:
+        return {"size": sizes[0], "width": None, "depth": None, "heads": None}
+    return {"size": load_backbone(choice.name).size, **shape.model_dump()}

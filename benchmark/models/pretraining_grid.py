@@ -10,24 +10,36 @@ from benchmark.errors import BenchmarkError
 from benchmark.spec.backbone import Stated
 
 PATCH = 16
-MELS = (128, 96, 80, 64)  # mel bands of models that people train
-STRIDES = (10, 12, 14, 16)  # patch strides of the published models
-MOST_FRAMES = 3072  # a longer input is no candidate: GTZAN's 30 s are 3000 frames
+MELS = (128, 96, 80, 64, 40)  # mel bands of models that people train, for messages
+STRIDES = (10, 12, 14, 16)  # patch strides of the published models, for messages
+MOST_FRAMES = 3072  # a longer input is not shown as a candidate: GTZAN's 30 s are 3000 frames
 PUBLISHED_MELS = 128
 # positions of the models that the authors of AST publish for AudioSet (1024 frames), and their strides
 # (github.com/YuanGongND/ast, "Pretrained Models")
 PUBLISHED = {1212: 10, 850: 12, 657: 14, 512: 16}
-SPEECH_COMMANDS = (144, 35)  # positions and classes of their model for 128 frames, stride 10
-PUBLISHED_NAME = re.compile(r"(?:audioset|speech-?commands)[_-](\d\d)[_-]\d\d[_-]0\.\d+", re.IGNORECASE)
-PUBLISHED_NAMES_OF_STRIDE_10 = re.compile(r"audioset_0\.4593|ast-finetuned-speech-commands-v2", re.IGNORECASE)
+# their model of Speech Commands for 128 frames: positions and stride. Other models have 144 positions, too, so its
+# classes or its whole name must show it. Browsers add ` (1)` to a name, the cache of Hugging Face the publisher
+SPEECH_COMMANDS, SPEECH_COMMANDS_STRIDE, SPEECH_COMMANDS_CLASSES = 144, 10, 35
+SPEECH_COMMANDS_NAME = re.compile(
+    r"(speechcommands_10_10_0\.9812|(models--\w+--)?ast-finetuned-speech-commands-v2)( ?\(\d+\))?(\.\w+)?",
+    re.IGNORECASE,
+)
 
 
 class Grid(NamedTuple):
-    """A patch grid of pre-training: rows in frequency, columns in time, mel bands (None if not known)."""
+    """A patch grid of pre-training.
+
+    Attributes:
+        rows: in frequency.
+        columns: in time.
+        mels: mel bands; None if not known.
+        assumed: what was concluded without a statement or a stored value, one line; None if nothing was.
+    """
 
     rows: int
     columns: int
     mels: int | None
+    assumed: str | None = None
 
 
 class _Candidate(NamedTuple):
@@ -43,16 +55,6 @@ class _Candidate(NamedTuple):
 def rows(size: int, stride: int) -> int:
     """Return the number of patches along an axis of mel bands or frames."""
     return (size - PATCH) // stride + 1
-
-
-def published_stride(names: Iterable[str]) -> int | None:
-    """Return the patch stride that the file name of a published model tells; None for any other name."""
-    for name in names:
-        if match := PUBLISHED_NAME.search(name):
-            return int(match[1])
-        if PUBLISHED_NAMES_OF_STRIDE_10.search(name):
-            return 10
-    return None
 
 
 def find_grid(
@@ -71,19 +73,21 @@ def find_grid(
         where: file and format, for messages.
         mels: mel bands in pre-training, where a configuration or the user states them.
         stride: patch stride in mel bands, likewise.
-        names: of the file; those of published models tell their stride.
+        names: of the file, which may be those of a published model.
         classes: outputs of the head in the file.
 
     Raises:
         BenchmarkError: no grid fits, or several do; the message says what to state.
     """
-    if mels is None and stride is None:
-        stride = published_stride(names)
-        mels = None if stride is None else PUBLISHED_MELS
+    assumed = None
     if mels is None or stride is None:
-        known = 10 if (positions, classes) == SPEECH_COMMANDS else PUBLISHED.get(positions)
+        known = _published_stride(positions, names, classes)
         if known is not None and (mels or PUBLISHED_MELS, stride or known) == (PUBLISHED_MELS, known):
             mels, stride = PUBLISHED_MELS, known
+            assumed = (
+                f"{positions} positions are taken as the grid {rows(mels, stride)}x{positions // rows(mels, stride)} "
+                f"of a published model ({mels} mel bands, patch stride {stride})"
+            )
     if mels is not None and stride is not None:
         height = rows(mels, stride)
         if height < 1 or positions % height:
@@ -91,15 +95,25 @@ def find_grid(
                 f"{where}: {positions} positions are not a grid with {height} rows in frequency, as {mels} mel bands "
                 f"with patch stride {stride} give; {STATE}"
             )
-        return Grid(height, positions // height, mels)
+        return Grid(height, positions // height, mels, assumed)
+    if mels is not None:
+        heights = {rows(mels, step) for step in range(1, PATCH + 1)} - {0}
+        fitting = [height for height in heights if positions % height == 0]
+        if len(fitting) == 1:  # no other stride is possible
+            return Grid(fitting[0], positions // fitting[0], mels)
     found = _candidates(positions, MELS if mels is None else (mels,), STRIDES if stride is None else (stride,))
-    if len({candidate.rows for candidate in found}) == 1:
-        bands = {candidate.mels for candidate in found}
-        return Grid(found[0].rows, found[0].columns, bands.pop() if len(bands) == 1 else None)
     if not found:
         raise BenchmarkError(f"{where}: {positions} positions fit no usual patch stride and mel bands; {STATE}")
     shown = ", ".join(map(str, found[:4])) + (", ..." if len(found) > 4 else "")
     raise BenchmarkError(f"{where}: {positions} positions may be a grid of {shown}; {STATE}")
+
+
+def _published_stride(positions: int, names: Iterable[str], classes: int | None) -> int | None:
+    """Return the patch stride of the published model that a file is, or was trained from; None if it shows none."""
+    if positions == SPEECH_COMMANDS:
+        is_named = any(SPEECH_COMMANDS_NAME.fullmatch(name) for name in names)
+        return SPEECH_COMMANDS_STRIDE if is_named or classes == SPEECH_COMMANDS_CLASSES else None
+    return PUBLISHED.get(positions)
 
 
 STATE = "state those of pre-training, as in ast[weights=FILE;stride=16;mels=128]"

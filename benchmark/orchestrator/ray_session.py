@@ -18,7 +18,7 @@ from benchmark import nvml
 from benchmark.data.parallel import usable_cores
 from benchmark.errors import BenchmarkError, first_line
 from benchmark.orchestrator.open_files import allow_open_files
-from benchmark.planning.node import Node, node_here
+from benchmark.planning.node import Node, node_here, smallest_memory
 from benchmark.temporary import OBJECT_STORE_BYTES, ray_folder
 
 NAMESPACE = "aat-benchmark"
@@ -194,7 +194,7 @@ def _find_nodes() -> list[Node]:
                 Node(
                     cpus=resources["CPU"],
                     gpus=resources.get("GPU", 0),
-                    gpu_bytes=min((size for _, size in gpus), default=None),
+                    gpu_bytes=smallest_memory(gpus),
                     memory=int(resources["memory"]) if "memory" in resources else None,
                     id=node["NodeID"],
                 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import psutil
@@ -34,8 +35,13 @@ class Node:
 def node_here() -> Node:
     """Return this machine."""
     gpus, memory = nvml.gpus(), host_memory()
-    smallest = min((size for _, size in gpus), default=None)
-    return Node(usable_cores(), len(gpus), smallest, memory - min(RESERVED_BYTES, memory // 4))
+    return Node(usable_cores(), len(gpus), smallest_memory(gpus), memory - min(RESERVED_BYTES, memory // 4))
+
+
+def smallest_memory(gpus: Sequence[tuple[str, int | None]]) -> int | None:
+    """Return the bytes of memory of the smallest of `nvml.gpus()`; None if one is unknown, or there is none."""
+    sizes = [size for _, size in gpus if size is not None]
+    return min(sizes) if sizes and len(sizes) == len(gpus) else None
 
 
 def host_memory() -> int:

@@ -31,13 +31,19 @@ def notes_on_inputs(expansion: Expansion) -> list[str]:
 
 
 def pretraining_notes(requests: Sequence[TrialRequest]) -> list[str]:
-    """Return how inputs differ from those that the checkpoints were trained with, one line each."""
-    lines = (
+    """Return what was assumed of checkpoints, and how inputs differ from those of pre-training, one line each."""
+    assumed = (
+        f"{request.backbone.variant}: {line}"
+        for request in requests
+        if request.backbone.pretrained is not None
+        for line in request.backbone.pretrained.assumed
+    )
+    changes = (
         f"{request.backbone.variant} on {request.dataset.name}: {change}"
         for request in requests
         for change in request.input_changes
     )
-    return list(dict.fromkeys(lines))
+    return list(dict.fromkeys((*assumed, *changes)))
 
 
 def epoch_notes(requests: Sequence[TrialRequest], info: Mapping[str, DatasetInfo]) -> list[str]:

@@ -38,10 +38,13 @@ class Stated(Spec):
 
 
 class Pretrained(Spec):
-    """What a checkpoint says about its pre-training's input."""
+    """What a checkpoint says about its pre-training's input and its architecture, and what was assumed."""
 
     mels: int | None = Field(default=None, description="mel bands")
     normalisation: tuple[float, float] | None = Field(default=None, description="mean and standard deviation")
+    qkv_bias: bool = Field(default=True, description="whether query, key and value have biases")
+    distilled: bool = Field(default=True, description="whether there is a dist token")
+    assumed: tuple[str, ...] = Field(default=(), description="what neither a user's file nor the user states")
 
 
 HEAD_WIDTH = 64
@@ -80,7 +83,7 @@ class BackboneChoice(Spec):
         default=None, description="family of the checkpoint, if it is on purpose not the backbone's"
     )
     pretrained: Pretrained | None = Field(
-        default=None, description="what the checkpoint says about its input; for information, not part of the id"
+        default=None, description="what the checkpoint says of itself; its digest, not this, is part of the id"
     )
 
     @model_serializer(mode="wrap")

@@ -54,6 +54,7 @@ def describe(path: Path, stated: Stated | None = None) -> dict[str, Any]:
         "class_tokens": 2 if checkpoint.distilled else 1,
         "grid": {"frequency": checkpoint.grid[0], "time": checkpoint.grid[1]},
         "mels": checkpoint.mels,
+        "assumed": list(checkpoint.assumed),
         "normalisation": checkpoint.normalisation,
         "norm_eps": {"blocks": checkpoint.norm_eps, "head": checkpoint.head_norm_eps},
         "backbone_parameters": sum(tensor.numel() for tensor in checkpoint.tensors.values()),

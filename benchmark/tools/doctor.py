@@ -139,6 +139,9 @@ def examine_gpu() -> Finding:
     if not torch.cuda.is_available():
         text = f"{len(usable)} with driver {driver}, but torch (built for CUDA {torch.version.cuda}) cannot use it"
         return Finding("gpu", "fault", text, "update the driver, or install a torch version that was built for it")
+    if (seen := torch.cuda.device_count()) > len(usable) and not any(card.mig for card in cards):
+        text = f"torch sees {plural(seen, 'GPU')}, but the driver's library lists {len(usable)}, which trials use"
+        return Finding("gpu", "warning", text, "`nvidia-smi` shows which GPU does not answer; reset it or restart")
     try:
         for index in range(torch.cuda.device_count()):
             (torch.ones(8, 8, device=f"cuda:{index}") @ torch.ones(8, 8, device=f"cuda:{index}")).sum().item()

@@ -183,7 +183,9 @@ def test_remarks_on_the_input_are_shown_by_plan_and_run(cli: Cli, data_root: Pat
     folder = tmp_path / "mine"
     folder.mkdir()
     safetensors.torch.save_file(hugging_face(official_ast(SHAPES["demo"], (5, 12))), folder / "model.safetensors")
-    (folder / "config.json").write_text(json.dumps({"num_attention_heads": 2, "num_mel_bins": 64}))
+    (folder / "config.json").write_text(
+        json.dumps({"num_attention_heads": 2, "num_mel_bins": 64, "frequency_stride": 10})
+    )
     (folder / "preprocessor_config.json").write_text(json.dumps({"mean": -7.5, "std": 2.5}))
     arguments = [
         "--grid", "quick", "--dataset", "esc50", "--data-root", data_root, "--results", tmp_path / "out",

@@ -27,7 +27,7 @@ from benchmark.models.transformer import AudioTransformer, ModelConfig
 from benchmark.models.weights import checkpoint_files, digest, locate
 from benchmark.spec.backbone import Shape, Stated, resolve_backbones
 from benchmark.spec.request import TrialRequest
-from benchmark.trial.build import build_model
+from benchmark.trial.build import abstract_model, build_model, count_parameters
 from tests.checkpoints import Tensors, hugging_face, official_ast, official_ssast
 
 TINY = Shape(width=192, depth=2, heads=3)
@@ -178,6 +178,20 @@ def test_every_method_adapts_a_model_without_these_biases(
     model(torch.randn(1, request.recipe.frames, request.recipe.mels)).sum().backward()
 
 
+def test_a_plan_counts_the_model_of_the_checkpoint(tmp_path: Path, make_request: Callable[..., TrialRequest]) -> None:
+    tensors = bare(tensors=official_ast(TINY, qkv_bias=False))
+    torch.save(tensors, tmp_path / "mine.pth")
+    single = bare(tensors=official_ssast(TINY, distilled=False))
+    torch.save(single, tmp_path / "single.pth")
+    for name, family in (("mine.pth", "ast"), ("single.pth", "ssast")):
+        located, path = locate(resolve_backbones(f"{family}[weights={tmp_path / name}]", "test")[0], tmp_path)
+        assert path is not None
+        request = make_request(methods=["full"]).model_copy(update={"backbone": fit(located, path)})
+        built = build_model(request, 3, read_checkpoint(path))
+        assert count_parameters(request, 3) == built.parameters
+        assert set(abstract_model(request, 3).state_dict()) == set(built.model.state_dict())
+
+
 def test_one_bias_of_many_is_a_damaged_file(tmp_path: Path) -> None:
     tensors = bare()
     del tensors["v.blocks.1.attn.qkv.bias"]
@@ -292,6 +306,65 @@ def archive(names: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
+def deflated(names: dict[str, bytes]) -> bytes:
+    """Return a zip archive with compressed files, of which the first is damaged."""
+    import io
+
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, content in names.items():
+            file.writestr(name, content)
+    content = bytearray(buffer.getvalue())
+    content[60:80] = b"\xff" * 20
+    return bytes(content)
+
+
+def patched(content: bytes, local: int, central: int, value: int) -> bytes:
+    """Return a zip archive with another number of two bytes in the headers of all of its files."""
+    changed = bytearray(content)
+    for header, offset in ((b"PK\x03\x04", local), (b"PK\x01\x02", central)):
+        place = changed.find(header)
+        while place >= 0:
+            changed[place + offset : place + offset + 2] = value.to_bytes(2, "little")
+            place = changed.find(header, place + 1)
+    return bytes(changed)
+
+
+def encrypted(names: dict[str, bytes]) -> bytes:
+    return patched(archive(names), 6, 8, 1)
+
+
+def own_file(**changes: object) -> bytes:
+    """Return a file of this suite with changes in its metadata."""
+    stored = {"width": 192, "depth": 2, "heads": 3, "distilled": True, "grid": [12, 101], "norm_eps": 1e-6}
+    metadata = {"aat_benchmark": json.dumps({**stored, "head_norm_eps": 1e-5, **changes})}
+    return safetensors.torch.save({k: v for k, v in bare().items() if ".head" not in k}, metadata=metadata)
+
+
+def endless() -> bytes:
+    content: dict[str, object] = {"epoch": 3}
+    content["itself"] = [content]
+    content["again"] = content
+    return torch_bytes(content)
+
+
+def nested(depth: int) -> object:
+    content: object = {}
+    for _ in range(depth):
+        content = {"a": content}
+    return content
+
+
+def with_input(value: torch.Tensor) -> bytes:
+    return torch_bytes({**bare(tensors=official_ssast(TINY)), "p_input_fdim": value})
+
+
+def uneven() -> bytes:
+    tensors = hugging_face(official_ast(TINY))
+    name = next(name for name in tensors if name.endswith("layer.0.attention.attention.key.weight"))
+    return torch_bytes({**tensors, name: torch.zeros(192, 100)})
+
+
 def tarred() -> bytes:
     import io
 
@@ -363,6 +436,29 @@ FOREIGN: dict[str, tuple[Callable[[], bytes], str]] = {
     "no blocks": (
         lambda: torch_bytes({name: value for name, value in bare().items() if ".blocks." not in name}),
         "has no Transformer blocks",
+    ),
+    "an encrypted zip": (lambda: encrypted({"a.pth": b"1"}), "a zip archive, not a checkpoint"),
+    "an encrypted torch file": (lambda: encrypted({"a/data.pkl": b"1"}), "cannot be unpacked: .*password"),
+    "an unknown compression": (
+        lambda: patched(archive({"a/data.pkl": b"1"}), 8, 10, 99), "cannot be unpacked: NotImplementedError"
+    ),
+    "a damaged deflated file": (
+        lambda: deflated({"a/data.pkl": bytes(range(256)) * 50}), "cannot be unpacked|checksum"
+    ),
+    "endless": (endless, "holds no tensors"),
+    "deep": (lambda: torch_bytes(nested(400)), "holds no tensors|damaged"),
+    "uneven query, key and value": (uneven, "missing v.blocks.0.attn.qkv.weight"),
+    "input of nan": (lambda: with_input(torch.tensor(float("nan"))), "p_input_fdim is nan, expected"),
+    "input of inf": (lambda: with_input(torch.tensor(float("inf"))), "p_input_fdim is inf, expected"),
+    "input without value": (lambda: with_input(torch.tensor(128, device="meta")), "p_input_fdim is nan, expected"),
+    "input below 0": (lambda: with_input(torch.tensor(-128)), "p_input_fdim is -128, expected"),
+    "own, grid of text": (lambda: own_file(grid=["a", 1]), r"damaged metadata: grid\.0: "),
+    "own, mels of text": (lambda: own_file(mels="x"), "damaged metadata: mels: "),
+    "own, endless depth": (lambda: own_file(depth=10**9), "2 Transformer blocks, but its metadata says 1000000000"),
+    "own, uneven heads": (lambda: own_file(heads=5), "5 heads do not divide 192"),
+    "own, a list": (
+        lambda: safetensors.torch.save(bare(), metadata={"aat_benchmark": "[1]"}),
+        "damaged metadata",
     ),
     "integers": (
         lambda: torch_bytes({**bare(), "v.norm.weight": torch.zeros(192, dtype=torch.int8)}),

@@ -15,11 +15,13 @@ from benchmark.errors import BenchmarkError
 from benchmark.models.checkpoint import read_checkpoint, save_checkpoint
 from benchmark.models.fit import fit
 from benchmark.models.weights import locate
+from benchmark.planning.notes import pretraining_notes
 from benchmark.spec.backbone import BackboneChoice, Shape, Stated, resolve_backbones
 from benchmark.spec.request import TrialRequest
 from tests.checkpoints import Tensors, hugging_face, official_ast, official_ssast
 
 TINY = Shape(width=192, depth=1, heads=3)
+SIZE_TINY = Shape(width=192, depth=12, heads=3)
 
 
 def saved(tensors: Tensors, path: Path) -> Path:
@@ -33,7 +35,8 @@ def saved(tensors: Tensors, path: Path) -> Path:
 
 def hugging_face_folder(folder: Path, grid: tuple[int, int], **settings: Any) -> Path:
     saved(hugging_face(official_ast(TINY, grid)), folder / "model.safetensors")
-    (folder / "config.json").write_text(json.dumps({"num_attention_heads": 3, **settings}))
+    written = {"model_type": "audio-spectrogram-transformer", "num_mel_bins": 128, "frequency_stride": 10}
+    (folder / "config.json").write_text(json.dumps({**written, "num_attention_heads": 3, **settings}))
     return folder
 
 
@@ -113,9 +116,49 @@ def test_a_file_of_this_suite_without_mel_bands_is_compared_with_what_is_stated(
         read_checkpoint(tmp_path / "own.safetensors", Stated(stride=16))
 
 
-def test_a_grid_that_only_one_usual_input_has_needs_no_statement(tmp_path: Path) -> None:
-    path = saved(official_ast(TINY, (12, 299)), tmp_path / "gtzan.pth")  # 3000 frames
-    assert read_checkpoint(path).grid == (12, 299)
+@pytest.mark.parametrize(
+    ("grid", "stated"),
+    [
+        ((12, 299), {"stride": 10, "mels": 128}),  # 30 s
+        ((3, 9), {"stride": 10, "mels": 40}),  # 27 = 9 x 3: keyword models have 40 bands and 1 s
+        ((3, 27), {"stride": 10, "mels": 40}),  # 81 = 9 x 9
+        ((3, 7), {"stride": 10, "mels": 40}),  # 21 = 7 x 3
+        ((2, 49), {"stride": 10, "mels": 32}),  # 98 = 7 x 14
+        ((31, 40), {"stride": 8, "mels": 256}),
+    ],
+)
+def test_the_only_usual_grid_is_no_evidence(tmp_path: Path, grid: tuple[int, int], stated: dict[str, int]) -> None:
+    path = saved(official_ast(TINY, grid), tmp_path / "mine.pth")
+    with pytest.raises(BenchmarkError, match=r"positions (may be a grid of|fit no usual) .*ast\[weights=FILE;stride"):
+        read_checkpoint(path)
+    assert read_checkpoint(path, Stated(**stated)).grid == grid
+
+
+@pytest.mark.parametrize("name", ["audioset_10_10_0.4593.pth", "finetuned_from_audioset_10_10_0.4593_stride16.pth"])
+def test_the_name_of_a_published_model_of_another_size_is_no_evidence(tmp_path: Path, name: str) -> None:
+    path = saved(official_ast(TINY, (8, 60)), tmp_path / name)
+    with pytest.raises(BenchmarkError, match="480 positions may be a grid of"):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    "folder", ["exp-from-audioset-10-10-0.4593", "from-ast-finetuned-speech-commands-v2", "speech-commands-10-10-0.9"]
+)
+@pytest.mark.parametrize("grid", [(8, 60), (9, 16)])
+def test_words_of_a_published_name_in_another_name_are_no_evidence(
+    tmp_path: Path, folder: str, grid: tuple[int, int]
+) -> None:
+    saved(hugging_face(official_ast(TINY, grid, 2)), tmp_path / folder / "model.safetensors")
+    with pytest.raises(BenchmarkError, match="positions may be a grid of"):
+        read_checkpoint(tmp_path / folder)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["speechcommands_10_10_0.9812.pth", "speechcommands_10_10_0.9812 (1).pth", "SpeechCommands_10_10_0.9812.PTH"],
+)
+def test_a_copy_of_the_published_model_of_speech_commands_is_known_by_its_name(tmp_path: Path, name: str) -> None:
+    assert read_checkpoint(saved(official_ast(TINY, (12, 12), 2), tmp_path / name)).grid == (12, 12)
 
 
 def test_one_stated_value_is_enough_if_it_decides(tmp_path: Path) -> None:
@@ -156,6 +199,9 @@ def test_the_input_size_in_the_file_decides(tmp_path: Path) -> None:
         ({"frequency_stride": 10, "time_stride": 10, "max_length": 512}, "config.json describes 12x50: it belongs to"),
         ({"frequency_stride": None}, "says frequency_stride None, expected a whole number"),
         ({"num_mel_bins": "128"}, "says num_mel_bins 128, expected"),
+        ({"num_mel_bins": True}, "says num_mel_bins True, expected"),
+        ({"layer_norm_eps": "x"}, "says layer_norm_eps x, expected a number above 0"),
+        ({"layer_norm_eps": -1}, "says layer_norm_eps -1, expected"),
         ({"hidden_act": "relu"}, "hidden_act relu"),
         ({"model_type": "deit"}, "model_type deit, which is no AST"),
         ({"num_attention_heads": 5}, "5 heads do not divide the width 192"),
@@ -164,6 +210,21 @@ def test_the_input_size_in_the_file_decides(tmp_path: Path) -> None:
 def test_a_configuration_of_another_model_is_refused(tmp_path: Path, settings: dict[str, object], message: str) -> None:
     with pytest.raises(BenchmarkError, match=message):
         read_checkpoint(hugging_face_folder(tmp_path, (12, 101), **settings))
+
+
+@pytest.mark.parametrize("settings", [{"learning_rate": 1e-4}, {"num_mel_bins": 128}, {"frequency_stride": 16}])
+def test_a_configuration_of_something_else_states_nothing(tmp_path: Path, settings: dict[str, Any]) -> None:
+    saved(hugging_face(official_ast(TINY, (8, 60))), tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    with pytest.raises(BenchmarkError, match="480 positions may be a grid of"):
+        read_checkpoint(tmp_path)
+    assert read_checkpoint(tmp_path, Stated(stride=16, mels=128)).grid == (8, 60)
+
+
+def test_transformers_defaults_are_those_of_its_own_configurations_only(tmp_path: Path) -> None:
+    saved(hugging_face(official_ast(TINY, (12, 40))), tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "audio-spectrogram-transformer"}))
+    assert read_checkpoint(tmp_path).grid == (12, 40)
 
 
 @pytest.mark.parametrize("text", ["[1]", "{", "null"])
@@ -230,7 +291,29 @@ def test_the_variant_of_a_fitted_choice_can_be_written_again(tmp_path: Path) -> 
     path = saved(official_ast(TINY, (8, 60)), tmp_path / "mine.pth")
     stated = fitted(f"ast[weights={path};stride=16;mels=128]", tmp_path)
     again = fitted(stated.variant.replace("file:mine.pth", str(path)), tmp_path)
-    assert again == stated
+    without = {"pretrained": None}  # its `assumed`: the variant states the heads
+    assert again.model_copy(update=without) == stated.model_copy(update=without)
+
+
+@pytest.mark.parametrize(
+    ("shape", "grid", "plain", "redundant"),
+    [
+        (TINY, (12, 101), "", ["stride=10;mels=128", "heads=3", "weights_of=ast", "width=192;depth=1;heads=3"]),
+        (SIZE_TINY, (12, 101), "", ["size=tiny;heads=3", "size=tiny", "depth=12;width=192;heads=3"]),
+        (TINY, (8, 60), "stride=16;mels=128", ["stride=16;mels=128;heads=3"]),
+        (Shape(width=64, depth=4, heads=2), (12, 101), "heads=2", ["heads=2;size=demo", "heads=2;stride=10"]),
+    ],
+)  # fmt: skip
+def test_what_the_file_shows_and_the_user_states_is_no_other_trial(
+    tmp_path: Path, shape: Shape, grid: tuple[int, int], plain: str, redundant: list[str]
+) -> None:
+    path = saved(official_ast(shape, grid), tmp_path / "mine.pth")
+    first = fitted(f"ast[weights={path};{plain}]".replace(";]", "]"), tmp_path)
+    for options in redundant:
+        found = fitted(f"ast[weights={path};{options}]", tmp_path)
+        assert found.variant == first.variant
+        assert found.model_copy(update={"pretrained": None}) == first.model_copy(update={"pretrained": None})
+        assert read_checkpoint(path, found.stated).shape == shape
 
 
 @pytest.mark.parametrize(
@@ -314,6 +397,19 @@ def test_converted_files_know_their_family_and_the_demo_checkpoints_are_known_by
 def test_a_hugging_face_model_in_ssast_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match="is of the family ast"):
         fitted(f"ssast[weights={hugging_face_folder(tmp_path / 'mine', (12, 101))}]", tmp_path)
+
+
+def test_what_is_assumed_of_a_users_file_is_a_note(tmp_path: Path, make_request: Any) -> None:
+    def notes(text: str) -> list[str]:
+        request = make_request().model_copy(update={"backbone": fitted(text, tmp_path)})
+        return [note.removeprefix(f"{request.backbone.variant}: ") for note in pretraining_notes([request, request])]
+
+    path = saved(official_ast(TINY), tmp_path / "mine.pth")
+    grid, heads = notes(f"ast[weights={path}]")
+    assert grid.startswith("1212 positions are taken as the grid 12x101 of a published model (128 mel bands, patch")
+    assert heads == "3 attention heads are assumed for the width 192, as in the published models"
+    assert notes(f"ast[weights={path};heads=3;stride=10;mels=128]") == []
+    assert notes(f"ast[weights={hugging_face_folder(tmp_path / 'folder', (12, 101))}]") == []
 
 
 def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
