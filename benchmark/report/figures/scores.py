@@ -39,11 +39,10 @@ def scatter(results: Results, title: str) -> Figure:
     figure, axes = grid(len(datasets), len(columns), sharey=True)
     for row, dataset in zip(axes, datasets, strict=True):
         for panel, column in zip(row, columns, strict=True):
-            here = shown[(shown["dataset"] == dataset) & (shown["column"] == column)]
-            _points(panel, here, known)
-            draw_floor(panel, here)
+            _points(panel, shown[(shown["dataset"] == dataset) & (shown["column"] == column)], known)
             panel.set_title(f"{column}, {dataset}", fontsize=9)
         _widen(row[0])
+        _draw_floors(row, columns, shown[shown["dataset"] == dataset])
         row[0].set_ylabel(shown.loc[shown["dataset"] == dataset, "measure"].iloc[0])
     return finish(figure, title, marks(results.cells), known)
 
@@ -94,9 +93,9 @@ def curves(results: Results, title: str) -> Figure:
     for row, dataset in zip(axes, datasets, strict=True):
         for panel, column in zip(row, columns, strict=True):
             _curves_of(panel, panels[dataset, column], known)
-            draw_floor(panel, cells[(cells["dataset"] == dataset) & (cells["column"] == column)])
             panel.set_title(f"{column}, {dataset}", fontsize=9)
         _widen(row[0])
+        _draw_floors(row, columns, cells[cells["dataset"] == dataset])
         row[0].set_ylabel(measures[dataset])
     return finish(figure, title, marks(results.cells), known)
 
@@ -230,6 +229,12 @@ def _draw_ranks(axes: Axes, table: pd.DataFrame, column: str) -> None:
 def _complete(results: Results) -> pd.DataFrame:
     """Return the complete cells, with labels."""
     return with_labels(results.cells[results.cells["score"].notna()])
+
+
+def _draw_floors(row: list[Axes], columns: list[str], cells: pd.DataFrame) -> None:
+    """Draw the floors of a row of panels, whose common axis has its final limits."""
+    for panel, column in zip(row, columns, strict=True):
+        draw_floor(panel, cells[cells["column"] == column])
 
 
 def _widen(axes: Axes) -> None:
