@@ -1,4 +1,4 @@
-"""Files that are written completely or not at all."""
+"""Files that are written completely or not at all, and the folders that they go to."""
 
 from __future__ import annotations
 
@@ -8,6 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+
+def existing_folder(path: Path) -> Path:
+    """Return the folder, or the nearest one around it that exists: the one whose disk and permissions count."""
+    absolute = path.absolute()
+    return next(folder for folder in (absolute, *absolute.parents) if folder.is_dir())
 
 
 def write_atomic(path: Path, data: bytes) -> None:

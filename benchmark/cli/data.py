@@ -61,7 +61,7 @@ def prepare(
 
     Example: python -m benchmark data prepare esc50 --data-root DIR
     """
-    from benchmark.api.data import PreparedDataset, prepare_data
+    from benchmark.api.prepare import PreparedDataset, prepare_data
 
     prepared = prepare_data(
         name,

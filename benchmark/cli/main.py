@@ -40,6 +40,7 @@ from benchmark.cli import (
 )
 from benchmark.cli.logs import configure_logging
 from benchmark.errors import ArgumentError, BenchmarkError, MissingInputsError
+from benchmark.files import existing_folder
 from benchmark.units import megabytes
 
 app = typer.Typer(
@@ -127,8 +128,7 @@ def _advice(error: OSError) -> str:
         return ""
     free = ""
     if error.filename:
-        folder = next(folder for folder in Path(error.filename).absolute().parents if folder.is_dir())
-        free = f" ({megabytes(shutil.disk_usage(folder).free)} are free)"
+        free = f" ({megabytes(shutil.disk_usage(existing_folder(Path(error.filename))).free)} are free)"
     return f"{free}; make room and call the command again"
 
 

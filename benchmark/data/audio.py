@@ -13,7 +13,7 @@ import numpy.typing as npt
 import soundfile
 import soxr
 
-from benchmark.data.containers import TOLERATED_LOSS, DamagedError, Recording, cut_off, recordings
+from benchmark.data.containers import TOLERATED_LOSS, UNKNOWN_SIZE, DamagedError, Recording, cut_off, recordings
 from benchmark.errors import BenchmarkError
 from benchmark.units import plural
 
@@ -21,7 +21,6 @@ RATE = 16_000
 Wave = npt.NDArray[np.float32]
 # raise the number when decoding returns different samples: cached audio is then decoded again
 DECODING = f"2-libsndfile{soundfile.__libsndfile_version__}-soxr{soxr.__version__}"
-UNKNOWN_SIZE = 0x7FFFFFFF  # programs that write to a pipe put this number or a larger one in place of the unknown size
 BLOCK = 2**20  # frames
 LOUDEST = 1e4  # peak; far above that of any real recording
 CANCELLED = 1e-3  # share of the channels' power, -30 dB

@@ -63,8 +63,7 @@ class Dataset(ABC):
             MissingInputError: the dataset's folder does not exist.
             BenchmarkError: the folder does not follow the layout, or has no clips.
         """
-        place = self.find(data_root)
-        others = find_folders(self.info, data_root, self.recognises)[1:]
+        place, *others = self._copies(data_root)
         remarks = [f"{place} is used; {' and '.join(map(str, others))} is another copy"] if others else []
         return make_manifest(self.info, place, self.read(place), remarks)
 
@@ -74,13 +73,16 @@ class Dataset(ABC):
         Raises:
             MissingInputError: it does not exist.
         """
-        if place := self.locate(data_root):
-            return place
-        raise missing_folder(self.info, data_root, self.recognises)
+        return self._copies(data_root)[0]
 
     def locate(self, data_root: Path) -> Path | None:
         """Return the dataset's folder as `find` does; None if it does not exist."""
         return next(iter(find_folders(self.info, data_root, self.recognises)), None)
+
+    def _copies(self, data_root: Path) -> list[Path]:
+        if copies := find_folders(self.info, data_root, self.recognises):
+            return copies
+        raise missing_folder(self.info, data_root, self.recognises)
 
     def recognises(self, folder: Path) -> bool:
         """Return whether a folder has the dataset's layout, or is named as its folder."""

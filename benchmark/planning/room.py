@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from benchmark.errors import BenchmarkError
+from benchmark.files import existing_folder
 from benchmark.planning.estimate import Estimate
 from benchmark.planning.node import node_here
 from benchmark.planning.packing import pack
@@ -53,8 +54,7 @@ def lacking_room(results: Path, estimates: Mapping[str, Estimate], options: RunO
     if options.keep_weights:
         records += sum(estimate.cost.stored_bytes for estimate in estimates.values() if estimate.cost)
     resume = max(0, _resume_bytes(estimates, options) - _size(results / RESUME))  # it may hold states already
-    existing = next(path for path in (results.absolute(), *results.absolute().parents) if path.is_dir())
-    free = shutil.disk_usage(existing).free
+    free = shutil.disk_usage(existing_folder(results)).free
     if free >= records + resume:
         return ""
     return (

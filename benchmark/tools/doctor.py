@@ -23,10 +23,11 @@ from benchmark.data.dataset import Dataset
 from benchmark.data.parallel import usable_cores
 from benchmark.data.registry import available, get_dataset
 from benchmark.errors import BenchmarkError, MissingInputError, first_line
+from benchmark.files import existing_folder
 from benchmark.models.weights import locate
 from benchmark.planning.node import host_memory
 from benchmark.spec.backbone import load_backbone, resolve_backbones
-from benchmark.temporary import ray_folder
+from benchmark.temporary import SHARED_MEMORY, ray_folder
 from benchmark.units import gigabytes, plural
 
 DISTRIBUTION = "aat-benchmark"
@@ -165,7 +166,7 @@ def _no_usable_gpu(cards: int) -> Finding:
 
 def _space(name: str, path: Path) -> Finding:
     """Test that a folder can be written and its disk has free space."""
-    existing = _existing(path)
+    existing = existing_folder(path)
     if not os.access(existing, os.W_OK):
         return Finding(
             name, "fault", f"{path}: {existing} cannot be written", "use another folder, or change permissions"
@@ -183,18 +184,12 @@ def _temporary() -> Finding:
         folder = ray_folder()
     except BenchmarkError as error:
         return Finding("temporary", "fault", str(error), "make room there, or set TMPDIR to another folder")
-    return Finding("temporary", "ok", f"{folder}: {gigabytes(shutil.disk_usage(_existing(folder)).free)} free")
-
-
-def _existing(path: Path) -> Path:
-    """Return the folder, or the nearest one around it that exists."""
-    return next(parent for parent in (path.absolute(), *path.absolute().parents) if parent.is_dir())
+    return Finding("temporary", "ok", f"{folder}: {gigabytes(shutil.disk_usage(existing_folder(folder)).free)} free")
 
 
 def _shared_memory() -> Finding:
     """Test the size of /dev/shm, which data workers use."""
-    shm = Path("/dev/shm")
-    size = shutil.disk_usage(shm).total if shm.is_dir() else 0
+    size = shutil.disk_usage(SHARED_MEMORY).total if SHARED_MEMORY.is_dir() else 0
     if size < SHM_BYTES:
         fix = "in a container: --shm-size=2g; without it data is loaded more slowly"
         return Finding("/dev/shm", "warning", f"{size / 1e6:.0f} MB", fix)

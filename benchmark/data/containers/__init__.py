@@ -7,10 +7,10 @@ only when the data is followed to the end of the file.
 from __future__ import annotations
 
 from benchmark.data.containers import chunks, flac, mpeg, ogg
-from benchmark.data.containers.recording import TOLERATED_LOSS, DamagedError, Recording, cut_off
+from benchmark.data.containers.recording import TOLERATED_LOSS, UNKNOWN_SIZE, DamagedError, Recording, cut_off
 from benchmark.data.containers.tags import tag_end
 
-__all__ = ["TOLERATED_LOSS", "DamagedError", "Recording", "cut_off", "recordings"]
+__all__ = ["TOLERATED_LOSS", "UNKNOWN_SIZE", "DamagedError", "Recording", "cut_off", "recordings"]
 NIST = b"NIST"
 MPEG_SYNC = b"\xff"
 

@@ -11,11 +11,17 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from benchmark.data.containers import mpeg
-from benchmark.data.containers.recording import TOLERATED_LOSS, DamagedError, Recording, cut_off, unread
+from benchmark.data.containers.recording import (
+    TOLERATED_LOSS,
+    UNKNOWN_SIZE,
+    DamagedError,
+    Recording,
+    cut_off,
+    unread,
+)
 
 AUDIO = (b"data", b"SSND", b"BODY")
 NAME = re.compile(rb"[A-Za-z0-9_(][A-Za-z0-9_) ]{3}")
-LARGE = 0x7FFFFFFF  # programs that write to a pipe put this or a larger number in place of the unknown 32-bit size
 W64_GUID_BYTES = 16
 DS64, DS64_DATA_SIZE = 12, 16  # position of this chunk, and in it of the size of the audio
 MPEG = (0x50, 0x55)  # encodings of WAV
@@ -95,7 +101,7 @@ def recordings(content: bytes) -> list[Recording]:
         end = chunks[-1].section.start + chunks[-1].section.size if chunks else 0
         formats = [chunk.section.start for chunk in chunks if chunk.name == b"fmt "]
         encoding = int.from_bytes(content[formats[0] : formats[0] + 2], "little") if formats else 0
-    if section is None or section.size >= LARGE:
+    if section is None or section.size >= UNKNOWN_SIZE:
         return [Recording((content,))]
     present = len(content) - section.start
     if present < (1 - TOLERATED_LOSS) * section.size:

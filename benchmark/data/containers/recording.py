@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from benchmark.data.containers.tags import tag_end, without_trailing_tags
 
 TOLERATED_LOSS = 0.01  # share of a file that may be missing or too much: some programs write slightly wrong sizes
+UNKNOWN_SIZE = 0x7FFFFFFF  # programs that write to a pipe put this or a larger number in place of an unknown size
 PADDING = 512  # bytes that may follow the audio, whatever they are
 
 
