@@ -84,17 +84,19 @@ def convert_checkpoint(
         heads: attention heads, likewise.
 
     Raises:
-        BenchmarkError: the checkpoint cannot be read, or a wrong name of the target.
+        BenchmarkError: the checkpoint cannot be read or is not finite, or a wrong name of the target.
 
     Example:
         >>> convert_checkpoint("SSAST-Tiny-Patch-400.pth", "ssast-tiny.safetensors")
     """
     from benchmark.models.checkpoint import read_checkpoint, save_checkpoint
+    from benchmark.models.fit import require_finite
     from benchmark.spec.backbone import Stated
 
     if Path(target).suffix != ".safetensors":
         raise BenchmarkError(f"{target}: the name must end in .safetensors")
     checkpoint = read_checkpoint(Path(path), Stated(stride=stride, mels=mels, heads=heads))
+    require_finite(checkpoint, Path(path))
     save_checkpoint(checkpoint, Path(target), half=half)
 
 

@@ -94,6 +94,7 @@ class Method(ABC):
             that others find and extend what is there in the end.
         mixes_clips: whether a clip's output depends on the other clips of its batch by other means than BatchNorm, so
             that a batch must not be split under the same trial id; `check` tests it.
+        exclusive: hyper-parameters of which a user may give at most one.
         external: where a method from outside the suite comes from; None for the suite's.
     """
 
@@ -104,6 +105,7 @@ class Method(ABC):
     identity_at_start: ClassVar[bool] = False
     replaces_modules: ClassVar[bool] = False
     mixes_clips: ClassVar[bool] = False
+    exclusive: ClassVar[tuple[str, ...]] = ()
     external: ClassVar[External | None] = None
 
     @abstractmethod

@@ -80,6 +80,7 @@ class HuggingFaceMethod(Method):
     """A tuner of the installed peft, with the hyper-parameters of its configuration under peft's names."""
 
     replaces_modules: ClassVar[bool] = True
+    exclusive: ClassVar[tuple[str, ...]] = ("layers", "target_modules")
     kind: ClassVar[str]
 
     def adapt(self, model: AudioTransformer) -> Iterable[str]:
@@ -111,11 +112,9 @@ class HuggingFaceMethod(Method):
         """Return which layers to adapt, unless `target_modules` names them.
 
         Raises:
-            ValueError: both `layers` and `target_modules` are given, or the tuner starts from what is not there.
+            ValueError: the tuner starts from what is not there.
         """
         layers = getattr(self, "layers", None)
-        if getattr(self, "target_modules", None) is not None and layers not in {None, DEFAULT_LAYERS}:
-            raise ValueError("layers and target_modules both say which layers to adapt; give one of them")
         start = getattr(self, "init_lora_weights", None)
         if isinstance(start, str) and start in UNFIT_STARTS:
             raise ValueError(

@@ -29,7 +29,7 @@ from benchmark.methods.origin import (
     no_file,
     of_suite,
 )
-from benchmark.methods.resolve import check_class, check_name, check_source, compose, instantiate
+from benchmark.methods.resolve import check_class, check_name, check_source, compose, instantiate, require_compatible
 from benchmark.plugins import installed, warn_left_out
 from benchmark.spec.grammar import Ref, parse_refs
 from benchmark.spec.request import MethodChoice
@@ -202,7 +202,9 @@ class Registry:
         return self.load(text) if is_place(text) else self.find(text)
 
     def _instance(self, ref: Ref) -> Method:
-        return instantiate(self.lookup(ref.name), dict(ref.options))
+        method, options = self.lookup(ref.name), dict(ref.options)
+        require_compatible(method, options)
+        return instantiate(method, options)
 
     def _import_all(self) -> None:
         """Import the suite's files and the entry points of installed packages, once."""

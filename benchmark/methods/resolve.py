@@ -71,6 +71,17 @@ def instantiate(method: type[Method], options: Mapping[str, Any]) -> Method:
         raise BenchmarkError(f"method '{method.name}': {key}: {first['msg']}, got {first['input']!r}") from None
 
 
+def require_compatible(method: type[Method], options: Mapping[str, Any]) -> None:
+    """Check that a user gives at most one of a method's exclusive hyper-parameters, even if one has its default.
+
+    Raises:
+        BenchmarkError: two are given.
+    """
+    both = [key for key in method.exclusive if options.get(key) is not None]
+    if len(both) > 1:
+        raise BenchmarkError(f"method '{method.name}': {' and '.join(both)} exclude each other; give one of them")
+
+
 def compose(parts: tuple[Method, ...], text: str) -> Composed:
     """Return the composition of methods, in the one order that all texts with these methods stand for.
 

@@ -49,12 +49,13 @@ def fit(choice: BackboneChoice, path: Path) -> BackboneChoice:
 
 
 def require_finite(checkpoint: Checkpoint, path: Path) -> None:
-    """Check that all weights are finite.
+    """Check that all weights are finite, those of the head too.
 
     Raises:
         BenchmarkError: some are not; the message names the first tensors.
     """
-    broken = [name for name, tensor in checkpoint.tensors.items() if not math.isfinite(float(_sum(tensor)))]
+    tensors = {**checkpoint.tensors, **checkpoint.head}
+    broken = [name for name, tensor in tensors.items() if not math.isfinite(float(_sum(tensor)))]
     if broken:
         raise BenchmarkError(f"{path}: not finite: {', '.join(broken[:5])}")
 

@@ -118,6 +118,8 @@ def _shards(index: Path) -> tuple[Path, ...]:
         parts = tuple(index.parent / name for name in names)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise BenchmarkError(f"{index}: not an index of a sharded checkpoint") from None
+    if wrong := [name for name in names if Path(name).name != name]:
+        raise BenchmarkError(f"{index}: names '{wrong[0]}', expected the name of a file beside it")
     if not parts:
         raise BenchmarkError(f"{index}: names no file")
     if missing := [part.name for part in parts if not part.is_file()]:

@@ -12,12 +12,12 @@ from collections.abc import Iterator, Mapping
 
 import torch
 
-Marks = dict[int, float]  # sum of its absolute values by identity of a parameter
+Marks = dict[int, str]  # digest of its values by identity of a parameter
 
 
 def marks_of(model: torch.nn.Module) -> Marks:
     """Return what shows later whether a parameter is new or has changed; on meta tensors, new ones only."""
-    return {id(parameter): _sum(parameter) for parameter in model.parameters()}
+    return {id(parameter): _mark(parameter) for parameter in model.parameters()}
 
 
 def mark_made(model: torch.nn.Module, before: Marks) -> None:
@@ -28,7 +28,7 @@ def mark_made(model: torch.nn.Module, before: Marks) -> None:
         before: `marks_of` the model before.
     """
     for parameter in model.parameters():
-        if not parameter.requires_grad and before.get(id(parameter)) != _sum(parameter):
+        if not parameter.requires_grad and before.get(id(parameter)) != _mark(parameter):
             parameter.made_by_method = True  # type: ignore[attr-defined]
 
 
@@ -59,8 +59,8 @@ def tensor_digest(tensors: Mapping[str, torch.Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _sum(parameter: torch.Tensor) -> float:
-    return 0.0 if parameter.is_meta else float(parameter.detach().abs().sum(dtype=torch.float64))
+def _mark(parameter: torch.Tensor) -> str:
+    return "" if parameter.is_meta else tensor_digest({"": parameter.detach().cpu()})
 
 
 def _tensors(value: object, path: str) -> Iterator[tuple[str, torch.Tensor]]:

@@ -249,6 +249,17 @@ def test_a_sharded_folder_is_read_with_its_index(tmp_path: Path, suffix: str) ->
     assert digest(folder) != before
 
 
+@pytest.mark.parametrize("name", ["{outside}", "../b.safetensors", "a/b.safetensors", "..", "."])
+def test_an_index_names_files_beside_it_only(tmp_path: Path, name: str) -> None:
+    folder = shards(tmp_path / "a")
+    outside = tmp_path / "b.safetensors"
+    safetensors.torch.save_file(hugging_face(official_ast(TINY)), outside)
+    index = json.dumps({"weight_map": {"v": name.format(outside=outside)}})
+    (folder / "model.safetensors.index.json").write_text(index)
+    with pytest.raises(BenchmarkError, match=r"expected the name of a file beside it|parts are missing"):
+        read_checkpoint(folder)
+
+
 def test_a_sharded_folder_that_is_not_whole(tmp_path: Path) -> None:
     folder = shards(tmp_path / "a")
     with pytest.raises(BenchmarkError, match=r"one of 3 parts of a checkpoint; name the folder"):

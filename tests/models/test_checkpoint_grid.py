@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import safetensors.torch
 import torch
 
+from benchmark.api.checkpoint import convert_checkpoint
 from benchmark.errors import BenchmarkError
 from benchmark.models.checkpoint import read_checkpoint, save_checkpoint
 from benchmark.models.fit import fit
@@ -413,10 +415,15 @@ def test_what_is_assumed_of_a_users_file_is_a_note(tmp_path: Path, make_request:
 
 
 def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
-    tensors = official_ast(TINY)
-    tensors["module.v.norm.weight"][3] = torch.inf
-    with pytest.raises(BenchmarkError, match=r"mine\.pth: not finite: v\.norm\.weight"):
-        fitted(f"ast[weights={saved(tensors, tmp_path / 'mine.pth')}]", tmp_path)
+    for name, value in (("v.norm.weight", torch.inf), ("mlp_head.1.bias", torch.nan)):
+        tensors = official_ast(TINY)
+        tensors[f"module.{name}"][3] = value
+        path = saved(tensors, tmp_path / f"{name}.pth")
+        with pytest.raises(BenchmarkError, match=rf"\.pth: not finite: {re.escape(name)}"):
+            fitted(f"ast[weights={path}]", tmp_path)
+        with pytest.raises(BenchmarkError, match="not finite"):
+            convert_checkpoint(path, tmp_path / "own.safetensors")
+        assert not (tmp_path / "own.safetensors").exists()
 
 
 def test_the_shape_comes_from_the_file_unless_another_one_is_named(tmp_path: Path) -> None:
