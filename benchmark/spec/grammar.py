@@ -74,8 +74,8 @@ def _written(value: Any) -> str:
     """Return the text of a value: bare if that is parsed as the same value, else JSON."""
     if isinstance(value, float) and float(f"{value:g}") == value:
         return f"{value:g}"
-    bare = isinstance(value, str) and parse_scalar(value) == value and not _SPECIAL.search(value)
-    return value if bare else json.dumps(value, sort_keys=True)
+    plain = isinstance(value, str) and value.isprintable() and value == value.strip() and not _SPECIAL.search(value)
+    return value if plain and parse_scalar(value) == value else json.dumps(value, sort_keys=True)
 
 
 def _variants(part: str, whole: str) -> Iterator[Ref]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from benchmark.errors import BenchmarkError
@@ -25,6 +25,8 @@ NESTED = st.recursive(
 )
 
 
+@example("a", {"a": "\x1b\r"})
+@example("a", {"a": "\x1f"})
 @given(NAMES, st.dictionaries(NAMES, NESTED, max_size=4))
 def test_canonical_form_reads_back(name: str, options: dict[str, object]) -> None:
     [(ref,)] = parse_refs(canonical(name, options))

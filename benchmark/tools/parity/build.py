@@ -110,7 +110,8 @@ def _hugging_face(case: Content, content: Content) -> AudioTransformer:
     """Build the model of a Hugging Face case."""
     ctor: dict[str, Any] = {"layer_norm_eps": 1e-12, "num_labels": 2, **case["ctor"]}  # transformers' defaults
     tensors = {name: by_rule(name, tuple(shape)) for name, shape in content["param_lists"][case["params"]]}
-    checkpoint = interpret(tensors, Evidence("Hugging Face case", settings=ctor))
+    settings = {"model_type": "audio-spectrogram-transformer", **ctor}
+    checkpoint = interpret(tensors, Evidence("Hugging Face case", settings=settings))
     config = ModelConfig(
         shape=checkpoint.shape,
         mels=ctor.get("num_mel_bins", 128),
