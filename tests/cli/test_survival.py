@@ -15,6 +15,7 @@ from tests.conftest import Cli
 pytestmark = pytest.mark.ray
 
 
+@pytest.mark.slow
 def test_a_few_kills_lose_nothing_and_repeat_nothing(calm: Calm, tmp_path: Path) -> None:
     """The short form of `python tests/chaos.py`: a worker, the run itself and a daemon of Ray are killed."""
     found = chaos(calm.grid, calm.results, tmp_path, ("worker", "driver", "raylet"), seed=1, gap=(0.2, 1.0))

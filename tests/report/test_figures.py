@@ -54,7 +54,7 @@ def drawn(folder: Path) -> dict[str, bytes]:
     ("backend", "place"),
     [
         ("module://matplotlib_inline.backend_inline", "MATPLOTLIBRC"),  # as notebooks set it; here it does not exist
-        ("TkAgg", "current folder"),
+        pytest.param("TkAgg", "current folder", marks=pytest.mark.slow),
     ],
 )
 def test_backend_and_matplotlibrc_of_the_user_are_not_used(

@@ -22,6 +22,7 @@ CASES = golden_cases(GOLDEN)
 MORE_OF_BASE_SIZE = {
     "ast_audioset_t256_f64",
     "ast_audioset_t200_f160",
+    "hf_base_t1024",
     "ssast_base_nokd_t128_ft_avgtok",
     "aat_ast_audioset_t512[head+prompt+mlp+spatial]",
 }
