@@ -236,7 +236,7 @@ def _method(kind: str, config: Any) -> type[Method]:
     hints = get_type_hints(config)
     for field in dataclasses.fields(config):
         given = NEEDED.get(kind, {}).get(field.name, field.default)
-        default = given if isinstance(given, PLAIN) else None  # dictionaries and objects are made anew by peft
+        default = given if isinstance(given, PLAIN) else None  # peft makes its own dictionaries and objects
         kinds = _plain_types(hints[field.name]) | ({type(default)} - {type(None)})
         if field.init and field.name not in BOOKKEEPING and kinds - {type(None)}:
             fields.append((field.name, _union(kinds | ({type(None)} if default is None else set())), default))

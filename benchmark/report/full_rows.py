@@ -9,6 +9,7 @@ import pandas as pd
 from benchmark.report.cell_labels import flatten
 from benchmark.spec.request import NOT_IN_STEP, TrialRequest
 
+FULL = "full"  # the method that others are compared with
 SMALL = NOT_IN_STEP - {"limit_clips"}  # keys of a recipe that change neither the time of an epoch nor its memory
 NOTE = (
     "Of several rows of full fine-tuning, a ratio refers to the one with the most similar recipe, of equals to the "
@@ -24,7 +25,7 @@ def full_rows(rows: pd.DataFrame, requests: Mapping[int, TrialRequest]) -> dict[
         requests: a request of each row, by row label.
     """
     labels = [int(label) for label in rows.index]
-    full = [label for label, method in zip(labels, rows["method"], strict=True) if method == "full"]
+    full = [label for label, method in zip(labels, rows["method"], strict=True) if method == FULL]
     if len(full) < 2:
         return {label: full[0] for label in labels if full}
     scores = rows["validation"].dropna().to_dict() if "validation" in rows else {}
@@ -50,7 +51,7 @@ def note(cells: pd.DataFrame, column: str, names: pd.Series) -> str:
     by_digest = dict(zip(cells["cell"], names, strict=True))
     used = []
     for dataset, rows in cells.groupby("dataset", sort=False):
-        several = rows[rows["method"] == "full"].groupby(["protocol", "backbone"]).size().max() > 1
+        several = rows[rows["method"] == FULL].groupby(["protocol", "backbone"]).size().max() > 1
         if several and (found := dict.fromkeys(by_digest[digest] for digest in rows[column].dropna())):
             used.append(f"{dataset}: {', '.join(found)}")
     return f"{NOTE} ({'; '.join(used)})." if used else ""

@@ -75,7 +75,7 @@ def not_comparable(one: Outcome, other: Outcome) -> str | None:
         return reason
     if not one.seeds & other.seeds:
         return f"{names} share no seed"
-    if len({group for fold in one.folds.values() for group in fold.groups.tolist()}) < 2:
+    if not one.group_numbers.any():
         return f"all test clips of {names} are of one group, so that their error is not known"
     return None
 

@@ -15,16 +15,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.special import stdtrit
 from scipy.stats import trim_mean
 
-from benchmark.report.inference import LEVEL
+from benchmark.report.inference import LEVEL, Array
 from benchmark.report.render import row_names
 from benchmark.report.results import Results
 
-Array = npt.NDArray[np.floating[Any]]
 FEWEST_DATASETS = 2
 DRAWS = 2000
 TRIMMED = 0.25  # at each end, of the interquartile mean

@@ -21,6 +21,7 @@ from benchmark.report.by_class import compute, result
 from benchmark.report.by_class.compute import Trial
 from benchmark.report.by_class.result import ByClass
 from benchmark.report.cache import cached
+from benchmark.report.full_rows import FULL
 
 if TYPE_CHECKING:
     from benchmark.report.results import Results
@@ -58,7 +59,7 @@ def shown_cells(cells: pd.DataFrame) -> pd.DataFrame:
     chosen: list[Any] = []
     for _, rows in cells[cells["score"].notna()].groupby(GROUP, sort=False):
         falling = rows.sort_values("score", ascending=False, kind="stable")
-        is_full = falling["method"] == "full"
+        is_full = falling["method"] == FULL
         chosen += [*falling.index[is_full][:1], *falling.index[~is_full][:1]]
     return cells.loc[chosen]
 

@@ -7,12 +7,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmark.report.figures.style import Look, empty, finish, grid, shown_looks
+from benchmark.report.full_rows import FULL
 from benchmark.report.overall import FEWEST_DATASETS, Runs, all_runs, improvement, profile
 from benchmark.report.render import marks
 from benchmark.report.results import Results
 from benchmark.units import plural
 
-FULL = "full"
 LEVELS = 200  # points of a profile
 NOTHING = f"no two methods are complete on the same {FEWEST_DATASETS} datasets, with one backbone and a seed in common"
 

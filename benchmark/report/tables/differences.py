@@ -8,12 +8,12 @@ from typing import Any
 import pandas as pd
 
 from benchmark.report.aggregate import GROUP
+from benchmark.report.full_rows import FULL
 from benchmark.report.inference import holm
 from benchmark.report.render import Table
 from benchmark.report.results import Results
 from benchmark.report.tables import TableSource
 
-FULL = "full"
 COLUMNS = [*GROUP, "method", "other", "difference", "low", "high", "p", "p_holm", "clips", "groups", "seeds", "marks"]
 
 

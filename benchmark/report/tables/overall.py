@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
+from benchmark.report.full_rows import FULL
 from benchmark.report.overall import Bounded, Runs, all_runs, improvement, interquartile_mean
 from benchmark.report.render import INDEX, Table
 from benchmark.report.tables import TableSource
-from benchmark.report.tables.differences import FULL
 
 COLUMNS = [
     *INDEX, "datasets", "seeds", "mean", "iqm", "iqm_low", "iqm_high", "other", "improvement", "improvement_low",
