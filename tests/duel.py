@@ -278,9 +278,11 @@ def main() -> None:
         parser.error(f"{options.timm} has no timm: pip install --no-deps --target {options.timm} timm==0.9.5")
     print("| method | frames | official ms | ours ms | ratio | official MiB | ours MiB | ratio | gap of losses |")
     print("|---|---|---|---|---|---|---|---|---|")
+    where = options.clips, options.size, options.device, options.threads, options.compile
+    burst = options.burst or (5 if options.device == "cuda" else 1)
     for frames in map(int, options.frames.split(",")):
         for method in options.method.split(","):
-            case = Case(method, frames, options.clips, options.size, options.device, options.threads, options.compile)
+            case = Case(method, frames, *where, burst)
             found = compare(case, options)
             print(
                 f"| {method} | {frames} | {found['official_ms']:.1f} | {found['ours_ms']:.1f} | "
