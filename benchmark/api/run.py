@@ -66,6 +66,7 @@ def run(
     timeout: float | None = None,
     deterministic: bool = False,
     compile: bool = False,
+    checkpointing: bool = False,
     keep_weights: bool = False,
     loggers: Names = (),
     restart_on_ray_death: bool = False,
@@ -108,6 +109,8 @@ def run(
         timeout: seconds after which a trial is ended; None for no limit.
         deterministic: use only algorithms that repeat bit for bit on a GPU; slower.
         compile: compile training: on a GPU faster after a start of some seconds; results differ by rounding.
+        checkpointing: compute activations again in the backward pass instead of keeping them: less memory, about a
+            third more operations, the same results.
         keep_weights: keep the trained parameters beside each record, for `export`.
         loggers: also write the curves for `tensorboard` or `mlflow`, into RESULTS/logs.
         restart_on_ray_death: start the command line of this process again when Ray's own processes die. Only right
@@ -171,6 +174,7 @@ def run(
         timeout=timeout,
         deterministic=deterministic,
         compile=compile,
+        checkpointing=checkpointing,
         loggers=tuple(curves),
         keep_weights=keep_weights,
         restart_on_ray_death=restart_on_ray_death,
@@ -221,7 +225,8 @@ def _train(
     from benchmark.planning.machine import machine_here
 
     store = selected.store
-    machine = replace(machine_here(options.cpus_per_trial, options.gpus_per_trial), compiled=options.compile)
+    here = machine_here(options.cpus_per_trial, options.gpus_per_trial)
+    machine = replace(here, compiled=options.compile, checkpointing=options.checkpointing)
     estimates = estimate_trials(to_run, expansion, store, machine, console)
     to_run = buildable(to_run, estimates, console, skip_unfit=skip_unfit)
     if budget is not None:

@@ -80,6 +80,7 @@ def run(
         bool, typer.Option("--deterministic", help="Use only algorithms that repeat bit for bit on a GPU; slower.")
     ] = False,
     compile: options.Compile = False,
+    checkpointing: options.Checkpointing = False,
     keep_weights: Annotated[
         bool,
         typer.Option("--keep-weights", help="Keep the trained parameters beside each record, for `export`."),
@@ -125,6 +126,7 @@ def run(
         timeout=timeout,
         deterministic=deterministic,
         compile=compile,
+        checkpointing=checkpointing,
         keep_weights=keep_weights,
         loggers=log,
         restart_on_ray_death=True,

@@ -84,7 +84,7 @@ def estimate_trials(
         machine: what the trials will run on.
         console: where progress is shown.
     """
-    counted = count_costs(requests, console)
+    counted = count_costs(requests, console, checkpointing=machine.checkpointing)
     estimator = Estimator(counted.costs, machine, list(store.records()), list(store.profiles()))
     estimates = {
         request.id: estimator.of(

@@ -27,6 +27,7 @@ class RunOptions:
         timeout: seconds after which a trial is ended; None for no limit.
         deterministic: use only algorithms that repeat bit for bit on a GPU.
         compile: compile training, which changes results by rounding only.
+        checkpointing: compute activations again in the backward pass instead of keeping them, which changes no result.
         loggers: where curves are also written: `tensorboard`, `mlflow`.
         verified: verdicts of `data verify` on the data as it is now, as JSON, by the manifest's digest.
         keep_weights: keep the trained parameters beside the record.
@@ -45,6 +46,7 @@ class RunOptions:
     timeout: float | None = None
     deterministic: bool = False
     compile: bool = False
+    checkpointing: bool = False
     verified: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     loggers: tuple[str, ...] = ()
     keep_weights: bool = False

@@ -31,7 +31,7 @@ def split_changes_results(request: TrialRequest) -> bool:
     try:
         model = abstract_model(request, request.dataset.classes or 1).train()
         python, numpy = random.getstate(), np.random.get_state()  # after what the method drew for its initial values
-        with _Operators() as operators:
+        with Operators() as operators:
             model(features)
     except BenchmarkError:
         return False  # the method does not fit, which its trials will report
@@ -39,19 +39,25 @@ def split_changes_results(request: TrialRequest) -> bool:
         logger.info("%s: its model does not run on meta tensors: %s", request.label, error)
         return True
     drawn = random.getstate() != python or str(np.random.get_state()) != str(numpy)
-    return drawn or operators.depend_on_batch
+    return drawn or operators.draws or operators.batch_norm
 
 
-class _Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Note whether an operator draws random numbers or computes statistics over the batch."""
+class Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Note what operators do.
+
+    Attributes:
+        draws: whether one draws random numbers.
+        batch_norm: whether one computes statistics over the batch.
+    """
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.depend_on_batch = False
+        self.draws = self.batch_norm = False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        self.depend_on_batch |= "batch_norm" in func.__name__ or _draws(func, args, kwargs)
+        self.draws |= _draws(func, args, kwargs)
+        self.batch_norm |= "batch_norm" in func.__name__
         return func(*args, **kwargs)
 
 

@@ -17,6 +17,7 @@ from benchmark.models.transformer import AudioTransformer
 from benchmark.records.environment import EAGER
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.batch_split import split_changes_results
+from benchmark.trial.checkpointing import computed_again_in, is_checkpointed
 from benchmark.trial.device import is_out_of_memory
 from benchmark.trial.precision import Precision
 from benchmark.trial.resume import random_state, restore_random_state
@@ -64,8 +65,8 @@ class TrainingForward:
 
     def uncompiled(self, features: torch.Tensor, precision: Precision) -> torch.Tensor:
         """(B, frames, mels) -> (B, classes) logits, in training or evaluation."""
-        eager = nullcontext() if self.name == EAGER else torch.compiler.set_stance("force_eager")
-        with eager, precision.autocast():
+        eager = nullcontext if self.name == EAGER else _without_compiler
+        with eager(), computed_again_in(self.model, eager), precision.autocast():
             logits: torch.Tensor = self.model(features)
         return logits
 
@@ -119,9 +120,10 @@ class TrainingForward:
         """Return True when a graph computes what the model does.
 
         A graph repeats its kernels only: it knows neither of draws on the CPU nor of what Python code keeps. Gradients
-        of micro-batches cannot be summed, as they are in the graph's own memory.
+        of micro-batches cannot be summed, as they are in the graph's own memory. With activation checkpointing, memory
+        counts for more than the time of launches, and a graph would hold its memory during evaluations, too.
         """
-        whole = self.request.recipe.micro_batch is None
+        whole = self.request.recipe.micro_batch is None and not is_checkpointed(self.model)
         return whole and self._is_own() and not split_changes_results(self.request)
 
     def _record(self, features: torch.Tensor) -> None:
@@ -140,6 +142,12 @@ class TrainingForward:
         else:
             self.name = "compiled blocks, CUDA graphs"
             self.recorded_bytes = torch.cuda.max_memory_allocated()
+
+
+@contextmanager
+def _without_compiler() -> Iterator[None]:
+    with torch.compiler.set_stance("force_eager"):  # it takes effect when it is made
+        yield
 
 
 class _WithPrecision(nn.Module):

@@ -5,6 +5,7 @@ A multiply-add counts as two operations. Attention counts as its two matrix prod
 
 from __future__ import annotations
 
+import contextlib
 import weakref
 from typing import Any
 
@@ -17,52 +18,84 @@ from benchmark.data.loader import EVAL_BATCH_FACTOR
 from benchmark.records.schema import Cost
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.build import abstract_model
+from benchmark.trial.checkpointing import checkpoint_blocks
+from benchmark.trial.precision import autocast_type
 from benchmark.trial.train_step import loss_of
 
 MOMENTS = 2  # tensors that AdamW keeps per parameter
 
 
-def count_cost(request: TrialRequest, classes: int) -> Cost:
+def count_cost(request: TrialRequest, classes: int, *, checkpointing: bool = False) -> Cost:
     """Count a training step of one batch, or of one micro-batch if the recipe splits batches.
 
     Args:
         request: shape of the step.
         classes: number of outputs of the head.
+        checkpointing: whether activations are computed again in the backward pass, where that changes no result.
 
     Raises:
         BenchmarkError: the method does not fit the model.
     """
     model, recipe = abstract_model(request, classes), request.recipe
+    if checkpointing:
+        checkpoint_blocks(model, request)
     clips = min(recipe.micro_batch or recipe.batch_size, recipe.batch_size)
     sizes = {name: tensor.numel() * tensor.element_size() for name, tensor in model.named_parameters()}
     trained = sum(sizes[name] for name, parameter in model.named_parameters() if parameter.requires_grad)
     with (
         FakeTensorMode(allow_non_fake_inputs=True),
         _Peak() as peak,
-        FlopCounterMode(display=False, custom_mapping=_ATTENTION) as flops,
+        _Flops() as flops,
     ):
         weights = _empty_weights(model)
         features = torch.empty(clips, recipe.frames, recipe.mels)
         targets, observed = torch.zeros(clips, classes), torch.ones(clips, classes)
-        saved = _Saved(weights)
-        with saved.hooks(), torch.autocast("cpu", torch.float16, enabled=recipe.precision == "amp"):
-            logits = torch.func.functional_call(model, weights, (features,))
-            loss = loss_of(logits, targets, observed, recipe.loss)
-        del logits
-        forward = flops.get_total_flops()
-        torch.autograd.backward(loss)
-        step = flops.get_total_flops()
+        step = _Step(model, request, _Saved(weights), flops)
+        named = {f"model.{name}": tensor for name, tensor in weights.items()}
+        torch.func.functional_call(step, named, (features, targets, observed))
     return Cost(
         clips=clips,
-        forward_flops=round(forward / clips),
-        train_flops=round(step / clips),
-        saved_bytes=saved.bytes,
+        forward_flops=round(step.forward_flops / clips),
+        train_flops=round(flops.get_total_flops() / clips),
+        saved_bytes=step.saved.bytes,
         weight_bytes=sum(sizes.values()),
         optimizer_bytes=MOMENTS * trained,
         stored_bytes=trained,
         peak_bytes=peak.bytes + MOMENTS * trained,
         eval_peak_bytes=_evaluation_peak(model, request) + MOMENTS * trained,
     )
+
+
+class _Step(torch.nn.Module):
+    """A training step as one module: what is computed again in the backward pass needs the weights of the call, too.
+
+    Args:
+        model: the model of the request.
+        request: loss and precision.
+        saved: counts what is kept for the backward pass.
+        flops: counts operations.
+
+    Attributes:
+        forward_flops: operations of the forward pass.
+    """
+
+    def __init__(self, model: torch.nn.Module, request: TrialRequest, saved: _Saved, flops: FlopCounterMode) -> None:
+        super().__init__()
+        self.model = model
+        self.recipe = request.recipe
+        self.saved = saved
+        self.flops = flops
+        self.forward_flops = 0
+
+    def forward(self, features: torch.Tensor, targets: torch.Tensor, observed: torch.Tensor) -> None:
+        """(B, frames, mels), (B, classes), (B, classes): compute the gradients."""
+        half = autocast_type(self.recipe.precision, "cuda")
+        with self.saved.hooks(), torch.autocast("cpu", half or torch.float16, enabled=half is not None):
+            logits = self.model(features)
+            loss = loss_of(logits, targets, observed, self.recipe.loss)
+        del logits
+        self.forward_flops = self.flops.get_total_flops()
+        torch.autograd.backward(loss)
 
 
 def _evaluation_peak(model: torch.nn.Module, request: TrialRequest) -> int:
@@ -102,6 +135,18 @@ _ATTENTION: dict[Any, Any] = {  # torch's counter does not know the operators of
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention,
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward,
 }
+
+
+class _Flops(FlopCounterMode):
+    """torch's counter of operations without its count by module, which would keep activations alive."""
+
+    def __init__(self) -> None:
+        super().__init__(display=False, custom_mapping=_ATTENTION)
+        self.mod_tracker = _NoModules()  # type: ignore[assignment]
+
+
+class _NoModules(contextlib.nullcontext[None]):
+    parents = frozenset({"Global"})
 
 
 class _Saved:

@@ -49,6 +49,7 @@ class How:
         seconds: time limit of a step's measurement; fewer steps are timed when they take longer.
         clips: clips of a timed step; None for the recipe's batch size.
         compiled: whether the steps are compiled, before they are timed.
+        checkpointing: whether activations are computed again in the backward pass.
         identity: methods whose change of a model's output at initialization is computed, for datasets of short clips.
     """
 
@@ -58,6 +59,7 @@ class How:
     seconds: float
     clips: int | None = None
     compiled: bool = False
+    checkpointing: bool = False
     identity: tuple[str, ...] = ()
 
 
@@ -145,11 +147,12 @@ def _profile(request: TrialRequest, how: How, compilation: str = EAGER, **found:
         cuda=torch.version.cuda if device.type == "cuda" else None,
         threads=how.threads,
         compilation=compilation,
+        checkpointing=how.checkpointing,
     )
     return StepProfile(
         **{"steps": 0, **found},
         request=request,
-        cost=count_cost(request, request.classes),
+        cost=count_cost(request, request.classes, checkpointing=how.checkpointing),
         parameters=count_parameters(request, request.classes),
         clips=how.clips or request.recipe.batch_size,
         device=device_name(device),
@@ -170,7 +173,14 @@ def _measure(request: TrialRequest, how: How) -> dict[str, Any]:
         recipe = untrained.recipe.model_copy(update={"batch_size": how.clips})
         untrained = untrained.model_copy(update={"recipe": recipe})
     built = build_model(untrained, request.classes)
-    trainer = Trainer(built.model.to(device), untrained, device, built.groups, compiled=how.compiled)
+    trainer = Trainer(
+        built.model.to(device),
+        untrained,
+        device,
+        built.groups,
+        compiled=how.compiled,
+        checkpointing=how.checkpointing,
+    )
     batch = _random_batch(untrained, how.clips or untrained.recipe.batch_size, device)
     training = _step_seconds(trainer.train, batch, how)
     evaluation = _step_seconds(trainer.predict, batch, how)
