@@ -109,8 +109,8 @@ def run(
         timeout: seconds after which a trial is ended; None for no limit.
         deterministic: use only algorithms that repeat bit for bit on a GPU; slower.
         compile: compile training: on a GPU faster after a start of some seconds; results differ by rounding.
-        checkpointing: compute activations again in the backward pass instead of keeping them: less memory, about a
-            third more operations, the same results.
+        checkpointing: compute activations again in the backward pass instead of keeping them: less memory, more
+            operations, the same results.
         keep_weights: keep the trained parameters beside each record, for `export`.
         loggers: also write the curves for `tensorboard` or `mlflow`, into RESULTS/logs.
         restart_on_ray_death: start the command line of this process again when Ray's own processes die. Only right

@@ -82,8 +82,8 @@ Checkpointing = Annotated[
     bool,
     typer.Option(
         "--checkpointing",
-        help="Compute activations again in the backward pass instead of keeping them: less memory, about a third more "
-        "operations, the same results.",
+        help="Compute activations again in the backward pass, do not keep them: less memory, more operations, the same "
+        "results.",
     ),
 ]
 Device = Annotated[str | None, typer.Option(help="`cpu` or `cuda`.", show_default="cuda if there is a GPU")]

@@ -216,7 +216,7 @@ class ResultStore:
         return sorted((self.folder / ATTEMPTS).glob(f"{trial_id}-*.json"), key=_attempt_number)
 
     def write_profile(self, profile: StepProfile) -> Path:
-        """Write the profile of a step on a device, in place of an earlier one that ran in the same way; return its path."""
+        """Write the profile of a step, in place of one that ran in the same way on such a device; return its path."""
         device = re.sub(r"[^A-Za-z0-9]+", "-", profile.device).strip("-")
         how = "" if compilation(profile.environment) == EAGER else "-compiled"
         how += f"-{CHECKPOINTING}" if checkpointing(profile.environment) else ""

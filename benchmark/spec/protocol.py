@@ -14,7 +14,6 @@ from benchmark.errors import BenchmarkError, closest
 from benchmark.spec.declared import declared, find
 from benchmark.spec.yaml import Spec, read_yaml, validate
 
-
 LATER = {"eval_precision": "float32_ssast", "eval_tf32": "no"}  # switches that were added later, with their defaults
 
 

@@ -48,16 +48,21 @@ class Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]
     Attributes:
         draws: whether one draws random numbers.
         batch_norm: whether one computes statistics over the batch.
+        running: running statistics of batch normalization, which a call in training updates.
     """
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.draws = self.batch_norm = False
+        self.running: list[torch.Tensor] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         self.draws |= _draws(func, args, kwargs)
-        self.batch_norm |= "batch_norm" in func.__name__
+        if "batch_norm" in func.__name__:
+            self.batch_norm = True
+            named = zip((argument.name for argument in func._schema.arguments), args, strict=False)
+            self.running += [value for name, value in named if name.startswith("running_") and value is not None]
         return func(*args, **kwargs)
 
 

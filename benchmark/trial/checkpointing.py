@@ -1,7 +1,8 @@
 """Activation checkpointing: blocks whose activations are computed again in the backward pass instead of kept.
 
-Results stay equal, bit for bit on a CPU. A block that changes something while it computes (statistics of BatchNorm, an
-attribute), or draws from Python's or NumPy's generator, would do so twice; it keeps its activations.
+Results stay equal, bit for bit on a CPU: draws from torch's generators are repeated, and BatchNorm updates its running
+statistics once. A block that draws from Python's or NumPy's generator, or changes anything else while it computes,
+would do so twice; it keeps its activations.
 """
 
 from __future__ import annotations
@@ -9,11 +10,14 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from benchmark.errors import first_line
@@ -26,20 +30,32 @@ from benchmark.trial.resume import random_state, restore_random_state
 Context = Callable[[], AbstractContextManager[Any]]
 
 
+@dataclass(frozen=True)
+class Repeat:
+    """What it takes to compute a block again.
+
+    Attributes:
+        draws: whether it draws from torch's generators.
+        batch_norm: whether it updates running statistics.
+    """
+
+    draws: bool
+    batch_norm: bool
+
+
 class CheckpointedBlocks:
     """Calls the blocks of a model, and keeps only the input of those that can be computed again.
 
     Args:
-        draws: by the number of a block, whether it draws from torch's generators, which the second computation repeats;
-            blocks that are missing keep their activations.
+        repeats: by the number of a block; blocks that are missing keep their activations.
         trained: numbers of the blocks with trained parameters.
 
     Attributes:
         context: what blocks that are called now are computed again in.
     """
 
-    def __init__(self, draws: dict[int, bool], trained: set[int]) -> None:
-        self._draws = draws
+    def __init__(self, repeats: dict[int, Repeat], trained: set[int]) -> None:
+        self._repeats = repeats
         self._trained = trained
         self.context: Context = nullcontext
 
@@ -47,18 +63,35 @@ class CheckpointedBlocks:
         """(B, N, D) -> (B, N, D): call block number `layer`."""
         # blocks before the first trained one keep nothing in any case
         trains = torch.is_grad_enabled() and (tokens.requires_grad or layer in self._trained)
-        if layer not in self._draws or not trains:
+        repeat = self._repeats.get(layer) if trains else None
+        if repeat is None:
             direct: torch.Tensor = block(tokens)
             return direct
-        context = self.context
+        again = partial(_same_statistics, block, self.context) if repeat.batch_norm else self.context
         found: torch.Tensor = checkpoint(
             block,
             tokens,
             use_reentrant=False,
-            preserve_rng_state=self._draws[layer],
-            context_fn=lambda: (nullcontext(), context()),
+            preserve_rng_state=repeat.draws,
+            context_fn=lambda: (nullcontext(), again()),
         )
         return found
+
+
+@contextmanager
+def _same_statistics(block: nn.Module, context: Context) -> Iterator[None]:
+    """Restore the running statistics of BatchNorm at the end of a context."""
+    before = [(buffer, buffer.clone()) for buffer in _running_statistics(block)]
+    try:
+        with context():
+            yield
+    finally:
+        for buffer, value in before:
+            buffer.copy_(value)
+
+
+def _running_statistics(block: nn.Module) -> list[torch.Tensor]:
+    return [buffer for module in block.modules() if isinstance(module, _BatchNorm) for buffer in module.buffers()]
 
 
 def checkpoint_blocks(model: AudioTransformer, request: TrialRequest) -> list[str]:
@@ -86,8 +119,7 @@ def checkpoint_blocks(model: AudioTransformer, request: TrialRequest) -> list[st
         error = f"what they do is not known: {first_line(failure)}"
     finally:
         restore_random_state(generators)
-    draws = {} if error else probe.draws
-    model.call_block = CheckpointedBlocks(draws, trained)
+    model.call_block = CheckpointedBlocks({} if error else probe.repeats, trained)
     reasons = [error] * len(model.blocks) if error else list(probe.reasons.values())
     return [f"{reasons.count(reason)} of {len(model.blocks)} blocks: {reason}" for reason in dict.fromkeys(reasons)]
 
@@ -115,33 +147,36 @@ class _Probe:
     """Calls blocks on meta tensors and notes what they do.
 
     Attributes:
-        draws: whether a block draws from torch's generators, for the blocks that can be computed again.
+        repeats: what it takes to compute a block again, for the blocks that can be.
         reasons: why a block cannot be computed again, for the others.
     """
 
     def __init__(self) -> None:
-        self.draws: dict[int, bool] = {}
+        self.repeats: dict[int, Repeat] = {}
         self.reasons: dict[int, str] = {}
 
     def __call__(self, layer: int, block: nn.Module, tokens: torch.Tensor) -> torch.Tensor:
         python, numpy, kept = random.getstate(), str(np.random.get_state()), _kept(block)
         with Operators() as operators:
             result: torch.Tensor = block(tokens)
-        if operators.batch_norm:
-            self.reasons[layer] = "BatchNorm would update its statistics twice"
-        elif random.getstate() != python or str(np.random.get_state()) != numpy:
+        statistics = {id(buffer) for buffer in _running_statistics(block)}
+        if random.getstate() != python or str(np.random.get_state()) != numpy:
             self.reasons[layer] = "draws from Python's or NumPy's generator would not be repeated"
-        elif _kept(block) != kept:
+        elif _kept(block) != kept or any(id(tensor) not in statistics for tensor in operators.running):
             self.reasons[layer] = "what the method keeps between calls would change twice"
         else:
-            self.draws[layer] = operators.draws
+            self.repeats[layer] = Repeat(operators.draws, bool(operators.running))
         return result
 
 
 def _kept(block: nn.Module) -> dict[str, object]:
-    """Return what shows whether a call changed parameters, buffers or attributes of a block's modules."""
+    """Return what shows whether a call changed parameters, buffers or attributes of a block's modules.
+
+    Running statistics of BatchNorm do not count.
+    """
+    statistics = {id(buffer) for buffer in _running_statistics(block)}
     tensors = [*block.named_parameters(), *block.named_buffers()]
-    kept: dict[str, object] = {name: (id(tensor), tensor._version) for name, tensor in tensors}
+    kept: dict[str, object] = {name: _mark(tensor) for name, tensor in tensors if id(tensor) not in statistics}
     for path, module in block.named_modules():
         for key, value in vars(module).items():
             if key not in {"_parameters", "_buffers", "_modules"}:
