@@ -135,6 +135,6 @@ def _text(profile: StepProfile) -> str:
     if profile.step_seconds:
         text += f", {profile.step_seconds:.3g} s/step of {profile.clips} clips"
         text += f", {profile.clips / profile.step_seconds:.3g} clips/s"
-    if profile.gpu_allocated_bytes:
-        text += f", peak {profile.gpu_allocated_bytes / 2**20:.0f} MiB"
+    measured = profile.gpu_allocated_bytes
+    text += f", peak {(measured or cost.peak_bytes) / 2**20:.0f} MiB{'' if measured else ' by count'}"
     return f"{text}, {profile.status}: {profile.error}" if profile.error else text
