@@ -65,8 +65,8 @@ class TrainingForward:
 
     def uncompiled(self, features: torch.Tensor, precision: Precision) -> torch.Tensor:
         """(B, frames, mels) -> (B, classes) logits, in training or evaluation."""
-        eager = nullcontext if self.name == EAGER else _without_compiler
-        with eager(), computed_again_in(self.model, eager), precision.autocast():
+        eager = nullcontext() if self.name == EAGER else _without_compiler(self.model)
+        with eager, precision.autocast():
             logits: torch.Tensor = self.model(features)
         return logits
 
@@ -145,8 +145,15 @@ class TrainingForward:
 
 
 @contextmanager
-def _without_compiler() -> Iterator[None]:
-    with torch.compiler.set_stance("force_eager"):  # it takes effect when it is made
+def _without_compiler(model: AudioTransformer) -> Iterator[None]:
+    """Call blocks as if they were not compiled, also where they are computed again in the backward pass."""
+
+    @contextmanager
+    def eager() -> Iterator[None]:
+        with torch.compiler.set_stance("force_eager"):  # it takes effect when it is made
+            yield
+
+    with eager(), computed_again_in(model, eager):
         yield
 
 
