@@ -5,14 +5,14 @@ A multiply-add counts as two operations. Attention counts as its two matrix prod
 
 from __future__ import annotations
 
-import contextlib
+import inspect
 import weakref
 from typing import Any
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
+from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
 from benchmark.data.loader import EVAL_BATCH_FACTOR
 from benchmark.records.schema import Cost
@@ -43,25 +43,24 @@ def count_cost(request: TrialRequest, classes: int, *, checkpointing: bool = Fal
     sizes = {name: tensor.numel() * tensor.element_size() for name, tensor in model.named_parameters()}
     trained = sum(sizes[name] for name, parameter in model.named_parameters() if parameter.requires_grad)
     with (
-        FakeTensorMode(allow_non_fake_inputs=True),
-        _Peak() as peak,
-        _Flops() as flops,
+        _FakeTensors(allow_non_fake_inputs=True),
+        _Counter() as counter,
     ):
         weights = _empty_weights(model)
         features = torch.empty(clips, recipe.frames, recipe.mels)
         targets, observed = torch.zeros(clips, classes), torch.ones(clips, classes)
-        step = _Step(model, request, _Saved(weights), flops)
+        step = _Step(model, request, _Saved(weights), counter)
         named = {f"model.{name}": tensor for name, tensor in weights.items()}
         torch.func.functional_call(step, named, (features, targets, observed))
     return Cost(
         clips=clips,
         forward_flops=round(step.forward_flops / clips),
-        train_flops=round(flops.get_total_flops() / clips),
+        train_flops=round(counter.operations / clips),
         saved_bytes=step.saved.bytes,
         weight_bytes=sum(sizes.values()),
         optimizer_bytes=MOMENTS * trained,
         stored_bytes=trained,
-        peak_bytes=peak.bytes + MOMENTS * trained,
+        peak_bytes=counter.peak_bytes + MOMENTS * trained,
         eval_peak_bytes=_evaluation_peak(model, request) + MOMENTS * trained,
     )
 
@@ -73,18 +72,18 @@ class _Step(torch.nn.Module):
         model: the model of the request.
         request: loss and precision.
         saved: counts what is kept for the backward pass.
-        flops: counts operations.
+        counter: counts operations.
 
     Attributes:
         forward_flops: operations of the forward pass.
     """
 
-    def __init__(self, model: torch.nn.Module, request: TrialRequest, saved: _Saved, flops: FlopCounterMode) -> None:
+    def __init__(self, model: torch.nn.Module, request: TrialRequest, saved: _Saved, counter: _Counter) -> None:
         super().__init__()
         self.model = model
         self.recipe = request.recipe
         self.saved = saved
-        self.flops = flops
+        self.counter = counter
         self.forward_flops = 0
 
     def forward(self, features: torch.Tensor, targets: torch.Tensor, observed: torch.Tensor) -> None:
@@ -94,7 +93,7 @@ class _Step(torch.nn.Module):
             logits = self.model(features)
             loss = loss_of(logits, targets, observed, self.recipe.loss)
         del logits
-        self.forward_flops = self.flops.get_total_flops()
+        self.forward_flops = self.counter.operations
         torch.autograd.backward(loss)
 
 
@@ -104,11 +103,11 @@ def _evaluation_peak(model: torch.nn.Module, request: TrialRequest) -> int:
     It is counted in float32, as some backbones are evaluated so.
     """
     recipe = request.recipe
-    with FakeTensorMode(allow_non_fake_inputs=True), torch.inference_mode(), _Peak() as peak:
+    with _FakeTensors(allow_non_fake_inputs=True), torch.inference_mode(), _Counter() as counter:
         weights = _empty_weights(model)
         features = torch.empty(EVAL_BATCH_FACTOR * recipe.batch_size, recipe.frames, recipe.mels)
         torch.func.functional_call(model.eval(), weights, (features,))
-    return int(peak.bytes)
+    return counter.peak_bytes
 
 
 def _empty_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -122,31 +121,20 @@ def _empty_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 
 def _attention(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
-    count: int = sdpa_flop_count(query, key, value)  # type: ignore[no-untyped-call]
+    count: int = sdpa_flop_count(query.shape, key.shape, value.shape)  # type: ignore[no-untyped-call]
     return count
 
 
 def _attention_backward(gradient: Any, query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
-    count: int = sdpa_flop_count(query, key, value)  # type: ignore[no-untyped-call]
+    count: int = sdpa_flop_count(query.shape, key.shape, value.shape)  # type: ignore[no-untyped-call]
     return 2 * count
 
 
-_ATTENTION: dict[Any, Any] = {  # torch's counter does not know the operators of the CPU
+_FORMULAS: dict[Any, Any] = {  # torch's own do not know the CPU's operators of attention
+    **flop_registry,
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention,
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward,
 }
-
-
-class _Flops(FlopCounterMode):
-    """torch's counter of operations without its count by module, which would keep activations alive."""
-
-    def __init__(self) -> None:
-        super().__init__(display=False, custom_mapping=_ATTENTION)
-        self.mod_tracker = _NoModules()  # type: ignore[assignment]
-
-
-class _NoModules(contextlib.nullcontext[None]):
-    parents = frozenset({"Global"})
 
 
 class _Saved:
@@ -173,17 +161,35 @@ def _storage(tensor: torch.Tensor) -> int:
     return int(tensor.untyped_storage()._cdata)
 
 
-class _Peak(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """The largest number of bytes that tensors held at one time."""
+class _NotCompiled(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """A mode that torch does not protect from its compiler, which takes a quarter of the time."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False
+
+
+class _FakeTensors(_NotCompiled, FakeTensorMode):
+    """Tensors without values on any device."""
+
+    __torch_dispatch__ = inspect.unwrap(FakeTensorMode.__torch_dispatch__)
+
+
+class _Counter(_NotCompiled):
+    """Operations so far, and the largest number of bytes that tensors held at one time."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.bytes = 0
-        self._now = 0
+        self.operations = 0
+        self.peak_bytes = 0
+        self._bytes = 0
         self._seen: set[int] = set()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        result = func(*args, **kwargs)
+        if formula := _FORMULAS.get(func.overloadpacket):
+            self.operations += formula(*args, **kwargs, out_val=result)
         for tensor in result if isinstance(result, (tuple, list)) else (result,):
             if isinstance(tensor, torch.Tensor):
                 self._follow(tensor.untyped_storage())
@@ -194,10 +200,10 @@ class _Peak(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if key in self._seen:
             return
         self._seen.add(key)
-        self._now += size
-        self.bytes = max(self.bytes, self._now)
+        self._bytes += size
+        self.peak_bytes = max(self.peak_bytes, self._bytes)
         weakref.finalize(storage, self._free, key, size)
 
     def _free(self, key: int, size: int) -> None:
         self._seen.discard(key)
-        self._now -= size
+        self._bytes -= size

@@ -68,7 +68,7 @@ class Precision:
         )
 
     @contextmanager
-    def products(self) -> Iterator[None]:
+    def float32_products(self) -> Iterator[None]:
         """Allow or forbid TF32 in float32 matrix products on a GPU; restore the setting of the process at the end.
 
         Convolutions keep torch's default, which has always been TF32.

@@ -22,6 +22,7 @@ from benchmark.trial.clock import Clock
 from benchmark.trial.compiled import TrainingForward
 from benchmark.trial.energy import EnergyMeter
 from benchmark.trial.frozen import attribute_digest
+from benchmark.trial.matrix_products import fast_products
 from benchmark.trial.memory import PeakMemory
 from benchmark.trial.optimizer import AdamW
 from benchmark.trial.precision import Precision, halve_frozen
@@ -126,7 +127,7 @@ class Trainer:
             with self.clock.measure("setup"):
                 self.forward.prepare()
         total, clips = 0.0, 0
-        with self.energy.measure(), self.memory.in_training(), self.clock.measure("train"):
+        with fast_products(), self.energy.measure(), self.memory.in_training(), self.clock.measure("train"):
             for value, size in self._losses(self.clock.waiting(batches)):
                 total += value * size
                 clips += size
@@ -218,9 +219,10 @@ class Trainer:
         self.model.eval()
         outputs, truths, seen = [], [], []
         with (
+            fast_products(),
+            self.evaluation.float32_products(),
             self.memory.in_evaluation(),
             self.clock.measure("eval"),
-            self.evaluation.products(),
             torch.inference_mode(),
         ):
             for features, targets, observed in batches:
