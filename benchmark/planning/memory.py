@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from benchmark.records.schema import Cost, StepProfile
-from benchmark.spec.recipe import Recipe
+from benchmark.spec.recipe import EVAL_FACTOR, Recipe
 
 MARGIN = 1.25  # the allocator reserves up to a quarter more than the tensors need
 GPU_EXTRA = 2 * 2**30  # for CUDA and workspaces; at most 1.6 GiB on an H100
@@ -13,7 +13,7 @@ PROCESS_BYTES = 600 * 2**20  # interpreter and libraries that a process has alon
 CUDA_PROCESS_BYTES = 1200 * 2**20  # the same with CUDA: 1.05 GB of host memory on an H100
 WORKER_BYTES = 600 * 2**20  # a data worker without its batches
 FLOAT_BYTES = 4
-WORKER_BATCHES = 4  # training batches in a data worker: it loads two evaluation batches of twice the size ahead
+WORKER_BATCHES = 2  # evaluation batches in a data worker: it loads two ahead
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,12 @@ def need_of(cost: Cost | None, recipe: Recipe, profile: StepProfile | None = Non
         reserved = max(profile.gpu_reserved_bytes, profile.gpu_eval_reserved_bytes or 0)
     elif profile and profile.host_rss_bytes:
         in_training = profile.host_rss_bytes
+    evaluated = recipe.batch_size * (EVAL_FACTOR if recorded or not cost else cost.eval_factor)
     # the checkpoint, the model and the resume state pass through the machine's memory on their way to a GPU
     passing = 2 * cost.weight_bytes + cost.stored_bytes + cost.optimizer_bytes if cost else 0
     return Need(
         gpu=reserved + GPU_EXTRA,
         beside_gpu=CUDA_PROCESS_BYTES + passing,
-        worker=WORKER_BYTES + WORKER_BATCHES * recipe.batch_size * recipe.frames * recipe.mels * FLOAT_BYTES,
+        worker=WORKER_BYTES + WORKER_BATCHES * evaluated * recipe.frames * recipe.mels * FLOAT_BYTES,
         cpu=max(in_training, PROCESS_BYTES + round(MARGIN * evaluation)),
     )

@@ -19,6 +19,7 @@ from benchmark.spec.yaml import Spec, read_yaml, validate
 
 Tuning = Literal["full", "peft"]
 TrainingPrecision = Literal["amp", "bf16", "float32"]
+EVAL_FACTOR = 2  # the reference evaluates with twice the training batch
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 

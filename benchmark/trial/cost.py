@@ -14,8 +14,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
-from benchmark.data.loader import EVAL_BATCH_FACTOR
 from benchmark.records.schema import Cost
+from benchmark.spec.recipe import EVAL_FACTOR
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.build import abstract_model
 from benchmark.trial.checkpointing import checkpoint_blocks
@@ -105,7 +105,7 @@ def _evaluation_peak(model: torch.nn.Module, request: TrialRequest) -> int:
     recipe = request.recipe
     with _FakeTensors(allow_non_fake_inputs=True), torch.inference_mode(), _Counter() as counter:
         weights = _empty_weights(model)
-        features = torch.empty(EVAL_BATCH_FACTOR * recipe.batch_size, recipe.frames, recipe.mels)
+        features = torch.empty(EVAL_FACTOR * recipe.batch_size, recipe.frames, recipe.mels)
         torch.func.functional_call(model.eval(), weights, (features,))
     return counter.peak_bytes
 

@@ -19,6 +19,7 @@ from benchmark.data.manifest import Split
 from benchmark.data.workers import DataWorkers
 from benchmark.numerics import NUMERICS_VERSION
 from benchmark.records.schema import Epoch
+from benchmark.spec.recipe import EVAL_FACTOR
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.data import TrialData
 from benchmark.trial.metrics import by_clip, evaluate, parts
@@ -148,6 +149,7 @@ def fit(
     *,
     resume_files: ResumeFiles | None = None,
     workers: int = 0,
+    eval_factor: int = EVAL_FACTOR,
     stop: Path | None = None,
     reported_split: Split = "test",
 ) -> Fitted:
@@ -163,6 +165,7 @@ def fit(
         report: called after every epoch; an exception of it ends the training.
         resume_files: where the resume state is; None keeps none.
         workers: processes that load data.
+        eval_factor: training batches in an evaluation batch.
         stop: file whose presence asks to stop after the current epoch.
         reported_split: split whose score is reported.
 
@@ -176,7 +179,8 @@ def fit(
     readers = DataWorkers.of(data.splits["train"], workers, device)
     batches = training_batches(data.splits["train"], order, readers, device)
     held_out = {
-        name: evaluation_batches(clips, recipe.batch_size, readers, device) for name, clips in data.evaluation.items()
+        name: evaluation_batches(clips, recipe.batch_size, readers, device, eval_factor)
+        for name, clips in data.evaluation.items()
     }
     seeds = Seeds(request)
     for epoch in range(resumed + 1, recipe.epochs + 1):

@@ -19,11 +19,12 @@ from typing import Any
 
 import torch
 
-from benchmark.data.loader import EVAL_BATCH_FACTOR, Batch
+from benchmark.data.loader import Batch
 from benchmark.errors import first_line
 from benchmark.methods.registry import externals, resolve_methods
 from benchmark.records.environment import EAGER, capture, utc_now
 from benchmark.records.schema import StepProfile
+from benchmark.spec.recipe import EVAL_FACTOR
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.build import build_model, count_parameters
 from benchmark.trial.code_digest import code_digest
@@ -191,11 +192,11 @@ def _measure(request: TrialRequest, how: How) -> dict[str, Any]:
         "step_seconds": statistics.median(training),
         "step_seconds_spread": (quartiles[0], quartiles[2]),
         "eval_seconds": statistics.median(evaluation),
-        **_memory(trainer, batch),
+        **_memory(trainer, batch, untrained, how),
     }
 
 
-def _memory(trainer: Trainer, batch: Batch) -> dict[str, int | None]:
+def _memory(trainer: Trainer, batch: Batch, request: TrialRequest, how: How) -> dict[str, int | None]:
     """Return the peaks of a trainer after its steps; on a GPU, also of an evaluation as large as a trial's."""
     assert trainer.memory.training is not None
     memory = {
@@ -204,7 +205,9 @@ def _memory(trainer: Trainer, batch: Batch) -> dict[str, int | None]:
         "host_rss_bytes": trainer.memory.training.host,
     }
     if batch[0].is_cuda:
-        features, targets, observed = (torch.cat([tensor] * EVAL_BATCH_FACTOR) for tensor in batch)
+        cost = count_cost(request, request.classes, checkpointing=how.checkpointing)
+        factor = EVAL_FACTOR if how.compiled else cost.eval_factor
+        features, targets, observed = (torch.cat([tensor] * factor) for tensor in batch)
         trainer.predict([(features, targets, observed)])
         assert trainer.memory.evaluation is not None
         memory["gpu_eval_allocated_bytes"] = trainer.memory.evaluation.allocated

@@ -187,6 +187,7 @@ def run_trial(
         report,
         resume_files=resume_files,
         workers=setting.workers,
+        eval_factor=setting.eval_factor,
         stop=setting.stop,
     )
     return finish(request, setting, parts, fitted, started)
@@ -212,6 +213,7 @@ def run_on_validation(request: TrialRequest, setting: Setting, report: Report) -
             parts.trainer,
             report,
             workers=setting.workers,
+            eval_factor=setting.eval_factor,
             stop=setting.stop,
             reported_split="validation",
         )
