@@ -22,6 +22,7 @@ from benchmark.spec.options import RunOptions
 from benchmark.spec.request import TrialRequest
 from benchmark.tools.export import export_trial
 from benchmark.trial.build import build_model, trained_tensors
+from benchmark.trial.cost import count_cost
 from benchmark.trial.frozen import attribute_digest, tensor_digest
 from benchmark.trial.profile import How, profile_step
 from benchmark.trial.run import Setting, attempt_trial, run_trial
@@ -172,6 +173,14 @@ def test_a_trial_and_a_profile_agree_on_the_memory_of_training(
     trial = run(request, setting)[0].profile
     step = profile_step(request, How("cuda", 1, steps=3, seconds=30))
     assert trial.gpu_allocated_bytes == pytest.approx(step.gpu_allocated_bytes, rel=0.1)
+
+
+def test_a_large_evaluation_takes_no_more_memory_than_training(make_request: Make, setting: Setting) -> None:
+    request = make(make_request, "full", precision="float32", batch_size=3, frames=256, epochs=1)
+    setting = replace(setting, cost=count_cost(request, request.classes))
+    assert setting.eval_factor > 2
+    profile = run(request, setting)[0].profile
+    assert profile.gpu_eval_allocated_bytes <= profile.gpu_allocated_bytes
 
 
 GRAPHS = "compiled blocks, CUDA graphs"
