@@ -99,6 +99,7 @@ def test_compiled_blocks_may_be_computed_again(
     request = make(make_request, method, batch_size=5)
     both, without = run(request, setting, compile=True, checkpointing=True), run(request, setting)
     assert compiled_graphs
+    assert method != "full" or len(compiled_graphs) == 1  # none for the smaller batch
     assert numbers(both) == numbers(without)
     assert (both[0].environment["compilation"], both[0].environment["checkpointing"]) == ("compiled blocks", True)
 

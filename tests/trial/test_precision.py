@@ -57,13 +57,14 @@ def test_what_a_recipe_asks_for_on_a_device(requested: Any, device: str, name: s
 def test_a_bf16_trial_is_another_trial_and_its_table_says_so(cli: Cli, data_root: Path, tmp_path: Path) -> None:
     grid = tmp_path / "tiny.yaml"
     grid.write_text(
-        f'{{description: a trial, backbones: ["{AST}"], datasets: [esc50], methods: [linear], folds: [1],\n'
+        f'{{description: a trial, backbones: ["{AST}"], datasets: [esc50], methods: [full], folds: [1],\n'
         "recipe: {epochs: 1, batch_size: 8, frames: 64, time_mask: 12, stride: [16, 16]}}\n"
     )
     chosen = ("--grid", grid, "--data-root", data_root, "--results", tmp_path / "out")
-    done = cli("run", *chosen, "--set", "recipe.precision=bf16", "--no-report")
+    done = cli("run", *chosen, "--set", "recipe.precision=bf16", "--checkpointing", "--no-report")
     assert done.returncode == 0, done.stderr
     [record] = ResultStore(tmp_path / "out").records()
+    assert record.environment["checkpointing"] is True
     assert record.profile.precision == "bfloat16 autocast"
     assert any("precision=bf16" in mark for mark in record.marks)
     assert record.id not in cli("plan", *chosen).stdout  # without it, another trial is missing
