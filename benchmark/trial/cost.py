@@ -99,16 +99,11 @@ def _frozen_part(model: AudioTransformer, request: TrialRequest) -> dict[str, in
     part = FrozenPart.of(model.eval())
     if part is None:
         return {"frozen_bytes": 0, "frozen_flops": 0}
-    with (
-        FakeTensorMode(allow_non_fake_inputs=True),
-        torch.inference_mode(),
-        FlopCounterMode(display=False, custom_mapping=_ATTENTION) as flops,
-    ):
+    with _FakeTensors(allow_non_fake_inputs=True), torch.inference_mode(), _Counter() as counter:
         weights = {f"model.{name}": tensor for name, tensor in _empty_weights(model).items()}
-        torch.func.functional_call(
-            _Before(part), weights, (torch.empty(1, request.recipe.frames, request.recipe.mels),)
-        )
-    return {"frozen_bytes": output_bytes(part), "frozen_flops": flops.get_total_flops()}
+        features = torch.empty(1, request.recipe.frames, request.recipe.mels)
+        torch.func.functional_call(_Before(part), weights, (features,))
+    return {"frozen_bytes": output_bytes(part), "frozen_flops": counter.operations}
 
 
 def _empty_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
