@@ -99,7 +99,8 @@ def _frozen_part(model: AudioTransformer, request: TrialRequest) -> dict[str, in
     part = FrozenPart.of(model.eval())
     if part is None:
         return {"frozen_bytes": 0, "frozen_flops": 0}
-    with _FakeTensors(allow_non_fake_inputs=True), torch.inference_mode(), _Counter() as counter:
+    # inference mode would hide the matrix products in operators that are not counted
+    with _FakeTensors(allow_non_fake_inputs=True), torch.no_grad(), _Counter() as counter:
         weights = {f"model.{name}": tensor for name, tensor in _empty_weights(model).items()}
         features = torch.empty(1, request.recipe.frames, request.recipe.mels)
         torch.func.functional_call(_Before(part), weights, (features,))

@@ -48,7 +48,8 @@ class Evaluation:
         self._rule = selection_rule(request, info)
         self._trainer = trainer
         self._held_out = {name: held_out[name] for name in sorted(held_out, key=is_test)}
-        self._complete = test_curves or not self._can_be_left_out()
+        leaves_out = "test" in held_out and self._rule != "best_on_test" and not test_curves
+        self._complete = not (leaves_out and self._can_be_left_out())
         self._features = FrozenFeatures(trainer.model, KEPT_BYTES[trainer.clock.device.type])
 
     def after_epoch(self, history: History, epoch: int, *, is_last: bool) -> Scores:
