@@ -162,7 +162,7 @@ def fit(
         trainer: model and optimizer.
         report: called after every epoch; an exception of it ends the training.
         resume_files: where the resume state is; None keeps none.
-        workers: processes that load data.
+        workers: processes that may load data.
         stop: file whose presence asks to stop after the current epoch.
         reported_split: split whose score is reported.
 
@@ -173,7 +173,7 @@ def fit(
     history = _resume(request, trainer, resume_files)
     resumed = len(history.curves)
     order = TrainingOrder(data.data.used["train"], recipe.batch_size, recipe.mixup)
-    readers = DataWorkers.of(data.splits["train"], workers, device)
+    readers = DataWorkers.of(data.splits["train"], data.loaders(workers), device)
     batches = training_batches(data.splits["train"], order, readers, device)
     held_out = {
         name: evaluation_batches(clips, recipe.batch_size, readers, device) for name, clips in data.evaluation.items()
