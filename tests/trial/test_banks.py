@@ -72,6 +72,7 @@ def test_a_trial_with_held_banks_has_the_same_numbers(
         point.model_dump(exclude={"seconds"}) for point in other.curves
     ]
     assert record.data == other.data
+    assert (record.environment["banks_on_gpu"], other.environment["banks_on_gpu"]) == (False, True)
     assert predictions.keys() == as_well.keys()
     assert all(np.array_equal(predictions[name], as_well[name]) for name in predictions)
 
