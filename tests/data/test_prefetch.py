@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import pytest
@@ -91,3 +92,54 @@ def test_pinning_keeps_the_structure(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(found, Outer)
     assert isinstance(found.inner, Inner)
     assert (found.inner.tensor.tolist(), found.inner.nothing, found.tensor.tolist()) == ([1, 1], None, [2])
+
+
+class FakeStream:
+    """A CUDA stream that writes down what it is asked for."""
+
+    def __init__(self, name: str, events: list[str]) -> None:
+        self.name, self.events, self.recorded = name, events, 0
+
+    def wait_stream(self, other: FakeStream) -> None:
+        self.events.append(f"{self.name} waits for {other.name}")
+
+    def wait_event(self, event: str) -> None:
+        self.events.append(f"{self.name} waits for {event}")
+
+    def record_event(self) -> str:
+        self.recorded += 1
+        return f"item {self.recorded}"
+
+
+def test_on_a_gpu_the_callers_stream_waits_for_the_item_and_not_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The streams are played."""
+    events: list[str] = []
+    caller, side = FakeStream("caller", events), FakeStream("side", events)
+    current = [caller]
+
+    @contextmanager
+    def on(stream: FakeStream) -> Iterator[None]:
+        current.append(stream)
+        yield
+        current.pop()
+
+    monkeypatch.setattr(torch.cuda, "Stream", lambda _: side)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda _: current[-1])
+    monkeypatch.setattr(torch.cuda, "stream", on)
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor)
+    monkeypatch.setattr(
+        torch.Tensor, "record_stream", lambda tensor, stream: events.append(f"{stream.name} uses {int(tensor)}")
+    )
+
+    def prepare(number: int) -> tuple[torch.Tensor, ...]:
+        events.append(f"{current[-1].name} prepares {number}")
+        return prepared(number)
+
+    for first, _ in prefetched(iter([1, 2]), prepare, torch.device("cuda")):
+        events.append(f"{current[-1].name} computes with {int(first)}")
+    assert events == [
+        "side waits for caller",
+        "side prepares 1", "side prepares 2",
+        "caller waits for item 1", "caller uses 1", "caller uses 10", "caller computes with 1",
+        "caller waits for item 2", "caller uses 2", "caller uses 20", "caller computes with 2",
+    ]  # fmt: skip
