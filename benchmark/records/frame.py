@@ -46,6 +46,10 @@ COLUMNS = {
     "seconds_per_epoch": "seconds of training, with waiting for data; median over the epochs after the first",
     "data_seconds_per_epoch": "seconds of waiting for training data; median over the epochs after the first",
     "clips_per_second": "training throughput",
+    "total_seconds": "seconds of the whole trial, from its set-up to its last evaluation",
+    "train_seconds": "seconds of training, without waiting for data",
+    "data_seconds": "seconds of waiting for training data",
+    "eval_seconds": "seconds of evaluation, with its data",
     "gpu_allocated_bytes": "peak allocated GPU memory in training",
     "gpu_reserved_bytes": "peak reserved GPU memory in training",
     "host_rss_bytes": "peak resident memory of the process in training",
@@ -68,6 +72,7 @@ COLUMNS = {
     "fingerprint": "digest of the code's files",
 }
 
+PURPOSES = ("train", "data", "eval")  # of a trial's time; the rest of it is overhead
 Curve = npt.NDArray[np.float64]
 NO_CHOICE = "last epoch: fold {fold} takes no part in its choice"
 COUNTED = ("train_flops", "forward_flops", "saved_bytes", "optimizer_bytes", "stored_bytes")
@@ -182,6 +187,7 @@ def _row(record: Record) -> dict[str, Any]:
         "seconds_per_epoch": _per_epoch(record, "train", "data"),
         "data_seconds_per_epoch": _per_epoch(record, "data"),
         "clips_per_second": profile.train_clips_per_second,
+        **{f"{purpose}_seconds": profile.seconds.get(purpose) for purpose in ("total", *PURPOSES)},
         "gpu_allocated_bytes": profile.gpu_allocated_bytes,
         "gpu_reserved_bytes": profile.gpu_reserved_bytes,
         "host_rss_bytes": profile.host_rss_bytes,
