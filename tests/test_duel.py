@@ -9,19 +9,23 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.duel_epoch import EPOCH_ROW, EndOfTurns, Turns, _compared
+from tests.duel_epoch import EPOCH_ROW, EPOCH_TABLE, EndOfTurns, Turns, _compared
 from tests.duel_sides import alternate
 
 
 def side(*seconds: float, clips: int = 80) -> SimpleNamespace:
-    return SimpleNamespace(turns=[{"seconds": value, "clips": clips, "batches": 18} for value in seconds])
+    return SimpleNamespace(
+        turns=[{"seconds": value, "cpu_seconds": 2 * value, "clips": clips, "batches": 18} for value in seconds]
+    )
 
 
 def test_the_first_epoch_is_apart_and_ratios_are_those_of_pairs() -> None:
     found = _compared(side(9, 2, 4, 20), side(7, 1, 3, 5))  # type: ignore[arg-type]
     assert (found["official_first_s"], found["ours_first_s"]) == (9, 7)
     assert (found["official_s"], found["ours_s"], found["time_ratio"]) == (4, 3, 0.5)
-    assert EPOCH_ROW.format(method="full", frames=512, **found).count("|") == 10
+    assert (found["official_cpu_s"], found["ours_cpu_s"], found["cpu_ratio"]) == (8, 6, 0.5)
+    row = EPOCH_ROW.format(method="full", frames=512, **found)
+    assert {line.count("|") for line in [row, *EPOCH_TABLE.strip().splitlines()]} == {13}
 
 
 def test_sides_that_saw_other_clips_are_not_compared() -> None:
