@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from benchmark.records.schema import Cost, StepProfile
 from benchmark.spec.recipe import Recipe
 from benchmark.trial.evaluation_plan import KEPT_BYTES, kept_splits
+from benchmark.trial.gpu_room import GPU_EXTRA, MARGIN, reserved_bytes
 
-MARGIN = 1.25  # the allocator reserves up to a quarter more than the tensors need
-GPU_EXTRA = 2 * 2**30  # for CUDA and workspaces; at most 1.6 GiB on an H100
 PROCESS_BYTES = 600 * 2**20  # interpreter and libraries that a process has alone; 530 MB, and 370 MB shared with others
 CUDA_PROCESS_BYTES = 1200 * 2**20  # the same with CUDA: 1.05 GB of host memory on an H100
 WORKER_BYTES = 600 * 2**20  # a data worker without its batches
@@ -57,7 +56,7 @@ def need_of(
     """
     training = cost.peak_bytes if cost else 0
     evaluation = (cost.eval_peak_bytes or 0) if cost else 0
-    reserved = round(MARGIN * (training + evaluation if recorded else max(training, evaluation)))
+    reserved = reserved_bytes(cost, recorded=recorded)
     in_training = PROCESS_BYTES + round(MARGIN * training)
     if profile and profile.gpu_reserved_bytes:
         reserved = max(profile.gpu_reserved_bytes, profile.gpu_eval_reserved_bytes or 0)

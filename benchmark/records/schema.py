@@ -115,7 +115,8 @@ class Profile(Spec):
         default=None, description="energy of the GPU in training; null on a CPU, and where trials share the GPU"
     )
     gpu_hours: float | None = Field(default=None, description="hours times the share of a GPU; null on a CPU")
-    # before schema version 5, these three held the larger of training and evaluation
+    # before schema version 5, these three held the larger of training and evaluation. GPU memory is without the filter
+    # banks that the suite may hold there, which are as large for every method
     gpu_allocated_bytes: int | None = Field(description="peak allocated by tensors in training")
     gpu_reserved_bytes: int | None = Field(description="peak reserved by the allocator in the first epoch's training")
     host_rss_bytes: int | None = Field(

@@ -74,6 +74,7 @@ def _make_record(
         threads=setting.threads,
         deterministic=setting.options.deterministic,
         compilation=parts.trainer.forward.name,
+        banks_on_gpu=parts.data.held_bytes > 0,
     )
     return Record(
         id=request.id,
