@@ -57,6 +57,7 @@ def profile(
     threads: int | None = None,
     device: str | None = None,
     compile: bool = False,
+    checkpointing: bool = False,
     console: Console | None = None,
 ) -> ProfileResult:
     """Measure training steps at a grid's true shapes, with random weights and random input: no data, no weights.
@@ -79,6 +80,7 @@ def profile(
         threads: CPU threads; None for those that a trial gets here, for which `plan` estimates.
         device: `cpu` or `cuda`; None for `cuda` if there is a GPU.
         compile: compile the steps, as for `run`.
+        checkpointing: as for `run`.
         console: where a line per profile is printed; None for stderr, `Console(quiet=True)` for silence.
 
     Raises:
@@ -96,7 +98,7 @@ def profile(
         data_root=data_root, results=results,
     ).resolve()  # fmt: skip
     expansion = selected.expand()
-    how = How(chosen_device, threads or machine_here().threads, steps, seconds, clips, compile)
+    how = How(chosen_device, threads or machine_here().threads, steps, seconds, clips, compile, checkpointing)
     profiles = profile_shapes(expansion.requests, selected.store, console or stderr_console(), how)
     return ProfileResult(selected.store.folder / "profiles", profiles)
 
@@ -133,6 +135,6 @@ def _text(profile: StepProfile) -> str:
     if profile.step_seconds:
         text += f", {profile.step_seconds:.3g} s/step of {profile.clips} clips"
         text += f", {profile.clips / profile.step_seconds:.3g} clips/s"
-    if profile.gpu_allocated_bytes:
-        text += f", peak {profile.gpu_allocated_bytes / 2**20:.0f} MiB"
+    measured = profile.gpu_allocated_bytes
+    text += f", peak {(measured or cost.peak_bytes) / 2**20:.0f} MiB{'' if measured else ' by count'}"
     return f"{text}, {profile.status}: {profile.error}" if profile.error else text

@@ -29,6 +29,7 @@ def profile(
     ] = None,
     device: options.Device = None,
     compile: options.Compile = False,
+    checkpointing: options.Checkpointing = False,
     json: options.Json = False,
 ) -> None:
     """Measure training steps at a grid's true shapes, with random weights and random input: no data, no weights.
@@ -56,6 +57,7 @@ def profile(
         threads=threads,
         device=device,
         compile=compile,
+        checkpointing=checkpointing,
         console=stderr_console() if json else stdout_console(),
     )
     if json:

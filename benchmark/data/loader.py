@@ -20,6 +20,7 @@ from benchmark.data.frontend import Augmentation, FrontEnd, Mixture, RawBatch
 from benchmark.data.manifest import Clip
 from benchmark.data.prefetch import prefetched
 from benchmark.data.targets import Targets, Truth, mix_targets, truth_of
+from benchmark.spec.recipe import EVAL_FACTOR
 
 if TYPE_CHECKING:
     from benchmark.data.device_banks import HeldBanks
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 Item = tuple[list[int], Draws | None]  # positions of a batch's clips, and their random draws in training
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # features, targets, weight of each target (0: not annotated)
-EVAL_BATCH_FACTOR = 2  # the reference evaluates with twice the training batch
 
 
 class Loaded(NamedTuple):
@@ -284,8 +284,18 @@ def training_batches(clips: Clips, order: TrainingOrder, workers: DataWorkers | 
     return Batches(clips, order, workers, device)
 
 
-def evaluation_batches(clips: Clips, batch_size: int, workers: DataWorkers | None, device: torch.device) -> Batches:
-    """Return batches of all clips in their order, without augmentation; workers read only what no device holds."""
-    size, positions = EVAL_BATCH_FACTOR * batch_size, list(range(len(clips)))
+def evaluation_batches(
+    clips: Clips, batch_size: int, workers: DataWorkers | None, device: torch.device, factor: int = EVAL_FACTOR
+) -> Batches:
+    """Return batches of all clips in their order, without augmentation; workers read only what no device holds.
+
+    Args:
+        clips: what is read.
+        batch_size: clips of a training batch.
+        workers: processes that read; None reads in this process.
+        device: where the features are computed.
+        factor: training batches in an evaluation batch.
+    """
+    size, positions = factor * batch_size, list(range(len(clips)))
     items: list[Item] = [(positions[start : start + size], None) for start in range(0, len(positions), size)]
     return Batches(clips, items, None if clips.held else workers, device)

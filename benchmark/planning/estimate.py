@@ -108,7 +108,7 @@ def estimate_trials(
         console: where progress is shown.
         test_curves: whether the test split is evaluated after every epoch.
     """
-    counted = count_costs(requests, console)
+    counted = count_costs(requests, console, checkpointing=machine.checkpointing)
     estimator = Estimator(
         counted.costs, machine, list(store.records()), list(store.profiles()), test_curves=test_curves
     )

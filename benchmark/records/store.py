@@ -21,7 +21,7 @@ from pydantic import BaseModel, ValidationError
 from benchmark.commands import command
 from benchmark.errors import BenchmarkError
 from benchmark.files import write_atomic
-from benchmark.records.environment import EAGER, compilation
+from benchmark.records.environment import CHECKPOINTING, EAGER, checkpointing, compilation
 from benchmark.records.schema import SCHEMA_VERSION, Attempt, Record, StepProfile
 from benchmark.spec.request import TrialRequest
 
@@ -216,10 +216,11 @@ class ResultStore:
         return sorted((self.folder / ATTEMPTS).glob(f"{trial_id}-*.json"), key=_attempt_number)
 
     def write_profile(self, profile: StepProfile) -> Path:
-        """Write the profile of a step on a device, compiled or not, in place of an earlier one; return its path."""
+        """Write the profile of a step, in place of one that ran in the same way on such a device; return its path."""
         device = re.sub(r"[^A-Za-z0-9]+", "-", profile.device).strip("-")
-        compiled = "" if compilation(profile.environment) == EAGER else "-compiled"
-        path = self.folder / PROFILES / f"{device}-{profile.threads}{compiled}" / f"{profile.request.step_key}.json"
+        how = "" if compilation(profile.environment) == EAGER else "-compiled"
+        how += f"-{CHECKPOINTING}" if checkpointing(profile.environment) else ""
+        path = self.folder / PROFILES / f"{device}-{profile.threads}{how}" / f"{profile.request.step_key}.json"
         write_atomic(path, _dump(profile))
         return path
 

@@ -30,6 +30,7 @@ class RunOptions:
         deterministic: use only algorithms that repeat bit for bit on a GPU.
         compile: compile training, which changes results by rounding only.
         test_curves: evaluate the test split after every epoch, not only where its score counts.
+        checkpointing: compute activations again in the backward pass instead of keeping them, which changes no result.
         loggers: where curves are also written: `tensorboard`, `mlflow`.
         verified: verdicts of `data verify` on the data as it is now, as JSON, by the manifest's digest.
         keep_weights: keep the trained parameters beside the record.
@@ -50,6 +51,7 @@ class RunOptions:
     deterministic: bool = False
     compile: bool = False
     test_curves: bool = False
+    checkpointing: bool = False
     verified: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     loggers: tuple[str, ...] = ()
     keep_weights: bool = False

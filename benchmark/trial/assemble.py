@@ -124,7 +124,11 @@ def _make_trainer(
     request: TrialRequest, setting: Setting, device: torch.device, classes: int
 ) -> tuple[Trainer, Parameters]:
     model, parameters, groups = build_model(request, classes, _read_weights(request, setting))
-    return Trainer(model.to(device), request, device, groups, compiled=setting.options.compile), parameters
+    options = setting.options
+    trainer = Trainer(
+        model.to(device), request, device, groups, compiled=options.compile, checkpointing=options.checkpointing
+    )
+    return trainer, parameters
 
 
 def _read_weights(request: TrialRequest, setting: Setting) -> Checkpoint | None:

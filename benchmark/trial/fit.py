@@ -91,7 +91,8 @@ def fit(
     readers = DataWorkers.of(data.splits["train"], data.loaders(setting.workers), device)
     batches = training_batches(data.splits["train"], order, readers, device)
     held_out = {
-        name: evaluation_batches(clips, recipe.batch_size, readers, device) for name, clips in data.evaluation.items()
+        name: evaluation_batches(clips, recipe.batch_size, readers, device, setting.eval_factor)
+        for name, clips in data.evaluation.items()
     }
     evaluation = Evaluation(request, parts.info, trainer, held_out, test_curves=setting.options.test_curves)
     seeds = Seeds(request)

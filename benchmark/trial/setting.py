@@ -9,6 +9,7 @@ from pathlib import Path
 from benchmark.numerics import NUMERICS_VERSION
 from benchmark.records.schema import Cost
 from benchmark.spec.options import RunOptions
+from benchmark.spec.recipe import EVAL_FACTOR
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,16 @@ class Setting:
     run: str = ""
     methods: Mapping[str, str] = field(default_factory=dict)
     numerics_version: int = NUMERICS_VERSION
+
+    @property
+    def eval_factor(self) -> int:
+        """Return how many training batches are evaluated at once, which changes results by rounding only.
+
+        On a CPU, larger batches leave its caches. CUDA graphs keep the memory of training during an evaluation.
+        """
+        if self.cost is None or self.device == "cpu" or self.options.compile:
+            return EVAL_FACTOR
+        return self.cost.eval_factor
 
     @property
     def asked_to_stop(self) -> bool:

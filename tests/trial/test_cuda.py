@@ -32,8 +32,9 @@ from benchmark.trial.data import TrialData, prepare
 from benchmark.trial.frozen import attribute_digest, tensor_digest
 from benchmark.trial.profile import How, profile_step
 from benchmark.trial.run import Setting, attempt_trial, run_trial
+from benchmark.trial.train_step import Trainer
 from tests.chaos import content
-from tests.conftest import TINY_RECIPE
+from tests.conftest import SSAST, TINY_RECIPE
 from tests.drawing import DRAWING
 from tests.freezing import FREEZING, proof
 from tests.samples import logits_of_test
@@ -68,10 +69,13 @@ def run(request: TrialRequest, setting: Setting) -> tuple[Record, dict[str, np.n
     return finished.record, finished.predictions
 
 
-def test_the_record_tells_device_precision_and_peak_memory(make_request: Make, setting: Setting) -> None:
-    profile = run(make(make_request, "aat_ms+prompt", precision="amp"), setting)[0].profile
+@pytest.mark.parametrize(("precision", "name"), [("amp", "float16 autocast"), ("bf16", "bfloat16 autocast")])
+def test_the_record_tells_device_precision_and_peak_memory(
+    make_request: Make, setting: Setting, precision: str, name: str
+) -> None:
+    profile = run(make(make_request, "aat_ms+prompt", precision=precision), setting)[0].profile
     assert profile.device == torch.cuda.get_device_name()
-    assert profile.precision == "float16 autocast"
+    assert profile.precision == name
     assert profile.gpu_allocated_bytes
     assert profile.gpu_reserved_bytes
     assert 0 < profile.gpu_allocated_bytes <= profile.gpu_reserved_bytes
@@ -183,6 +187,14 @@ def test_a_trial_and_a_profile_agree_on_the_memory_of_training(
     assert trial.gpu_allocated_bytes == pytest.approx(step.gpu_allocated_bytes, rel=0.1)
 
 
+def test_a_large_evaluation_takes_no_more_memory_than_training(make_request: Make, setting: Setting) -> None:
+    request = make(make_request, "full", precision="float32", batch_size=3, frames=256, epochs=1)
+    setting = replace(setting, cost=count_cost(request, request.classes))
+    assert setting.eval_factor > 2
+    profile = run(request, setting)[0].profile
+    assert profile.gpu_eval_allocated_bytes <= profile.gpu_allocated_bytes
+
+
 GRAPHS = "compiled blocks, CUDA graphs"
 
 
@@ -194,6 +206,7 @@ GRAPHS = "compiled blocks, CUDA graphs"
         ("full", "float32", GRAPHS),
         ("aat_ms+prompt", "amp", GRAPHS),
         ("partial", "amp", GRAPHS),
+        ("aat_ms", "bf16", GRAPHS),
         ("conformer", "amp", "compiled blocks"),
         ("peft/lora[use_dora=true]", "amp", "compiled blocks"),
         (DRAWING, "amp", "compiled blocks"),
@@ -211,19 +224,20 @@ def test_compiled_training_differs_by_rounding(
     assert found[True].environment["compilation"] == how
     assert found[False].environment["compilation"] == "eager"
     losses = [[epoch.train_loss for epoch in found[compiled].curves] for compiled in (True, False)]
-    assert losses[0] == pytest.approx(losses[1], rel=2e-2 if precision == "amp" else 2e-3)
+    assert losses[0] == pytest.approx(losses[1], rel=2e-3 if precision == "float32" else 2e-2)
     compiled_bytes, eager_bytes = (found[compiled].profile.gpu_allocated_bytes for compiled in (True, False))
     assert compiled_bytes > 0.7 * eager_bytes  # the activations of graphs count, though replays allocate nothing
 
 
 @pytest.mark.parametrize("method", ["full", "aat_ms+prompt", "peft/lora[use_dora=true]", "ssf"])
+@pytest.mark.parametrize("precision", ["amp", "bf16"])
 def test_frozen_weights_in_half_precision_change_nothing(
-    make_request: Make, setting: Setting, monkeypatch: pytest.MonkeyPatch, method: str
+    make_request: Make, setting: Setting, monkeypatch: pytest.MonkeyPatch, method: str, precision: str
 ) -> None:
-    request = make(make_request, method, precision="amp")
+    request = make(make_request, method, precision=precision)
     setting = replace(setting, options=replace(setting.options, deterministic=True))
     record, predictions = run(request, setting)
-    monkeypatch.setattr("benchmark.trial.train_step.halve_frozen", lambda _: None)
+    monkeypatch.setattr("benchmark.trial.train_step.halve_frozen", lambda *_: None)
     other, as_well = run(request, setting)
     torch.use_deterministic_algorithms(False)
     assert [epoch.train_loss for epoch in record.curves] == [epoch.train_loss for epoch in other.curves]
@@ -281,6 +295,47 @@ def test_banks_may_have_more_than_2_to_the_31_cells() -> None:
     taken = held.take(torch.tensor([0, 19_999]), torch.tensor([5, 2]))
     assert taken.shape == (2, 1024, 128)
     assert taken.nonzero()[:, :2].unique(dim=0).tolist() == [[1, 5]]
+
+
+@pytest.mark.parametrize("method", ["full", "aat_ms+prompt", "conformer", DRAWING])
+def test_activation_checkpointing_changes_memory_only(make_request: Make, setting: Setting, method: str) -> None:
+    request = make(make_request, method, precision="amp", batch_size=12, frames=256)
+    plain = replace(setting.options, deterministic=True)
+    found = {on: run(request, replace(setting, options=replace(plain, checkpointing=on)))[0] for on in (True, False)}
+    torch.use_deterministic_algorithms(False)
+    losses, allocated = {}, {}
+    for on, record in found.items():
+        losses[on] = [epoch.train_loss for epoch in record.curves]
+        allocated[on] = record.profile.gpu_allocated_bytes
+    assert losses[True] == losses[False]
+    assert allocated[True] < allocated[False]
+
+
+@pytest.mark.filterwarnings("default")  # of the compiler
+def test_compiled_blocks_may_be_computed_again(make_request: Make, setting: Setting) -> None:
+    request, losses = make(make_request, "full", precision="float32", batch_size=5), []
+    for on in (True, False):
+        options = replace(setting.options, compile=on, checkpointing=on)
+        record, _ = run(request, replace(setting, options=options))
+        losses.append([epoch.train_loss for epoch in record.curves])
+        assert record.environment["compilation"] == ("compiled blocks" if on else "eager")
+    assert losses[0] == pytest.approx(losses[1], rel=2e-3)
+
+
+def test_the_switches_of_evaluation_change_its_arithmetic(make_request: Make) -> None:
+    """float32, float32 with TF32, and float16 with a head in float32."""
+    overrides = [{"source": "test", "values": {**TINY_RECIPE, "precision": "amp"}}]
+    found = []
+    for switches in ({}, {"eval_tf32": "yes"}, {"eval_precision": "training"}):
+        request = make_request(backbones=[SSAST], switches=switches, overrides=overrides)
+        trainer = Trainer(build_model(request, 3).model.to("cuda"), request, torch.device("cuda"))
+        features = torch.randn(4, 64, 128, generator=torch.Generator().manual_seed(0)).to("cuda")
+        found.append(trainer.predict([(features, torch.ones(4, 3), torch.ones(4, 3))])[0])
+        assert torch.backends.cuda.matmul.allow_tf32 is False
+    assert torch.equal(found[2], found[2].half().float()) is False  # logits are not rounded to half precision
+    assert float((found[2] - found[0]).abs().max()) < 2e-2
+    if torch.cuda.get_device_capability() >= (8, 0):
+        assert 0 < float((found[1] - found[0]).abs().max()) < 2e-2
 
 
 def test_a_diverging_trial_ends_at_the_same_loss(make_request: Make, setting: Setting) -> None:
