@@ -66,6 +66,7 @@ def run(
     timeout: float | None = None,
     deterministic: bool = False,
     compile: bool = False,
+    test_curves: bool = False,
     checkpointing: bool = False,
     keep_weights: bool = False,
     loggers: Names = (),
@@ -109,6 +110,8 @@ def run(
         timeout: seconds after which a trial is ended; None for no limit.
         deterministic: use only algorithms that repeat bit for bit on a GPU; slower.
         compile: compile training: on a GPU faster after a start of some seconds; results differ by rounding.
+        test_curves: evaluate the test split after every epoch, for curves, also where its score cannot be the
+            reported one; the scores stay.
         checkpointing: compute activations again in the backward pass instead of keeping them: less memory, more
             operations, the same results.
         keep_weights: keep the trained parameters beside each record, for `export`.
@@ -174,6 +177,7 @@ def run(
         timeout=timeout,
         deterministic=deterministic,
         compile=compile,
+        test_curves=test_curves,
         checkpointing=checkpointing,
         loggers=tuple(curves),
         keep_weights=keep_weights,
@@ -227,7 +231,7 @@ def _train(
     store = selected.store
     here = machine_here(options.cpus_per_trial, options.gpus_per_trial)
     machine = replace(here, compiled=options.compile, checkpointing=options.checkpointing)
-    estimates = estimate_trials(to_run, expansion, store, machine, console)
+    estimates = estimate_trials(to_run, expansion, store, machine, console, test_curves=options.test_curves)
     to_run = buildable(to_run, estimates, console, skip_unfit=skip_unfit)
     if budget is not None:
         to_run = within_budget(budget, to_run, estimates, store, expansion, selected.grid.protocol, options, console)

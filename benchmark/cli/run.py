@@ -80,6 +80,13 @@ def run(
         bool, typer.Option("--deterministic", help="Use only algorithms that repeat bit for bit on a GPU; slower.")
     ] = False,
     compile: options.Compile = False,
+    test_curves: Annotated[
+        bool,
+        typer.Option(
+            "--test-curves",
+            help="Evaluate the test clips after every epoch, for curves, also where the score cannot be reported.",
+        ),
+    ] = False,
     checkpointing: options.Checkpointing = False,
     keep_weights: Annotated[
         bool,
@@ -126,6 +133,7 @@ def run(
         timeout=timeout,
         deterministic=deterministic,
         compile=compile,
+        test_curves=test_curves,
         checkpointing=checkpointing,
         keep_weights=keep_weights,
         loggers=log,

@@ -98,7 +98,9 @@ def to_frame(records: Iterable[Record]) -> pd.DataFrame:
 
 
 def tabulate(records: Iterable[Record]) -> tuple[pd.DataFrame, dict[str, Curve]]:
-    """Return one row per record, and the (epochs,) scores of each trial by its id, in [0, 1], nan where unknown.
+    """Return one row per record, and the (epochs,) scores of each trial by its id, in [0, 1].
+
+    A score is nan where it is not finite, and after epochs without an evaluation of the reported split.
 
     Scores are the metric of the reported split. Records are read one by one and not kept, as there may be thousands.
     """
@@ -129,8 +131,8 @@ def tabulate(records: Iterable[Record]) -> tuple[pd.DataFrame, dict[str, Curve]]
 
 
 def _curve(record: Record) -> Curve:
-    selection = record.selection
-    return np.array([point.splits[selection.split][selection.metric] for point in record.curves], dtype=float)
+    split, metric = record.selection.split, record.selection.metric
+    return np.array([point.splits.get(split, {}).get(metric) for point in record.curves], dtype=float)
 
 
 def _best_mean(curves: list[Curve]) -> int | None:

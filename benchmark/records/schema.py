@@ -13,9 +13,13 @@ from benchmark.spec.recipe import EVAL_FACTOR
 from benchmark.spec.request import TrialRequest
 from benchmark.spec.yaml import Spec
 
-# 2: cost; 3: plugins, source of a method; 4: numerics version; 5: memory of evaluation apart; 6: data verified, energy
-SCHEMA_VERSION = 6
+# 2: cost; 3: plugins, source of a method; 4: numerics version; 5: memory of evaluation apart; 6: data verified, energy;
+# 7: scores of the test split only where they count, frozen part of the model
+SCHEMA_VERSION = 7
+
 MOST_EVALUATED = 16  # training batches; the data workers hold them in the machine's memory
+
+Rule = Literal["best_on_test", "best_on_validation", "last"]  # which epoch is reported
 
 
 class Verified(Spec):
@@ -47,14 +51,17 @@ class Epoch(Spec):
     epoch: int = Field(description="number of the epoch, from 1")
     lr: float = Field(description="learning rate at the epoch's last step")
     train_loss: float | None = Field(description="mean over batches; null if it is not finite")
-    splits: dict[str, dict[str, float | None]] = Field(description="metrics by evaluation split")
+    splits: dict[str, dict[str, float | None]] = Field(
+        description="metrics by split that was evaluated after this epoch; the test split is left out where its score "
+        "cannot be the reported one, unless the run had --test-curves"
+    )
     seconds: dict[str, float] = Field(description="seconds by purpose: data, train and eval")
 
 
 class Selection(Spec):
     """How the reported epoch is chosen."""
 
-    rule: Literal["best_on_test", "best_on_validation", "last"] = Field(description="which epoch is chosen")
+    rule: Rule = Field(description="which epoch is chosen")
     scope: Literal["trial", "folds"] = Field(description="whether each trial chooses its epoch, or all folds together")
     split: str = Field(description="the reported split")
     metric: str = Field(description="the reported metric")
@@ -89,6 +96,14 @@ class Cost(Spec):
         description="peak size of all tensors of an evaluation of two training batches, in float32; null before schema "
         "version 5",
     )
+    frozen_bytes: int | None = Field(
+        default=None,
+        description="output of the model's first blocks if they stay as they are in training, per clip, in float32; "
+        "0 if the first block trains; null before schema version 7",
+    )
+    frozen_flops: int | None = Field(
+        default=None, description="floating-point operations of that part of a forward pass, per clip; null likewise"
+    )
 
     @property
     def eval_factor(self) -> int:
@@ -115,7 +130,8 @@ class Profile(Spec):
         default=None, description="energy of the GPU in training; null on a CPU, and where trials share the GPU"
     )
     gpu_hours: float | None = Field(default=None, description="hours times the share of a GPU; null on a CPU")
-    # before schema version 5, these three held the larger of training and evaluation
+    # before schema version 5, these three held the larger of training and evaluation. GPU memory is without the filter
+    # banks that the suite may hold there, which are as large for every method
     gpu_allocated_bytes: int | None = Field(description="peak allocated by tensors in training")
     gpu_reserved_bytes: int | None = Field(description="peak reserved by the allocator in the first epoch's training")
     host_rss_bytes: int | None = Field(
@@ -166,10 +182,11 @@ class Record(Spec):
     @model_validator(mode="after")
     def _selection_fits(self) -> Record:
         chosen = self.selection
-        if any(chosen.metric not in point.splits.get(chosen.split, {}) for point in self.curves):
-            raise ValueError(f"the curves have no {chosen.metric} of {chosen.split}")
         if chosen.epoch is not None and chosen.epoch > len(self.curves):
             raise ValueError("the chosen epoch is not among the curves")
+        choosing = self.curves if chosen.rule == "best_on_test" else [self.curves[(chosen.epoch or 0) - 1]]
+        if any(chosen.metric not in point.splits.get(chosen.split, {}) for point in [*choosing, self.curves[-1]]):
+            raise ValueError(f"the curves have no {chosen.metric} of {chosen.split}")
         return self
 
     @property

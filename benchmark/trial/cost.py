@@ -11,14 +11,16 @@ from typing import Any
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
+from benchmark.models.transformer import AudioTransformer
 from benchmark.records.schema import Cost
 from benchmark.spec.recipe import EVAL_FACTOR
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.build import abstract_model
 from benchmark.trial.checkpointing import checkpoint_blocks
+from benchmark.trial.frozen_features import FrozenPart, output_bytes
+from benchmark.trial.plain_mode import PlainMode
 from benchmark.trial.precision import autocast_type
 from benchmark.trial.train_step import loss_of
 
@@ -62,6 +64,7 @@ def count_cost(request: TrialRequest, classes: int, *, checkpointing: bool = Fal
         stored_bytes=trained,
         peak_bytes=counter.peak_bytes + MOMENTS * trained,
         eval_peak_bytes=_evaluation_peak(model, request) + MOMENTS * trained,
+        **_frozen_part(model, request),
     )
 
 
@@ -108,6 +111,32 @@ def _evaluation_peak(model: torch.nn.Module, request: TrialRequest) -> int:
         features = torch.empty(EVAL_FACTOR * recipe.batch_size, recipe.frames, recipe.mels)
         torch.func.functional_call(model.eval(), weights, (features,))
     return counter.peak_bytes
+
+
+class _Before(torch.nn.Module):
+    """The frozen part of a model as a module, for `functional_call`."""
+
+    def __init__(self, part: FrozenPart) -> None:
+        super().__init__()
+        self.model = part.model
+        self.part = part
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """(B, frames, mels) -> the part's output."""
+        return self.part.before(features)
+
+
+def _frozen_part(model: AudioTransformer, request: TrialRequest) -> dict[str, int]:
+    """Return size and operations of what evaluation may keep of a clip."""
+    part = FrozenPart.of(model.eval())
+    if part is None:
+        return {"frozen_bytes": 0, "frozen_flops": 0}
+    # inference mode would hide the matrix products in operators that are not counted
+    with _FakeTensors(allow_non_fake_inputs=True), torch.no_grad(), _Counter() as counter:
+        weights = {f"model.{name}": tensor for name, tensor in _empty_weights(model).items()}
+        features = torch.empty(1, request.recipe.frames, request.recipe.mels)
+        torch.func.functional_call(_Before(part), weights, (features,))
+    return {"frozen_bytes": output_bytes(part), "frozen_flops": counter.operations}
 
 
 def _empty_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -161,21 +190,13 @@ def _storage(tensor: torch.Tensor) -> int:
     return int(tensor.untyped_storage()._cdata)
 
 
-class _NotCompiled(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """A mode that torch does not protect from its compiler, which takes a quarter of the time."""
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        return False
-
-
-class _FakeTensors(_NotCompiled, FakeTensorMode):
+class _FakeTensors(PlainMode, FakeTensorMode):
     """Tensors without values on any device."""
 
     __torch_dispatch__ = inspect.unwrap(FakeTensorMode.__torch_dispatch__)
 
 
-class _Counter(_NotCompiled):
+class _Counter(PlainMode):
     """Operations so far, and the largest number of bytes that tensors held at one time."""
 
     def __init__(self) -> None:

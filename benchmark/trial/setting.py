@@ -21,7 +21,7 @@ class Setting:
         options: options of the run.
         device: `cpu` or `cuda`.
         threads: CPU threads for arithmetic.
-        workers: processes that load data; 0 loads in the trial's own process.
+        workers: processes that may load data; 0 loads in the trial's own process.
         gpu_share: part of the GPU's memory that the trial may fill; 1 is all of it.
         fresh_process: True when this process runs no other trial, so that its peak memory belongs to the trial.
         cost: counted cost of a training step; None counts it again.

@@ -14,6 +14,10 @@ import pytest
 import torch
 
 from benchmark import load_export
+from benchmark.data import loader
+from benchmark.data.device_banks import HeldBanks
+from benchmark.data.prefetch import prefetched
+from benchmark.data.registry import get_dataset
 from benchmark.methods import huggingface
 from benchmark.planning.machine import Machine, machine_here, matrix_product_speed
 from benchmark.records.schema import Record
@@ -21,8 +25,10 @@ from benchmark.records.store import ResultStore
 from benchmark.spec.options import RunOptions
 from benchmark.spec.request import TrialRequest
 from benchmark.tools.export import export_trial
+from benchmark.trial import banks
 from benchmark.trial.build import build_model, trained_tensors
 from benchmark.trial.cost import count_cost
+from benchmark.trial.data import TrialData, prepare
 from benchmark.trial.frozen import attribute_digest, tensor_digest
 from benchmark.trial.profile import How, profile_step
 from benchmark.trial.run import Setting, attempt_trial, run_trial
@@ -40,7 +46,9 @@ Make = Callable[..., TrialRequest]
 
 @pytest.fixture
 def setting(data_root: Path, tmp_path: Path) -> Setting:
-    return Setting(tmp_path / "out", RunOptions(data_root, tmp_path / "cache"), device="cuda", workers=1)
+    return Setting(
+        tmp_path / "out", RunOptions(data_root, tmp_path / "cache", resume_seconds=0), device="cuda", workers=1
+    )
 
 
 def quiet(_: dict[str, Any]) -> None:
@@ -50,6 +58,10 @@ def quiet(_: dict[str, Any]) -> None:
 def make(make_request: Make, method: str, **recipe: object) -> TrialRequest:
     values = {**TINY_RECIPE, "epochs": 3, **recipe}
     return make_request(methods=[method], overrides=[{"source": "test", "values": values}])
+
+
+def trial_data(request: TrialRequest, setting: Setting) -> TrialData:
+    return prepare(request, get_dataset("esc50").manifest(setting.options.data_root), setting.options.cache)
 
 
 def run(request: TrialRequest, setting: Setting) -> tuple[Record, dict[str, np.ndarray]]:
@@ -232,6 +244,57 @@ def test_frozen_weights_in_half_precision_change_nothing(
     assert np.array_equal(predictions["logits_test"], as_well["logits_test"])
     if method == "aat_ms+prompt":
         assert record.profile.gpu_allocated_bytes < other.profile.gpu_allocated_bytes
+
+
+@pytest.mark.parametrize("recipe", [{}, {"mixup": 0.5, "noise": True, "loss": "bce"}])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_banks_in_gpu_memory_and_prefetch_change_no_number(
+    make_request: Make, setting: Setting, monkeypatch: pytest.MonkeyPatch, recipe: dict[str, Any], workers: int
+) -> None:
+    """Losses and logits are those of a trial that reads every batch, and prepares it when it is asked for."""
+    request = make(make_request, f"aat_ms+{DRAWING}", precision="float32", batch_size=5, **recipe)
+    options = replace(setting.options, deterministic=True)
+    setting = replace(setting, options=options, workers=workers, cost=count_cost(request, request.classes))
+    assert banks.with_banks(trial_data(request, setting), setting, torch.device("cuda")).held_bytes
+    record, predictions = run(request, setting)
+    monkeypatch.setattr(banks, "_room", lambda *_: 0)
+    monkeypatch.setattr(loader, "prefetched", lambda sources, prepare, _: map(prepare, sources))
+    other, as_well = run(request, setting)
+    torch.use_deterministic_algorithms(False)
+    assert [epoch.train_loss for epoch in record.curves] == [epoch.train_loss for epoch in other.curves]
+    assert np.array_equal(predictions["logits_test"], as_well["logits_test"])
+    memory = [found.profile.gpu_allocated_bytes for found in (record, other)]
+    assert memory[0] == pytest.approx(memory[1], rel=0.1, abs=40 * 2**20)  # the banks themselves do not count
+
+
+def test_a_batch_is_ready_when_it_is_given_out() -> None:
+    """Long copies and kernels on the side stream, and memory that is reused as soon as it is free."""
+    device = torch.device("cuda")
+
+    def prepare(source: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        large = source.to(device, non_blocking=True)
+        for _ in range(20):
+            large = large + 1
+        return (large,)
+
+    sources = (torch.full((2**22,), float(number)) for number in range(20))
+    sums = []
+    for (found,) in prefetched(sources, prepare, device):
+        sums.append((found.double().mean(), found.double().std()))
+        del found
+    assert [(float(mean), float(std)) for mean, std in sums] == [(number + 20.0, 0.0) for number in range(20)]
+
+
+def test_banks_may_have_more_than_2_to_the_31_cells() -> None:
+    free, _ = torch.cuda.mem_get_info()
+    if free < 14 * 2**30:
+        pytest.skip("needs 14 GiB of free GPU memory")
+    all_banks = torch.zeros(20_000, 1024, 128, device="cuda")
+    all_banks[-1, 3] = 7.0
+    held = HeldBanks(all_banks, torch.arange(20_000))
+    taken = held.take(torch.tensor([0, 19_999]), torch.tensor([5, 2]))
+    assert taken.shape == (2, 1024, 128)
+    assert taken.nonzero()[:, :2].unique(dim=0).tolist() == [[1, 5]]
 
 
 @pytest.mark.parametrize("method", ["full", "aat_ms+prompt", "conformer", DRAWING])
