@@ -110,7 +110,7 @@ def _evaluation_peak(model: torch.nn.Module, request: TrialRequest) -> int:
         weights = _empty_weights(model)
         features = torch.empty(EVAL_FACTOR * recipe.batch_size, recipe.frames, recipe.mels)
         torch.func.functional_call(model.eval(), weights, (features,))
-    return counter.peak_bytes
+    return int(counter.peak_bytes)
 
 
 class _Before(torch.nn.Module):
@@ -190,7 +190,7 @@ def _storage(tensor: torch.Tensor) -> int:
     return int(tensor.untyped_storage()._cdata)
 
 
-class _FakeTensors(PlainMode, FakeTensorMode):
+class _FakeTensors(PlainMode, FakeTensorMode):  # type: ignore[no-untyped-call]
     """Tensors without values on any device."""
 
     __torch_dispatch__ = inspect.unwrap(FakeTensorMode.__torch_dispatch__)
