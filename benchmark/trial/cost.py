@@ -78,7 +78,8 @@ def _evaluation_peak(model: torch.nn.Module, request: TrialRequest) -> int:
         weights = _empty_weights(model)
         features = torch.empty(EVAL_BATCH_FACTOR * recipe.batch_size, recipe.frames, recipe.mels)
         torch.func.functional_call(model.eval(), weights, (features,))
-    return counter.peak_bytes
+    peak: int = counter.peak_bytes
+    return peak
 
 
 class _Before(torch.nn.Module):
@@ -158,7 +159,7 @@ def _storage(tensor: torch.Tensor) -> int:
     return int(tensor.untyped_storage()._cdata)
 
 
-class _FakeTensors(PlainMode, FakeTensorMode):
+class _FakeTensors(PlainMode, FakeTensorMode):  # type: ignore[no-untyped-call]
     """Tensors without values on any device."""
 
     __torch_dispatch__ = inspect.unwrap(FakeTensorMode.__torch_dispatch__)
