@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -93,10 +94,10 @@ def test_as_many_evaluation_batches_change_results_by_rounding(
     assert compiled.eval_factor == 2
     sizes, predict = list[int](), Trainer.predict
 
-    def spy(self: Trainer, batches: Iterable[Batch]) -> Batch:
+    def spy(self: Trainer, batches: Iterable[Batch], *call: Any) -> Batch:
         kept = list(batches)
         sizes.extend(len(features) for features, _, _ in kept)
-        return predict(self, kept)
+        return predict(self, kept, *call)
 
     monkeypatch.setattr(Trainer, "predict", spy)
     logits = []
