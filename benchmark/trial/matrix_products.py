@@ -11,10 +11,14 @@ import functools
 import re
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import torch
+from torch import nn
+
+Model = TypeVar("Model", bound=nn.Module)
 
 SMALLEST = 2**22  # multiplications of a product from which oneDNN gains more than the call from Python takes
 CPU_INFO = Path("/proc/cpuinfo")
@@ -50,6 +54,30 @@ def fast_products() -> Iterator[None]:
         yield
     finally:
         kernels._destroy()  # type: ignore[no-untyped-call]
+
+
+def with_fast_products(model: Model) -> Model:
+    """Let the calls of a model compute as those of a trial do, wherever it is called; its backward passes do not."""
+    calls = _Calls()
+    model.register_forward_pre_hook(calls.begin)
+    model.register_forward_hook(calls.end, always_call=True)
+    return model
+
+
+class _Calls:
+    """Enters and leaves `fast_products` around the calls of a model. A class, because models are copied and pickled."""
+
+    def __init__(self) -> None:
+        self._entered: list[AbstractContextManager[None]] = []
+
+    def begin(self, *_: object) -> None:
+        """Before a call."""
+        self._entered.append(fast_products())
+        self._entered[-1].__enter__()
+
+    def end(self, *_: object) -> None:
+        """After a call, also after one that failed."""
+        self._entered.pop().__exit__(None, None, None)
 
 
 def _is_amd() -> bool:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import pytest
 import torch
 from torch import nn
 
 from benchmark.trial import matrix_products
-from benchmark.trial.matrix_products import fast_products, library
+from benchmark.trial.matrix_products import fast_products, library, with_fast_products
 
 WIDE = 256  # products of 256 x 256 matrices are large enough
 
@@ -86,3 +89,14 @@ def test_other_processors_keep_torchs_library(monkeypatch: pytest.MonkeyPatch) -
     with fast_products():
         assert torch.equal(torch.eye(WIDE) @ torch.eye(WIDE), torch.eye(WIDE))
     assert not library().startswith("onednn")
+
+
+def test_a_model_computes_by_it_wherever_it_is_called(by_onednn: list[tuple[int, ...]]) -> None:
+    model = with_fast_products(nn.Sequential(nn.Linear(WIDE, WIDE)))
+    for each in (model, copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        each(torch.ones(WIDE, WIDE))
+    assert len(by_onednn) == 3
+    with pytest.raises(RuntimeError):
+        model(torch.ones(WIDE, 1))
+    torch.ones(WIDE, WIDE) @ torch.ones(WIDE, WIDE)
+    assert len(by_onednn) == 3

@@ -22,6 +22,7 @@ from benchmark.tools.export.card import Card, make_card
 from benchmark.tools.export.latency import measure_latency
 from benchmark.tools.export.merged import check_packages, write_onnx
 from benchmark.trial.adapter_file import AdapterFile, rebuild, unpack
+from benchmark.trial.matrix_products import with_fast_products
 
 ADAPTER, CARD, MERGED = "adapter.safetensors", "adapter.json", "model.onnx"
 logger = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ def load_export(folder: Path, checkpoints: Path | None = None, methods: Iterable
     Raises:
         BenchmarkError: the file is damaged, the method's code changed, or the backbone is not the one of the training.
     """
-    return _load(folder / ADAPTER, checkpoints, methods)[1]
+    return with_fast_products(_load(folder / ADAPTER, checkpoints, methods)[1])
 
 
 def export_trial(
