@@ -1,4 +1,4 @@
-"""The form of records, failed attempts and step profiles. An unknown value is null, never a special number."""
+"""The form of records, failed attempts, step and sharing profiles. An unknown value is null, never a special number."""
 
 from __future__ import annotations
 
@@ -258,6 +258,27 @@ class StepProfile(Spec):
     identity_error: float | None = Field(
         default=None, description="largest change of a logit by the method at initialization; null if not computed"
     )
+    environment: dict[str, Any] = Field(description="machine and package versions")
+    environment_hash: str = Field(description="digest of the environment")
+    fingerprint: str = Field(description="digest of the code's files")
+    finished: str = Field(description="end of the measurement, UTC, ISO 8601")
+
+
+class SharingProfile(Spec):
+    """Training throughput of processes that take one kind of step at the same time on one device, with random input."""
+
+    schema_version: int = SCHEMA_VERSION
+    request: TrialRequest = Field(description="a trial with this step")
+    cost: Cost = Field(description="counted costs")
+    device: str = Field(description="device name")
+    threads: int = Field(description="CPU cores that the processes divided")
+    precision: str = Field(description="precision of the arithmetic")
+    mps: bool = Field(description="whether the processes shared the GPU by NVIDIA's Multi-Process Service")
+    seconds: float = Field(description="seconds of the measurement of each number")
+    clips_per_second: dict[int, float] = Field(
+        min_length=1, description="clips per second of all processes together, by the number of processes"
+    )
+    error: str | None = Field(default=None, description="why larger numbers were not measured, in one line")
     environment: dict[str, Any] = Field(description="machine and package versions")
     environment_hash: str = Field(description="digest of the environment")
     fingerprint: str = Field(description="digest of the code's files")
