@@ -70,12 +70,14 @@ def matrix_product_speed(machine: Machine) -> float:
     """Return operations per second of a matrix product on this machine, in the precision of training."""
     import torch
 
+    from benchmark.trial.matrix_products import fast_products
+
     if machine.has_gpu:
         try:
             return _product_speed("cuda", GPU_GEMM, AT_ONCE)
         finally:
             torch.cuda.empty_cache()  # the trials need it
-    with torch_threads(machine.threads):
+    with torch_threads(machine.threads), fast_products():
         return _product_speed("cpu", CPU_GEMM, 1)
 
 

@@ -5,13 +5,14 @@ A multiply-add counts as two operations. Attention counts as its two matrix prod
 
 from __future__ import annotations
 
+import inspect
 import weakref
 from typing import Any
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
+from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
 from benchmark.data.loader import EVAL_BATCH_FACTOR
 from benchmark.records.schema import Cost
@@ -37,9 +38,8 @@ def count_cost(request: TrialRequest, classes: int) -> Cost:
     sizes = {name: tensor.numel() * tensor.element_size() for name, tensor in model.named_parameters()}
     trained = sum(sizes[name] for name, parameter in model.named_parameters() if parameter.requires_grad)
     with (
-        FakeTensorMode(allow_non_fake_inputs=True),
-        _Peak() as peak,
-        FlopCounterMode(display=False, custom_mapping=_ATTENTION) as flops,
+        _FakeTensors(allow_non_fake_inputs=True),
+        _Counter() as counter,
     ):
         weights = _empty_weights(model)
         features = torch.empty(clips, recipe.frames, recipe.mels)
@@ -49,9 +49,9 @@ def count_cost(request: TrialRequest, classes: int) -> Cost:
             logits = torch.func.functional_call(model, weights, (features,))
             loss = loss_of(logits, targets, observed, recipe.loss)
         del logits
-        forward = flops.get_total_flops()
+        forward = counter.operations
         torch.autograd.backward(loss)
-        step = flops.get_total_flops()
+        step = counter.operations
     return Cost(
         clips=clips,
         forward_flops=round(forward / clips),
@@ -60,7 +60,7 @@ def count_cost(request: TrialRequest, classes: int) -> Cost:
         weight_bytes=sum(sizes.values()),
         optimizer_bytes=MOMENTS * trained,
         stored_bytes=trained,
-        peak_bytes=peak.bytes + MOMENTS * trained,
+        peak_bytes=counter.peak_bytes + MOMENTS * trained,
         eval_peak_bytes=_evaluation_peak(model, request) + MOMENTS * trained,
     )
 
@@ -71,11 +71,11 @@ def _evaluation_peak(model: torch.nn.Module, request: TrialRequest) -> int:
     It is counted in float32, as some backbones are evaluated so.
     """
     recipe = request.recipe
-    with FakeTensorMode(allow_non_fake_inputs=True), torch.inference_mode(), _Peak() as peak:
+    with _FakeTensors(allow_non_fake_inputs=True), torch.inference_mode(), _Counter() as counter:
         weights = _empty_weights(model)
         features = torch.empty(EVAL_BATCH_FACTOR * recipe.batch_size, recipe.frames, recipe.mels)
         torch.func.functional_call(model.eval(), weights, (features,))
-    return int(peak.bytes)
+    return counter.peak_bytes
 
 
 def _empty_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -89,16 +89,17 @@ def _empty_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 
 def _attention(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
-    count: int = sdpa_flop_count(query, key, value)  # type: ignore[no-untyped-call]
+    count: int = sdpa_flop_count(query.shape, key.shape, value.shape)  # type: ignore[no-untyped-call]
     return count
 
 
 def _attention_backward(gradient: Any, query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
-    count: int = sdpa_flop_count(query, key, value)  # type: ignore[no-untyped-call]
+    count: int = sdpa_flop_count(query.shape, key.shape, value.shape)  # type: ignore[no-untyped-call]
     return 2 * count
 
 
-_ATTENTION: dict[Any, Any] = {  # torch's counter does not know the operators of the CPU
+_FORMULAS: dict[Any, Any] = {  # torch's own do not know the CPU's operators of attention
+    **flop_registry,
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention,
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward,
 }
@@ -128,17 +129,35 @@ def _storage(tensor: torch.Tensor) -> int:
     return int(tensor.untyped_storage()._cdata)
 
 
-class _Peak(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """The largest number of bytes that tensors held at one time."""
+class _NotCompiled(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """A mode that torch does not protect from its compiler, which takes a quarter of the time."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False
+
+
+class _FakeTensors(_NotCompiled, FakeTensorMode):
+    """Tensors without values on any device."""
+
+    __torch_dispatch__ = inspect.unwrap(FakeTensorMode.__torch_dispatch__)
+
+
+class _Counter(_NotCompiled):
+    """Operations so far, and the largest number of bytes that tensors held at one time."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.bytes = 0
-        self._now = 0
+        self.operations = 0
+        self.peak_bytes = 0
+        self._bytes = 0
         self._seen: set[int] = set()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        result = func(*args, **kwargs)
+        if formula := _FORMULAS.get(func.overloadpacket):
+            self.operations += formula(*args, **kwargs, out_val=result)
         for tensor in result if isinstance(result, (tuple, list)) else (result,):
             if isinstance(tensor, torch.Tensor):
                 self._follow(tensor.untyped_storage())
@@ -149,10 +168,10 @@ class _Peak(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if key in self._seen:
             return
         self._seen.add(key)
-        self._now += size
-        self.bytes = max(self.bytes, self._now)
+        self._bytes += size
+        self.peak_bytes = max(self.peak_bytes, self._bytes)
         weakref.finalize(storage, self._free, key, size)
 
     def _free(self, key: int, size: int) -> None:
         self._seen.discard(key)
-        self._now -= size
+        self._bytes -= size

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from typing import Any, NamedTuple
 
 import torch
@@ -20,6 +19,7 @@ from benchmark.trial.assemble import Assembled
 from benchmark.trial.code_digest import code_digest
 from benchmark.trial.device import device_name
 from benchmark.trial.fit import Fitted, History, Predictions
+from benchmark.trial.matrix_products import library
 from benchmark.trial.selection import choose, kept_epochs
 from benchmark.trial.setting import Setting
 
@@ -104,11 +104,7 @@ def _verified(request: TrialRequest, setting: Setting) -> Verified | None:
 
 def _libraries(device: torch.device) -> dict[str, Any]:
     """Return what computes: versions of CUDA, driver and cuDNN; the library of matrix products and its instructions."""
-    blas = re.search(r"BLAS_INFO=(\w+)", torch.__config__.show())
-    found: dict[str, Any] = {
-        "blas": f"{blas[1] if blas else 'unknown'} {torch.backends.cpu.get_cpu_capability()}",
-        "cuda": None,
-    }
+    found: dict[str, Any] = {"blas": library(), "cuda": None}
     if device.type == "cuda":
         found |= {"cuda": torch.version.cuda, "driver": nvml.driver(), "cudnn": torch.backends.cudnn.version()}  # type: ignore[no-untyped-call]
     return found

@@ -20,6 +20,7 @@ from benchmark.trial.clock import Clock
 from benchmark.trial.compiled import TrainingForward
 from benchmark.trial.energy import EnergyMeter
 from benchmark.trial.frozen import attribute_digest
+from benchmark.trial.matrix_products import fast_products
 from benchmark.trial.memory import PeakMemory
 from benchmark.trial.optimizer import AdamW
 from benchmark.trial.precision import Precision, halve_frozen
@@ -119,7 +120,7 @@ class Trainer:
             with self.clock.measure("setup"):
                 self.forward.prepare()
         total, clips = 0.0, 0
-        with self.energy.measure(), self.memory.in_training(), self.clock.measure("train"):
+        with fast_products(), self.energy.measure(), self.memory.in_training(), self.clock.measure("train"):
             for value, size in self._losses(self.clock.waiting(batches)):
                 total += value * size
                 clips += size
@@ -210,7 +211,7 @@ class Trainer:
         """Return logits, targets and observed classes of all clips, each (clips, classes) float32 on the CPU."""
         self.model.eval()
         outputs, truths, seen = [], [], []
-        with self.memory.in_evaluation(), self.clock.measure("eval"), torch.inference_mode():
+        with fast_products(), self.memory.in_evaluation(), self.clock.measure("eval"), torch.inference_mode():
             for features, targets, observed in batches:
                 logits = self.forward.uncompiled(features, self.evaluation)
                 outputs.append(logits.float().cpu())
