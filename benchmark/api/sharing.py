@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from benchmark.api.selection import Numbers
     from benchmark.planning.expand import Expansion
     from benchmark.planning.node import Node
-    from benchmark.records.schema import SharingProfile
+    from benchmark.records.schema import Cost, SharingProfile
     from benchmark.records.store import ResultStore
     from benchmark.spec.request import TrialRequest
 
@@ -52,6 +52,7 @@ def profile_sharing(
         BenchmarkError: a wrong number, no MPS here, or a step that not even one process can take.
     """
     from benchmark import mps as service_of
+    from benchmark.planning.flops import count_costs
     from benchmark.planning.node import node_here
     from benchmark.planning.packing import share
     from benchmark.trial.profile import shapes
@@ -66,14 +67,15 @@ def profile_sharing(
     requests = shapes([with_batch_size(request, clips) for request in expansion.requests])
     with store.lock():  # a folder that cannot be written is reported before the work
         pass
-    profiles = []
+    costs, profiles = count_costs(requests, console).costs, []
     with service_of.service(wanted=mps) as variables:
         on_gpu = device == "cuda"
         is_shared_by_mps = on_gpu and (mps or service_of.is_running())
         for request in requests:
-            able = _measurable(request, numbers, cores, node, console, on_gpu=on_gpu)
+            cost = costs.get(request.step_key)
+            able = _measurable(request, cost, numbers, cores, node, console, on_gpu=on_gpu)
             how = Together(device, cores, able, seconds, compiled, is_shared_by_mps, variables)
-            profile = measure_sharing(request, how)
+            profile = measure_sharing(request, how, cost)
             store.write_sharing(profile)
             profiles.append(profile)
             say(console, f"[{len(profiles)}/{len(requests)}] {sharing_text(profile)}")
@@ -95,14 +97,20 @@ def _numbers(at_once: Numbers) -> list[int]:
 
 
 def _measurable(
-    request: TrialRequest, numbers: Sequence[int], cores: int, node: Node, console: Console, *, on_gpu: bool
+    request: TrialRequest,
+    cost: Cost | None,
+    numbers: Sequence[int],
+    cores: int,
+    node: Node,
+    console: Console,
+    *,
+    on_gpu: bool,
 ) -> list[int]:
     """Return the numbers that cores and host memory allow; say why the others are not measured."""
-    from benchmark.planning.flops import count_costs
     from benchmark.planning.memory import need_of
     from benchmark.planning.sharing import measurable
 
-    need = need_of(count_costs([request], console).costs.get(request.step_key), request.recipe)
+    need = need_of(cost, request.recipe)
     able, refused = measurable(numbers, cores, node.memory, need.beside_gpu if on_gpu else need.cpu)
     for reason, left_out in refused.items():
         say(console, f"{request.label}: {', '.join(map(str, left_out))} at once not measured: {reason}")

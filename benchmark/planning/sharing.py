@@ -49,7 +49,8 @@ class SharingMeasurements:
     def __init__(self, profiles: Iterable[SharingProfile], machine: Machine) -> None:
         here = [profile for profile in profiles if machine.has_shared(profile)]
         self._by_key = {profile.request.step_key: profile for profile in here}
-        self._by_operations = sorted(here, key=lambda profile: _operations(profile.cost))
+        sized = [(_operations(profile.cost), profile.clips_per_second) for profile in here if profile.cost]
+        self._by_operations = sorted(sized, key=lambda step: step[0])
 
     def of(self, request: TrialRequest, cost: Cost | None) -> Sharing | None:
         """Return what a trial's step gains: measured, else of the next larger step, else of the largest one.
@@ -67,10 +68,10 @@ class SharingMeasurements:
             return Sharing(measured.clips_per_second)
         if cost is None or not self._by_operations:
             return None
-        larger = [profile for profile in self._by_operations if _operations(profile.cost) >= _operations(cost)]
+        larger = [throughput for operations, throughput in self._by_operations if operations >= _operations(cost)]
         if larger:
-            return Sharing(larger[0].clips_per_second)
-        return Sharing(self._by_operations[-1].clips_per_second, of_smaller_step=True)
+            return Sharing(larger[0])
+        return Sharing(self._by_operations[-1][1], of_smaller_step=True)
 
 
 def _operations(cost: Cost) -> int:

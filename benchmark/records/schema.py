@@ -269,7 +269,7 @@ class SharingProfile(Spec):
 
     schema_version: int = SCHEMA_VERSION
     request: TrialRequest = Field(description="a trial with this step")
-    cost: Cost = Field(description="counted costs")
+    cost: Cost | None = Field(default=None, description="counted costs; null where they cannot be counted")
     device: str = Field(description="device name")
     threads: int = Field(description="CPU cores that the processes divided")
     precision: str = Field(description="precision of the arithmetic")

@@ -15,7 +15,7 @@ import torch
 
 from benchmark.errors import BenchmarkError
 from benchmark.records.environment import EAGER, capture, utc_now
-from benchmark.records.schema import SharingProfile
+from benchmark.records.schema import Cost, SharingProfile
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.code_digest import code_digest
 from benchmark.trial.device import device_name
@@ -94,11 +94,16 @@ class _NoMemoryError(Exception):
     """The memory is too small for one more process."""
 
 
-def measure_sharing(request: TrialRequest, how: Together) -> SharingProfile:
+def measure_sharing(request: TrialRequest, how: Together, cost: Cost | None) -> SharingProfile:
     """Train a request's step in 1, 2, ... processes at the same time and measure the clips per second of all together.
 
     The processes start as they are needed. If the memory is too small for a number, the smaller numbers count. No
     process is left at the end, whatever ends this function.
+
+    Args:
+        request: the step.
+        how: what to measure.
+        cost: counted cost of the step; None if it cannot be counted.
 
     Raises:
         BenchmarkError: the method does not fit the model, or not even one process can train.
@@ -120,7 +125,7 @@ def measure_sharing(request: TrialRequest, how: Together) -> SharingProfile:
             logger.info("%s: %d at once: %.1f clips/s", request.label, number, found[number])
     if not found:
         raise BenchmarkError(f"{request.label}: {error}")
-    return _profile(request, how, compilation, clips_per_second=found, error=error)
+    return _profile(request, how, compilation, cost=cost, clips_per_second=found, error=error)
 
 
 @contextmanager
@@ -174,8 +179,6 @@ def _burst(processes: Sequence[subprocess.Popen[bytes]], request: TrialRequest, 
 
 
 def _profile(request: TrialRequest, how: Together, compilation: str, **found: Any) -> SharingProfile:
-    from benchmark.trial.cost import count_cost  # takes a second to import, which the processes would wait for
-
     device = torch.device(how.device)
     environment, environment_hash = capture(
         device=device_name(device),
@@ -186,7 +189,6 @@ def _profile(request: TrialRequest, how: Together, compilation: str, **found: An
     return SharingProfile(
         **found,
         request=request,
-        cost=count_cost(request, request.classes),
         device=device_name(device),
         threads=how.cores,
         precision=Precision(device, request.recipe.precision).name,

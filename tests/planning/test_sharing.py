@@ -101,6 +101,7 @@ def test_the_next_larger_measured_step_speaks_for_a_smaller_one(make_request: Ma
     assert measured.of(middle, costs["middle"]) == Sharing({1: 1, 2: 1.2})
     assert measured.of(other, make_cost(train_flops=5)) == Sharing({1: 1})
     assert measured.of(other, None) is None
+    assert SharingMeasurements([make_sharing(small, {1: 1}, cost=None)], CARD).of(middle, costs["middle"]) is None
     beyond = measured.of(other, make_cost(train_flops=41))
     assert beyond == Sharing({1: 1, 2: 1.2}, of_smaller_step=True)
     assert beyond is not None

@@ -50,7 +50,7 @@ def test_one_alone_is_measured_from_the_command_line(cli: Cli, tmp_path: Path) -
 
 @pytest.mark.slow
 def test_two_are_measured_at_the_same_time(make_request: Callable[..., TrialRequest]) -> None:
-    found = measure_sharing(make_request(), together(1, 2))
+    found = measure_sharing(make_request(), together(1, 2), None)
     assert list(found.clips_per_second) == [1, 2]
     assert all(value > 0 for value in found.clips_per_second.values())
     assert (found.error, found.threads, found.environment["compilation"]) == (None, 4, "eager")
@@ -101,7 +101,7 @@ def test_the_clips_of_all_are_summed(
     make_request: Callable[..., TrialRequest], processes: Callable[[Answers], list]
 ) -> None:
     processes([["compiled", 100.0, 60.0, 40.0], ["compiled", 70.0, 45.0], ["compiled", 50.0], ["compiled", 55.0]])
-    found = measure_sharing(make_request(), together(1, 2, 4))
+    found = measure_sharing(make_request(), together(1, 2, 4), None)
     assert found.clips_per_second == {1: 100.0, 2: 130.0, 4: 190.0}
     assert found.environment["compilation"] == "compiled"
 
@@ -119,7 +119,7 @@ def test_what_the_memory_does_not_hold_ends_the_measurement(
     make_request: Callable[..., TrialRequest], processes: Callable[[Answers], list], last: list[object], error: str
 ) -> None:
     started = processes([["eager", 100.0, 50.0], last])
-    found = measure_sharing(make_request(), together(1, 2, 4))
+    found = measure_sharing(make_request(), together(1, 2, 4), None)
     assert found.clips_per_second == {1: 100.0}
     assert found.error is not None
     assert found.error.startswith(error)
@@ -134,16 +134,16 @@ def test_a_fault_or_an_interrupt_leaves_no_process(
     request = make_request()
     processes([[Fault("no", out_of_memory=True)], [Fault("bad", out_of_memory=False)], ["eager"]])
     with pytest.raises(BenchmarkError, match="1 at once: out of memory"):
-        measure_sharing(request, together(1, 2))
+        measure_sharing(request, together(1, 2), None)
     with pytest.raises(BenchmarkError, match=f"{request.method.variant} f1 s0: bad"):
-        measure_sharing(request, together(1, 2))
+        measure_sharing(request, together(1, 2), None)
 
     def interrupt(*_: object) -> float:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(room, "_burst", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        measure_sharing(request, together(1, 2))
+        measure_sharing(request, together(1, 2), None)
 
 
 def test_a_burst_counts_the_clips_it_trains(make_request: Callable[..., TrialRequest]) -> None:
@@ -162,7 +162,7 @@ def test_numbers_that_the_host_memory_does_not_hold_are_not_measured(
 ) -> None:
     asked: list[list[int]] = []
 
-    def measured(request: TrialRequest, how: Together) -> object:
+    def measured(request: TrialRequest, how: Together, cost: object) -> object:
         asked.append(list(how.numbers))
         raise BenchmarkError("that is enough")
 
