@@ -37,6 +37,7 @@ seeds: {seeds}
 recipe: {{epochs: {epochs}, batch_size: 4, frames: 128, time_mask: 24, stride: [16, 16], lr: 1.0e-3}}
 synthesize: {{classes: 4, clips_per_class: 1}}
 """
+SAVING_OFTEN = "import benchmark.spec.options as o; o.RESUME_SECONDS = 0.0; from benchmark.cli.main import main; main()"
 TIMES = {"profile", "started", "finished", "environment", "environment_hash"}
 FAULTS = ("ended with an error", "differences", "finished and run again", "left behind")  # each should be empty
 EXPECTED_CODES = (0, 3, -signal.SIGKILL)  # 3: a trial was killed as often as it is attempted; the next run goes on
@@ -46,8 +47,8 @@ VICTIMS = ("driver", "worker", "worker", "worker", "raylet")  # workers more oft
 
 
 def start(grid: Path, out: Path, log: Path, *options: str) -> subprocess.Popen[bytes]:
-    """Start the command under test; its output is added to `log`."""
-    command = [sys.executable, "-m", "benchmark", "run", "--grid", str(grid), "--results", str(out)]
+    """Start the command under test, whose trials save resume state after every epoch; its output is added to `log`."""
+    command = [sys.executable, "-c", SAVING_OFTEN, "run", "--grid", str(grid), "--results", str(out)]
     command += options or ["--no-report"]
     handle = log.open("ab")
     env = {**os.environ, "AAT_BENCHMARK_CACHE": str(out.parent / "cache")}

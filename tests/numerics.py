@@ -120,7 +120,7 @@ def run_case(case: Case, data_root: Path, folder: Path) -> dict[str, Any]:
         overrides=[{"source": "test", "values": {**RECIPE, **case.recipe}}],
     )  # fmt: skip
     [request] = expand(grid, data_root, folder).requests
-    setting = Setting(folder, RunOptions(data_root, folder / "cache"), cost=make_cost())
+    setting = Setting(folder, RunOptions(data_root, folder / "cache", test_curves=True), cost=make_cost())
     finished: Finished = run_trial(request, setting, lambda _: None)
     record = finished.record
     selection = record.selection

@@ -66,6 +66,7 @@ def run(
     timeout: float | None = None,
     deterministic: bool = False,
     compile: bool = False,
+    test_curves: bool = False,
     keep_weights: bool = False,
     loggers: Names = (),
     restart_on_ray_death: bool = False,
@@ -108,6 +109,8 @@ def run(
         timeout: seconds after which a trial is ended; None for no limit.
         deterministic: use only algorithms that repeat bit for bit on a GPU; slower.
         compile: compile training: on a GPU faster after a start of some seconds; results differ by rounding.
+        test_curves: evaluate the test split after every epoch, for curves, also where its score cannot be the
+            reported one; the scores stay.
         keep_weights: keep the trained parameters beside each record, for `export`.
         loggers: also write the curves for `tensorboard` or `mlflow`, into RESULTS/logs.
         restart_on_ray_death: start the command line of this process again when Ray's own processes die. Only right
@@ -171,6 +174,7 @@ def run(
         timeout=timeout,
         deterministic=deterministic,
         compile=compile,
+        test_curves=test_curves,
         loggers=tuple(curves),
         keep_weights=keep_weights,
         restart_on_ray_death=restart_on_ray_death,
@@ -222,7 +226,7 @@ def _train(
 
     store = selected.store
     machine = replace(machine_here(options.cpus_per_trial, options.gpus_per_trial), compiled=options.compile)
-    estimates = estimate_trials(to_run, expansion, store, machine, console)
+    estimates = estimate_trials(to_run, expansion, store, machine, console, test_curves=options.test_curves)
     to_run = buildable(to_run, estimates, console, skip_unfit=skip_unfit)
     if budget is not None:
         to_run = within_budget(budget, to_run, estimates, store, expansion, selected.grid.protocol, options, console)

@@ -55,6 +55,8 @@ def print_report(report: Report, results: Path, *, html: bool = False) -> None:
         say_table(console, title, shown.columns, shown.itertuples(index=False))
     if report.warnings:
         say(console, f"Not comparable with the paper: {'; '.join(report.warnings)}.")
+    if report.time:
+        say(console, report.time)
     say(console, f"report: {report.paths[0].parent}")
     where = ["--results", results]
     if not html:

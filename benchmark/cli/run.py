@@ -80,6 +80,13 @@ def run(
         bool, typer.Option("--deterministic", help="Use only algorithms that repeat bit for bit on a GPU; slower.")
     ] = False,
     compile: options.Compile = False,
+    test_curves: Annotated[
+        bool,
+        typer.Option(
+            "--test-curves",
+            help="Evaluate the test clips after every epoch, for curves, also where the score cannot be reported.",
+        ),
+    ] = False,
     keep_weights: Annotated[
         bool,
         typer.Option("--keep-weights", help="Keep the trained parameters beside each record, for `export`."),
@@ -125,6 +132,7 @@ def run(
         timeout=timeout,
         deterministic=deterministic,
         compile=compile,
+        test_curves=test_curves,
         keep_weights=keep_weights,
         loggers=log,
         restart_on_ray_death=True,

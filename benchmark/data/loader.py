@@ -189,6 +189,15 @@ class TrainingOrder(Sampler[Item]):
             yield positions.tolist(), draws.take(positions)
 
 
+def take_number_of_pass() -> None:
+    """Take the number from torch's global generator that every pass over batches takes.
+
+    A DataLoader in the trial's process once took it. It is still taken, with any number of workers, and for a pass of
+    an evaluation that is left out, because what a method draws in training comes after it.
+    """
+    torch.empty((), dtype=torch.int64).random_()
+
+
 @dataclass(frozen=True)
 class Batches:
     """Batches of features on a device; each iteration over them is an epoch.
@@ -206,9 +215,7 @@ class Batches:
     device: torch.device
 
     def __iter__(self) -> Iterator[Batch]:
-        # A DataLoader in this process took one number per epoch from the global generator. It is still taken, with any
-        # number of workers, because what a method draws in training comes after it.
-        torch.empty((), dtype=torch.int64).random_()
+        take_number_of_pass()
         items = ((self.clips, item) for item in self.items)
         for loaded in self.workers.load(items) if self.workers else (clips[item] for clips, item in items):
             features = self.clips.front_end(loaded.raw, self.device)

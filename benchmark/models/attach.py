@@ -101,6 +101,12 @@ def insert(block: nn.Module, site: Site, name: str, module: nn.Module) -> None:
     _extend(block.get_submodule(layer), _Added(module, parallel, AT_PARALLEL if parallel else AT_OUT))
 
 
+def has_other_hooks(module: nn.Module) -> bool:
+    """Return whether a module has forward hooks besides the one that calls added modules."""
+    hooks = (*module._forward_hooks.values(), *module._forward_pre_hooks.values())
+    return any(not isinstance(hook, _AddedModules) for hook in hooks)
+
+
 def _add_child(owner: nn.Module, owner_name: str, name: str, module: nn.Module) -> None:
     if hasattr(owner, name):
         raise ValueError(f"{owner_name} has a '{name}' already: two methods add the same module")

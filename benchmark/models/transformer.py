@@ -204,7 +204,7 @@ class AudioTransformer(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, frames, mels) normalised filter banks -> (B, classes) logits."""
-        logits: torch.Tensor = self.mlp_head(self._pool(self.encode(self.patches(x))))
+        logits: torch.Tensor = self.mlp_head(self.pool(self.encode(self.patches(x))))
         return logits
 
     def patches(self, x: torch.Tensor) -> torch.Tensor:
@@ -214,27 +214,40 @@ class AudioTransformer(nn.Module):
 
     def encode(self, patches: torch.Tensor) -> torch.Tensor:
         """(B, F*T, D) projected patches -> (B, N, D) tokens after the last LayerNorm, class tokens first."""
-        # shape[0], not len(): that would fix the number of clips in an exported model
-        expanded = self.v.class_tokens().expand(patches.shape[0], -1, -1)
-        tokens = torch.cat([expanded, patches], dim=1) + self.v.pos_embed
-        for layer, block in enumerate(self.blocks):
-            tokens = block(self._prompted(tokens, layer))
-        normed: torch.Tensor = self.v.norm(tokens)
+        normed: torch.Tensor = self.v.norm(self.run_blocks(self.embed(patches)))
         return normed
 
+    def embed(self, patches: torch.Tensor) -> torch.Tensor:
+        """(B, F*T, D) projected patches -> (B, N, D) tokens before the first block, class tokens first."""
+        # shape[0], not len(): that would fix the number of clips in an exported model
+        expanded = self.v.class_tokens().expand(patches.shape[0], -1, -1)
+        return torch.cat([expanded, patches], dim=1) + self.v.pos_embed
+
+    def run_blocks(self, tokens: torch.Tensor, first: int = 0, end: int | None = None) -> torch.Tensor:
+        """(B, N, D) tokens before block `first` -> (B, N, D) tokens after block `end - 1`; None: after the last one."""
+        for layer, block in enumerate(self.blocks):
+            if first <= layer < (len(self.blocks) if end is None else end):
+                tokens = block(self._prompted(tokens, layer))
+        return tokens
+
+    def is_prompted(self, layer: int) -> bool:
+        """Return whether prompts are put among the tokens before block `layer` (from 0)."""
+        if layer == 0 and self.prompts == "overwrite":
+            return False  # the official code discards its first prompts (defect D1)
+        return bool(self.prompt_tokens) and (layer == 0 or self.deep_prompts)
+
     def _prompted(self, tokens: torch.Tensor, layer: int) -> torch.Tensor:
-        overwrite, first = self.prompts == "overwrite", layer == 0
-        if not self.prompt_tokens or not (first or self.deep_prompts):
+        if not self.is_prompted(layer):
             return tokens
-        if first and overwrite:
-            return tokens  # the official code discards its first prompts (defect D1)
+        overwrite, first = self.prompts == "overwrite", layer == 0
         start = OVERWRITTEN_FROM if overwrite else self.config.prefix
         prompt = self.prompt_embeddings[0] if first else self.deep_prompt_embeddings[layer - 1]
         replaced = len(prompt) if overwrite else self.prompt_tokens
         rest = tokens[:, start if first else start + replaced :]
         return torch.cat([tokens[:, :start], prompt.expand(tokens.shape[0], -1, -1), rest], dim=1)
 
-    def _pool(self, tokens: torch.Tensor) -> torch.Tensor:
+    def pool(self, tokens: torch.Tensor) -> torch.Tensor:
+        """(B, N, D) tokens after the last LayerNorm -> (B, D) input of the head."""
         prefix = self.config.prefix
         if self.config.pooling == "cls":
             return tokens[:, :prefix].mean(dim=1)

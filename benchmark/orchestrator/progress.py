@@ -15,6 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.text import Text
 
 from benchmark.console import LINE_EVERY_SECONDS, say, text_grid
+from benchmark.units import score_text
 
 MAX_ROWS = 20
 
@@ -230,8 +231,7 @@ class Progress(Callback):
         rows = []
         for trial_id, (since, result) in list(self.tally.running.items())[:MAX_ROWS]:
             epoch = f"epoch {result['epoch']}/{result['epochs']}" if result else "starting"
-            value = result.get("value")
-            score = f"{result['metric']} {100 * value:.1f} % ({result['split']})" if value is not None else ""
+            score = score_text(result["metric"], result["scores"]) if result else ""
             rows.append((self.labels[trial_id], epoch, score, clock(time.monotonic() - since)))
         tally = self.tally
         bar = ProgressBar(total=tally.before + tally.total, completed=tally.before + tally.done, width=40)

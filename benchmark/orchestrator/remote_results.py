@@ -1,7 +1,7 @@
 """Bring results of machines that do not see the results folder into it.
 
 The driver writes a marker file into the results folder. A worker that cannot read it uses a folder of its own machine.
-After every epoch it sends the resume state to a relay, an actor on the driver's machine, so that another machine can
+After an epoch it sends a new resume state to a relay, an actor on the driver's machine, so that another machine can
 continue the trial. At its end it sends record, new failed attempts and log. The relay writes them into the run's
 scratch folder, from which the driver takes them.
 """
@@ -30,7 +30,7 @@ from benchmark.orchestrator.ray_session import NAMESPACE
 from benchmark.orchestrator.relay_files import LOG, RECORD, FileRelay, write_results
 from benchmark.records.store import BESIDE, ResultStore
 from benchmark.spec.request import TrialRequest
-from benchmark.trial.resume import ResumeFiles
+from benchmark.trial.resume import DIGEST_BYTES, ResumeFiles
 
 PATIENCE_SECONDS = 60.0  # for a relay that does not answer
 RETRY_SECONDS = 1.0
@@ -178,6 +178,7 @@ class RemoteWorkspace:
         self.stop = self.store.folder / f".stop-{request.id}"
         self.stop.unlink(missing_ok=True)  # of a process that was killed in an earlier run
         self._resume = ResumeFiles.of(self.store.folder, request.id)
+        self._sent: bytes | None = None  # digest of the state that the driver's machine has
 
     @classmethod
     def if_needed(cls, request: TrialRequest, address: RelayAddress | None) -> RemoteWorkspace | None:
@@ -194,16 +195,27 @@ class RemoteWorkspace:
         """Fetch the resume state that the trial left on another machine."""
         if content := call_relay(self.relay.resume_state, self.request.id):
             write_atomic(self._resume.last, content)
+            self._sent = content[:DIGEST_BYTES]
 
     def after_epoch(self) -> None:
-        """Send the resume state, and ask whether the user wants to stop. The trial goes on where this fails."""
+        """Send a new resume state, and ask whether the user wants to stop. The trial goes on where this fails."""
         try:
-            if self._resume.last.is_file():
-                call_relay(self.relay.put_resume_state, self.request.id, self._resume.last.read_bytes())
+            self._send_resume_state()
             if call_relay(self.relay.stopping):
                 self.stop.touch()
         except (RayError, OSError) as error:
             logger.warning("%s: the resume state was not sent: %s", self.request.label, _line(error))
+
+    def _send_resume_state(self) -> None:
+        """Send the resume state if it is not the one that was sent last."""
+        if not self._resume.last.is_file():
+            return
+        with self._resume.last.open("rb") as state:  # a thread may replace the file meanwhile
+            digest = state.read(DIGEST_BYTES)
+            if digest != self._sent:
+                state.seek(0)
+                call_relay(self.relay.put_resume_state, self.request.id, state.read())
+                self._sent = digest
 
     def send_result(self) -> None:
         """Send record, failed attempts and log to the relay, and delete them here.

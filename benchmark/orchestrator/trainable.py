@@ -29,6 +29,7 @@ def run_in_worker(config: WorkerConfig) -> None:
     from benchmark.records.store import ResultStore
     from benchmark.spec.request import TrialRequest
     from benchmark.trial.run import attempt_trial
+    from benchmark.units import score_text
 
     request = TrialRequest.model_validate(config["request"])
     setting = dataclasses.replace(config["setting"], device="cuda" if ray.get_gpu_ids() else "cpu")
@@ -40,9 +41,9 @@ def run_in_worker(config: WorkerConfig) -> None:
     with _trial_log(ResultStore(setting.results).log_path(request.id), request.label) as write_line:
 
         def report(progress: EpochProgress) -> None:
-            value = progress["value"]
-            score = "" if value is None else f", {progress['metric']} {100 * value:.1f} % ({progress['split']})"
-            write_line(f"epoch {progress['epoch']}/{progress['epochs']}: loss {progress['loss']:.4f}{score}")
+            score = score_text(progress["metric"], progress["scores"])
+            line = f"epoch {progress['epoch']}/{progress['epochs']}: loss {progress['loss']:.4f}"
+            write_line(f"{line}, {score}" if score else line)
             if workspace:
                 workspace.after_epoch()
             tune.report({"status": "running", **progress})

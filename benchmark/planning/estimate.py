@@ -23,6 +23,8 @@ from benchmark.planning.sharing import SharingMeasurements
 from benchmark.records.schema import Cost, Record, SharingProfile, StepProfile
 from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
+from benchmark.trial.evaluation_plan import KEPT_BYTES, expected_passes, kept_splits
+from benchmark.trial.selection import selection_rule
 
 Source = Literal["records", "profile", "operations", "unknown"]
 EFFICIENCY = 0.7  # speed of a training step divided by that of a matrix product, measured with ViT-B on CPU
@@ -74,8 +76,29 @@ class _Pace:
     setup: float
 
 
+@dataclass(frozen=True)
+class _Evaluation:
+    """What a trial evaluates.
+
+    Attributes:
+        repeated: clips of the splits that are evaluated more than once, in their order.
+        clips: clips of all passes.
+        whole_clips: the same, of which clips count partly if the output of the model's frozen part is kept.
+    """
+
+    repeated: dict[str, int]
+    clips: float
+    whole_clips: float
+
+
 def estimate_trials(
-    requests: Sequence[TrialRequest], expansion: Expansion, store: ResultStore, machine: Machine, console: Console
+    requests: Sequence[TrialRequest],
+    expansion: Expansion,
+    store: ResultStore,
+    machine: Machine,
+    console: Console,
+    *,
+    test_curves: bool = False,
 ) -> dict[str, Estimate]:
     """Return estimates by trial id, using the store's records and profiles.
 
@@ -85,9 +108,17 @@ def estimate_trials(
         store: a results folder with records and profiles of any machine.
         machine: what the trials will run on.
         console: where progress is shown.
+        test_curves: whether the test split is evaluated after every epoch.
     """
     counted = count_costs(requests, console)
-    estimator = Estimator(counted.costs, machine, list(store.records()), list(store.profiles()), list(store.sharing()))
+    estimator = Estimator(
+        counted.costs,
+        machine,
+        list(store.records()),
+        list(store.profiles()),
+        list(store.sharing()),
+        test_curves=test_curves,
+    )
     estimates = {
         request.id: estimator.of(
             request, expansion.info[request.dataset.name], expansion.manifests.get(request.dataset.name)
@@ -109,6 +140,7 @@ class Estimator:
         records: finished trials; only those of the same machine are used.
         profiles: measured steps; only those of the same machine are used.
         sharing: measured steps of several trials at once; only those of the same machine are used.
+        test_curves: whether the test split is evaluated after every epoch.
     """
 
     def __init__(
@@ -118,8 +150,11 @@ class Estimator:
         records: Sequence[Record] = (),
         profiles: Sequence[StepProfile] = (),
         sharing: Sequence[SharingProfile] = (),
+        *,
+        test_curves: bool = False,
     ) -> None:
         self.costs = costs
+        self.test_curves = test_curves
         self.machine = machine
         self._sharing = SharingMeasurements(sharing, machine)
         self._from_records = _paces(records, machine, self._sharing)
@@ -150,24 +185,43 @@ class Estimator:
         recipe, cost = request.recipe, self.costs.get(request.step_key)
         sizes = split_sizes(request, info, manifest)
         trained = recipe.epochs * sizes.get("train", 0)
-        per_epoch = sum(number for name, number in sizes.items() if name != "train")
-        evaluated = recipe.epochs * per_epoch
+        held_out = sum(number for name, number in sizes.items() if name != "train")
+        evaluation = self._evaluation(request, info, sizes, cost)
         pace, source = self._pace(request.step_key, cost)
+        # a record's pace is that of passes with and without kept outputs
+        passed = evaluation.clips if source == "records" else evaluation.whole_clips
         recorded = self.machine.has_gpu and self.machine.compiled
-        need = need_of(cost, recipe, self._memory.get(request.step_key), recorded=recorded)
+        need = need_of(
+            cost, recipe, self._memory.get(request.step_key), recorded=recorded, evaluated=evaluation.repeated
+        )
         need = dataclasses.replace(need, sharing=self._sharing.of(request, cost))
         open_choice = len(info.folds) > 1 and request.protocol.selection == "best_on_test"
         kept = recipe.epochs if open_choice else 2  # epochs whose predictions are stored
         return Estimate(
             cost=cost,
-            seconds=pace.setup + trained * pace.train + evaluated * pace.evaluate if pace and sizes else None,
+            seconds=pace.setup + trained * pace.train + passed * pace.evaluate if pace and sizes else None,
             source=source,
-            flops=trained * cost.train_flops + evaluated * cost.forward_flops if cost else 0.0,
+            flops=trained * cost.train_flops + evaluation.whole_clips * cost.forward_flops if cost else 0.0,
             memory_bytes=need.gpu if self.machine.has_gpu else need.cpu,
             checkpoint_bytes=2 * (cost.stored_bytes + cost.optimizer_bytes) if cost else 0,  # two generations
-            record_bytes=kept * per_epoch * len(info.classes) * BYTES,
+            record_bytes=kept * held_out * len(info.classes) * BYTES,
             need=need,
         )
+
+    def _evaluation(
+        self, request: TrialRequest, info: DatasetInfo, sizes: Mapping[str, int], cost: Cost | None
+    ) -> _Evaluation:
+        """Return what a trial evaluates, in clips."""
+        held_out = [name for name in sizes if name != "train"]
+        rule, epochs = selection_rule(request, info), request.recipe.epochs
+        passes = expected_passes(rule, epochs, held_out, test_curves=self.test_curves)
+        repeated = {name: sizes[name] for name, number in passes.items() if number > 1}
+        clips = sum(number * sizes[name] for name, number in passes.items())
+        frozen = (cost.frozen_bytes or 0) if cost else 0
+        kept = kept_splits(repeated, frozen, KEPT_BYTES["cuda" if self.machine.has_gpu else "cpu"])
+        again = sum((passes[name] - 1) * sizes[name] for name in kept)
+        share = (cost.frozen_flops or 0) / cost.forward_flops if cost else 0.0
+        return _Evaluation(repeated, clips, clips - again * share)
 
     def _pace(self, key: str, cost: Cost | None) -> tuple[_Pace | None, Source]:
         if pace := self._from_records.get(key):
@@ -195,15 +249,16 @@ def _paces(records: Iterable[Record], machine: Machine, sharing: SharingMeasurem
     by_key: dict[str, list[_Pace]] = defaultdict(list)
     for record in records:
         profile, used, epochs = record.profile, record.data.used, len(record.curves)
-        same = machine.is_like(profile.device, record.environment)
-        if not same or record.environment.get("threads") != machine.threads:
+        evaluated = sum(used[split] for point in record.curves for split in point.splits)
+        is_same = machine.is_like(profile.device, record.environment)
+        # on a GPU, trials have few threads where they share it
+        if not is_same or not (machine.has_gpu or record.environment.get("threads") == machine.threads):
             continue
-        held_out = sum(number for name, number in used.items() if name != "train")
         seconds, alone = profile.seconds, _alone(record, sharing)
         by_key[record.request.step_key].append(
             _Pace(
                 alone * (seconds["train"] + seconds["data"]) / (epochs * used["train"]),
-                alone * seconds["eval"] / (epochs * held_out),
+                alone * seconds["eval"] / evaluated,
                 seconds.get("setup", SETUP_SECONDS),
             )
         )

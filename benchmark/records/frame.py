@@ -46,6 +46,10 @@ COLUMNS = {
     "seconds_per_epoch": "seconds of training, with waiting for data; median over the epochs after the first",
     "data_seconds_per_epoch": "seconds of waiting for training data; median over the epochs after the first",
     "clips_per_second": "training throughput",
+    "total_seconds": "seconds of the whole trial, from its set-up to its last evaluation",
+    "train_seconds": "seconds of training, without waiting for data",
+    "data_seconds": "seconds of waiting for training data",
+    "eval_seconds": "seconds of evaluation, with its data",
     "gpu_allocated_bytes": "peak allocated GPU memory in training",
     "gpu_reserved_bytes": "peak reserved GPU memory in training",
     "host_rss_bytes": "peak resident memory of the process in training",
@@ -68,6 +72,7 @@ COLUMNS = {
     "fingerprint": "digest of the code's files",
 }
 
+PURPOSES = ("train", "data", "eval")  # of a trial's time; the rest of it is overhead
 Curve = npt.NDArray[np.float64]
 NO_CHOICE = "last epoch: fold {fold} takes no part in its choice"
 COUNTED = ("train_flops", "forward_flops", "saved_bytes", "optimizer_bytes", "stored_bytes")
@@ -93,7 +98,9 @@ def to_frame(records: Iterable[Record]) -> pd.DataFrame:
 
 
 def tabulate(records: Iterable[Record]) -> tuple[pd.DataFrame, dict[str, Curve]]:
-    """Return one row per record, and the (epochs,) scores of each trial by its id, in [0, 1], nan where unknown.
+    """Return one row per record, and the (epochs,) scores of each trial by its id, in [0, 1].
+
+    A score is nan where it is not finite, and after epochs without an evaluation of the reported split.
 
     Scores are the metric of the reported split. Records are read one by one and not kept, as there may be thousands.
     """
@@ -124,8 +131,8 @@ def tabulate(records: Iterable[Record]) -> tuple[pd.DataFrame, dict[str, Curve]]
 
 
 def _curve(record: Record) -> Curve:
-    selection = record.selection
-    return np.array([point.splits[selection.split][selection.metric] for point in record.curves], dtype=float)
+    split, metric = record.selection.split, record.selection.metric
+    return np.array([point.splits.get(split, {}).get(metric) for point in record.curves], dtype=float)
 
 
 def _best_mean(curves: list[Curve]) -> int | None:
@@ -182,6 +189,7 @@ def _row(record: Record) -> dict[str, Any]:
         "seconds_per_epoch": _per_epoch(record, "train", "data"),
         "data_seconds_per_epoch": _per_epoch(record, "data"),
         "clips_per_second": profile.train_clips_per_second,
+        **{f"{purpose}_seconds": profile.seconds.get(purpose) for purpose in ("total", *PURPOSES)},
         "gpu_allocated_bytes": profile.gpu_allocated_bytes,
         "gpu_reserved_bytes": profile.gpu_reserved_bytes,
         "host_rss_bytes": profile.host_rss_bytes,

@@ -12,8 +12,11 @@ from benchmark.records.environment import utc_now
 from benchmark.spec.request import TrialRequest
 from benchmark.spec.yaml import Spec
 
-# 2: cost; 3: plugins, source of a method; 4: numerics version; 5: memory of evaluation apart; 6: data verified, energy
-SCHEMA_VERSION = 6
+# 2: cost; 3: plugins, source of a method; 4: numerics version; 5: memory of evaluation apart; 6: data verified, energy;
+# 7: scores of the test split only where they count, frozen part of the model
+SCHEMA_VERSION = 7
+
+Rule = Literal["best_on_test", "best_on_validation", "last"]  # which epoch is reported
 
 
 class Verified(Spec):
@@ -45,14 +48,17 @@ class Epoch(Spec):
     epoch: int = Field(description="number of the epoch, from 1")
     lr: float = Field(description="learning rate at the epoch's last step")
     train_loss: float | None = Field(description="mean over batches; null if it is not finite")
-    splits: dict[str, dict[str, float | None]] = Field(description="metrics by evaluation split")
+    splits: dict[str, dict[str, float | None]] = Field(
+        description="metrics by split that was evaluated after this epoch; the test split is left out where its score "
+        "cannot be the reported one, unless the run had --test-curves"
+    )
     seconds: dict[str, float] = Field(description="seconds by purpose: data, train and eval")
 
 
 class Selection(Spec):
     """How the reported epoch is chosen."""
 
-    rule: Literal["best_on_test", "best_on_validation", "last"] = Field(description="which epoch is chosen")
+    rule: Rule = Field(description="which epoch is chosen")
     scope: Literal["trial", "folds"] = Field(description="whether each trial chooses its epoch, or all folds together")
     split: str = Field(description="the reported split")
     metric: str = Field(description="the reported metric")
@@ -85,6 +91,14 @@ class Cost(Spec):
     eval_peak_bytes: int | None = Field(
         default=None,
         description="peak size of all tensors of an evaluation batch, in float32; null before schema version 5",
+    )
+    frozen_bytes: int | None = Field(
+        default=None,
+        description="output of the model's first blocks if they stay as they are in training, per clip, in float32; "
+        "0 if the first block trains; null before schema version 7",
+    )
+    frozen_flops: int | None = Field(
+        default=None, description="floating-point operations of that part of a forward pass, per clip; null likewise"
     )
 
 
@@ -152,10 +166,11 @@ class Record(Spec):
     @model_validator(mode="after")
     def _selection_fits(self) -> Record:
         chosen = self.selection
-        if any(chosen.metric not in point.splits.get(chosen.split, {}) for point in self.curves):
-            raise ValueError(f"the curves have no {chosen.metric} of {chosen.split}")
         if chosen.epoch is not None and chosen.epoch > len(self.curves):
             raise ValueError("the chosen epoch is not among the curves")
+        choosing = self.curves if chosen.rule == "best_on_test" else [self.curves[(chosen.epoch or 0) - 1]]
+        if any(chosen.metric not in point.splits.get(chosen.split, {}) for point in [*choosing, self.curves[-1]]):
+            raise ValueError(f"the curves have no {chosen.metric} of {chosen.split}")
         return self
 
     @property

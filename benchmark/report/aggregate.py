@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark.records.frame import COUNTED
+from benchmark.records.frame import COUNTED, PURPOSES
 from benchmark.report.cell_labels import distinguishing_settings
 from benchmark.report.full_rows import full_rows
 from benchmark.report.layout import Order
@@ -51,6 +51,7 @@ COLUMNS = {
     "time_ratio": "seconds per epoch divided by those of full fine-tuning on the same device",
     "time_full": "cell of full fine-tuning that time_ratio refers to",
     "clips_per_second": "training throughput; median over trials",
+    "overhead": "share of the trials' time that is neither training, waiting for data nor evaluation",
     "gpu_allocated_bytes": "peak allocated GPU memory in training; median over trials that did not share the device",
     "gpu_reserved_bytes": "peak reserved GPU memory in training; median over trials that did not share the device",
     "memory_ratio": "allocated GPU memory divided by that of full fine-tuning on the same device",
@@ -213,10 +214,22 @@ def _cost_columns(trials: pd.DataFrame) -> dict[str, Any]:
     return {
         **{name: int(trials[name].iloc[0]) for name in PARAMETERS},
         **{name: trials[name].median() for name in TIMES},
+        "overhead": time_shares(trials)["overhead"],
         **{name: trials.loc[exclusive, name].median() for name in MEMORY},
         **_first(trials, COUNTED),
         "shared": not exclusive.all(),
     }
+
+
+def time_shares(trials: pd.DataFrame) -> dict[str, float]:
+    """Return the shares of the trials' time by purpose; what remains of the total is `overhead`.
+
+    Args:
+        trials: finished trials, as in `benchmark.records.frame`; at least one.
+    """
+    total = trials["total_seconds"].sum()
+    shares = {purpose: float(trials[f"{purpose}_seconds"].sum() / total) for purpose in PURPOSES}
+    return {**shares, "overhead": 1 - sum(shares.values())}
 
 
 def _first(trials: pd.DataFrame, columns: tuple[str, ...]) -> dict[str, Any]:

@@ -13,10 +13,12 @@ import pandas as pd
 from benchmark.errors import ArgumentError, closest
 from benchmark.files import write_atomic
 from benchmark.records.store import ResultStore
+from benchmark.report.aggregate import time_shares
 from benchmark.report.layout import load_layout
 from benchmark.report.render import Table, marks, plain, to_latex, to_markdown
 from benchmark.report.results import Results
 from benchmark.report.tables import TableSource, build_table
+from benchmark.units import duration, plural
 
 logger = logging.getLogger(__name__)
 
@@ -29,11 +31,13 @@ class Report:
         paths: files of the report.
         results: the main table as text, for the terminal.
         warnings: reasons why the numbers are not comparable with the paper.
+        time: what the time of the trials was spent on, in one line; empty without a record.
     """
 
     paths: list[Path]
     results: pd.DataFrame
     warnings: list[str]
+    time: str
 
 
 def read_results(store: ResultStore) -> Results:
@@ -81,7 +85,7 @@ def build_report(
     for figure in figures:
         paths += save(figure.figure, folder, figure.name)
     main = tables[0]
-    return Report(paths, plain(main.text), main.caption.warnings)
+    return Report(paths, plain(main.text), main.caption.warnings, time_line(results.trials))
 
 
 def build_tables(results: Results, paper: Path | None = None, against: str | None = None) -> list[Table]:
@@ -107,6 +111,22 @@ def build_tables(results: Results, paper: Path | None = None, against: str | Non
         else:
             tables.append(table)
     return tables
+
+
+def time_line(trials: pd.DataFrame) -> str:
+    """Return what the time of the trials was spent on, in one line; empty without a trial.
+
+    Args:
+        trials: finished trials, as in `benchmark.records.frame`.
+    """
+    if trials.empty:
+        return ""
+    shares = time_shares(trials)
+    return (
+        f"time of {plural(len(trials), 'trial')}: {duration(trials['total_seconds'].sum())}, of it "
+        f"{shares['train']:.0%} training, {shares['data']:.0%} waiting for its data, {shares['eval']:.0%} evaluation, "
+        f"{shares['overhead']:.0%} all else (set-up, resume states)"
+    )
 
 
 def _write_table(table: Table, results: Results, folder: Path) -> list[Path]:

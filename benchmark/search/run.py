@@ -80,7 +80,7 @@ def train(trial: optuna.Trial, request: TrialRequest, setting: Setting) -> None:
 
     def report(progress: EpochProgress) -> None:
         nonlocal best
-        epoch, epochs, value = progress["epoch"], progress["epochs"], progress["value"]
+        epoch, epochs, value = progress["epoch"], progress["epochs"], progress["scores"]["validation"]
         if value is None:
             raise BenchmarkError(f"no score after epoch {epoch}: loss or outputs are not finite")
         print(f"epoch {epoch}/{epochs}: {progress['metric']} {100 * value:.1f} %", flush=True)

@@ -10,6 +10,8 @@ from typing import Any
 
 from benchmark.errors import BenchmarkError
 
+RESUME_SECONDS = 60.0  # a state of full fine-tuning has 1 GB, which takes longer to write than a short epoch
+
 
 @dataclass(frozen=True)
 class RunOptions:
@@ -27,11 +29,13 @@ class RunOptions:
         timeout: seconds after which a trial is ended; None for no limit.
         deterministic: use only algorithms that repeat bit for bit on a GPU.
         compile: compile training, which changes results by rounding only.
+        test_curves: evaluate the test split after every epoch, not only where its score counts.
         loggers: where curves are also written: `tensorboard`, `mlflow`.
         verified: verdicts of `data verify` on the data as it is now, as JSON, by the manifest's digest.
         keep_weights: keep the trained parameters beside the record.
         restart_on_ray_death: run the command line of this process again when Ray's own processes die. Only for
             command lines: a script or a notebook would start from its beginning.
+        resume_seconds: shortest time between two resume states of a trial; 0 saves one after every epoch.
     """
 
     data_root: Path
@@ -45,10 +49,12 @@ class RunOptions:
     timeout: float | None = None
     deterministic: bool = False
     compile: bool = False
+    test_curves: bool = False
     verified: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     loggers: tuple[str, ...] = ()
     keep_weights: bool = False
     restart_on_ray_death: bool = False
+    resume_seconds: float = field(default_factory=lambda: RESUME_SECONDS)
 
     def __post_init__(self) -> None:
         """Refuse values that no run can use.
@@ -74,4 +80,5 @@ _LIMITS: dict[str, tuple[int, float, type]] = {  # least, most, kind
     "cpus_per_trial": (1, math.inf, int),
     "gpus_per_trial": (0, 1, float),  # a trial trains on one GPU
     "timeout": (1, math.inf, float),
+    "resume_seconds": (0, math.inf, float),
 }

@@ -62,11 +62,19 @@ class TrainingForward:
             return self._call_full(features)
         return self.uncompiled(features, self.precision)
 
-    def uncompiled(self, features: torch.Tensor, precision: Precision) -> torch.Tensor:
-        """(B, frames, mels) -> (B, classes) logits, in training or evaluation."""
+    def uncompiled(
+        self, features: torch.Tensor, precision: Precision, call: Callable[[torch.Tensor], torch.Tensor] | None = None
+    ) -> torch.Tensor:
+        """(B, frames, mels) -> (B, classes) logits, in training or evaluation.
+
+        Args:
+            features: input of the call.
+            precision: arithmetic of the pass.
+            call: the model in another form, or its last part; None for the model.
+        """
         eager = nullcontext() if self.name == EAGER else torch.compiler.set_stance("force_eager")
         with eager, precision.autocast():
-            logits: torch.Tensor = self.model(features)
+            logits: torch.Tensor = (call or self.model)(features)
         return logits
 
     def prepare(self) -> None:

@@ -15,9 +15,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
 from benchmark.data.loader import EVAL_BATCH_FACTOR
+from benchmark.models.transformer import AudioTransformer
 from benchmark.records.schema import Cost
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.build import abstract_model
+from benchmark.trial.frozen_features import FrozenPart, output_bytes
 from benchmark.trial.train_step import loss_of
 
 MOMENTS = 2  # tensors that AdamW keeps per parameter
@@ -62,6 +64,7 @@ def count_cost(request: TrialRequest, classes: int) -> Cost:
         stored_bytes=trained,
         peak_bytes=counter.peak_bytes + MOMENTS * trained,
         eval_peak_bytes=_evaluation_peak(model, request) + MOMENTS * trained,
+        **_frozen_part(model, request),
     )
 
 
@@ -76,6 +79,31 @@ def _evaluation_peak(model: torch.nn.Module, request: TrialRequest) -> int:
         features = torch.empty(EVAL_BATCH_FACTOR * recipe.batch_size, recipe.frames, recipe.mels)
         torch.func.functional_call(model.eval(), weights, (features,))
     return counter.peak_bytes
+
+
+class _Before(torch.nn.Module):
+    """The frozen part of a model as a module, for `functional_call`."""
+
+    def __init__(self, part: FrozenPart) -> None:
+        super().__init__()
+        self.model = part.model
+        self.part = part
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """(B, frames, mels) -> the part's output."""
+        return self.part.before(features)
+
+
+def _frozen_part(model: AudioTransformer, request: TrialRequest) -> dict[str, int]:
+    """Return size and operations of what evaluation may keep of a clip."""
+    part = FrozenPart.of(model.eval())
+    if part is None:
+        return {"frozen_bytes": 0, "frozen_flops": 0}
+    with _FakeTensors(allow_non_fake_inputs=True), torch.inference_mode(), _Counter() as counter:
+        weights = {f"model.{name}": tensor for name, tensor in _empty_weights(model).items()}
+        features = torch.empty(1, request.recipe.frames, request.recipe.mels)
+        torch.func.functional_call(_Before(part), weights, (features,))
+    return {"frozen_bytes": output_bytes(part), "frozen_flops": counter.operations}
 
 
 def _empty_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:

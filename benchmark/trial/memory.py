@@ -35,12 +35,14 @@ class PeakMemory:
         training: None before the first pass. What the allocator reserved and what the process held are those of the
             first pass: later ones keep what an evaluation took.
         evaluation: None before the first pass.
+        kept_bytes: memory of tensors that evaluation keeps for its next pass; it does not count as training's.
     """
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self.training: Peak | None = None
         self.evaluation: Peak | None = None
+        self.kept_bytes = 0
 
     @contextmanager
     def in_training(self) -> Iterator[None]:
@@ -49,7 +51,8 @@ class PeakMemory:
         yield
         now = self._read()
         before = self.training or now
-        self.training = replace(before, allocated=_larger(before.allocated, now.allocated))
+        own = None if now.allocated is None else now.allocated - self.kept_bytes
+        self.training = replace(before, allocated=_larger(before.allocated, own))
 
     @contextmanager
     def in_evaluation(self) -> Iterator[None]:

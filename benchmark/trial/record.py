@@ -18,7 +18,8 @@ from benchmark.trial.adapter_file import pack
 from benchmark.trial.assemble import Assembled
 from benchmark.trial.code_digest import code_digest
 from benchmark.trial.device import device_name
-from benchmark.trial.fit import Fitted, History, Predictions
+from benchmark.trial.fit import Fitted
+from benchmark.trial.history import History, Predictions
 from benchmark.trial.matrix_products import library
 from benchmark.trial.selection import choose, kept_epochs
 from benchmark.trial.setting import Setting

@@ -179,16 +179,7 @@ def run_trial(
     """
     started = utc_now()
     parts = assemble(request, setting)
-    fitted = fit(
-        request,
-        parts.info,
-        parts.data,
-        parts.trainer,
-        report,
-        resume_files=resume_files,
-        workers=setting.workers,
-        stop=setting.stop,
-    )
+    fitted = fit(request, parts, setting, report, resume_files)
     return finish(request, setting, parts, fitted, started)
 
 
@@ -205,13 +196,4 @@ def run_on_validation(request: TrialRequest, setting: Setting, report: Report) -
     """
     with trial_memory():
         parts = assemble(request, setting, validation_only=True)
-        fit(
-            request,
-            parts.info,
-            parts.data,
-            parts.trainer,
-            report,
-            workers=setting.workers,
-            stop=setting.stop,
-            reported_split="validation",
-        )
+        fit(request, parts, setting, report)

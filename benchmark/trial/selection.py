@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from benchmark.data.dataset_info import DatasetInfo
-from benchmark.records.schema import Epoch, Selection, best_epoch
+from benchmark.records.schema import Epoch, Rule, Selection, best_epoch
 from benchmark.spec.request import TrialRequest
+
+
+def selection_rule(request: TrialRequest, info: DatasetInfo) -> Rule:
+    """Return how the reported epoch of a trial is chosen: on validation clips if the dataset has some.
+
+    Args:
+        request: the trial.
+        info: facts of its dataset.
+    """
+    return "best_on_validation" if "validation" in info.splits else request.protocol.selection
 
 
 def choose(request: TrialRequest, info: DatasetInfo, curves: list[Epoch], *, diverged: bool) -> Selection:
@@ -20,8 +28,7 @@ def choose(request: TrialRequest, info: DatasetInfo, curves: list[Epoch], *, div
         curves: finished epochs.
         diverged: whether the trial diverged.
     """
-    rule: Literal["best_on_test", "best_on_validation", "last"]
-    rule = "best_on_validation" if "validation" in info.splits else request.protocol.selection
+    rule = selection_rule(request, info)
     over_folds = rule == "best_on_test" and len(info.folds) > 1
     epoch: int | None = None
     if not over_folds and not diverged:

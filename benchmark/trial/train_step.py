@@ -207,13 +207,18 @@ class Trainer:
         setup = self.clock.seconds.get("setup", 0.0)
         self.clock.seconds |= {**state["seconds"], "setup": state["seconds"].get("setup", 0.0) + setup}
 
-    def predict(self, batches: Iterable[Batch]) -> Batch:
-        """Return logits, targets and observed classes of all clips, each (clips, classes) float32 on the CPU."""
+    def predict(self, batches: Iterable[Batch], call: Callable[[torch.Tensor], torch.Tensor] | None = None) -> Batch:
+        """Return logits, targets and observed classes of all clips, each (clips, classes) float32 on the CPU.
+
+        Args:
+            batches: features, or what `call` takes, with targets and observed classes.
+            call: returns logits; None for the model.
+        """
         self.model.eval()
         outputs, truths, seen = [], [], []
         with fast_products(), self.memory.in_evaluation(), self.clock.measure("eval"), torch.inference_mode():
             for features, targets, observed in batches:
-                logits = self.forward.uncompiled(features, self.evaluation)
+                logits = self.forward.uncompiled(features, self.evaluation, call)
                 outputs.append(logits.float().cpu())
                 truths.append(targets.cpu())
                 seen.append(observed.cpu())

@@ -43,7 +43,9 @@ def test_counts_and_lines(progress: Progress, shown: io.StringIO, lost: list[tup
     with progress:
         for name in "ab":
             progress.on_trial_start(0, [], trial(name))
-        progress.on_trial_result(0, [], trial("a"), {"epoch": 1, "epochs": 2, "metric": "accuracy", "value": 0.5})
+        progress.on_trial_result(
+            0, [], trial("a"), {"epoch": 1, "epochs": 2, "metric": "accuracy", "scores": {"test": 0.5}}
+        )
         progress.on_trial_complete(0, [], trial("a", last_result={"status": "completed"}))
         failed = {"status": "failed", "error": "ValueError: no"}
         progress.on_trial_complete(0, [], trial("b", last_result=failed))

@@ -446,3 +446,17 @@ def test_test_clips_of_one_group_have_no_interval(make_request: Make, tmp_path: 
     assert second.startswith("all test clips of full and linear are of one group")
     backbone = results.cells["backbone"].iloc[0]
     assert spread_of(results, backbone, "esc50") == DEFAULT
+
+
+def test_time_that_no_epoch_accounts_for_is_reported(make_request: Make, tmp_path: Path) -> None:
+    results = make_results(tmp_path, folds(make_request, [0.9, 0.8]))  # 9 s each: 1.5 train, 0.5 data, 0.25 evaluation
+    assert results.cells["overhead"].tolist() == [pytest.approx(0.75)]
+    line = build_report(results.store).time
+    assert line.startswith(
+        "time of 2 trials: 18 s, of it 17% training, 6% waiting for its data, 3% evaluation, 75% all"
+    )
+    assert (tmp_path / "report" / "time.csv").read_text().splitlines()[0].split(",")[11:13] == ["overhead", "shared"]
+
+
+def test_without_a_record_no_time_is_reported(make_request: Make, tmp_path: Path) -> None:
+    assert build_report(make_results(tmp_path, [], [make_request()]).store).time == ""

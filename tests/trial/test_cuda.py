@@ -40,7 +40,9 @@ Make = Callable[..., TrialRequest]
 
 @pytest.fixture
 def setting(data_root: Path, tmp_path: Path) -> Setting:
-    return Setting(tmp_path / "out", RunOptions(data_root, tmp_path / "cache"), device="cuda", workers=1)
+    return Setting(
+        tmp_path / "out", RunOptions(data_root, tmp_path / "cache", resume_seconds=0), device="cuda", workers=1
+    )
 
 
 def quiet(_: dict[str, Any]) -> None:

@@ -22,7 +22,7 @@ from benchmark.records.store import ResultStore
 from benchmark.spec.options import RunOptions
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.build import build_model
-from benchmark.trial.fit import History
+from benchmark.trial.history import History
 from benchmark.trial.resume import RESUME, ResumeFiles, random_state, restore_random_state
 from benchmark.trial.run import Outcome, Setting, TransientError, attempt_trial
 from benchmark.trial.seeding import seed_everything
@@ -49,14 +49,14 @@ Left = tuple[dict[str, Any], dict[str, Any], Record]
 @pytest.fixture(scope="module")
 def undisturbed(request_: TrialRequest, data_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Left:
     """Return what the trial leaves when nothing disturbs it."""
-    setting = Setting(tmp_path_factory.mktemp("calm"), RunOptions(data_root), cost=make_cost())
+    setting = Setting(tmp_path_factory.mktemp("calm"), RunOptions(data_root, resume_seconds=0), cost=make_cost())
     assert attempt_trial(request_, setting, quiet) == Outcome("completed")
     return record(setting, request_)
 
 
 @pytest.fixture
 def setting(request_: TrialRequest, data_root: Path, tmp_path: Path) -> Setting:
-    return Setting(tmp_path / "out", RunOptions(data_root), cost=make_cost())
+    return Setting(tmp_path / "out", RunOptions(data_root, resume_seconds=0), cost=make_cost())
 
 
 class Killed(BaseException):
@@ -343,7 +343,7 @@ def test_a_state_keeps_no_more_than_the_choice_of_the_epoch_needs(
 
     def spy(self: History, epochs: list[int]) -> None:
         original(self, epochs)
-        sizes.append(len(self.logits["test"]))
+        sizes.append(len(self.logits.get("test", ())))
 
     monkeypatch.setattr(History, "prune", spy)
     for rule, most in (("last", 1), ("best_on_test", 4)):  # the latter: one epoch is chosen over all folds

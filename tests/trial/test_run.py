@@ -22,6 +22,7 @@ from benchmark.spec.request import TrialRequest
 from benchmark.trial.build import build_model
 from benchmark.trial.data import prepare
 from benchmark.trial.device import CUDA_BYTES, allocator_share
+from benchmark.trial.evaluation_plan import KEPT_BYTES
 from benchmark.trial.matrix_products import is_by_onednn
 from benchmark.trial.run import Outcome, Setting, attempt_trial, run_trial
 from benchmark.trial.train_step import Trainer
@@ -70,12 +71,17 @@ def test_methods_see_the_same_features_in_the_same_order(
     """What reaches the model: filter banks after mixup, masks, noise and normalisation, and their targets."""
     seen: dict[str, list[list[torch.Tensor]]] = {}
     originals = {name: getattr(Trainer, name) for name in ("train", "predict")}
+    monkeypatch.setitem(KEPT_BYTES, "cpu", 0)  # each evaluation gets the features
     for method in ("linear", "aat_ms", "lora[rank=4]"):  # one draws nothing, two draw their own weights
         batches = seen.setdefault(method, [])
         for name, original in originals.items():
 
             def spy(
-                self: Trainer, given: Iterable[Batch], original: Callable = original, batches: list = batches
+                self: Trainer,
+                given: Iterable[Batch],
+                *_: object,
+                original: Callable = original,
+                batches: list = batches,
             ) -> object:
                 def listen() -> Iterator[Batch]:
                     for batch in given:
@@ -264,7 +270,7 @@ def test_another_numerics_version_than_at_submission_is_refused(make_request: Ma
 def test_scores_that_cannot_be_computed_count_as_diverged(
     make_request: Make, setting: Setting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("benchmark.trial.fit.evaluate", lambda *_: {"accuracy": None, "map": None})
+    monkeypatch.setattr("benchmark.trial.evaluation.evaluate", lambda *_: {"accuracy": None, "map": None})
     assert attempt(make_request(), setting) == Outcome("diverged")
 
 

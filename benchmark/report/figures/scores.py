@@ -72,7 +72,7 @@ def _points(axes: Axes, cells: pd.DataFrame, known: dict[str, Look]) -> None:
 
 
 def curves(results: Results, title: str) -> Figure:
-    """Draw the score of the reported split by epoch, mean over the finished folds and seeds."""
+    """Draw the score of the reported split by epoch where it was evaluated, mean over the finished folds and seeds."""
     cells = with_labels(results.cells).set_index("cell")
     labels = cells[["dataset", "column", "name", "measure"]].to_dict("index")
     panels: dict[tuple[str, str], dict[str, list[Curve]]] = defaultdict(lambda: defaultdict(list))
@@ -101,19 +101,27 @@ def curves(results: Results, title: str) -> Figure:
 
 
 def _curves_of(axes: Axes, curves_by_name: dict[str, list[Curve]], known: dict[str, Look]) -> None:
-    """Draw the mean curve of each method; trials may have different numbers of epochs."""
+    """Draw the mean curve of each method, with points where all its trials that trained so long have a score."""
     for name, trials in curves_by_name.items():
-        length = max(map(len, trials))
-        padded = [np.pad(values, (0, length - len(values)), constant_values=np.nan) for values in trials]
-        mean = np.nanmean(np.array(padded), axis=0) if not np.isnan(padded).all() else padded[0]
+        epochs, means = _mean_curve(trials)
         look = known[name]
         axes.plot(
-            range(1, length + 1), mean, color=look.colour, linestyle=look.dash, marker=look.marker,
-            markevery=max(1, length // 6), markersize=4, linewidth=1.2,
+            epochs, means, color=look.colour, linestyle=look.dash, marker=look.marker,
+            markevery=max(1, len(epochs) // 6), markersize=4, linewidth=1.2,
         )  # fmt: skip
     axes.set_xlabel("epoch")
     axes.grid(visible=True, alpha=0.3)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def _mean_curve(trials: list[Curve]) -> tuple[list[int], list[float]]:
+    """Return the epochs at which all trials that trained so long have a score, and their mean scores."""
+    points: dict[int, float] = {}
+    for epoch in range(1, max(map(len, trials)) + 1):
+        scores = [values[epoch - 1] for values in trials if len(values) >= epoch]
+        if not np.isnan(scores).any():
+            points[epoch] = float(np.mean(scores))
+    return list(points), list(points.values())
 
 
 def slopes(results: Results, title: str) -> Figure:

@@ -8,7 +8,8 @@ from benchmark.report.render import Table, ratio_text
 from benchmark.report.tables import TableSource
 
 COLUMNS = [
-    "seconds_per_epoch", "time_ratio", "time_full", "clips_per_second", "data_seconds_per_epoch", "shared", "device",
+    "seconds_per_epoch", "time_ratio", "time_full", "clips_per_second", "data_seconds_per_epoch", "overhead",
+    "shared", "device",
 ]  # fmt: skip
 
 

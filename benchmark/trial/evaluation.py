@@ -1,0 +1,94 @@
+"""Evaluate the held-out splits of a trial after its epochs, where their scores count."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from benchmark.data.dataset_info import DatasetInfo
+from benchmark.data.loader import Batch, Batches, take_number_of_pass
+from benchmark.spec.request import TrialRequest
+from benchmark.trial.batch_split import evaluation_has_effects
+from benchmark.trial.evaluation_plan import KEPT_BYTES, is_test, is_test_needed
+from benchmark.trial.frozen_features import FrozenFeatures, runs_known_code
+from benchmark.trial.history import History, Scores
+from benchmark.trial.metrics import evaluate
+from benchmark.trial.selection import selection_rule
+from benchmark.trial.train_step import Trainer
+
+logger = logging.getLogger(__name__)
+
+
+class Evaluation:
+    """Evaluates the splits that count: validation after every epoch, the test split where the epoch may be reported.
+
+    A model whose evaluation draws random numbers or changes buffers is evaluated completely after every epoch: what
+    comes after an evaluation depends on it. A pass that is left out takes its number from torch's generator.
+
+    Args:
+        request: the trial.
+        info: facts of its dataset.
+        trainer: evaluates the model.
+        held_out: batches by split.
+        test_curves: evaluate the test split after every epoch.
+    """
+
+    def __init__(
+        self,
+        request: TrialRequest,
+        info: DatasetInfo,
+        trainer: Trainer,
+        held_out: Mapping[str, Batches],
+        *,
+        test_curves: bool,
+    ) -> None:
+        self._request = request
+        self._metric = info.metric
+        self._rule = selection_rule(request, info)
+        self._trainer = trainer
+        self._held_out = {name: held_out[name] for name in sorted(held_out, key=is_test)}
+        self._complete = test_curves or not self._can_be_left_out()
+        self._features = FrozenFeatures(trainer.model, KEPT_BYTES[trainer.clock.device.type])
+
+    def after_epoch(self, history: History, epoch: int, *, is_last: bool) -> Scores:
+        """Evaluate the splits that count, keep the outputs in `history`, and return the metrics by split.
+
+        Args:
+            history: the epochs before.
+            epoch: number of the epoch, from 1.
+            is_last: whether training ends with it.
+        """
+        scores: Scores = {}
+        for name, batches in self._held_out.items():
+            if name == "test" and not self._complete and not self._is_test_needed(history, scores, is_last=is_last):
+                take_number_of_pass()
+                continue
+            logits, targets, observed = self._predict(history, name, batches, is_last=is_last)
+            history.logits.setdefault(name, {})[epoch] = logits
+            history.targets[name], history.observed[name] = targets, observed
+            scores[name] = evaluate(logits, targets, observed, self._request.ranking)
+        return scores
+
+    def _can_be_left_out(self) -> bool:
+        """Return whether training goes on in the same way if a pass is left out; look at code of others only."""
+        self._trainer.model.eval()
+        return runs_known_code(self._trainer.model) or not evaluation_has_effects(self._request)
+
+    def _is_test_needed(self, history: History, scores: Scores, *, is_last: bool) -> bool:
+        points = [*(point.splits for point in history.curves), scores]
+        validation = [point["validation"][self._metric] for point in points if "validation" in point]
+        return is_test_needed(self._rule, validation, is_last=is_last)
+
+    def _predict(self, history: History, name: str, batches: Batches, *, is_last: bool) -> Batch:
+        """Evaluate a split, from the kept outputs of the model's frozen part if there are some."""
+        trainer, features = self._trainer, self._features
+        trainer.model.eval()
+        if kept := features.of(name):
+            take_number_of_pass()
+            outputs, rest = kept
+            sizes = [len(output) for output in outputs]
+            truths = (tensor[name].split(sizes) for tensor in (history.targets, history.observed))
+            return trainer.predict(zip(outputs, *truths, strict=True), rest)
+        found = trainer.predict(batches, None if is_last else features.keeping(name, len(batches.clips)))
+        trainer.memory.kept_bytes = features.bytes
+        return found
