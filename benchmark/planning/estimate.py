@@ -252,7 +252,8 @@ def _paces(records: Iterable[Record], machine: Machine, sharing: SharingMeasurem
         evaluated = sum(used[split] for point in record.curves for split in point.splits)
         is_same = machine.is_like(profile.device, record.environment)
         # on a GPU, trials have few threads where they share it
-        if not is_same or not (machine.has_gpu or record.environment.get("threads") == machine.threads):
+        has_threads = machine.has_gpu or record.environment.get("threads") == machine.threads
+        if profile.shares_features or not is_same or not has_threads:
             continue
         seconds, alone = profile.seconds, _alone(record, sharing)
         by_key[record.request.step_key].append(

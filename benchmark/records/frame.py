@@ -145,7 +145,12 @@ def _known(value: float) -> float | None:
 
 
 def _per_epoch(record: Record, *purposes: str) -> float:
-    """Return the median seconds per epoch; the first epoch fills caches and counts only if it is the only one."""
+    """Return the median seconds per epoch; the first epoch fills caches and counts only if it is the only one.
+
+    Trials that share features have none: their seconds are not those of one trial.
+    """
+    if record.profile.shares_features:
+        return float("nan")
     epochs = [sum(point.seconds[purpose] for purpose in purposes) for point in record.curves]
     return float(np.median(epochs[1:] or epochs))
 

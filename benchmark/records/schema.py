@@ -108,9 +108,14 @@ class Profile(Spec):
     device: str = Field(description="device name")
     precision: str = Field(description="precision of the arithmetic")
     exclusive: bool = Field(description="whether no other trial of the run used the device")
+    shares_features: bool = Field(
+        default=False,
+        description="whether several trials shared batches and frozen features: the seconds contain work for others, "
+        "or lack what others did",
+    )
     resumed_epochs: int = Field(default=0, description="epochs of earlier processes; their seconds are included")
     seconds: dict[str, float] = Field(description="seconds of the trial by purpose: setup, data, train, eval, total")
-    train_clips_per_second: float | None = Field(description="training throughput")
+    train_clips_per_second: float | None = Field(description="training throughput; null where trials share features")
     joules_per_epoch: float | None = Field(
         default=None, description="energy of the GPU in training; null on a CPU, and where trials share the GPU"
     )
