@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import platform
 import shutil
 import time
 from collections.abc import Iterator
@@ -196,9 +197,9 @@ def _read(path: Path, device: torch.device) -> Iterator[Batch]:
 
 
 def _key(request: TrialRequest, trainer: Trainer, setting: Setting) -> str:
-    """Return a digest of all that the input of the head depends on, rounding included."""
+    """Return a digest of all that the input of the head depends on, rounding included: no other machine shares it."""
     content = [
         request.batches_key, NUMERICS_VERSION, torch.__version__, device_name(trainer.clock.device),
-        trainer.precision.name, setting.threads, setting.options.deterministic, library(),
+        trainer.precision.name, setting.threads, setting.options.deterministic, library(), platform.node(),
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]
