@@ -269,3 +269,14 @@ def test_trials_that_share_a_gpu_are_measured(compiled: bool, make_request: Make
     assert machine_here().device == found.device == torch.cuda.get_device_name()
     assert SharingMeasurements([found], Machine(found.device, 1, compiled)).of(request, None)
     assert not SharingMeasurements([found], Machine(found.device, 1, not compiled)).of(request, None)
+
+
+def test_heads_that_share_their_input_train_as_alone(make_request: Make, setting: Setting, tmp_path: Path) -> None:
+    setting = replace(setting, options=replace(setting.options, deterministic=True), workers=2)
+    gang = replace(setting, features=tmp_path / "features", sharers=3)
+    for lr in (1e-3, 1e-2):
+        request = make(make_request, "linear", precision="amp", lr=lr)
+        (alone, expected), (record, predictions) = run(request, setting), run(request, gang)
+        assert (alone.profile.shares_features, record.profile.shares_features) == (False, True)
+        assert [point.train_loss for point in record.curves] == [point.train_loss for point in alone.curves]
+        assert all(np.array_equal(predictions[name], expected[name]) for name in expected)

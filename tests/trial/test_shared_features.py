@@ -11,10 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 
 from benchmark.data.loader import Batches
-from benchmark.errors import BenchmarkError
-from benchmark.orchestrator.run import leaders_first
+from benchmark.orchestrator.interrupt import Stop
+from benchmark.orchestrator.run import _Run, leaders_first
+from benchmark.planning.estimate import Estimate
+from benchmark.planning.packing import Share
 from benchmark.records.frame import to_frame
 from benchmark.records.lease import Lease
 from benchmark.records.schema import Record
@@ -28,8 +31,8 @@ from benchmark.trial.record import Finished
 from benchmark.trial.resume import ResumeFiles
 from benchmark.trial.run import run_trial
 from benchmark.trial.setting import Setting
-from tests.conftest import TINY_RECIPE
-from tests.samples import make_record
+from tests.conftest import TINY_RECIPE, Cli
+from tests.samples import make_cost, make_record
 
 Make = Callable[..., TrialRequest]
 RATES = (1e-3, 1e-2)
@@ -42,7 +45,7 @@ def with_rate(make_request: Make, lr: float, method: str = "linear", **recipe: o
 
 @pytest.fixture
 def alone(data_root: Path, tmp_path: Path) -> Setting:
-    return Setting(tmp_path / "out", RunOptions(data_root, tmp_path / "cache"), run="x")
+    return Setting(tmp_path / "out", RunOptions(data_root, tmp_path / "cache"), cost=make_cost(), run="x")
 
 
 @pytest.fixture
@@ -234,7 +237,44 @@ def test_one_of_every_group_starts_first(make_request: Make) -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("other", ["exclusive", "compile"])
-def test_it_excludes_what_measures_time(other: str, data_root: Path) -> None:
-    with pytest.raises(BenchmarkError, match=f"gang and {other}"):
-        RunOptions(data_root, gang=True, **{other: True})
+SWEEP = """
+description: learning rates
+backbones: ["ast[size=demo;weights=random:0]"]
+datasets: [esc50]
+methods: [linear, bitfit]
+folds: [1]
+recipe: {epochs: 1, batch_size: 8, frames: 64, time_mask: 12, stride: [16, 16]}
+sweep: {lr: [1.0e-3, 1.0e-2]}
+"""
+
+
+def test_the_command_line_shares_among_heads_and_refuses_to_measure_so(
+    cli: Cli, data_root: Path, tmp_path: Path
+) -> None:
+    grid = tmp_path / "sweep.yaml"
+    grid.write_text(SWEEP)
+    command = ["run", "--grid", grid, "--data-root", data_root, "--results", tmp_path / "out", "--no-report", "--gang"]
+    for other in ("exclusive", "compile"):
+        refused = cli(*command, f"--{other}")
+        assert refused.returncode == 2
+        assert refused.stderr.splitlines()[-1].startswith(f"error: gang and {other}: ")
+    done = cli(*command)
+    assert done.returncode == 0, done.stderr
+    records = list(ResultStore(tmp_path / "out").records())
+    found = sorted((record.request.method.name, record.profile.shares_features) for record in records)
+    assert found == [("bitfit", False), ("bitfit", False), ("linear", True), ("linear", True)]
+    assert list((tmp_path / "out" / "features").iterdir()) == []
+
+
+def test_a_worker_knows_the_folder_and_how_many_share_it(make_request: Make, tmp_path: Path) -> None:
+    requests = [*(with_rate(make_request, lr) for lr in RATES), with_rate(make_request, RATES[0], "aat_m")]
+    estimates = {request.id: Estimate(None, 1.0, "operations", 0.0, 0, 0, 0) for request in requests}
+    shares = dict.fromkeys(estimates, Share(1, 0))
+    for gang, folder in ((True, tmp_path / "scratch" / "features"), (False, None)):
+        options = RunOptions(tmp_path, gang=gang)
+        stop = Stop(tmp_path, Console(quiet=True))
+        run_ = _Run(
+            requests, estimates, ResultStore(tmp_path), options, 0, Console(quiet=True), tmp_path / "scratch", stop
+        )
+        settings = [run_._queue(shares, None)[request.id].config["setting"] for request in requests]
+        assert [(setting.features, setting.sharers) for setting in settings] == [(folder, 2), (folder, 2), (folder, 1)]
