@@ -1,21 +1,22 @@
-"""Find out on meta tensors whether a training step depends on micro-batches, and whether evaluation has effects."""
+"""Find out whether a training step depends on how a batch is split, and whether evaluation changes what follows."""
 
 from __future__ import annotations
 
+import copy
 import logging
 import random
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch import nn
 
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, first_line
 from benchmark.methods.registry import build_method
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.build import abstract_model
+from benchmark.trial.plain_mode import PlainMode
 from benchmark.trial.resume import random_state, restore_random_state
 
 CLIPS = 2
@@ -25,30 +26,47 @@ logger = logging.getLogger(__name__)
 def split_changes_results(request: TrialRequest) -> bool:
     """Return True if the model has BatchNorm, draws random numbers in training, or a method declares `mixes_clips`.
 
-    A model that does not run on meta tensors counts as one that depends on the split.
+    The operators of a forward pass are looked at, on meta tensors: layers need not be declared, and functions count
+    like layers. A model that does not run on meta tensors counts as one that depends on the split.
     """
     if any(part.mixes_clips for part in build_method(request.method).parts):
         return True
-    seen = _watch(request, training=True)
+    features = torch.empty(CLIPS, request.recipe.frames, request.recipe.mels, device="meta")
+    try:
+        model = abstract_model(request, request.dataset.classes or 1).train()
+        seen = _watch(model, lambda model: model(features))
+    except BenchmarkError:
+        return False  # the method does not fit, which its trials will report
+    except Exception as error:  # whatever a method does
+        logger.info("%s: its model does not run on meta tensors: %s", request.label, error)
+        return True
     return seen.draws or seen.normalises_batch
 
 
-def evaluation_has_effects(request: TrialRequest) -> bool:
-    """Return True if the model draws random numbers or changes buffers in evaluation, and thus what comes after it.
+def evaluation_has_effects(model: nn.Module, evaluate: Callable[[nn.Module], object]) -> bool:
+    """Return True if a model draws random numbers or changes buffers in evaluation, and thus what comes after it.
 
-    A model that does not run on meta tensors counts as one that does. All random generators stay as they are.
+    A copy is tried, because code of others may count its calls; all random generators stay as they are. A model that
+    cannot be copied, or fails, counts as one with effects. (On meta tensors, torch would import its compiler.)
+
+    Args:
+        model: in evaluation mode.
+        evaluate: a pass of evaluation with a model.
     """
     state = random_state()
     try:
-        seen = _watch(request, training=False)
+        with torch.no_grad():
+            seen = _watch(copy.deepcopy(model), evaluate)
+    except Exception as error:  # whatever a method does
+        logger.info("it is not known what its evaluation changes: %s", first_line(error))
+        return True
     finally:
         restore_random_state(state)
     return seen.draws or seen.changes_buffers
 
 
-@dataclass(frozen=True)
-class _Seen:
-    """What a forward pass does besides computing its output; by default the worst.
+class _Seen(NamedTuple):
+    """What a forward pass does besides computing its output.
 
     Attributes:
         draws: it draws random numbers.
@@ -56,25 +74,17 @@ class _Seen:
         changes_buffers: it replaces a buffer or writes to one.
     """
 
-    draws: bool = True
-    normalises_batch: bool = True
-    changes_buffers: bool = True
+    draws: bool
+    normalises_batch: bool
+    changes_buffers: bool
 
 
-def _watch(request: TrialRequest, *, training: bool) -> _Seen:
-    """Look at a forward pass on meta tensors: layers need not be declared, and functions count like layers."""
-    features = torch.empty(CLIPS, request.recipe.frames, request.recipe.mels, device="meta")
-    try:
-        model = abstract_model(request, request.dataset.classes or 1).train(training)
-        python, numpy = random.getstate(), np.random.get_state()  # after what the method drew for its initial values
-        buffers = [(buffer, buffer._version) for buffer in model.buffers()]
-        with torch.set_grad_enabled(training), _Operators() as operators:
-            model(features)
-    except BenchmarkError:
-        return _Seen(False, False, False)  # the method does not fit, which its trials will report
-    except Exception as error:  # whatever a method does
-        logger.info("%s: its model does not run on meta tensors: %s", request.label, error)
-        return _Seen()
+def _watch(model: nn.Module, run: Callable[[nn.Module], object]) -> _Seen:
+    """Look at the operators of a pass, at the generators of Python and NumPy, and at the buffers."""
+    python, numpy = random.getstate(), np.random.get_state()  # after what the method drew for its initial values
+    buffers = [(buffer, buffer._version) for buffer in model.buffers()]
+    with _Operators() as operators:
+        run(model)
     drawn = random.getstate() != python or str(np.random.get_state()) != str(numpy)
     return _Seen(drawn or operators.draws, operators.normalises_batch, _changed(buffers, model.buffers()))
 
@@ -86,7 +96,7 @@ def _changed(before: list[tuple[torch.Tensor, int]], after: Iterable[torch.Tenso
     return len(now) != len(before) or any(one is not two or version != two._version for (one, version), two in pairs)
 
 
-class _Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Operators(PlainMode):
     """Note whether an operator draws random numbers or computes statistics over the batch."""
 
     def __init__(self) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
 from benchmark.data.loader import EVAL_BATCH_FACTOR
@@ -20,6 +19,7 @@ from benchmark.records.schema import Cost
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.build import abstract_model
 from benchmark.trial.frozen_features import FrozenPart, output_bytes
+from benchmark.trial.plain_mode import PlainMode
 from benchmark.trial.train_step import loss_of
 
 MOMENTS = 2  # tensors that AdamW keeps per parameter
@@ -99,7 +99,8 @@ def _frozen_part(model: AudioTransformer, request: TrialRequest) -> dict[str, in
     part = FrozenPart.of(model.eval())
     if part is None:
         return {"frozen_bytes": 0, "frozen_flops": 0}
-    with _FakeTensors(allow_non_fake_inputs=True), torch.inference_mode(), _Counter() as counter:
+    # inference mode would hide the matrix products in operators that are not counted
+    with _FakeTensors(allow_non_fake_inputs=True), torch.no_grad(), _Counter() as counter:
         weights = {f"model.{name}": tensor for name, tensor in _empty_weights(model).items()}
         features = torch.empty(1, request.recipe.frames, request.recipe.mels)
         torch.func.functional_call(_Before(part), weights, (features,))
@@ -157,21 +158,13 @@ def _storage(tensor: torch.Tensor) -> int:
     return int(tensor.untyped_storage()._cdata)
 
 
-class _NotCompiled(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """A mode that torch does not protect from its compiler, which takes a quarter of the time."""
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        return False
-
-
-class _FakeTensors(_NotCompiled, FakeTensorMode):
+class _FakeTensors(PlainMode, FakeTensorMode):
     """Tensors without values on any device."""
 
     __torch_dispatch__ = inspect.unwrap(FakeTensorMode.__torch_dispatch__)
 
 
-class _Counter(_NotCompiled):
+class _Counter(PlainMode):
     """Operations so far, and the largest number of bytes that tensors held at one time."""
 
     def __init__(self) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
+
+import torch
 
 from benchmark.data.dataset_info import DatasetInfo
 from benchmark.data.loader import Batch, Batches, take_number_of_pass
@@ -16,7 +17,7 @@ from benchmark.trial.metrics import evaluate
 from benchmark.trial.selection import selection_rule
 from benchmark.trial.train_step import Trainer
 
-logger = logging.getLogger(__name__)
+TRIED_CLIPS = 2
 
 
 class Evaluation:
@@ -47,7 +48,8 @@ class Evaluation:
         self._rule = selection_rule(request, info)
         self._trainer = trainer
         self._held_out = {name: held_out[name] for name in sorted(held_out, key=is_test)}
-        self._complete = test_curves or not self._can_be_left_out()
+        leaves_out = "test" in held_out and self._rule != "best_on_test" and not test_curves
+        self._complete = not (leaves_out and self._can_be_left_out())
         self._features = FrozenFeatures(trainer.model, KEPT_BYTES[trainer.clock.device.type])
 
     def after_epoch(self, history: History, epoch: int, *, is_last: bool) -> Scores:
@@ -70,9 +72,14 @@ class Evaluation:
         return scores
 
     def _can_be_left_out(self) -> bool:
-        """Return whether training goes on in the same way if a pass is left out; look at code of others only."""
-        self._trainer.model.eval()
-        return runs_known_code(self._trainer.model) or not evaluation_has_effects(self._request)
+        """Return whether training goes on in the same way if a pass is left out; code of others is tried."""
+        trainer, recipe = self._trainer, self._request.recipe
+        if runs_known_code(trainer.model.eval()):
+            return True
+        features = torch.zeros(TRIED_CLIPS, recipe.frames, recipe.mels, device=trainer.clock.device)
+        return not evaluation_has_effects(
+            trainer.model, lambda model: trainer.forward.uncompiled(features, trainer.evaluation, model)
+        )
 
     def _is_test_needed(self, history: History, scores: Scores, *, is_last: bool) -> bool:
         points = [*(point.splits for point in history.curves), scores]

@@ -317,3 +317,24 @@ def test_real_recordings_from_end_to_end(cli: Cli, esc10_root: Path, tmp_path: P
     assert frame["data"].tolist() == ["partial"]
     assert frame["score"][0] == pytest.approx(5 / 40, abs=1 / 40)  # recorded; another processor may move one clip
     assert frame["train_loss"][0] == pytest.approx(3.8123, rel=1e-3)
+
+
+def test_the_test_split_is_evaluated_where_it_counts_or_after_every_epoch(
+    cli: Cli, grid_file: Path, data_root: Path, tmp_path: Path
+) -> None:
+    """Both leave the same scores; only the curves have more points."""
+    left = []
+    for more in ((), ("--test-curves",)):
+        results = tmp_path / f"out{len(left)}"
+        done = cli(
+            "run", "--grid", grid_file, "--data-root", data_root, "--results", results, "--method", "linear",
+            "--backbone", AST, "--fold", "1", "--set", "protocol.selection=last", "--no-report", *more,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        [path] = (results / "trials").rglob("*.json")
+        left.append((path.name, json.loads(path.read_text())["curves"]))
+    (name, short), (other, whole) = left
+    assert name == other  # one id
+    assert [list(point["splits"]) for point in short] == [[], ["test"]]
+    assert [list(point["splits"]) for point in whole] == [["test"], ["test"]]
+    assert short[-1]["splits"] == whole[-1]["splits"]

@@ -222,6 +222,29 @@ def test_a_resume_state_that_cannot_be_sent_does_not_end_the_trial(
     workspace.after_epoch()
 
 
+def test_a_resume_state_is_sent_once(workspace: RemoteWorkspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = ResumeFiles.of(workspace.store.folder, workspace.request.id)
+
+    def sent() -> list[bytes]:
+        workspace.after_epoch()
+        states = [args[1] for args in workspace.relay.calls if len(args) == 2]
+        workspace.relay.calls.clear()
+        return states
+
+    assert sent() == []
+    for number in range(2):
+        files.save({"number": number})
+        assert sent() == [files.last.read_bytes()]
+        assert sent() == []
+    fetched = SimpleNamespace(content=files.last.read_bytes())
+    again = RemoteWorkspace(workspace.request, RelayAddress(Path("here"), "actor", "there"))
+    answering(monkeypatch, fetched.content, None)
+    again.fetch_resume_state()
+    workspace.relay.calls.clear()
+    again.after_epoch()
+    assert [args for args in workspace.relay.calls if len(args) == 2] == []  # the driver's machine has it
+
+
 def test_a_worker_that_sees_the_marker_needs_no_workspace(make_request: Make, tmp_path: Path) -> None:
     marker = tmp_path / "here"
     marker.write_text("actor")

@@ -14,7 +14,7 @@ from benchmark.planning.estimate import Estimator, split_sizes
 from benchmark.planning.expand import Expansion, expand
 from benchmark.planning.flops import count_costs
 from benchmark.planning.machine import Machine
-from benchmark.planning.memory import GPU_EXTRA, MARGIN, PROCESS_BYTES, Need
+from benchmark.planning.memory import CUDA_PROCESS_BYTES, GPU_EXTRA, MARGIN, PROCESS_BYTES, Need, need_of
 from benchmark.planning.node import Node
 from benchmark.planning.packing import Share
 from benchmark.planning.total import total
@@ -148,6 +148,47 @@ def test_a_profile_of_the_whole_batch_replaces_the_counted_memory(expansion: Exp
     assert on_gpu.gpu == 5 * GIB + GPU_EXTRA
     assert on_gpu.beside_gpu > 2 * counted.weight_bytes + counted.stored_bytes + counted.optimizer_bytes
     assert on_gpu.worker > 0
+
+
+def test_evaluations_that_happen_are_counted(expansion: Expansion, data_root: Path) -> None:
+    """15 clips: 12 for training, 3 for the test. What is kept of a clip is not computed again."""
+    info, manifest = expansion.info["esc50"], expansion.manifests["esc50"]
+    cost = make_cost(forward_flops=1000, train_flops=3000, frozen_bytes=0, frozen_flops=0)
+
+    def flops(selection: str, *, test_curves: bool = False, **changes: int) -> float:
+        [request] = expand(tiny_grid(switches={"selection": selection}), data_root, Path("none")).requests
+        known = Estimator({request.step_key: cost.model_copy(update=changes)}, HERE, test_curves=test_curves)
+        return known.of(request, info, manifest).flops - 2 * 12 * 3000
+
+    assert flops("best_on_test") == 2 * 3 * 1000
+    assert flops("last") == 3 * 1000
+    assert flops("last", test_curves=True) == 2 * 3 * 1000
+    assert flops("best_on_test", frozen_bytes=10, frozen_flops=900) == 3 * 1000 + 3 * 100
+    assert flops("best_on_test", frozen_bytes=2**30, frozen_flops=900) == 2 * 3 * 1000  # more than may be kept
+
+
+def test_a_records_pace_is_that_of_the_clips_it_evaluated(expansion: Expansion, data_root: Path) -> None:
+    [request] = expand(tiny_grid(switches={"selection": "last"}), data_root, Path("none")).requests
+    record = make_record(request, [0.5, 0.6])
+    first, last = record.curves
+    curves = [first.model_copy(update={"splits": {}}), last]
+    selection = record.selection.model_copy(update={"rule": "last", "scope": "trial", "epoch": 2})
+    record = record.model_copy(update={"curves": curves, "selection": selection, "environment": {"threads": 1}})
+    seconds, used = record.profile.seconds, record.data.used
+    found = Estimator({}, HERE, [record]).of(request, expansion.info["esc50"], expansion.manifests["esc50"])
+    trained = 2 * 12 * (seconds["train"] + seconds["data"]) / (2 * used["train"])
+    assert found.seconds == pytest.approx(seconds["setup"] + trained + 3 * seconds["eval"] / used["test"])
+
+
+def test_what_evaluation_keeps_counts_as_memory(expansion: Expansion) -> None:
+    recipe, cost = expansion.requests[0].recipe, make_cost(peak_bytes=4 * GIB, eval_peak_bytes=GIB)
+    none, some = need_of(cost, recipe), cost.model_copy(update={"frozen_bytes": 2**20})
+    few, many, unknown = (need_of(some, recipe, evaluated=sizes) for sizes in ({"test": 100}, {"test": 500}, None))
+    assert (few.gpu - none.gpu, few.cpu - none.cpu) == (100 * 2**20, 100 * 2**20)
+    assert (many.gpu - none.gpu, many.cpu - none.cpu) == (500 * 2**20, 0)  # too much for a CPU, so nothing is kept
+    assert (unknown.gpu - none.gpu, unknown.cpu - none.cpu) == (GIB, GIB // 4)  # the limits
+    trained = need_of(make_cost(stored_bytes=GIB, optimizer_bytes=2 * GIB), recipe)
+    assert trained.beside_gpu == CUDA_PROCESS_BYTES + 2 * 3 * GIB  # the pinned copy of the resume state
 
 
 def test_durations() -> None:

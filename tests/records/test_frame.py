@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 
 import benchmark
-from benchmark.records.frame import COLUMNS, to_frame
+from benchmark.records.frame import COLUMNS, tabulate, to_frame
+from benchmark.records.schema import Record
 from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
 from tests.samples import make_record
@@ -49,6 +52,28 @@ def test_a_diverged_trial_has_no_score(make_request: Make) -> None:
     frame = to_frame([diverged, other])
     assert pd.isna(frame["score"][0])
     assert frame["score"][1] == 0.6
+
+
+def without_test(record: Record, *epochs: int) -> Record:
+    """Return a record whose test split was not evaluated after some epochs."""
+    content = record.model_dump()
+    for epoch in epochs:
+        content["curves"][epoch - 1]["splits"] = {}
+    return Record.model_validate(content)
+
+
+def test_epochs_without_an_evaluation_have_no_score(make_request: Make) -> None:
+    record = make_record(make_request(protocol="corrected"), [0.9, 0.5, 0.4])
+    frame, curves = tabulate([without_test(record, 1, 2)])
+    assert (frame["epoch"][0], frame["score"][0], frame["score_last"][0]) == (3, 0.4, 0.4)
+    assert np.array_equal(curves[record.id], [np.nan, np.nan, 0.4], equal_nan=True)
+
+
+def test_the_reported_and_the_last_epoch_need_a_score(make_request: Make) -> None:
+    last, best = make_record(make_request(protocol="corrected"), [0.9, 0.5]), make_record(make_request(), [0.9, 0.5])
+    for record, epoch in ((last, 2), (best, 1)):  # a choice over folds needs all epochs
+        with pytest.raises(ValidationError, match="the curves have no accuracy of test"):
+            without_test(record, epoch)
 
 
 def test_load_results_has_the_documented_columns(make_request: Make, tmp_path: Path) -> None:

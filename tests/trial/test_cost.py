@@ -90,3 +90,11 @@ def test_a_split_batch_needs_less(make_request: Callable[..., TrialRequest]) -> 
     assert (whole.clips, split.clips) == (8, 2)
     assert split.saved_bytes < whole.saved_bytes
     assert split.train_flops == pytest.approx(whole.train_flops, rel=0.01)
+
+
+@pytest.mark.parametrize(("method", "share"), [("linear", 1.0), ("partial", 0.5), ("full", 0.0)])
+def test_what_evaluation_may_keep(make_request: Callable[..., TrialRequest], method: str, share: float) -> None:
+    cost = count_cost(make_request(methods=[method]), 50)
+    tokens = {"linear": 1, "partial": 2 + 8 * 4, "full": 0}[method]  # 128 bands x 64 frames in steps of 16
+    assert cost.frozen_bytes == tokens * 64 * 4
+    assert cost.frozen_flops == pytest.approx(share * cost.forward_flops, rel=0.1)
