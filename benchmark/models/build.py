@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from benchmark.errors import BenchmarkError
+from benchmark.models.abstract import abstract_tensors
 from benchmark.models.checkpoint import Checkpoint
 from benchmark.models.checkpoint_layout import IMAGENET_CLASSES
 from benchmark.models.positional import adapt_positional
@@ -91,7 +92,7 @@ def require_fit(backbone: BackboneChoice, checkpoint: Checkpoint) -> None:
 def from_checkpoint(config: ModelConfig, checkpoint: Checkpoint) -> AudioTransformer:
     """Return the model with a checkpoint's backbone; the positional embedding is adapted to the grid of `config`.
 
-    The checkpoint's size, class tokens and epsilons replace those of `config`.
+    The checkpoint's size, class tokens and epsilons replace those of `config`. The head is random.
     """
     config = dataclasses.replace(
         config,
@@ -101,8 +102,10 @@ def from_checkpoint(config: ModelConfig, checkpoint: Checkpoint) -> AudioTransfo
         head_norm_eps=checkpoint.head_norm_eps,
         qkv_bias=checkpoint.qkv_bias,
     )
-    with torch.random.fork_rng(devices=[]):  # the random weights are overwritten; keep the caller's random state
+    with abstract_tensors():  # random weights would be overwritten
         model = AudioTransformer(config)
+    model.to_empty(device="cpu")
+    init_head(model, seed=0)
     _load(model, checkpoint.tensors, checkpoint.grid)
     return model
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -26,7 +27,26 @@ from benchmark.trial.device import set_up_device
 from benchmark.trial.setting import Setting
 from benchmark.trial.train_step import Trainer
 
+REMEMBERED_SECONDS = 300.0  # after which a worker notices that the data changed during a run
+
 logger = logging.getLogger(__name__)
+
+
+class _ManifestRead(NamedTuple):
+    """The manifest that this process read last.
+
+    Attributes:
+        key: dataset, data root, and name of the call of `run`.
+        until: when it is read again, as `time.monotonic`.
+        manifest: the clips.
+    """
+
+    key: tuple[str, Path, str]
+    until: float
+    manifest: Manifest
+
+
+_manifest_read: _ManifestRead | None = None
 
 
 class Assembled(NamedTuple):
@@ -81,8 +101,21 @@ def _check_version(setting: Setting) -> None:
 
 
 def _manifest(request: TrialRequest, setting: Setting, *, validation_only: bool) -> Manifest:
-    manifest = get_dataset(request.dataset.name).manifest(setting.options.data_root)
+    manifest = _read_manifest(request.dataset.name, setting.options.data_root, setting.run)
     return hold_out(manifest, request.fold).manifest if validation_only else manifest
+
+
+def _read_manifest(dataset: str, data_root: Path, run: str) -> Manifest:
+    """Return the clips of a dataset, which this process remembers for some minutes.
+
+    To look at the 105,829 files of Speech Commands takes seconds, which reused workers would spend before every trial.
+    """
+    global _manifest_read  # noqa: PLW0603
+    key, now = (dataset, data_root, run), time.monotonic()
+    if not (run and _manifest_read and _manifest_read.key == key and now < _manifest_read.until):
+        manifest = get_dataset(dataset).manifest(data_root)
+        _manifest_read = _ManifestRead(key, now + REMEMBERED_SECONDS, manifest)
+    return _manifest_read.manifest
 
 
 def _make_trainer(

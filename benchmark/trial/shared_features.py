@@ -14,7 +14,7 @@ import logging
 import platform
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import BinaryIO
@@ -97,7 +97,7 @@ class SharedFeatures:
         except OSError as error:  # the run removes them at its end
             logger.info("%s: not removed: %s", self._folder, first_line(error))
 
-    def _inputs(self, epoch: int, batches: Batches) -> Iterator[Batch]:
+    def _inputs(self, epoch: int, batches: Batches) -> Generator[Batch, None, None]:
         """Yield (B, D) input of the head, targets and observed classes of every batch."""
         path = self._folder / f"epoch-{epoch}"
         while not path.is_file():

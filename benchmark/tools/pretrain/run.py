@@ -28,6 +28,7 @@ from benchmark.spec.pretraining import MELS, Pretraining
 from benchmark.tools.pretrain.audio import Audio
 from benchmark.tools.pretrain.objectives import Masked, Task, make_task
 from benchmark.trial.device import device_name
+from benchmark.trial.matrix_products import fast_products
 from benchmark.trial.resume import ResumeFiles, random_state, restore_random_state
 from benchmark.trial.seeding import seed_everything, stream
 
@@ -83,6 +84,7 @@ def make_batches(run: Pretraining, audio: Audio, device: torch.device) -> Pretra
     )
 
 
+@fast_products()
 def pretrain(
     run: Pretraining,
     batches: PretrainingBatches,
