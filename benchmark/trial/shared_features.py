@@ -35,7 +35,7 @@ from benchmark.trial.matrix_products import library
 from benchmark.trial.setting import Setting
 from benchmark.trial.train_step import Trainer
 
-LOOK_EVERY_SECONDS = 0.05
+LOOK_EVERY_SECONDS = 0.1
 SPARE_BYTES = 2 * 10**9  # that stay free on the disk, for records and resume states
 
 logger = logging.getLogger(__name__)
@@ -69,7 +69,9 @@ class SharedFeatures:
         part = FrozenPart.of(trainer.model)
         if part is None or not part.pooled or split_changes_results(request):
             return None
-        return cls(part, trainer, root / _key(request, trainer, setting))
+        folder = root / _key(request, trainer, setting)
+        logger.info("%s: %d trials share the input of the head, in %s", request.label, setting.sharers, folder)
+        return cls(part, trainer, folder)
 
     def train(self, epoch: int, batches: Batches) -> float:
         """Train the head for one epoch; return as `Trainer.train`.
