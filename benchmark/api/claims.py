@@ -98,12 +98,13 @@ def claims(
 def _count(store: ResultStore, protocol: str, console: Console) -> None:
     """Count the steps of the paper's trials that have no profile yet."""
     from benchmark.planning.expand import expand
+    from benchmark.records.environment import checkpointing
     from benchmark.spec.grid import load_grid, narrow
     from benchmark.trial.profile import How
 
     grid = narrow(load_grid(COUNTED_GRID), backbones=["ast"], methods=COUNTED_METHODS, seeds=["0"], protocol=protocol)
     expansion = expand(grid, Path("none"), Path("none"))
-    profiles = list(store.profiles())
+    profiles = [profile for profile in store.profiles() if not checkpointing(profile.environment)]
     known = {profile.request.step_key for profile in profiles if profile.request.method.variant not in ADAPTERS}
     # a profile of `plan --calibrate` has no identity error, which the claims about adapters need
     known |= {profile.request.step_key for profile in profiles if profile.identity_error is not None}

@@ -118,6 +118,7 @@ def plan(
     cache: str | Path | None = None,
     cpus_per_trial: int | None = None,
     gpus_per_trial: float | None = None,
+    checkpointing: bool = False,
     calibrate: bool = False,
     power: float | None = None,
     console: Console | None = None,
@@ -145,6 +146,7 @@ def plan(
         cache: as for `run`.
         cpus_per_trial: as for `run`.
         gpus_per_trial: as for `run`.
+        checkpointing: as for `run`.
         calibrate: first time a few steps of every shape that was not timed on this machine yet.
         power: a difference of scores in points: also say how many seeds would find it with a probability of 80 %.
         console: where progress is shown; None for stderr, `Console(quiet=True)` for silence.
@@ -176,7 +178,8 @@ def plan(
     expansion, store = selected.expand(), selected.store
     made = make_plan(expansion.requests, store)
     options = RunOptions(selected.data_root, cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial)
-    to_run, machine = made.to_run(), machine_here(options.cpus_per_trial, options.gpus_per_trial)
+    here = machine_here(options.cpus_per_trial, options.gpus_per_trial)
+    to_run, machine = made.to_run(), dataclasses.replace(here, checkpointing=checkpointing)
     if calibrate:
         _calibrate(to_run, store, machine, console)
     estimates = estimate_trials(to_run, expansion, store, machine, console)
@@ -241,6 +244,7 @@ def _calibrate(requests: Sequence[TrialRequest], store: ResultStore, machine: Ma
         steps=CALIBRATION_STEPS,
         seconds=CALIBRATION_SECONDS,
         clips=None if machine.has_gpu else CALIBRATION_CLIPS,
+        checkpointing=machine.checkpointing,
     )
     profile_shapes([request for request in requests if request.step_key not in known], store, console, how)
 

@@ -63,6 +63,7 @@ def profile(
     threads: int | None = None,
     device: str | None = None,
     compile: bool = False,
+    checkpointing: bool = False,
     sharing: Numbers = None,
     mps: bool = False,
     console: Console | None = None,
@@ -94,6 +95,7 @@ def profile(
             the processes divide; None for the cores of one GPU, or of the machine if the steps run on its CPU.
         device: `cpu` or `cuda`; None for `cuda` if there is a GPU.
         compile: compile the steps, as for `run`.
+        checkpointing: as for `run`.
         sharing: numbers of trials at the same time, such as [1, 2, 4, 8]; None measures single steps. Without
             `methods` it measures AAT-MS, without `datasets` the shapes of Speech Commands V2.
         mps: with `sharing` on a GPU, start NVIDIA's Multi-Process Service for the measurement if it is not running.
@@ -124,6 +126,7 @@ def profile(
         measured = profile_sharing(
             expansion, selected.store, console, at_once=sharing, mps=mps, device=chosen_device, cores=threads,
             seconds=SHARING_SECONDS if seconds is None else seconds, clips=clips, compiled=compile,
+            checkpointing=checkpointing,
         )  # fmt: skip
         return ProfileResult(folder, [], measured)
     how = How(
@@ -133,6 +136,7 @@ def profile(
         STEP_SECONDS if seconds is None else seconds,
         clips,
         compile,
+        checkpointing,
     )
     return ProfileResult(folder, profile_shapes(expansion.requests, selected.store, console, how))
 
@@ -169,6 +173,6 @@ def _text(profile: StepProfile) -> str:
     if profile.step_seconds:
         text += f", {profile.step_seconds:.3g} s/step of {profile.clips} clips"
         text += f", {profile.clips / profile.step_seconds:.3g} clips/s"
-    if profile.gpu_allocated_bytes:
-        text += f", peak {profile.gpu_allocated_bytes / 2**20:.0f} MiB"
+    measured = profile.gpu_allocated_bytes
+    text += f", peak {(measured or cost.peak_bytes) / 2**20:.0f} MiB{'' if measured else ' by count'}"
     return f"{text}, {profile.status}: {profile.error}" if profile.error else text

@@ -68,6 +68,7 @@ def run(
     deterministic: bool = False,
     compile: bool = False,
     test_curves: bool = False,
+    checkpointing: bool = False,
     keep_weights: bool = False,
     loggers: Names = (),
     restart_on_ray_death: bool = False,
@@ -114,6 +115,8 @@ def run(
         compile: compile training: on a GPU faster after a start of some seconds; results differ by rounding.
         test_curves: evaluate the test split after every epoch, for curves, also where its score cannot be the
             reported one; the scores stay.
+        checkpointing: compute activations again in the backward pass instead of keeping them: less memory, more
+            operations, the same results.
         keep_weights: keep the trained parameters beside each record, for `export`.
         loggers: also write the curves for `tensorboard` or `mlflow`, into RESULTS/logs.
         restart_on_ray_death: start the command line of this process again when Ray's own processes die. Only right
@@ -179,6 +182,7 @@ def run(
         deterministic=deterministic,
         compile=compile,
         test_curves=test_curves,
+        checkpointing=checkpointing,
         loggers=tuple(curves),
         keep_weights=keep_weights,
         restart_on_ray_death=restart_on_ray_death,
@@ -229,7 +233,8 @@ def _train(
     from benchmark.planning.machine import machine_here
 
     store = selected.store
-    machine = replace(machine_here(options.cpus_per_trial, options.gpus_per_trial), compiled=options.compile)
+    here = machine_here(options.cpus_per_trial, options.gpus_per_trial)
+    machine = replace(here, compiled=options.compile, checkpointing=options.checkpointing)
     estimates = estimate_trials(to_run, expansion, store, machine, console, test_curves=options.test_curves)
     to_run = buildable(to_run, estimates, console, skip_unfit=skip_unfit)
     if budget is not None:

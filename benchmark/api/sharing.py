@@ -33,6 +33,7 @@ def profile_sharing(
     seconds: float,
     clips: int | None,
     compiled: bool,
+    checkpointing: bool,
 ) -> list[SharingProfile]:
     """Measure every step shape of a grid in several processes at the same time, into a results folder.
 
@@ -47,6 +48,7 @@ def profile_sharing(
         seconds: how long each number trains.
         clips: clips of a step; None for the recipe's batch size.
         compiled: whether the steps are compiled.
+        checkpointing: whether activations are computed again in the backward pass.
 
     Raises:
         BenchmarkError: a wrong number, no MPS here, or a step that not even one process can take.
@@ -67,14 +69,14 @@ def profile_sharing(
     requests = shapes([with_batch_size(request, clips) for request in expansion.requests])
     with store.lock():  # a folder that cannot be written is reported before the work
         pass
-    costs, profiles = count_costs(requests, console).costs, []
+    costs, profiles = count_costs(requests, console, checkpointing=checkpointing).costs, []
     with service_of.service(wanted=mps) as variables:
         on_gpu = device == "cuda"
         is_shared_by_mps = on_gpu and (mps or service_of.is_running())
         for request in requests:
             cost = costs.get(request.step_key)
             able = _measurable(request, cost, numbers, cores, node, console, on_gpu=on_gpu)
-            how = Together(device, cores, able, seconds, compiled, is_shared_by_mps, variables)
+            how = Together(device, cores, able, seconds, compiled, checkpointing, is_shared_by_mps, variables)
             profile = measure_sharing(request, how, cost)
             store.write_sharing(profile)
             profiles.append(profile)

@@ -78,6 +78,14 @@ Compile = Annotated[
         help="Compile training: on a GPU faster after a start of some seconds; results differ by rounding.",
     ),
 ]
+Checkpointing = Annotated[
+    bool,
+    typer.Option(
+        "--checkpointing",
+        help="Compute activations again in the backward pass, do not keep them: less memory, more operations, the same "
+        "results.",
+    ),
+]
 Device = Annotated[str | None, typer.Option(help="`cpu` or `cuda`.", show_default="cuda if there is a GPU")]
 PaperFile = Annotated[
     Path | None, typer.Option("--paper", help="More numbers of the paper (format: paper_tables/scores.yaml).")

@@ -30,6 +30,7 @@ def plan(
     shard: options.Shard = None,
     cpus_per_trial: options.CpusPerTrial = None,
     gpus_per_trial: options.GpusPerTrial = None,
+    checkpointing: options.Checkpointing = False,
     calibrate: Annotated[
         bool,
         typer.Option("--calibrate", help="First time a few steps of every shape that was not timed here yet."),
@@ -69,6 +70,7 @@ def plan(
         cache=cache,
         cpus_per_trial=cpus_per_trial,
         gpus_per_trial=gpus_per_trial,
+        checkpointing=checkpointing,
         calibrate=calibrate,
         power=power,
         console=stderr_console(),

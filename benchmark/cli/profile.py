@@ -39,6 +39,7 @@ def profile(
     ] = None,
     device: options.Device = None,
     compile: options.Compile = False,
+    checkpointing: options.Checkpointing = False,
     sharing: Annotated[
         list[str], typer.Option(help="Numbers of trials to train at once, such as 1,2,4,8, in place of single steps.")
     ] = [],
@@ -78,6 +79,7 @@ def profile(
         threads=threads,
         device=device,
         compile=compile,
+        checkpointing=checkpointing,
         sharing=sharing or None,
         mps=mps,
         console=stderr_console() if json else stdout_console(),

@@ -94,6 +94,7 @@ def run(
             help="Evaluate the test clips after every epoch, for curves, also where the score cannot be reported.",
         ),
     ] = False,
+    checkpointing: options.Checkpointing = False,
     keep_weights: Annotated[
         bool,
         typer.Option("--keep-weights", help="Keep the trained parameters beside each record, for `export`."),
@@ -141,6 +142,7 @@ def run(
         deterministic=deterministic,
         compile=compile,
         test_curves=test_curves,
+        checkpointing=checkpointing,
         keep_weights=keep_weights,
         loggers=log,
         restart_on_ray_death=True,

@@ -72,7 +72,8 @@ class RawBatch(NamedTuple):
 
     Attributes:
         banks: (B, frames, mels) raw filter banks; rows of mixed clips have no values yet. They are rolled already if
-            the augmentation rolls, because that costs nothing while they are copied.
+            the augmentation rolls, because that costs nothing while they are copied. A data worker sends (0, frames,
+            mels) where the device has the banks.
         mixture: the mixed clips; None if there are none.
         augmentation: random values; None for evaluation.
     """
@@ -138,8 +139,8 @@ class FrontEnd:
             fitted = fit(mixed, self.frames, self.fill, frame_counts(lengths) if ragged else None)
             rows = mixture.rows[piece]
             if rolls is not None:
-                fitted = _rolled(fitted, rolls[rows].to(banks.device))
-            banks.index_copy_(0, rows.to(banks.device), fitted)
+                fitted = rolled(fitted, rolls[rows].to(banks.device, non_blocking=True))
+            banks.index_copy_(0, rows.to(banks.device, non_blocking=True), fitted)
 
     def _augment(self, banks: torch.Tensor, draws: Augmentation, pieces: Sequence[slice]) -> None:
         """Mask, normalise and add noise to (B, frames, mels) raw banks, in place.
@@ -163,7 +164,8 @@ class FrontEnd:
                 part.sub_(self.fill)
             part.mul_(kept_frames[piece]).mul_(kept_bands[piece]).add_((self.fill - self.mean) * scale)
             if draws.noise is not None:
-                noise = draws.noise[piece].to(banks.device, torch.float32, non_blocking=True)
+                # in two steps: in one, the CPU would convert, and the copy would wait for it
+                noise = draws.noise[piece].to(banks.device, non_blocking=True).to(torch.float32)
                 part.add_(noise.mul_(levels[piece]))
 
 
@@ -281,7 +283,7 @@ def mix(
     return mixed
 
 
-def _rolled(banks: torch.Tensor, rolls: torch.Tensor) -> torch.Tensor:
+def rolled(banks: torch.Tensor, rolls: torch.Tensor) -> torch.Tensor:
     """Roll (B, frames, mels) banks along time, padding included, each by its number of frames."""
     clips, frames, _ = banks.shape
     source = (torch.arange(frames, device=banks.device) - rolls.unsqueeze(1)) % frames

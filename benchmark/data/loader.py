@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,14 +18,16 @@ from benchmark.data.audio_store import AudioStore
 from benchmark.data.augmentation import UNMIXED, Draws, draw, noise, spans
 from benchmark.data.frontend import Augmentation, FrontEnd, Mixture, RawBatch
 from benchmark.data.manifest import Clip
+from benchmark.data.prefetch import prefetched
+from benchmark.data.targets import Targets, Truth, mix_targets, truth_of
+from benchmark.spec.recipe import EVAL_FACTOR
 
 if TYPE_CHECKING:
+    from benchmark.data.device_banks import HeldBanks
     from benchmark.data.workers import DataWorkers
 
 Item = tuple[list[int], Draws | None]  # positions of a batch's clips, and their random draws in training
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # features, targets, weight of each target (0: not annotated)
-Targets = tuple[torch.Tensor, torch.Tensor]
-EVAL_BATCH_FACTOR = 2  # the reference evaluates with twice the training batch
 
 
 class Loaded(NamedTuple):
@@ -48,24 +52,50 @@ class Clips(Dataset[Loaded]):
         clips: which clips, in which order.
         classes: number of classes.
         front_end: settings of the features.
+        truth: targets of the clips; None makes them of the clips' labels when they are needed.
+        held: filter banks of the clips in the memory of a device; None reads them batch by batch.
     """
 
-    def __init__(self, audio: AudioStore, clips: Sequence[Clip], classes: int, front_end: FrontEnd) -> None:
+    def __init__(
+        self,
+        audio: AudioStore,
+        clips: Sequence[Clip],
+        classes: int,
+        front_end: FrontEnd,
+        *,
+        truth: Truth | None = None,
+        held: HeldBanks | None = None,
+    ) -> None:
         self.audio = audio
         self.clips = clips
         self.classes = classes
         self.front_end = front_end
+        self.held = held
+        self._truth = truth
+
+    def holding(self, held: HeldBanks) -> Clips:
+        """Return the same clips with their filter banks in the memory of a device."""
+        return Clips(self.audio, self.clips, self.classes, self.front_end, truth=self._truth, held=held)
 
     def __len__(self) -> int:
         return len(self.clips)
 
     def __getitem__(self, item: Item) -> Loaded:
-        """Return the batch of the clips at some positions."""
+        """Return the batch of the clips at some positions; without filter banks if a device holds them."""
+        return self.load(item, banks=self.held is None)
+
+    def load(self, item: Item, *, banks: bool) -> Loaded:
+        """Return the batch of the clips at some positions.
+
+        Args:
+            item: the batch.
+            banks: whether to read the filter banks.
+        """
         positions, draws = item
         targets, observed = self.targets(positions)
         if draws is None:
-            unrolled = [0] * len(positions)
-            return Loaded(RawBatch(self._banks(positions, unrolled, mixed=set()), None, None), targets, observed)
+            clean = self._banks(positions, [0] * len(positions), mixed=set()) if banks else self._no_banks()
+            return Loaded(RawBatch(clean, None, None), targets, observed)
         rows = np.flatnonzero(draws.partner != UNMIXED).tolist()
         mixture = None
         if rows:
@@ -75,8 +105,11 @@ class Clips(Dataset[Loaded]):
             both = mix_targets((targets[rows], observed[rows]), self.targets(partners), shares.unsqueeze(1))
             targets[rows], observed[rows] = both
         rolls = draws.roll.tolist() if self.front_end.noise else [0] * len(positions)
-        raw = RawBatch(self._banks(positions, rolls, mixed=set(rows)), mixture, self._augmentation(draws))
-        return Loaded(raw, targets, observed)
+        clean = self._banks(positions, rolls, mixed=set(rows)) if banks else self._no_banks()
+        return Loaded(RawBatch(clean, mixture, self._augmentation(draws)), targets, observed)
+
+    def _no_banks(self) -> torch.Tensor:
+        return torch.empty(0, self.front_end.frames, self.front_end.mels)
 
     def _banks(self, positions: list[int], rolls: list[int], mixed: set[int]) -> torch.Tensor:
         """Return (B, frames, mels) banks, cut or padded, and rolled; rows of mixed clips are left to the front end."""
@@ -129,34 +162,25 @@ class Clips(Dataset[Loaded]):
         if draws is not None:
             partner = [place.get(position, UNMIXED) for position in draws.partner.tolist()]
             draws = dataclasses.replace(draws, partner=np.array(partner, draws.partner.dtype))
-        clips = Clips(self.audio, [self.clips[position] for position in needed], self.classes, self.front_end)
+        clips = Clips(
+            self.audio,
+            [self.clips[position] for position in needed],
+            self.classes,
+            self.front_end,
+            truth=self.truth[:, needed],
+            held=self.held,
+        )
         return clips, ([place[position] for position in positions], draws)
+
+    @functools.cached_property
+    def truth(self) -> Truth:
+        """Targets of all clips, made once."""
+        return truth_of(self.clips, self.classes) if self._truth is None else self._truth
 
     def targets(self, positions: Sequence[int]) -> Targets:
         """Return two (B, classes) tensors: ones at the clips' labels, and ones at annotated classes."""
-        targets = np.zeros((len(positions), self.classes), np.float32)
-        observed = np.ones_like(targets)
-        for row, position in enumerate(positions):
-            clip = self.clips[position]
-            targets[row, list(clip.labels)] = 1.0
-            if clip.observed is not None:
-                observed[row] = 0.0
-                observed[row, list(clip.observed)] = 1.0
+        targets, observed = self.truth[:, list(positions)].astype(np.float32)
         return torch.from_numpy(targets), torch.from_numpy(observed)
-
-
-def mix_targets(first: Targets, second: Targets, shares: torch.Tensor) -> Targets:
-    """Mix targets and weights, so that the weighted loss of the mixture is the mixture of both clips' losses.
-
-    Args:
-        first: (M, classes) targets and weights of the clips.
-        second: the same of their partners.
-        shares: (M, 1) share of the first.
-    """
-    (one, seen), (other, also_seen) = first, second
-    observed = shares * seen + (1 - shares) * also_seen
-    targets = shares * seen * one + (1 - shares) * also_seen * other
-    return torch.where(observed > 0, targets / observed.clamp(min=1e-12), 0.0), observed
 
 
 class TrainingOrder(Sampler[Item]):
@@ -216,11 +240,43 @@ class Batches:
 
     def __iter__(self) -> Iterator[Batch]:
         take_number_of_pass()
-        items = ((self.clips, item) for item in self.items)
-        for loaded in self.workers.load(items) if self.workers else (clips[item] for clips, item in items):
-            features = self.clips.front_end(loaded.raw, self.device)
-            targets, observed = (part.to(self.device, non_blocking=True) for part in (loaded.targets, loaded.observed))
-            yield features, targets, observed
+        if self.device.type == "cuda":
+            yield from prefetched(self._sources(), self._on_device, self.device)
+        else:
+            yield from map(self._on_device, self._sources())
+
+    def _sources(self) -> Iterator[_Source]:
+        """Yield what was read of every batch."""
+        held = self.clips.held
+        items, sent = itertools.tee(self.items)  # workers take them before their batches are here
+        work = ((self.clips, item) for item in sent)
+        read = self.workers.load(work) if self.workers else (clips[item] for clips, item in work)
+        for loaded, (positions, _) in zip(read, items, strict=True):
+            yield _Source(loaded, held.rows[positions] if held else None)
+
+    def _on_device(self, source: _Source) -> Batch:
+        """Copy a batch to the device and compute its features there."""
+        loaded, held = source.loaded, self.clips.held
+        raw = loaded.raw
+        if held is not None and source.rows is not None:
+            drawn = raw.augmentation
+            rolls = drawn.rolls if drawn and drawn.noise is not None else None
+            raw = raw._replace(banks=held.take(source.rows, rolls))
+        features = self.clips.front_end(raw, self.device)
+        targets, observed = (part.to(self.device, non_blocking=True) for part in (loaded.targets, loaded.observed))
+        return features, targets, observed
+
+
+class _Source(NamedTuple):
+    """A batch in the memory of the host.
+
+    Attributes:
+        loaded: what was read.
+        rows: (B,) rows of the clips in the banks that the device holds; None if it holds none.
+    """
+
+    loaded: Loaded
+    rows: torch.Tensor | None
 
 
 def training_batches(clips: Clips, order: TrainingOrder, workers: DataWorkers | None, device: torch.device) -> Batches:
@@ -228,8 +284,18 @@ def training_batches(clips: Clips, order: TrainingOrder, workers: DataWorkers | 
     return Batches(clips, order, workers, device)
 
 
-def evaluation_batches(clips: Clips, batch_size: int, workers: DataWorkers | None, device: torch.device) -> Batches:
-    """Return batches of all clips in their order, without augmentation."""
-    size, positions = EVAL_BATCH_FACTOR * batch_size, list(range(len(clips)))
+def evaluation_batches(
+    clips: Clips, batch_size: int, workers: DataWorkers | None, device: torch.device, factor: int = EVAL_FACTOR
+) -> Batches:
+    """Return batches of all clips in their order, without augmentation; workers read only what no device holds.
+
+    Args:
+        clips: what is read.
+        batch_size: clips of a training batch.
+        workers: processes that read; None reads in this process.
+        device: where the features are computed.
+        factor: training batches in an evaluation batch.
+    """
+    size, positions = factor * batch_size, list(range(len(clips)))
     items: list[Item] = [(positions[start : start + size], None) for start in range(0, len(positions), size)]
-    return Batches(clips, items, workers, device)
+    return Batches(clips, items, None if clips.held else workers, device)

@@ -16,6 +16,7 @@ from benchmark.data.audio_store import AudioStore
 from benchmark.data.frontend import FrontEnd
 from benchmark.data.loader import Clips, Item, Loaded
 from benchmark.data.manifest import Clip
+from benchmark.data.targets import Truth
 from benchmark.data.worker_processes import WorkerContext
 from benchmark.temporary import shared_memory
 
@@ -30,15 +31,17 @@ class _Work:
 
     Attributes:
         clips: the clips of the batch and their partners.
-        classes: number of classes.
+        truth: their targets.
         front_end: settings of the features.
         item: the batch; positions are those in `clips`.
+        banks: whether to read the filter banks, which the device may hold.
     """
 
     clips: list[Clip]
-    classes: int
+    truth: Truth
     front_end: FrontEnd
     item: Item
+    banks: bool
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,7 @@ class _Queue(Sampler[_Work]):
     def __iter__(self) -> Iterator[_Work]:
         for clips, item in self.items:
             part, local = clips.part(item)
-            yield _Work(list(part.clips), part.classes, part.front_end, local)
+            yield _Work(list(part.clips), part.truth, part.front_end, local, banks=part.held is None)
 
 
 class _Reader(Dataset[Loaded | bytes | _Caught]):
@@ -142,7 +145,8 @@ class _Reader(Dataset[Loaded | bytes | _Caught]):
         try:
             if self._audio is None:
                 self._audio, self._pickled = pickle.loads(self._pickled), b""
-            batch = Clips(self._audio, work.clips, work.classes, work.front_end)[work.item]
+            clips = Clips(self._audio, work.clips, work.truth.shape[2], work.front_end, truth=work.truth)
+            batch = clips.load(work.item, banks=work.banks)
             return batch if shared_memory() >= SPARE_BYTES else pickle.dumps(batch)
         except Exception as error:
             return _Caught(_sendable(error), traceback.format_exc())

@@ -6,7 +6,7 @@ Source: AST@31088be, SSAST@a1a3eec src/models/ast_models.py.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,6 +18,7 @@ from benchmark.models.attention import Attention
 from benchmark.models.vit import PATCH, VisionTransformer
 from benchmark.spec.backbone import Shape
 
+CallBlock = Callable[[int, nn.Module, torch.Tensor], torch.Tensor]  # number of the block, block, tokens -> tokens
 OVERWRITTEN_FROM = 2  # the official prompts assume two class tokens (defect D26)
 
 
@@ -37,6 +38,7 @@ class ModelConfig:
         norm_eps: epsilon of LayerNorms in the backbone.
         head_norm_eps: epsilon of the head's LayerNorm.
         qkv_bias: whether query, key and value have biases.
+        float32_logits: whether an evaluation under autocast computes the head in float32.
     """
 
     shape: Shape
@@ -50,6 +52,7 @@ class ModelConfig:
     norm_eps: float = 1e-6
     head_norm_eps: float = 1e-5
     qkv_bias: bool = True
+    float32_logits: bool = False
 
     @property
     def prefix(self) -> int:
@@ -70,6 +73,9 @@ class AudioTransformer(nn.Module):
     Args:
         config: the architecture.
 
+    Attributes:
+        call_block: how a block is called; replaced to keep no activations.
+
     Raises:
         ValueError: the input is smaller than a patch.
     """
@@ -89,6 +95,7 @@ class AudioTransformer(nn.Module):
         self.prompt_tokens = 0
         self.prompts: Literal["overwrite", "insert"] = config.prompts
         self.deep_prompts = True
+        self.call_block: CallBlock = _call_block
 
     @property
     def width(self) -> int:
@@ -204,7 +211,15 @@ class AudioTransformer(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, frames, mels) normalised filter banks -> (B, classes) logits."""
-        logits: torch.Tensor = self.mlp_head(self.pool(self.encode(self.patches(x))))
+        return self.head(self.pool(self.encode(self.patches(x))))
+
+    def head(self, pooled: torch.Tensor) -> torch.Tensor:
+        """(B, D) pooled tokens -> (B, classes) logits."""
+        if self.config.float32_logits and not self.training and torch.is_autocast_enabled(pooled.device.type):
+            with torch.autocast(pooled.device.type, enabled=False):
+                exact: torch.Tensor = self.mlp_head(pooled.float())
+                return exact
+        logits: torch.Tensor = self.mlp_head(pooled)
         return logits
 
     def patches(self, x: torch.Tensor) -> torch.Tensor:
@@ -227,7 +242,7 @@ class AudioTransformer(nn.Module):
         """(B, N, D) tokens before block `first` -> (B, N, D) tokens after block `end - 1`; None: after the last one."""
         for layer, block in enumerate(self.blocks):
             if first <= layer < (len(self.blocks) if end is None else end):
-                tokens = block(self._prompted(tokens, layer))
+                tokens = self.call_block(layer, block, self._prompted(tokens, layer))
         return tokens
 
     def is_prompted(self, layer: int) -> bool:
@@ -252,3 +267,8 @@ class AudioTransformer(nn.Module):
         if self.config.pooling == "cls":
             return tokens[:, :prefix].mean(dim=1)
         return tokens[:, prefix + self.prompt_tokens :].mean(dim=1)  # prompts are never pooled
+
+
+def _call_block(_: int, block: nn.Module, tokens: torch.Tensor) -> torch.Tensor:
+    out: torch.Tensor = block(tokens)
+    return out

@@ -110,7 +110,7 @@ def estimate_trials(
         console: where progress is shown.
         test_curves: whether the test split is evaluated after every epoch.
     """
-    counted = count_costs(requests, console)
+    counted = count_costs(requests, console, checkpointing=machine.checkpointing)
     estimator = Estimator(
         counted.costs,
         machine,

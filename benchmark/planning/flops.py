@@ -15,6 +15,7 @@ from benchmark.console import counting
 from benchmark.errors import BenchmarkError, first_line
 from benchmark.files import write_atomic
 from benchmark.models.weights import default_folder
+from benchmark.records.environment import CHECKPOINTING
 from benchmark.records.schema import Cost
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.code_digest import code_digest
@@ -34,23 +35,25 @@ class Counted(NamedTuple):
     faults: dict[str, str]
 
 
-def count_costs(requests: Sequence[TrialRequest], console: Console) -> Counted:
+def count_costs(requests: Sequence[TrialRequest], console: Console, *, checkpointing: bool = False) -> Counted:
     """Count the cost of every step shape.
 
     Args:
         requests: trials with a known number of classes; those that share a step key are counted once.
         console: where progress is shown.
+        checkpointing: whether activations are computed again in the backward pass.
     """
     folder = default_folder() / "costs"
     by_key = {request.step_key: request for request in requests}
     costs, faults = dict[str, Cost](), dict[str, str]()
     with counting(console) as show:
         for number, (key, request) in enumerate(by_key.items()):
-            path = folder / f"{key}-{code_digest(request)}-{importlib.metadata.version('torch')}.json"
+            how = f"-{CHECKPOINTING}" if checkpointing else ""
+            path = folder / f"{key}-{code_digest(request)}-{importlib.metadata.version('torch')}{how}.json"
             cost = _read(path)
             if cost is None:
                 show("counting operations of training steps", number, len(by_key))
-                cost = _count(request, path)
+                cost = _count(request, path, checkpointing=checkpointing)
             if cost is not None:
                 costs[key] = cost
             elif fault := _build_fault(request):
@@ -58,13 +61,13 @@ def count_costs(requests: Sequence[TrialRequest], console: Console) -> Counted:
     return Counted(costs, faults)
 
 
-def _count(request: TrialRequest, path: Path) -> Cost | None:
+def _count(request: TrialRequest, path: Path, *, checkpointing: bool) -> Cost | None:
     """Count a step and store its cost; None if the method does not fit, which its trials will report."""
     from benchmark.trial.cost import count_cost
 
     classes = request.classes
     try:
-        cost = count_cost(request, classes)
+        cost = count_cost(request, classes, checkpointing=checkpointing)
     except Exception as error:  # whatever a method does
         logger.info("%s: its cost cannot be counted: %s", request.label, first_line(error))
         return None

@@ -11,7 +11,7 @@ from benchmark import mps, nvml
 from benchmark.data.parallel import torch_threads, usable_cores
 from benchmark.planning.node import node_here
 from benchmark.planning.packing import share
-from benchmark.records.environment import EAGER, compilation
+from benchmark.records.environment import EAGER, checkpointing, compilation
 from benchmark.records.schema import SharingProfile, StepProfile
 
 GEMM_SECONDS = 0.2
@@ -27,12 +27,14 @@ class Machine:
         device: name of the GPU, or `cpu`.
         threads: CPU threads of one trial.
         compiled: whether training is compiled.
+        checkpointing: whether activations are computed again in the backward pass.
         mps: whether trials share a GPU by NVIDIA's Multi-Process Service.
     """
 
     device: str
     threads: int
     compiled: bool = False
+    checkpointing: bool = False
     mps: bool = False
 
     @property
@@ -50,8 +52,9 @@ class Machine:
         return self.has_gpu and self.mps == profile.mps and self.is_like(profile.device, profile.environment)
 
     def is_like(self, device: str, environment: Mapping[str, Any]) -> bool:
-        """Return True when something was measured on such a device, compiled as here or not compiled as here."""
-        return device == self.device and self.compiled == (compilation(environment) != EAGER)
+        """Return True when something was measured on such a device, and training ran as here."""
+        ran = compilation(environment) != EAGER, checkpointing(environment)
+        return device == self.device and (self.compiled, self.checkpointing) == ran
 
 
 def machine_here(cpus: int | None = None, gpus: float | None = None) -> Machine:

@@ -7,17 +7,16 @@ from dataclasses import dataclass
 
 from benchmark.planning.sharing import Sharing
 from benchmark.records.schema import Cost, StepProfile
-from benchmark.spec.recipe import Recipe
+from benchmark.spec.recipe import EVAL_FACTOR, Recipe
 from benchmark.trial.evaluation_plan import KEPT_BYTES, kept_splits
+from benchmark.trial.gpu_room import GPU_EXTRA, MARGIN, reserved_bytes
 
-MARGIN = 1.25  # the allocator reserves up to a quarter more than the tensors need
-GPU_EXTRA = 2 * 2**30  # for CUDA and workspaces; at most 1.6 GiB on an H100
 PROCESS_BYTES = 600 * 2**20  # interpreter and libraries that a process has alone; 530 MB, and 370 MB shared with others
 CUDA_PROCESS_BYTES = 1200 * 2**20  # the same with CUDA: 1.05 GB of host memory on an H100
 WORKER_BYTES = 600 * 2**20  # a data worker without its batches
 FLOAT_BYTES = 4
 PINNED_ROUNDING = 2  # torch rounds pinned memory up to powers of two; the resume state is copied to it
-WORKER_BATCHES = 4  # training batches in a data worker: it loads two evaluation batches of twice the size ahead
+WORKER_BATCHES = 2  # evaluation batches in a data worker: it loads two ahead
 
 
 @dataclass(frozen=True)
@@ -60,12 +59,13 @@ def need_of(
     """
     training = cost.peak_bytes if cost else 0
     evaluation = (cost.eval_peak_bytes or 0) if cost else 0
-    reserved = round(MARGIN * (training + evaluation if recorded else max(training, evaluation)))
+    reserved = reserved_bytes(cost, recorded=recorded)
     in_training = PROCESS_BYTES + round(MARGIN * training)
     if profile and profile.gpu_reserved_bytes:
         reserved = max(profile.gpu_reserved_bytes, profile.gpu_eval_reserved_bytes or 0)
     elif profile and profile.host_rss_bytes:
         in_training = profile.host_rss_bytes
+    together = recipe.batch_size * (EVAL_FACTOR if recorded or not cost else cost.eval_factor)
     # the checkpoint, the model and the resume state pass through the machine's memory on their way to a GPU
     passing = 2 * cost.weight_bytes + cost.stored_bytes + cost.optimizer_bytes if cost else 0
     copied = PINNED_ROUNDING * (cost.stored_bytes + cost.optimizer_bytes) if cost else 0
@@ -73,7 +73,7 @@ def need_of(
     return Need(
         gpu=reserved + kept["cuda"] + GPU_EXTRA,
         beside_gpu=CUDA_PROCESS_BYTES + max(passing, copied),
-        worker=WORKER_BYTES + WORKER_BATCHES * recipe.batch_size * recipe.frames * recipe.mels * FLOAT_BYTES,
+        worker=WORKER_BYTES + WORKER_BATCHES * together * recipe.frames * recipe.mels * FLOAT_BYTES,
         cpu=max(in_training, PROCESS_BYTES + round(MARGIN * evaluation)) + kept["cpu"],
     )
 

@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[2]  # of a checkout
 IDENTIFYING = {"torch", "torchaudio", "numpy", "soundfile", "soxr"}
 CODE = ("benchmark", "baselines", "paper_tables")
 EAGER = "eager"  # not compiled
+CHECKPOINTING = "checkpointing"
 
 
 def capture(**info: Any) -> tuple[dict[str, Any], str]:
@@ -86,10 +87,15 @@ def compilation(environment: Mapping[str, Any]) -> str:
     return str(environment.get("compilation", EAGER))  # records before schema version 6 were not compiled
 
 
+def checkpointing(environment: Mapping[str, Any]) -> bool:
+    """Return whether activations were computed again in the backward pass where that changes no result."""
+    return bool(environment.get("checkpointing", False))  # earlier versions kept them
+
+
 def measured_on(device: str, environment: Mapping[str, Any]) -> str:
-    """Return the device that a time or a peak of memory is of, with its compilation: others are not comparable."""
-    found = compilation(environment)
-    return device if found == EAGER else f"{device}, {found}"
+    """Return the device that a time or a peak of memory is of, and how training ran: others are not comparable."""
+    compiled = [] if compilation(environment) == EAGER else [compilation(environment)]
+    return ", ".join([device, *compiled, *([CHECKPOINTING] if checkpointing(environment) else [])])
 
 
 def utc_now() -> str:

@@ -9,12 +9,15 @@ from pydantic import Field, model_validator
 
 from benchmark.numerics import NUMERICS_VERSION
 from benchmark.records.environment import utc_now
+from benchmark.spec.recipe import EVAL_FACTOR
 from benchmark.spec.request import TrialRequest
 from benchmark.spec.yaml import Spec
 
 # 2: cost; 3: plugins, source of a method; 4: numerics version; 5: memory of evaluation apart; 6: data verified, energy;
 # 7: scores of the test split only where they count, frozen part of the model, shared features
 SCHEMA_VERSION = 7
+
+MOST_EVALUATED = 16  # training batches; the data workers hold them in the machine's memory
 
 Rule = Literal["best_on_test", "best_on_validation", "last"]  # which epoch is reported
 
@@ -90,7 +93,8 @@ class Cost(Spec):
     peak_bytes: int = Field(description="peak size of all tensors of the step, with weights and optimizer state")
     eval_peak_bytes: int | None = Field(
         default=None,
-        description="peak size of all tensors of an evaluation batch, in float32; null before schema version 5",
+        description="peak size of all tensors of an evaluation of two training batches, in float32; null before schema "
+        "version 5",
     )
     frozen_bytes: int | None = Field(
         default=None,
@@ -100,6 +104,17 @@ class Cost(Spec):
     frozen_flops: int | None = Field(
         default=None, description="floating-point operations of that part of a forward pass, per clip; null likewise"
     )
+
+    @property
+    def eval_factor(self) -> int:
+        """Return how many training batches a GPU evaluates at once: a power of two, as memory of training allows."""
+        if self.eval_peak_bytes is None:
+            return EVAL_FACTOR
+        constant = self.weight_bytes + self.optimizer_bytes
+        per_batch, factor = (self.eval_peak_bytes - constant) / EVAL_FACTOR, EVAL_FACTOR
+        while 2 * factor <= MOST_EVALUATED and constant + 2 * factor * per_batch <= self.peak_bytes:
+            factor *= 2
+        return factor
 
 
 class Profile(Spec):
@@ -120,7 +135,8 @@ class Profile(Spec):
         default=None, description="energy of the GPU in training; null on a CPU, and where trials share the GPU"
     )
     gpu_hours: float | None = Field(default=None, description="hours times the share of a GPU; null on a CPU")
-    # before schema version 5, these three held the larger of training and evaluation
+    # before schema version 5, these three held the larger of training and evaluation. GPU memory is without the filter
+    # banks that the suite may hold there, which are as large for every method
     gpu_allocated_bytes: int | None = Field(description="peak allocated by tensors in training")
     gpu_reserved_bytes: int | None = Field(description="peak reserved by the allocator in the first epoch's training")
     host_rss_bytes: int | None = Field(

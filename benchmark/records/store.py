@@ -21,7 +21,7 @@ from pydantic import BaseModel, ValidationError
 from benchmark.commands import command
 from benchmark.errors import BenchmarkError
 from benchmark.files import write_atomic
-from benchmark.records.environment import EAGER, compilation
+from benchmark.records.environment import CHECKPOINTING, EAGER, checkpointing, compilation
 from benchmark.records.schema import SCHEMA_VERSION, Attempt, Record, SharingProfile, StepProfile
 from benchmark.spec.request import TrialRequest
 
@@ -218,7 +218,7 @@ class ResultStore:
         return sorted((self.folder / ATTEMPTS).glob(f"{trial_id}-*.json"), key=_attempt_number)
 
     def write_profile(self, profile: StepProfile) -> Path:
-        """Write the profile of a step on a device, compiled or not, in place of an earlier one; return its path."""
+        """Write the profile of a step, in place of one that ran in the same way on such a device; return its path."""
         return self._write_profile(profile, "")
 
     def profiles(self) -> Iterator[StepProfile]:
@@ -238,8 +238,9 @@ class ResultStore:
 
     def _write_profile(self, profile: StepProfile | SharingProfile, kind: str) -> Path:
         device = re.sub(r"[^A-Za-z0-9]+", "-", profile.device).strip("-")
-        compiled = "" if compilation(profile.environment) == EAGER else "-compiled"
-        folder = self.folder / PROFILES / f"{device}-{profile.threads}{compiled}" / kind
+        how = "" if compilation(profile.environment) == EAGER else "-compiled"
+        how += f"-{CHECKPOINTING}" if checkpointing(profile.environment) else ""
+        folder = self.folder / PROFILES / f"{device}-{profile.threads}{how}" / kind
         path = folder / f"{profile.request.step_key}.json"
         write_atomic(path, _dump(profile))
         return path

@@ -70,7 +70,7 @@ def explain(results: Results, cell: pd.Series) -> dict[str, Any]:
         "fold_sd": _to_json(cell["fold_sd"]),
         "marks": cell["marks"],
         "reported_epoch": _reported_epoch(cell["rule"], request.protocol.selection),
-        "protocol_switches": request.protocol.model_dump(mode="json"),
+        "protocol_switches": {"name": request.protocol.name, **request.protocol.switches},
         "method": [part.model_dump(mode="json") for part in request.method.parts],
         "recipe": request.recipe.model_dump(mode="json"),
         "recipe_changes": request.recipe_changes,

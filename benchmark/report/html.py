@@ -128,7 +128,7 @@ def _switches(results: Results) -> list[list[dict[str, Any]]]:
     return [
         [_cell(name), _cell(switch), _cell(str(value))]
         for name, protocol in protocols.items()
-        for switch, value in protocol.model_dump(mode="json").items()
+        for switch, value in protocol.switches.items()
     ]
 
 

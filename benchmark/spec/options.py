@@ -30,6 +30,7 @@ class RunOptions:
         deterministic: use only algorithms that repeat bit for bit on a GPU.
         compile: compile training, which changes results by rounding only.
         test_curves: evaluate the test split after every epoch, not only where its score counts.
+        checkpointing: compute activations again in the backward pass instead of keeping them, which changes no result.
         loggers: where curves are also written: `tensorboard`, `mlflow`.
         gang: trials that differ in what only the optimizer sees, and train only the head, compute its input once.
         verified: verdicts of `data verify` on the data as it is now, as JSON, by the manifest's digest.
@@ -52,6 +53,7 @@ class RunOptions:
     compile: bool = False
     gang: bool = False
     test_curves: bool = False
+    checkpointing: bool = False
     verified: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     loggers: tuple[str, ...] = ()
     keep_weights: bool = False

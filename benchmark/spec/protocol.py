@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from benchmark.errors import BenchmarkError, closest
 from benchmark.spec.declared import declared, find
 from benchmark.spec.yaml import Spec, read_yaml, validate
 
+LATER = {"eval_precision": "float32_ssast", "eval_tf32": "no"}  # switches that were added later, with their defaults
 
-def _switch(defect: str, text: str) -> Any:
-    return Field(description=text, json_schema_extra={"defect": defect})
+
+def _switch(defect: str, text: str, default: Any = ...) -> Any:
+    return Field(default, description=text, json_schema_extra={"defect": defect})
 
 
 class Protocol(Spec):
@@ -45,6 +47,20 @@ class Protocol(Spec):
         "fp16_sigmoid: the supervised backbone is scored on half-precision sigmoids, which tie confident clips; "
         "float32: on the logits",
     )
+    eval_precision: Literal["float32_ssast", "training"] = _switch(
+        "D8",
+        "precision of evaluation. float32_ssast: that of training for the supervised backbone, and float32 for the "
+        "self-supervised one, whose official class has no autocast of its own (src/models/ast_models.py:448); "
+        "training: that of training for both, but with a head in float32, so that logits are not rounded",
+        default=LATER["eval_precision"],
+    )
+    eval_tf32: Literal["no", "yes"] = _switch(
+        "D8",
+        "whether float32 matrix products of an evaluation on a GPU may use TF32, as torch 1.7 to 1.11 did by default. "
+        "What the official runs did is not known: requirements.txt names torch 1.8.1, but its timm 0.4.5 cannot run "
+        "the code (defect D15); the timm that can is of 2023, when torch 2.0 had it off",
+        default=LATER["eval_tf32"],
+    )
     us8k_epoch_folds: Literal["9", "10"] = _switch(
         "D12", "number of UrbanSound8K folds whose mean score chooses the epoch; the official script omits the tenth"
     )
@@ -68,6 +84,16 @@ class Protocol(Spec):
     count_unused_heads: Literal["yes", "no"] = _switch(
         "D23", "whether reported parameter counts include the two ImageNet heads, which the forward pass never uses"
     )
+
+    @model_serializer(mode="wrap")
+    def _plain(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out later switches at their defaults: the ids of most requests were defined without them."""
+        return {key: value for key, value in serialize(self).items() if value != LATER.get(key)}
+
+    @property
+    def switches(self) -> dict[str, str]:
+        """Return the value of every switch."""
+        return {name: getattr(self, name) for name in SWITCHES}
 
 
 SWITCHES = tuple(name for name in Protocol.model_fields if name != "name")

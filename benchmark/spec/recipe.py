@@ -18,6 +18,8 @@ from benchmark.spec.grammar import unordered
 from benchmark.spec.yaml import Spec, read_yaml, validate
 
 Tuning = Literal["full", "peft"]
+TrainingPrecision = Literal["amp", "bf16", "float32"]
+EVAL_FACTOR = 2  # the reference evaluates with twice the training batch
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 
@@ -43,7 +45,10 @@ class Recipe(Spec):
     decay_step: Count = Field(description="epochs between decays")
     decay_gamma: Annotated[float, Field(gt=0, le=1)] = Field(description="factor of each decay")
     warmup_steps: Annotated[int, Field(ge=0)] = Field(description="optimizer steps of warm-up; 0 for none")
-    precision: Literal["amp", "float32"] = Field(description="amp: float16 autocast on CUDA, float32 elsewhere")
+    precision: TrainingPrecision = Field(
+        description="amp: float16 autocast on CUDA, float32 elsewhere; bf16: bfloat16 autocast on every device, with "
+        "the head of an evaluation in float32"
+    )
     micro_batch: Count | None = Field(
         default=None,
         description="micro-batch size in clips, for gradient accumulation; part of the trial id only if the model has "

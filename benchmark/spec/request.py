@@ -12,8 +12,8 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 from benchmark.errors import BenchmarkError
 from benchmark.spec.backbone import BackboneChoice
 from benchmark.spec.grammar import path_name
-from benchmark.spec.protocol import Protocol
-from benchmark.spec.recipe import Recipe, Tuning, resolve_recipe
+from benchmark.spec.protocol import LATER, Protocol
+from benchmark.spec.recipe import Recipe, TrainingPrecision, Tuning, resolve_recipe
 from benchmark.spec.yaml import Spec
 
 # Left out of the id: `variant` is a name whose form depends on the defaults of its time; `pretrained` follows from the
@@ -116,6 +116,9 @@ class TrialRequest(Spec):
         Trials that share it cost the same.
         """
         backbone, protocol, dataset = self.backbone, self.protocol, self.dataset
+        # how the self-supervised backbone is evaluated; keys were defined without it, for the official way
+        switches = protocol.switches if backbone.pretraining != "supervised" else {}
+        evaluation = {name: switches[name] for name, default in LATER.items() if switches.get(name, default) != default}
         head = dataset.name  # decides the size of the head
         if dataset.name.startswith(OWN_DATASET):  # except for a folder's name; its manifest does
             head = f"{dataset.classes} classes" if dataset.classes is not None else f"{head} {dataset.manifest}"
@@ -127,6 +130,7 @@ class TrialRequest(Spec):
                 "dataset": head,
                 "method": [part.model_dump(mode="json") for part in self.method.parts],
                 "recipe": self.recipe.model_dump(mode="json", exclude=NOT_IN_STEP),
+                **evaluation,
             }
         )
 
@@ -164,6 +168,12 @@ class TrialRequest(Spec):
     def ranking(self) -> Literal["fp16_sigmoid", "float32"]:
         """Return what clips are ranked by: the official evaluation uses autocast for AST only (defect D8)."""
         return self.protocol.eval_logits if self.backbone.pretraining == "supervised" else "float32"
+
+    @property
+    def eval_precision(self) -> TrainingPrecision:
+        """Return the precision of evaluation: the official code uses autocast for AST only (defect D8)."""
+        official = self.protocol.eval_precision == "float32_ssast"
+        return "float32" if official and self.backbone.pretraining != "supervised" else self.recipe.precision
 
     @property
     def marks(self) -> list[str]:

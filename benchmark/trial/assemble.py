@@ -21,6 +21,7 @@ from benchmark.models.weights import digest
 from benchmark.numerics import NUMERICS_VERSION
 from benchmark.records.schema import Parameters
 from benchmark.spec.request import TrialRequest
+from benchmark.trial.banks import with_banks
 from benchmark.trial.build import build_model
 from benchmark.trial.data import TrialData, prepare
 from benchmark.trial.device import set_up_device
@@ -80,11 +81,12 @@ def assemble(request: TrialRequest, setting: Setting, *, validation_only: bool =
     _check_version(setting)
     load_externals(setting.methods)
     device = set_up_device(setting)
-    if setting.workers:
-        start_server()  # imports torch while this process reads weights and clips
     manifest = _manifest(request, setting, validation_only=validation_only)
-    data = prepare(request, manifest, setting.options.cache)
+    data = with_banks(prepare(request, manifest, setting.options.cache), setting, device)
+    if data.loaders(setting.workers):
+        start_server()  # imports torch while this process reads weights
     trainer, parameters = _make_trainer(request, setting, device, data.data.classes)
+    trainer.memory.left_out = data.held_bytes
     trainer.clock.began = began
     trainer.clock.seconds["setup"] = time.perf_counter() - began
     logger.debug("%s: ready on %s after %.1f s", request.label, device, trainer.clock.seconds["setup"])
@@ -122,7 +124,11 @@ def _make_trainer(
     request: TrialRequest, setting: Setting, device: torch.device, classes: int
 ) -> tuple[Trainer, Parameters]:
     model, parameters, groups = build_model(request, classes, _read_weights(request, setting))
-    return Trainer(model.to(device), request, device, groups, compiled=setting.options.compile), parameters
+    options = setting.options
+    trainer = Trainer(
+        model.to(device), request, device, groups, compiled=options.compile, checkpointing=options.checkpointing
+    )
+    return trainer, parameters
 
 
 def _read_weights(request: TrialRequest, setting: Setting) -> Checkpoint | None:

@@ -83,7 +83,7 @@ def _watch(model: nn.Module, run: Callable[[nn.Module], object]) -> _Seen:
     """Look at the operators of a pass, at the generators of Python and NumPy, and at the buffers."""
     python, numpy = random.getstate(), np.random.get_state()  # after what the method drew for its initial values
     buffers = [(buffer, buffer._version) for buffer in model.buffers()]
-    with _Operators() as operators:
+    with Operators() as operators:
         run(model)
     drawn = random.getstate() != python or str(np.random.get_state()) != str(numpy)
     return _Seen(drawn or operators.draws, operators.normalises_batch, _changed(buffers, model.buffers()))
@@ -96,18 +96,27 @@ def _changed(before: list[tuple[torch.Tensor, int]], after: Iterable[torch.Tenso
     return len(now) != len(before) or any(one is not two or version != two._version for (one, version), two in pairs)
 
 
-class _Operators(PlainMode):
-    """Note whether an operator draws random numbers or computes statistics over the batch."""
+class Operators(PlainMode):
+    """Note what operators do.
+
+    Attributes:
+        draws: whether one draws random numbers.
+        normalises_batch: whether one computes statistics over the batch.
+        running: running statistics of batch normalization, which a call in training updates.
+    """
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.draws = False
-        self.normalises_batch = False
+        self.draws = self.normalises_batch = False
+        self.running: list[torch.Tensor] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        self.normalises_batch |= "batch_norm" in func.__name__
         self.draws |= _draws(func, args, kwargs)
+        if "batch_norm" in func.__name__:
+            self.normalises_batch = True
+            named = zip((argument.name for argument in func._schema.arguments), args, strict=False)
+            self.running += [value for name, value in named if name.startswith("running_") and value is not None]
         return func(*args, **kwargs)
 
 

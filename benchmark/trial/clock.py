@@ -18,9 +18,9 @@ class Clock:
 
     Attributes:
         device: synchronised before a time is taken.
-        seconds: `data`: waiting for training data, also while a GPU still computes the step before; `train`: training
-            without this wait; `eval`: evaluation, its data included; `setup`, which includes compilation, and `total`
-            are added by others.
+        seconds: `data`: waiting for training data, also while a GPU still computes the step before; a GPU's batches
+            are waited for one step ahead; `train`: training without this wait; `eval`: evaluation, its data included;
+            `setup`, which includes compilation, and `total` are added by others.
         began: when the trial began, as `time.perf_counter`.
     """
 

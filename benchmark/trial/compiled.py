@@ -17,6 +17,7 @@ from benchmark.models.transformer import AudioTransformer
 from benchmark.records.environment import EAGER
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.batch_split import split_changes_results
+from benchmark.trial.checkpointing import computed_again_in, is_checkpointed
 from benchmark.trial.device import is_out_of_memory
 from benchmark.trial.precision import Precision
 from benchmark.trial.resume import random_state, restore_random_state
@@ -72,7 +73,7 @@ class TrainingForward:
             precision: arithmetic of the pass.
             call: the model in another form, or its last part; None for the model.
         """
-        eager = nullcontext() if self.name == EAGER else torch.compiler.set_stance("force_eager")
+        eager = nullcontext() if self.name == EAGER else _without_compiler(self.model)
         with eager, precision.autocast():
             logits: torch.Tensor = (call or self.model)(features)
         return logits
@@ -127,9 +128,10 @@ class TrainingForward:
         """Return True when a graph computes what the model does.
 
         A graph repeats its kernels only: it knows neither of draws on the CPU nor of what Python code keeps. Gradients
-        of micro-batches cannot be summed, as they are in the graph's own memory.
+        of micro-batches cannot be summed, as they are in the graph's own memory. With activation checkpointing, memory
+        counts for more than the time of launches, and a graph would hold its memory during evaluations, too.
         """
-        whole = self.request.recipe.micro_batch is None
+        whole = self.request.recipe.micro_batch is None and not is_checkpointed(self.model)
         return whole and self._is_own() and not split_changes_results(self.request)
 
     def _record(self, features: torch.Tensor) -> None:
@@ -148,6 +150,19 @@ class TrainingForward:
         else:
             self.name = "compiled blocks, CUDA graphs"
             self.recorded_bytes = torch.cuda.max_memory_allocated()
+
+
+@contextmanager
+def _without_compiler(model: AudioTransformer) -> Iterator[None]:
+    """Call blocks as if they were not compiled, also where they are computed again in the backward pass."""
+
+    @contextmanager
+    def eager() -> Iterator[None]:
+        with torch.compiler.set_stance("force_eager"):  # it takes effect when it is made
+            yield
+
+    with eager(), computed_again_in(model, eager):
+        yield
 
 
 class _WithPrecision(nn.Module):

@@ -13,29 +13,34 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
-from benchmark.data.loader import EVAL_BATCH_FACTOR
 from benchmark.models.transformer import AudioTransformer
 from benchmark.records.schema import Cost
+from benchmark.spec.recipe import EVAL_FACTOR
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.build import abstract_model
+from benchmark.trial.checkpointing import checkpoint_blocks
 from benchmark.trial.frozen_features import FrozenPart, output_bytes
 from benchmark.trial.plain_mode import PlainMode
+from benchmark.trial.precision import autocast_type
 from benchmark.trial.train_step import loss_of
 
 MOMENTS = 2  # tensors that AdamW keeps per parameter
 
 
-def count_cost(request: TrialRequest, classes: int) -> Cost:
+def count_cost(request: TrialRequest, classes: int, *, checkpointing: bool = False) -> Cost:
     """Count a training step of one batch, or of one micro-batch if the recipe splits batches.
 
     Args:
         request: shape of the step.
         classes: number of outputs of the head.
+        checkpointing: whether activations are computed again in the backward pass, where that changes no result.
 
     Raises:
         BenchmarkError: the method does not fit the model.
     """
     model, recipe = abstract_model(request, classes), request.recipe
+    if checkpointing:
+        checkpoint_blocks(model, request)
     clips = min(recipe.micro_batch or recipe.batch_size, recipe.batch_size)
     sizes = {name: tensor.numel() * tensor.element_size() for name, tensor in model.named_parameters()}
     trained = sum(sizes[name] for name, parameter in model.named_parameters() if parameter.requires_grad)
@@ -46,19 +51,14 @@ def count_cost(request: TrialRequest, classes: int) -> Cost:
         weights = _empty_weights(model)
         features = torch.empty(clips, recipe.frames, recipe.mels)
         targets, observed = torch.zeros(clips, classes), torch.ones(clips, classes)
-        saved = _Saved(weights)
-        with saved.hooks(), torch.autocast("cpu", torch.float16, enabled=recipe.precision == "amp"):
-            logits = torch.func.functional_call(model, weights, (features,))
-            loss = loss_of(logits, targets, observed, recipe.loss)
-        del logits
-        forward = counter.operations
-        torch.autograd.backward(loss)
-        step = counter.operations
+        step = _Step(model, request, _Saved(weights), counter)
+        named = {f"model.{name}": tensor for name, tensor in weights.items()}
+        torch.func.functional_call(step, named, (features, targets, observed))
     return Cost(
         clips=clips,
-        forward_flops=round(forward / clips),
-        train_flops=round(step / clips),
-        saved_bytes=saved.bytes,
+        forward_flops=round(step.forward_flops / clips),
+        train_flops=round(counter.operations / clips),
+        saved_bytes=step.saved.bytes,
         weight_bytes=sum(sizes.values()),
         optimizer_bytes=MOMENTS * trained,
         stored_bytes=trained,
@@ -66,6 +66,38 @@ def count_cost(request: TrialRequest, classes: int) -> Cost:
         eval_peak_bytes=_evaluation_peak(model, request) + MOMENTS * trained,
         **_frozen_part(model, request),
     )
+
+
+class _Step(torch.nn.Module):
+    """A training step as one module: what is computed again in the backward pass needs the weights of the call, too.
+
+    Args:
+        model: the model of the request.
+        request: loss and precision.
+        saved: counts what is kept for the backward pass.
+        counter: counts operations.
+
+    Attributes:
+        forward_flops: operations of the forward pass.
+    """
+
+    def __init__(self, model: torch.nn.Module, request: TrialRequest, saved: _Saved, counter: _Counter) -> None:
+        super().__init__()
+        self.model = model
+        self.recipe = request.recipe
+        self.saved = saved
+        self.counter = counter
+        self.forward_flops = 0
+
+    def forward(self, features: torch.Tensor, targets: torch.Tensor, observed: torch.Tensor) -> None:
+        """(B, frames, mels), (B, classes), (B, classes): compute the gradients."""
+        half = autocast_type(self.recipe.precision, "cuda")
+        with self.saved.hooks(), torch.autocast("cpu", half or torch.float16, enabled=half is not None):
+            logits = self.model(features)
+            loss = loss_of(logits, targets, observed, self.recipe.loss)
+        del logits
+        self.forward_flops = self.counter.operations
+        torch.autograd.backward(loss)
 
 
 def _evaluation_peak(model: torch.nn.Module, request: TrialRequest) -> int:
@@ -76,9 +108,9 @@ def _evaluation_peak(model: torch.nn.Module, request: TrialRequest) -> int:
     recipe = request.recipe
     with _FakeTensors(allow_non_fake_inputs=True), torch.inference_mode(), _Counter() as counter:
         weights = _empty_weights(model)
-        features = torch.empty(EVAL_BATCH_FACTOR * recipe.batch_size, recipe.frames, recipe.mels)
+        features = torch.empty(EVAL_FACTOR * recipe.batch_size, recipe.frames, recipe.mels)
         torch.func.functional_call(model.eval(), weights, (features,))
-    return counter.peak_bytes
+    return int(counter.peak_bytes)
 
 
 class _Before(torch.nn.Module):
@@ -158,7 +190,7 @@ def _storage(tensor: torch.Tensor) -> int:
     return int(tensor.untyped_storage()._cdata)
 
 
-class _FakeTensors(PlainMode, FakeTensorMode):
+class _FakeTensors(PlainMode, FakeTensorMode):  # type: ignore[no-untyped-call]
     """Tensors without values on any device."""
 
     __torch_dispatch__ = inspect.unwrap(FakeTensorMode.__torch_dispatch__)

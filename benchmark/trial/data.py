@@ -26,15 +26,31 @@ class TrialData:
     Attributes:
         splits: clips by split.
         data: what the record says about the data.
+        mixes: whether waveforms of training clips are mixed.
     """
 
     splits: dict[str, Clips]
     data: Data
+    mixes: bool
 
     @property
     def evaluation(self) -> dict[str, Clips]:
         """Return the splits that are evaluated after every epoch."""
         return {name: clips for name, clips in self.splits.items() if name != "train"}
+
+    @property
+    def held_bytes(self) -> int:
+        """Return the memory of the filter banks that the device holds."""
+        held = self.splits["train"].held
+        return held.banks.nbytes if held else 0
+
+    def loaders(self, available: int) -> int:
+        """Return how many processes load data: none where the device holds all that training reads.
+
+        Args:
+            available: processes that the trial may start.
+        """
+        return available if self.mixes or not self.held_bytes else 0
 
 
 def choose_clips(request: TrialRequest, manifest: Manifest) -> dict[str, list[Clip]]:
@@ -93,7 +109,7 @@ def prepare(request: TrialRequest, manifest: Manifest, cache: Path | None) -> Tr
         skipped=skipped,
     )
     splits = {name: Clips(recordings, clips, len(info.classes), front_end) for name, clips in chosen.items()}
-    return TrialData(splits, data)
+    return TrialData(splits, data, mixes=recipe.mixup > 0)
 
 
 def _ready(

@@ -94,7 +94,7 @@ class Evaluation:
             take_number_of_pass()
             outputs, rest = kept
             sizes = [len(output) for output in outputs]
-            truths = (tensor[name].split(sizes) for tensor in (history.targets, history.observed))
+            truths = (torch.split(tensor[name], sizes) for tensor in (history.targets, history.observed))
             return trainer.predict(zip(outputs, *truths, strict=True), rest)
         found = trainer.predict(batches, None if is_last else features.keeping(name, len(batches.clips)))
         trainer.memory.kept_bytes = features.bytes

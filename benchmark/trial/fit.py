@@ -91,10 +91,11 @@ def fit(
     history = _resume(request, trainer, resume_files)
     resumed = len(history.curves)
     order = TrainingOrder(data.data.used["train"], recipe.batch_size, recipe.mixup)
-    readers = DataWorkers.of(data.splits["train"], setting.workers, device)
+    readers = DataWorkers.of(data.splits["train"], data.loaders(setting.workers), device)
     batches = training_batches(data.splits["train"], order, readers, device)
     held_out = {
-        name: evaluation_batches(clips, recipe.batch_size, readers, device) for name, clips in data.evaluation.items()
+        name: evaluation_batches(clips, recipe.batch_size, readers, device, setting.eval_factor)
+        for name, clips in data.evaluation.items()
     }
     shared = SharedFeatures.of(request, trainer, setting)
     evaluation = Evaluation(request, parts.info, trainer, held_out, test_curves=setting.options.test_curves)

@@ -61,8 +61,7 @@ class FrozenPart:
         output = output.clone()
         if not self.pooled:
             output = self.model.pool(self.model.v.norm(self.model.run_blocks(output, self.blocks)))
-        logits: torch.Tensor = self.model.mlp_head(output)
-        return logits
+        return self.model.head(output)
 
     def versions(self) -> list[tuple[int, int]]:
         """Return what changes when a parameter of the part is replaced or written to."""

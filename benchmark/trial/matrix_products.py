@@ -18,13 +18,14 @@ import torch
 
 SMALLEST = 2**22  # multiplications of a product from which oneDNN gains more than the call from Python takes
 CPU_INFO = Path("/proc/cpuinfo")
-NO_ACTIVATION = ("none", [], "")
+NO_ACTIVATION: tuple[str, list[float], str] = ("none", [], "")
 
 
 @functools.cache
 def is_by_onednn() -> bool:
     """Return whether this processor's products are computed by oneDNN."""
-    return torch.backends.mkldnn.is_available() and torch.backends.cpu.get_cpu_capability() == "AVX512" and _is_amd()
+    contained = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return contained and torch.backends.cpu.get_cpu_capability() == "AVX512" and _is_amd()
 
 
 def library() -> str:
@@ -40,15 +41,15 @@ def fast_products() -> Iterator[None]:
     if not is_by_onednn():
         yield
         return
-    kernels = torch.library.Library("aten", "IMPL")
+    kernels = torch.library.Library("aten", "IMPL")  # type: ignore[no-untyped-call]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="(?s).*Overriding a previously registered kernel")
-        kernels.impl("mm", _mm, "CPU", allow_override=True)
-        kernels.impl("addmm", _addmm, "CPU", allow_override=True)
+        kernels.impl("mm", _mm, "CPU", allow_override=True)  # type: ignore[no-untyped-call]
+        kernels.impl("addmm", _addmm, "CPU", allow_override=True)  # type: ignore[no-untyped-call]
     try:
         yield
     finally:
-        kernels._destroy()
+        kernels._destroy()  # type: ignore[no-untyped-call]
 
 
 def _is_amd() -> bool:

@@ -32,6 +32,8 @@ class PeakMemory:
         device: where the passes compute.
 
     Attributes:
+        left_out: bytes of GPU memory that do not count: filter banks that the suite holds there, the same for every
+            method and no part of it.
         training: None before the first pass. What the allocator reserved and what the process held are those of the
             first pass: later ones keep what an evaluation took.
         evaluation: None before the first pass.
@@ -40,6 +42,7 @@ class PeakMemory:
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
+        self.left_out = 0
         self.training: Peak | None = None
         self.evaluation: Peak | None = None
         self.kept_bytes = 0
@@ -64,9 +67,9 @@ class PeakMemory:
         self.evaluation = replace(now, allocated=_larger(before.allocated, now.allocated))
 
     def training_takes(self, allocated: int) -> None:
-        """Count bytes of GPU memory that training takes and the allocator does not see."""
+        """Count what training takes and a peak does not show, in bytes of GPU memory with what is left out."""
         assert self.training is not None
-        self.training = replace(self.training, allocated=_larger(self.training.allocated, allocated))
+        self.training = replace(self.training, allocated=_larger(self.training.allocated, allocated - self.left_out))
 
     def _reset(self) -> None:
         if self.device.type == "cuda":
@@ -75,8 +78,8 @@ class PeakMemory:
     def _read(self) -> Peak:
         cuda = self.device.type == "cuda"
         return Peak(
-            allocated=torch.cuda.max_memory_allocated(self.device) if cuda else None,
-            reserved=torch.cuda.max_memory_reserved(self.device) if cuda else None,
+            allocated=torch.cuda.max_memory_allocated(self.device) - self.left_out if cuda else None,
+            reserved=torch.cuda.max_memory_reserved(self.device) - self.left_out if cuda else None,
             host=peak_rss(),
         )
 

@@ -15,11 +15,12 @@ from typing import Any
 
 import torch
 
-from benchmark.data.loader import EVAL_BATCH_FACTOR, Batch
+from benchmark.data.loader import Batch
 from benchmark.errors import first_line
 from benchmark.methods.registry import resolve_methods
 from benchmark.records.environment import EAGER, capture, utc_now
 from benchmark.records.schema import StepProfile
+from benchmark.spec.recipe import EVAL_FACTOR
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.build import build_model, count_parameters
 from benchmark.trial.code_digest import code_digest
@@ -47,6 +48,7 @@ class How:
         seconds: time limit of a step's measurement; fewer steps are timed when they take longer.
         clips: clips of a timed step; None for the recipe's batch size.
         compiled: whether the steps are compiled, before they are timed.
+        checkpointing: whether activations are computed again in the backward pass.
         identity: methods whose change of a model's output at initialization is computed, for datasets of short clips.
     """
 
@@ -56,6 +58,7 @@ class How:
     seconds: float
     clips: int | None = None
     compiled: bool = False
+    checkpointing: bool = False
     identity: tuple[str, ...] = ()
 
 
@@ -137,11 +140,12 @@ def _profile(request: TrialRequest, how: How, compilation: str = EAGER, **found:
         cuda=torch.version.cuda if device.type == "cuda" else None,
         threads=how.threads,
         compilation=compilation,
+        checkpointing=how.checkpointing,
     )
     return StepProfile(
         **{"steps": 0, **found},
         request=request,
-        cost=count_cost(request, request.classes),
+        cost=count_cost(request, request.classes, checkpointing=how.checkpointing),
         parameters=count_parameters(request, request.classes),
         clips=how.clips or request.recipe.batch_size,
         device=device_name(device),
@@ -158,7 +162,8 @@ def _measure(request: TrialRequest, how: How) -> dict[str, Any]:
     torch.set_num_threads(how.threads)
     device = torch.device(how.device)
     # what is compiled is compiled for the size of the timed batch
-    trainer, batch = random_step(with_batch_size(request, how.clips), device, compiled=how.compiled)
+    timed = with_batch_size(request, how.clips)
+    trainer, batch = random_step(timed, device, compiled=how.compiled, checkpointing=how.checkpointing)
     training = _step_seconds(trainer.train, batch, how)
     evaluation = _step_seconds(trainer.predict, batch, how)
     quartiles = statistics.quantiles(training, n=4) if len(training) > 1 else [training[0]] * 3
@@ -168,11 +173,11 @@ def _measure(request: TrialRequest, how: How) -> dict[str, Any]:
         "step_seconds": statistics.median(training),
         "step_seconds_spread": (quartiles[0], quartiles[2]),
         "eval_seconds": statistics.median(evaluation),
-        **_memory(trainer, batch),
+        **_memory(trainer, batch, timed, how),
     }
 
 
-def _memory(trainer: Trainer, batch: Batch) -> dict[str, int | None]:
+def _memory(trainer: Trainer, batch: Batch, request: TrialRequest, how: How) -> dict[str, int | None]:
     """Return the peaks of a trainer after its steps; on a GPU, also of an evaluation as large as a trial's."""
     assert trainer.memory.training is not None
     memory = {
@@ -181,7 +186,9 @@ def _memory(trainer: Trainer, batch: Batch) -> dict[str, int | None]:
         "host_rss_bytes": trainer.memory.training.host,
     }
     if batch[0].is_cuda:
-        features, targets, observed = (torch.cat([tensor] * EVAL_BATCH_FACTOR) for tensor in batch)
+        cost = count_cost(request, request.classes, checkpointing=how.checkpointing)
+        factor = EVAL_FACTOR if how.compiled else cost.eval_factor
+        features, targets, observed = (torch.cat([tensor] * factor) for tensor in batch)
         trainer.predict([(features, targets, observed)])
         assert trainer.memory.evaluation is not None
         memory["gpu_eval_allocated_bytes"] = trainer.memory.evaluation.allocated

@@ -10,20 +10,25 @@ from benchmark.trial.build import build_model
 from benchmark.trial.train_step import Trainer
 
 
-def random_step(request: TrialRequest, device: torch.device, *, compiled: bool) -> tuple[Trainer, Batch]:
+def random_step(
+    request: TrialRequest, device: torch.device, *, compiled: bool, checkpointing: bool = False
+) -> tuple[Trainer, Batch]:
     """Return a trainer and a batch of the recipe's size, on a device.
 
     Args:
         request: the trial.
         device: where the step computes.
         compiled: whether the steps are compiled.
+        checkpointing: whether activations are computed again in the backward pass.
 
     Raises:
         BenchmarkError: the method does not fit the model.
     """
     untrained = with_random_weights(request)
     built = build_model(untrained, request.classes)
-    trainer = Trainer(built.model.to(device), untrained, device, built.groups, compiled=compiled)
+    trainer = Trainer(
+        built.model.to(device), untrained, device, built.groups, compiled=compiled, checkpointing=checkpointing
+    )
     return trainer, random_batch(untrained, untrained.recipe.batch_size, device)
 
 

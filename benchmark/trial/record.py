@@ -74,6 +74,8 @@ def _make_record(
         threads=setting.threads,
         deterministic=setting.options.deterministic,
         compilation=parts.trainer.forward.name,
+        banks_on_gpu=parts.data.held_bytes > 0,
+        checkpointing=setting.options.checkpointing,
     )
     return Record(
         id=request.id,
@@ -83,7 +85,7 @@ def _make_record(
         selection=selection,
         curves=history.curves,
         parameters=parts.parameters,
-        cost=setting.cost or _count_cost(request, parts.data.data.classes),
+        cost=setting.cost or _count_cost(request, setting, parts.data.data.classes),
         profile=_make_profile(setting, parts, fitted),
         environment=environment,
         environment_hash=environment_hash,
@@ -111,12 +113,12 @@ def _libraries(device: torch.device) -> dict[str, Any]:
     return found
 
 
-def _count_cost(request: TrialRequest, classes: int) -> Cost | None:
+def _count_cost(request: TrialRequest, setting: Setting, classes: int) -> Cost | None:
     """Count the cost of a step; None if it cannot be counted, which must not cost a trained trial its record."""
     from benchmark.trial.cost import count_cost  # takes a second to import
 
     try:
-        return count_cost(request, classes)
+        return count_cost(request, classes, checkpointing=setting.options.checkpointing)
     except Exception as error:  # whatever a method does on tensors without values
         logger.warning("%s: its cost cannot be counted: %s", request.label, first_line(error))
         return None

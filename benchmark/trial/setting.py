@@ -9,6 +9,7 @@ from pathlib import Path
 from benchmark.numerics import NUMERICS_VERSION
 from benchmark.records.schema import Cost
 from benchmark.spec.options import RunOptions
+from benchmark.spec.recipe import EVAL_FACTOR
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Setting:
         options: options of the run.
         device: `cpu` or `cuda`.
         threads: CPU threads for arithmetic.
-        workers: processes that load data; 0 loads in the trial's own process.
+        workers: processes that may load data; 0 loads in the trial's own process.
         gpu_share: part of the GPU's memory that the trial may fill; 1 is all of it.
         fresh_process: True when this process runs no other trial, so that its peak memory belongs to the trial.
         cost: counted cost of a training step; None counts it again.
@@ -46,6 +47,16 @@ class Setting:
     features: Path | None = None
     sharers: int = 1
     numerics_version: int = NUMERICS_VERSION
+
+    @property
+    def eval_factor(self) -> int:
+        """Return how many training batches are evaluated at once, which changes results by rounding only.
+
+        On a CPU, larger batches leave its caches. CUDA graphs keep the memory of training during an evaluation.
+        """
+        if self.cost is None or self.device == "cpu" or self.options.compile:
+            return EVAL_FACTOR
+        return self.cost.eval_factor
 
     @property
     def asked_to_stop(self) -> bool:

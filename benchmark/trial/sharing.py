@@ -37,6 +37,7 @@ class Together:
         numbers: numbers of processes, from 1 upwards.
         seconds: how long each number trains.
         compiled: whether the steps are compiled.
+        checkpointing: whether activations are computed again in the backward pass.
         mps: whether the processes share the GPU by MPS, which is running.
         variables: environment variables of the processes, such as those of MPS.
     """
@@ -46,6 +47,7 @@ class Together:
     numbers: Sequence[int]
     seconds: float
     compiled: bool
+    checkpointing: bool
     mps: bool
     variables: Mapping[str, str]
 
@@ -59,6 +61,7 @@ class SharedStep:
         device: `cpu` or `cuda`.
         threads: CPU threads until a burst says otherwise.
         compiled: whether the steps are compiled.
+        checkpointing: whether activations are computed again in the backward pass.
         methods: places of methods from outside the suite, by name.
     """
 
@@ -66,6 +69,7 @@ class SharedStep:
     device: str
     threads: int
     compiled: bool
+    checkpointing: bool
     methods: Mapping[str, str]
 
 
@@ -133,7 +137,8 @@ def _process(request: TrialRequest, how: Together) -> Iterator[subprocess.Popen[
     """Start a process that trains on command, and kill it at the end."""
     with start_child(WORKER, how.variables) as process:
         try:
-            _send(process, SharedStep(request, how.device, how.cores, how.compiled, places(request)))
+            step = SharedStep(request, how.device, how.cores, how.compiled, how.checkpointing, places(request))
+            _send(process, step)
             yield process
         finally:
             process.kill()
@@ -185,6 +190,7 @@ def _profile(request: TrialRequest, how: Together, compilation: str, **found: An
         cuda=torch.version.cuda if device.type == "cuda" else None,
         threads=how.cores,
         compilation=compilation,
+        checkpointing=how.checkpointing,
     )
     return SharingProfile(
         **found,

@@ -30,7 +30,9 @@ def main() -> None:
             step: SharedStep = pickle.load(sys.stdin.buffer)
             load_externals(step.methods)
             torch.set_num_threads(step.threads)
-            trainer, batch = random_step(step.request, torch.device(step.device), compiled=step.compiled)
+            trainer, batch = random_step(
+                step.request, torch.device(step.device), compiled=step.compiled, checkpointing=step.checkpointing
+            )
             trainer.train([batch] * WARM_UP)
             answer(trainer.forward.name)
             while True:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal
@@ -16,6 +17,7 @@ from benchmark.methods.contract import ParamGroup
 from benchmark.models.transformer import AudioTransformer
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.build import load_trained, trained_tensors
+from benchmark.trial.checkpointing import checkpoint_blocks
 from benchmark.trial.clock import Clock
 from benchmark.trial.compiled import Call, TrainingForward
 from benchmark.trial.energy import EnergyMeter
@@ -26,6 +28,8 @@ from benchmark.trial.optimizer import AdamW
 from benchmark.trial.precision import Precision, halve_frozen
 from benchmark.trial.resume import UnfitStateError
 from benchmark.trial.schedule import Schedule
+
+logger = logging.getLogger(__name__)
 
 
 def loss_of(
@@ -78,6 +82,7 @@ class Trainer:
         device: where the model computes.
         groups: parameters whose learning rate or weight decay differs from the recipe's.
         compiled: whether training is compiled, which changes results by rounding only.
+        checkpointing: whether blocks compute their activations again in the backward pass, which changes no result.
     """
 
     def __init__(
@@ -88,6 +93,7 @@ class Trainer:
         groups: Iterable[ParamGroup] = (),
         *,
         compiled: bool = False,
+        checkpointing: bool = False,
     ) -> None:
         recipe = request.recipe
         self.model = model
@@ -97,16 +103,17 @@ class Trainer:
         self.memory = PeakMemory(device)
         self.energy = EnergyMeter(device)
         self.precision = Precision(device, recipe.precision)
-        # the official SSAST is evaluated without autocast, AST with it (defect D8)
-        supervised = request.backbone.pretraining == "supervised"
-        self.evaluation = Precision(device, recipe.precision if supervised else "float32")
+        self.evaluation = Precision(device, request.eval_precision, tf32=request.protocol.eval_tf32 == "yes")
         if self.precision.half and self.evaluation.half:
-            halve_frozen(model)
+            halve_frozen(model, self.precision.half)
+        if checkpointing:
+            for line in checkpoint_blocks(model, request):
+                logger.warning("%s: activations are kept in %s", request.label, line)
         self.forward = TrainingForward(model, request, self.precision, compiled=compiled)
         self.optimizer = AdamW(
             _optimizer_groups(model, groups), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True
         )
-        self.scaler = GradScaler(device.type, enabled=self.precision.half)
+        self.scaler = GradScaler(device.type, enabled=self.precision.scales_loss)
         self.schedule = Schedule(self.optimizer, recipe, request.protocol.warmup)
 
     def train(self, batches: Iterable[Batch], call: Call | None = None) -> float:
@@ -220,7 +227,13 @@ class Trainer:
         """
         self.model.eval()
         outputs, truths, seen = [], [], []
-        with fast_products(), self.memory.in_evaluation(), self.clock.measure("eval"), torch.inference_mode():
+        with (
+            fast_products(),
+            self.evaluation.float32_products(),
+            self.memory.in_evaluation(),
+            self.clock.measure("eval"),
+            torch.inference_mode(),
+        ):
             for features, targets, observed in batches:
                 logits = self.forward.uncompiled(features, self.evaluation, call)
                 outputs.append(logits.float().cpu())

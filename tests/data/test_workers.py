@@ -75,7 +75,7 @@ def test_batches_pass_where_there_is_no_shared_memory(tmp_path: Path, monkeypatc
     every = [Clip.at(tmp_path, f"{number}.wav", (0,), place="test") for number in range(4)]
     clips = Clips(AudioStore(tmp_path, None, 128), every, 1, FrontEnd(128, 64, 0.0, 1.0, 0, 0, 0.0, noise=False))
     reader = _Reader(pickle.dumps(clips.audio))
-    work = _Work(every, 1, clips.front_end, ([0, 1], None))
+    work = _Work(every, clips.truth, clips.front_end, ([0, 1], None), banks=True)
     monkeypatch.setattr(workers, "shared_memory", lambda: 10**12)
     shared = reader[work]
     monkeypatch.setattr(workers, "shared_memory", lambda: 64 * 10**6)
@@ -142,6 +142,7 @@ def test_a_batch_takes_only_its_own_clips_along(tmp_path: Path) -> None:
         local, moved = work.item
         assert moved is not None
         assert [work.clips[place] for place in local] == [every[position] for position in positions]
+        assert work.truth[0, local].argmax(1).tolist() == [position % 10 for position in positions]
         mixed = draws.partner >= 0
         assert np.array_equal(mixed, moved.partner >= 0)
         assert [work.clips[place] for place in moved.partner[mixed]] == [every[i] for i in draws.partner[mixed]]

@@ -201,7 +201,7 @@ def test_patch_pooling_leaves_prompts_out() -> None:
     model = small(pooling="patches", prompts="insert")
     model.add_prompts(3)
     tokens = torch.randn(1, 2 + 3 + 8, 64)
-    assert torch.equal(model._pool(tokens), tokens[:, 5:].mean(1))
+    assert torch.equal(model.pool(tokens), tokens[:, 5:].mean(1))
 
 
 def test_more_prompts_than_patches_cannot_overwrite() -> None:

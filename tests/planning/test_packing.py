@@ -81,6 +81,14 @@ def test_data_workers_of_a_gpu_trial_count() -> None:
     assert pack(nodes, {"a": need}, None, 0, exclusive=False)["a"].memory == 32 * GIB  # on the CPU
 
 
+@pytest.mark.parametrize(("cores", "loaders"), [(2, 1), (4, 3), (5, 4), (76, 4)])
+def test_a_trial_has_at_most_four_loaders_and_keeps_its_cores(cores: int, loaders: int) -> None:
+    nodes = [Node(cores, 1, 80 * GIB, memory=999 * GIB)]
+    found = packed(nodes, a=Need(gpu=60 * GIB, beside_gpu=2 * GIB, worker=3 * GIB))["a"]
+    assert (found.cpus, found.workers) == (cores, loaders)
+    assert (2 + 3 * loaders) * GIB <= found.memory < (3 + 4 * loaders) * GIB
+
+
 def two_cards() -> list[Node]:
     return [Node(32, 1, 80 * GIB, id="large"), Node(16, 1, 24 * GIB, id="small"), Node(64, 0, id="cpu")]
 

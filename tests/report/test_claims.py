@@ -168,6 +168,9 @@ def test_time_and_memory_are_judged_on_a_gpu_only(tmp_path: Path) -> None:
     assert on_cpu["memory-aat-m-esc50"].verdict == "not run"
     small = measure("H100", clips=4)
     assert small["memory-aat-m-esc50"].verdict == "not run"  # with a part of the batch
+    again = measure("H100", environment={"checkpointing": True})
+    assert again["memory-aat-m-esc50"].verdict == "not comparable"
+    assert "H100, checkpointing, which the official code does not do" in again["memory-aat-m-esc50"].why
     on_gpu = measure("H100")
     assert on_gpu["time-aat-m-esc50"].verdict == "reproduced"
     # the recipe gives full fine-tuning 48 clips a step and the others 42

@@ -91,6 +91,18 @@ def test_compilation_changes_no_state_and_no_draw(
     assert with_it[0].profile.seconds["setup"] > without[0].profile.seconds["setup"]
 
 
+@pytest.mark.parametrize("method", ["full", DRAWING])
+def test_compiled_blocks_may_be_computed_again(
+    make_request: Make, setting: Setting, compiled_graphs: list[torch.fx.GraphModule], method: str
+) -> None:
+    """Also in the last batch of an epoch, which runs without the compiler, forward and again."""
+    request = make(make_request, method, batch_size=5)
+    both, without = run(request, setting, compile=True, checkpointing=True), run(request, setting)
+    assert compiled_graphs
+    assert numbers(both) == numbers(without)
+    assert (both[0].environment["compilation"], both[0].environment["checkpointing"]) == ("compiled blocks", True)
+
+
 @pytest.mark.parametrize(("method", "kinds"), [("full", 1), ("aat_ms", 2), ("partial", 3), ("linear", 1)])
 def test_blocks_of_one_kind_are_compiled_once(
     make_request: Make, setting: Setting, compiled_graphs: list[torch.fx.GraphModule], method: str, kinds: int
@@ -130,9 +142,13 @@ def test_compiled_training_is_not_promised_to_repeat(data_root: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["full", DRAWING])
-def test_the_real_compiler_changes_results_by_rounding(make_request: Make, setting: Setting, method: str) -> None:
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_the_real_compiler_changes_results_by_rounding(
+    make_request: Make, setting: Setting, method: str, checkpointing: bool
+) -> None:
     torch._dynamo.reset()
     request = make(make_request, method)
-    (losses, logits), (without, as_well) = (numbers(run(request, setting, compile=on)) for on in (True, False))
+    found = [numbers(run(request, setting, compile=on, checkpointing=on and checkpointing)) for on in (True, False)]
+    (losses, logits), (without, as_well) = found
     assert losses == pytest.approx(without, rel=1e-5)
     assert np.array(logits) == pytest.approx(np.array(as_well), abs=1e-4)

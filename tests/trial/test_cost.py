@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from benchmark.data.loader import Batch
 from benchmark.data.registry import get_dataset
 from benchmark.planning.expand import expand
+from benchmark.records.schema import Cost
 from benchmark.spec.grid import load_grid, narrow
+from benchmark.spec.options import RunOptions
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.build import build_model
 from benchmark.trial.cost import count_cost
+from benchmark.trial.run import Setting, run_trial
+from benchmark.trial.train_step import Trainer
 from tests.conftest import TINY_RECIPE
+from tests.samples import make_cost
 
 # forward pass of the official model (deit_base_distilled_patch16_384 of timm, its patch convolution at stride 10) by
 # fvcore 0.1.5's FlopCountAnalysis: conv + linear + matmul, times two
@@ -57,6 +64,47 @@ def test_an_evaluation_takes_twice_the_batch_and_keeps_nothing(make_request: Cal
     assert linear.peak_bytes < linear.eval_peak_bytes < 2 * linear.peak_bytes
     assert full.eval_peak_bytes < full.peak_bytes
     assert counted("linear", batch_size=64, micro_batch=8).eval_peak_bytes == linear.eval_peak_bytes
+
+
+def test_a_gpu_evaluates_as_many_batches_as_training_has_memory_for() -> None:
+    full, linear = cost("esc50", "full"), cost("esc50", "linear")
+    assert (full.eval_factor, linear.eval_factor) == (8, 2)
+    constant = full.weight_bytes + full.optimizer_bytes
+    values = {**full.model_dump(), "eval_peak_bytes": constant + 2 * 100, "peak_bytes": constant + 800}
+    found = [
+        Cost.model_validate({**values, **changes}).eval_factor
+        for changes in ({}, {"peak_bytes": constant + 799}, {"peak_bytes": 2 * constant}, {"eval_peak_bytes": None})
+    ]
+    assert found == [8, 4, 16, 2]
+
+
+def test_as_many_evaluation_batches_change_results_by_rounding(
+    make_request: Callable[..., TrialRequest], data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = make_request(overrides=[{"source": "test", "values": {**TINY_RECIPE, "batch_size": 1, "epochs": 1}}])
+    large = make_cost(eval_peak_bytes=2200, peak_bytes=2400)  # twice two batches
+    setting = Setting(tmp_path, RunOptions(data_root), device="cuda", cost=large)
+    assert (
+        setting.eval_factor,
+        replace(setting, device="cpu").eval_factor,
+        replace(setting, cost=None).eval_factor,
+    ) == (4, 2, 2)
+    compiled = replace(setting, options=replace(setting.options, compile=True))
+    assert compiled.eval_factor == 2
+    sizes, predict = list[int](), Trainer.predict
+
+    def spy(self: Trainer, batches: Iterable[Batch]) -> Batch:
+        kept = list(batches)
+        sizes.extend(len(features) for features, _, _ in kept)
+        return predict(self, kept)
+
+    monkeypatch.setattr(Trainer, "predict", spy)
+    logits = []
+    for factor in (2, 4):
+        monkeypatch.setattr(Setting, "eval_factor", factor)
+        logits.append(run_trial(request, replace(setting, device="cpu"), lambda _: None).predictions["logits_test"])
+    assert sizes == [2, 1, 3]
+    assert logits[0] == pytest.approx(logits[1], abs=1e-5)
 
 
 def test_bytes_for_backward_are_those_that_torch_keeps(make_request: Callable[..., TrialRequest]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,6 +46,27 @@ def test_profiles_need_no_data_and_feed_the_plan(cli: Cli, tmp_path: Path) -> No
         ("linear", "profile"),
     }
     assert "[1/1]" in plan.stderr  # only what was not known
+
+
+def test_activation_checkpointing_is_profiled_and_planned_apart(cli: Cli, tmp_path: Path) -> None:
+    chosen = ["--grid", "smoke", "--method", "full", "--results", tmp_path]
+    options, counted, planned = ([], ["--checkpointing"]), [], []
+    for option in options:
+        done = cli("profile", *chosen, "--steps", "0", *option)
+        assert done.returncode == 0, done.stderr
+        counted.append(int(re.findall(r"peak (\d+) MiB by count", done.stdout)[0]))
+        plan = cli("plan", *chosen, *option, "--json")
+        assert plan.returncode == 0, plan.stderr
+        planned.append(json.loads(plan.stdout)["cost"])
+    assert counted[1] < counted[0]
+    assert planned[1]["memory_bytes"] < planned[0]["memory_bytes"]
+    assert planned[1]["flops"] > planned[0]["flops"]
+    profiles = list(ResultStore(tmp_path).profiles())
+    assert len(profiles) == 2  # neither replaces the other
+    assert len({profile.request.step_key for profile in profiles}) == 1
+    shown = cli("report", "--results", tmp_path, "--output", tmp_path / "shown")
+    assert shown.returncode == 0, shown.stderr
+    assert "cpu, checkpointing" in (tmp_path / "shown" / "steps.csv").read_text()
 
 
 def test_without_a_gpu_cuda_is_refused(cli: Cli, tmp_path: Path) -> None:

@@ -15,14 +15,15 @@ from benchmark.data.registry import get_dataset
 from benchmark.data.synthetic import Sound, texture
 from benchmark.planning.expand import expand
 from benchmark.records.frame import to_frame
-from benchmark.spec.protocol import SWITCHES, Protocol, load_protocol
+from benchmark.spec.protocol import LATER, SWITCHES, Protocol, load_protocol
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.build import build_model
 from benchmark.trial.data import TrialData, prepare
 from benchmark.trial.metrics import evaluate
 from benchmark.trial.schedule import Schedule
 from benchmark.trial.selection import choose
-from tests.conftest import AST, SSAST, tiny_grid
+from benchmark.trial.train_step import Trainer
+from tests.conftest import AST, SSAST, TINY_RECIPE, tiny_grid
 from tests.samples import make_record, make_results
 
 Make = Callable[..., TrialRequest]
@@ -33,6 +34,8 @@ SHOWN = {  # switch -> the test below that shows its two values differ
     "openmic_labels": "test_openmic_labels",
     "us8k_epoch_folds": "test_us8k_epoch_folds",
     "eval_logits": "test_eval_logits",
+    "eval_precision": "test_eval_precision",
+    "eval_tf32": "test_eval_tf32",
     "selection": "test_selection",
     "warmup": "test_warmup",
     "padding": "test_padding",
@@ -49,7 +52,23 @@ def test_every_switch_is_shown_here() -> None:
 def test_reference_and_corrected_differ_where_they_should() -> None:
     reference, corrected = load_protocol("reference"), load_protocol("corrected")
     equal = {name for name in SWITCHES if getattr(reference, name) == getattr(corrected, name)}
-    assert equal == {"padding", "norm_stats"}  # the checkpoints were trained with them
+    # the checkpoints were trained with the first two; `corrected` evaluates in float32 where a recipe trains so
+    assert equal == {"padding", "norm_stats", "eval_tf32"}
+
+
+def test_switches_that_were_added_later_change_no_id_at_their_defaults(make_request: Make) -> None:
+    """Records and requests of earlier versions lack them."""
+    request = make_request(backbones=[SSAST], protocol="reference")
+    content = request.model_dump(mode="json")
+    assert not set(LATER) & set(content["protocol"])
+    assert TrialRequest.model_validate(content) == request
+    assert request.protocol.switches == {name: getattr(request.protocol, name) for name in SWITCHES}
+    for switch in LATER:
+        plain, changed = both(make_request, switch, backbones=[SSAST])
+        assert plain.id != changed.id
+        assert TrialRequest.model_validate_json(changed.model_dump_json()).id == changed.id
+        assert plain.step_key != changed.step_key  # time and memory of the evaluation
+        assert len({each.step_key for each in both(make_request, switch, backbones=[AST])}) == 1
 
 
 def both(make: Make, switch: str, **changes: object) -> list[TrialRequest]:
@@ -142,6 +161,50 @@ def test_eval_logits() -> None:
     scores, targets = torch.tensor([[8.5], [10.5], [9.0]]), torch.tensor([[0.0], [1.0], [0.0]])
     ties, exact = (evaluate(scores, targets, torch.ones(3, 1), rule)["map"] for rule in ("fp16_sigmoid", "float32"))
     assert (ties, exact) == (pytest.approx(1 / 3), 1.0)
+
+
+def predicted(request: TrialRequest) -> tuple[torch.Tensor, list[torch.dtype], str]:
+    """Return logits of an evaluation, the types that the last block and the head compute, and the precision's name."""
+    model, types = build_model(request, 3).model, []
+    for layer in (model.blocks[-1].mlp.fc2, model.mlp_head[1]):
+        layer.register_forward_hook(lambda _, __, output: types.append(output.dtype))
+    trainer = Trainer(model, request, torch.device("cpu"))
+    features = torch.randn(2, 64, 128, generator=torch.Generator().manual_seed(0))
+    return trainer.predict([(features, torch.ones(2, 3), torch.ones(2, 3))])[0], types, trainer.evaluation.name
+
+
+def test_eval_precision(make_request: Make) -> None:
+    """In bfloat16, as a CPU has no float16 autocast."""
+    overrides = [{"source": "test", "values": {**TINY_RECIPE, "precision": "bf16"}}]
+    official, corrected = (
+        predicted(each) for each in both(make_request, "eval_precision", backbones=[SSAST], overrides=overrides)
+    )
+    assert official[1:] == ([torch.float32, torch.float32], "float32")
+    assert corrected[1:] == ([torch.bfloat16, torch.float32], "bfloat16 autocast")
+    assert 0 < float((official[0] - corrected[0]).abs().max()) < 0.05
+    supervised = [
+        predicted(each) for each in both(make_request, "eval_precision", backbones=[AST], overrides=overrides)
+    ]
+    assert torch.equal(supervised[0][0], supervised[1][0])  # the switch is about float16, which the official code has
+    assert supervised[0][1:] == ([torch.bfloat16, torch.float32], "bfloat16 autocast")
+    plain = [predicted(each) for each in both(make_request, "eval_precision", backbones=[SSAST])]
+    assert torch.equal(plain[0][0], plain[1][0])
+    assert plain[1][1:] == ([torch.float32, torch.float32], "float32")
+
+
+def test_eval_tf32(make_request: Make) -> None:
+    """In the evaluation alone: training and the rest of the process keep their setting."""
+    setting, seen = torch.backends.cuda.matmul, []
+    for request in both(make_request, "eval_tf32", backbones=[SSAST]):
+        trainer = Trainer(build_model(request, 3).model, request, torch.device("cpu"))
+        for before in (False, True):
+            setting.allow_tf32 = before
+            trainer.model.mlp_head.register_forward_hook(lambda *_: seen.append(setting.allow_tf32))
+            trainer.predict([(torch.zeros(1, 64, 128), torch.ones(1, 3), torch.ones(1, 3))])
+            assert setting.allow_tf32 is before
+            trainer.model.mlp_head._forward_hooks.clear()
+    setting.allow_tf32 = False
+    assert seen == [False, False, True, True]
 
 
 def test_selection(make_request: Make) -> None:

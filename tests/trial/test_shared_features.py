@@ -70,7 +70,8 @@ def refuse(*_: object) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(
-    "recipe", [{"mixup": 0.5, "loss": "bce", "noise": True}, {"micro_batch": 3, "weight_decay": 0.1}]
+    "recipe",
+    [{"mixup": 0.5, "loss": "bce", "noise": True, "precision": "bf16"}, {"micro_batch": 3, "weight_decay": 0.1}],
 )
 def test_results_are_those_of_trials_of_their_own(
     recipe: dict[str, object], make_request: Make, alone: Setting, gang: Setting, monkeypatch: pytest.MonkeyPatch

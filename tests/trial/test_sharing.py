@@ -27,7 +27,7 @@ GIB = 2**30
 
 
 def together(*numbers: int) -> Together:
-    return Together("cpu", 4, numbers, 0.0, compiled=False, mps=False, variables={})
+    return Together("cpu", 4, numbers, 0.0, compiled=False, checkpointing=False, mps=False, variables={})
 
 
 def test_one_alone_is_measured_from_the_command_line(cli: Cli, tmp_path: Path) -> None:

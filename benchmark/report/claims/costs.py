@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pandas as pd
 
+from benchmark.records.environment import CHECKPOINTING, checkpointing
 from benchmark.records.schema import Parameters, StepProfile
 from benchmark.report.claims.evidence import Evidence, unjudged, with_verdict
 from benchmark.report.claims.ledger import Claim, Judged, Verdict
@@ -48,6 +49,8 @@ def _with_ratio(base: Judged, claim: Claim, measured: Ratio | None) -> Judged:
     base = dataclasses.replace(base, unit="ratio to full", measured=measured.value)
     if not measured.on_gpu:
         return with_verdict(base, "not comparable", f"{why}, not on a GPU")
+    if measured.where.endswith(CHECKPOINTING):
+        return with_verdict(base, "not comparable", f"{why}, which the official code does not do")
     if claim.paper is None:
         is_as_claimed, paper, difference = measured.value < 1, "below 1", measured.value - 1
     else:
@@ -180,6 +183,7 @@ def _profile_of_paper(evidence: Evidence, dataset: str, method: str) -> StepProf
         request = profile.request
         size = request.backbone.size_text
         is_model = (request.dataset.name, request.method.variant, size) == (dataset, method, "base")
-        if is_model and not request.recipe_changes and request.protocol.name == evidence.protocol:
+        is_paper = is_model and not request.recipe_changes and request.protocol.name == evidence.protocol
+        if is_paper and not checkpointing(profile.environment):
             return profile
     return None

@@ -1,0 +1,93 @@
+"""Clean filter banks of a trial's clips in the memory of its device, so that no epoch reads them again."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from benchmark.data.array_shard import Array
+from benchmark.data.audio_store import AudioStore
+from benchmark.data.frontend import rolled
+from benchmark.data.manifest import Clip
+from benchmark.data.parallel import in_order, torch_threads
+
+if TYPE_CHECKING:
+    from benchmark.data.loader import Clips
+
+FLOAT_BYTES = 4
+
+
+@dataclass(frozen=True)
+class HeldBanks:
+    """The clean filter banks of a list of clips.
+
+    Attributes:
+        banks: (N, frames, mels) raw banks on a device, cut or padded; the splits of a trial share them.
+        rows: (clips,) row of each clip, on the CPU.
+    """
+
+    banks: torch.Tensor
+    rows: torch.Tensor
+
+    def take(self, rows: torch.Tensor, rolls: torch.Tensor | None) -> torch.Tensor:
+        """Return new (B, frames, mels) banks.
+
+        Args:
+            rows: (B,) rows of `banks`.
+            rolls: (B,) shifts along time in frames; None for no shifts.
+        """
+        device = self.banks.device
+        taken = self.banks.index_select(0, rows.to(device, non_blocking=True))
+        return taken if rolls is None else rolled(taken, rolls.to(device, non_blocking=True))
+
+
+def held_bytes(splits: Mapping[str, Clips]) -> int:
+    """Return the memory that `hold` takes."""
+    return FLOAT_BYTES * math.prod(_shape(splits))
+
+
+def hold(splits: Mapping[str, Clips], device: torch.device, threads: int) -> dict[str, Clips]:
+    """Read the clean filter banks of all splits into the memory of a device; return the splits with them.
+
+    A clip of several splits is held once.
+
+    Args:
+        splits: clips by split, of one dataset folder and one front end.
+        device: where the banks are kept.
+        threads: CPU threads that read.
+
+    Raises:
+        BadAudioError: a file is bad.
+        OSError: a clip cannot be read now.
+        torch.OutOfMemoryError: the device has no room.
+    """
+    any_split, clips = next(iter(splits.values())), _distinct(splits)
+    banks = torch.full(_shape(splits), any_split.front_end.fill, device=device)
+    read = functools.partial(_read, any_split.audio, any_split.front_end.frames)
+    with torch_threads(1):  # each core has a clip already, where banks are computed
+        for place, bank in zip(banks, in_order(read, list(clips.values()), threads), strict=True):
+            place[: len(bank)] = torch.from_numpy(bank)
+    row_of = {path: row for row, path in enumerate(clips)}
+    return {
+        name: split.holding(HeldBanks(banks, torch.tensor([row_of[clip.path] for clip in split.clips])))
+        for name, split in splits.items()
+    }
+
+
+def _distinct(splits: Mapping[str, Clips]) -> dict[str, Clip]:
+    """Return the clips of all splits by path."""
+    return {clip.path: clip for split in splits.values() for clip in split.clips}
+
+
+def _shape(splits: Mapping[str, Clips]) -> tuple[int, int, int]:
+    end = next(iter(splits.values())).front_end
+    return len(_distinct(splits)), end.frames, end.mels
+
+
+def _read(audio: AudioStore, frames: int, clip: Clip) -> Array:
+    return audio.bank(clip)[:frames]

@@ -1,0 +1,56 @@
+"""Whether the filter banks of a trial stay in the memory of its GPU."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+
+import torch
+
+from benchmark.data.device_banks import held_bytes, hold
+from benchmark.trial.data import TrialData
+from benchmark.trial.device import free_memory, is_out_of_memory
+from benchmark.trial.gpu_room import room_for_banks
+from benchmark.trial.setting import Setting
+from benchmark.units import gigabytes
+
+logger = logging.getLogger(__name__)
+
+
+def with_banks(data: TrialData, setting: Setting, device: torch.device) -> TrialData:
+    """Return the data with its filter banks in the memory of the GPU if they fit there, else as it is.
+
+    A CPU holds none: they are in the page cache of the system already.
+
+    Args:
+        data: clips of every split.
+        setting: where the trial runs.
+        device: the trial's.
+
+    Raises:
+        BadAudioError: a file is bad.
+        OSError: a clip cannot be read now.
+    """
+    size, room = held_bytes(data.splits), _room(setting, device)
+    if size > room:
+        logger.debug("filter banks are read in every epoch: %s, room for %s", gigabytes(size), gigabytes(room))
+        return data
+    try:
+        splits = hold(data.splits, device, setting.threads)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        logger.info("filter banks are read in every epoch: the memory of the GPU is full")
+    else:
+        logger.info("%s of filter banks are in the memory of the GPU", gigabytes(size))
+        return dataclasses.replace(data, splits=splits)
+    free_memory()
+    return data
+
+
+def _room(setting: Setting, device: torch.device) -> int:
+    """Return the bytes that filter banks may take."""
+    if device.type != "cuda":
+        return 0
+    free, total = torch.cuda.mem_get_info(device)
+    return room_for_banks(setting.gpu_share, total, free, setting.cost, recorded=setting.options.compile)
