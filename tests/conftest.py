@@ -11,6 +11,7 @@ import secrets
 import subprocess
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -112,9 +113,12 @@ def run_trials_here(
     console: Console,
 ) -> Ended:
     """Run trials one after the other in this process. Takes the arguments of `run_trials`, which uses Ray."""
-    setting, failed = run_setting(options, store.folder, requests, stop=store.folder / ".stop"), 0
+    features = store.folder / "features" if options.gang else None
+    setting, failed = run_setting(options, store.folder, requests, stop=store.folder / ".stop", features=features), 0
+    sharers = Counter(request.batches_key for request in requests)
     for request in requests:
-        setting = dataclasses.replace(setting, threads=1, cost=estimates[request.id].cost)
+        cost = estimates[request.id].cost
+        setting = dataclasses.replace(setting, threads=1, cost=cost, sharers=sharers[request.batches_key])
         outcome = attempt_trial(request, setting, lambda _: None)
         if outcome.error:
             failed += 1

@@ -12,7 +12,17 @@ from benchmark.data.loader import evaluation_batches
 from benchmark.data.registry import get_dataset
 from benchmark.numerics import NUMERICS_VERSION
 from benchmark.records.floor import Floor, floor_settings
-from benchmark.records.schema import Cost, Data, Epoch, Parameters, Profile, Record, Selection, StepProfile
+from benchmark.records.schema import (
+    Cost,
+    Data,
+    Epoch,
+    Parameters,
+    Profile,
+    Record,
+    Selection,
+    SharingProfile,
+    StepProfile,
+)
 from benchmark.records.store import ResultStore
 from benchmark.report.results import Results
 from benchmark.report.write import read_results
@@ -132,6 +142,31 @@ def make_profile(request: TrialRequest, cost: Cost, **changes: object) -> StepPr
         "finished": "2026-01-01T00:00:00+00:00",
     }
     return StepProfile.model_validate({**fields, **changes})
+
+
+def make_sharing(request: TrialRequest, clips_per_second: Mapping[int, float], **changes: object) -> SharingProfile:
+    """Return a measurement of trials that share a GPU of the name `card`.
+
+    Args:
+        request: the trial.
+        clips_per_second: of all together, by the number of trials.
+        changes: other fields of the measurement.
+    """
+    fields: dict[str, object] = {
+        "request": request,
+        "cost": make_cost(),
+        "device": "card",
+        "threads": 16,
+        "precision": "float16",
+        "mps": False,
+        "seconds": 5.0,
+        "clips_per_second": clips_per_second,
+        "environment": {},
+        "environment_hash": "env",
+        "fingerprint": "code",
+        "finished": "2026-01-01T00:00:00+00:00",
+    }
+    return SharingProfile.model_validate({**fields, **changes})
 
 
 def make_results(

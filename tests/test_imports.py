@@ -50,6 +50,7 @@ ROOT_MODULES = {
     "errors": set(),
     "files": set(),
     "numerics": set(),
+    "mps": set(),
     "nvml": set(),
     "units": set(),
     "plugins": set(),

@@ -68,17 +68,16 @@ def within_budget(
         )
     finished = cells[cells["score"].notna() & (cells["protocol"] == protocol) & (cells["marks"] == "")]
     complete = set(zip(finished["backbone"], finished["dataset"], finished["method"], strict=True))
-    at_once = _at_once(options)
     claims = {
         claim.id: claim.needs
         for claim in judge(results, protocol)
         if claim.verdict == "not run" and claim.needs and (claim.kind != "ratio" or _measures(options))
     }
-    choice = choose(able, estimates, claims, complete, seconds * at_once)
+    choice = choose(able, _in_parallel(estimates, options), claims, complete, seconds)
     say(
         console,
         f"budget: {len(choice.requests)} of {plural(len(requests), 'trial')}, about "
-        f"{duration(choice.seconds / at_once)}, for {plural(len(choice.decided), 'claim')}; still open: "
+        f"{duration(choice.seconds)}, for {plural(len(choice.decided), 'claim')}; still open: "
         f"{', '.join(choice.open) or 'none'}",
     )
     if not choice.requests:
@@ -86,21 +85,27 @@ def within_budget(
     return choice.requests
 
 
-def _at_once(options: RunOptions) -> float:
-    """Return how many trials run at the same time and at full speed with the options of a run."""
-    from benchmark.planning.memory import Need
+def _in_parallel(estimates: Mapping[str, Estimate], options: RunOptions) -> dict[str, Estimate]:
+    """Return the estimates with the part of the run's time that each trial takes, as others run at the same time."""
     from benchmark.planning.node import node_here
     from benchmark.planning.packing import pack
 
     here = node_here()
     node = here if options.cpus is None else dataclasses.replace(here, cpus=min(here.cpus, options.cpus))
+    needs = {trial_id: estimate.need for trial_id, estimate in estimates.items()}
     try:
-        shares = pack([node], {"": Need()}, options.cpus_per_trial, options.gpus_per_trial, exclusive=options.exclusive)
+        shares = pack([node], needs, options.cpus_per_trial, options.gpus_per_trial, exclusive=options.exclusive)
     except BenchmarkError:
         if options.address is None:
             raise
-        return 1  # the machines of a cluster are not known yet, and this one is too small
-    return shares[""].undisturbed([node])
+        return dict(estimates)  # the machines of a cluster are not known yet, and this one is too small
+    return {
+        trial_id: dataclasses.replace(
+            estimate,
+            seconds=None if estimate.seconds is None else estimate.seconds / shares[trial_id].undisturbed([node]),
+        )
+        for trial_id, estimate in estimates.items()
+    }
 
 
 def _measures(options: RunOptions) -> bool:

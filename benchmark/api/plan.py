@@ -11,6 +11,7 @@ from benchmark.api.arguments import checked
 from benchmark.api.profile import profile_shapes
 from benchmark.api.selection import Names, Numbers, OnBadAudio, SelectedGrid, Selection, Settings
 from benchmark.api.status import counts_line, plan_as_dict, trial_line
+from benchmark.commands import command
 from benchmark.console import stderr_console
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from benchmark.planning.estimate import Estimate
     from benchmark.planning.expand import Expansion
     from benchmark.planning.machine import Machine
+    from benchmark.planning.memory import Need
+    from benchmark.planning.packing import Share
     from benchmark.planning.plan import Plan
     from benchmark.planning.total import Total
     from benchmark.records.store import ResultStore
@@ -44,7 +47,8 @@ class PlanResult:
         too_large: one line per trial that needs more memory than this machine has.
         unfit: one line per method that cannot be built, with its number of trials.
         no_room: how much is free and needed if the disk of the results folder is too small; empty if it is not.
-        notes: findings on the data, such as files that are not used, and how inputs differ from those of pre-training.
+        notes: findings on the data, such as files that are not used; how inputs differ from those of pre-training;
+            whether trials share a GPU without a measurement.
         estimates: time, memory and operations of the trials that a run would submit, by trial id.
         machine: what the estimates are for.
         total: the estimates summed up.
@@ -162,6 +166,7 @@ def plan(
     from benchmark.planning.room import lacking_room
     from benchmark.planning.total import total
     from benchmark.planning.unfit import unfit_lines
+    from benchmark.spec.grid import Grid
     from benchmark.spec.options import RunOptions
 
     console = console or stderr_console()
@@ -182,13 +187,16 @@ def plan(
     needs = {trial_id: estimate.need for trial_id, estimate in estimates.items()}
     shares = pack([node], needs, options.cpus_per_trial, options.gpus_per_trial, exclusive=False)
     too_large = beyond_memory([node], shares, needs)
+    name = grid.name if isinstance(grid, Grid) else grid
+    measuring = command("profile", "--grid", name, "--results", store.folder, "--sharing", "1,2,4,8")
+    sharing_notes = _sharing_notes(shares, needs, measuring) if options.gpus_per_trial is None else []
     return PlanResult(
         results=store.folder,
         plan=made,
         missing_inputs=_missing_inputs(selected, expansion),
         skipped=expansion.skipped,
         too_large=[f"{request.label} {too_large[request.id]}" for request in to_run if request.id in too_large],
-        notes=notes_on_inputs(expansion),
+        notes=[*notes_on_inputs(expansion), *sharing_notes],
         estimates=estimates,
         machine=machine,
         total=total(estimates, shares, node),
@@ -196,6 +204,19 @@ def plan(
         no_room=lacking_room(store.folder, estimates, options),
         decisions=[] if power is None else _decisions(power, expansion, store, estimates),
     )
+
+
+def _sharing_notes(shares: Mapping[str, Share], needs: Mapping[str, Need], measuring: str) -> list[str]:
+    """Return one line if trials are to share a GPU of which nobody measured whether that gains time.
+
+    Args:
+        shares: resources by trial id.
+        needs: what each trial needs, by id.
+        measuring: the command that measures it.
+    """
+    if not any(share.gpus % 1 and needs[trial_id].sharing is None for trial_id, share in shares.items()):
+        return []
+    return [f"sharing of the GPU not measured: as many trials share it as its memory allows; `{measuring}` measures it"]
 
 
 def _decisions(

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.api.arguments import checked
 from benchmark.api.device import choose_device
-from benchmark.api.selection import Names, Selection, Settings
+from benchmark.api.selection import Names, Numbers, Selection, Settings
+from benchmark.api.sharing import DATASET, METHOD, profile_sharing, sharing_text
 from benchmark.console import say, stderr_console
+from benchmark.errors import ArgumentError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from benchmark.api.method_names import MethodNames
-    from benchmark.records.schema import StepProfile
+    from benchmark.records.schema import SharingProfile, StepProfile
     from benchmark.records.store import ResultStore
     from benchmark.spec.grid import Grid
     from benchmark.spec.request import TrialRequest
     from benchmark.trial.profile import How
+
+STEPS, STEP_SECONDS, SHARING_SECONDS = 10, 60.0, 5.0  # by default
 
 
 @dataclass(frozen=True)
@@ -30,14 +34,16 @@ class ProfileResult:
     Attributes:
         folder: where the files of the profiles are.
         profiles: one per step shape: operations per clip (a multiply-add counts as two), bytes kept for the backward
-            pass, seconds per step, peak memory.
+            pass, seconds per step, peak memory. None with `sharing`.
+        sharing: with `sharing`, one per step shape: clips per second of all trials that train at the same time.
     """
 
     folder: Path
     profiles: list[StepProfile]
+    sharing: list[SharingProfile] = field(default_factory=list)
 
     def __str__(self) -> str:
-        return "\n".join([*map(_text, self.profiles), f"profiles: {self.folder}"])
+        return "\n".join([*map(_text, self.profiles), *map(sharing_text, self.sharing), f"profiles: {self.folder}"])
 
 
 @checked
@@ -51,19 +57,26 @@ def profile(
     protocol: str | None = None,
     data_root: str | Path | None = None,
     results: str | Path | None = None,
-    steps: int = 10,
-    seconds: float = 60,
+    steps: int | None = None,
+    seconds: float | None = None,
     clips: int | None = None,
     threads: int | None = None,
     device: str | None = None,
     compile: bool = False,
     checkpointing: bool = False,
+    sharing: Numbers = None,
+    mps: bool = False,
     console: Console | None = None,
 ) -> ProfileResult:
     """Measure training steps at a grid's true shapes, with random weights and random input: no data, no weights.
 
     The files stay in RESULTS/profiles, where `plan` and `report` find them. Each timed step runs in a process of its
     own.
+
+    With `sharing`, several processes take the same steps at the same time, and their clips per second are summed.
+    Where a GPU was measured, `plan` and `run` let as many trials share it as train the most clips together. On a CPU
+    the processes divide the cores; the numbers then say whether several trials with few threads gain over one with
+    many, and change no plan.
 
     Args:
         grid: name of a declared grid, path of a YAML file, or a `Grid` object.
@@ -74,13 +87,18 @@ def profile(
         protocol: as for `run`.
         data_root: as for `run`; only a user's own dataset is looked up there.
         results: results folder; default `results/runs/GRID`.
-        steps: number of steps to time; 0 only counts operations and memory.
-        seconds: time fewer steps if they take longer than this in total.
+        steps: number of steps to time; 0 only counts operations and memory; None for 10.
+        seconds: time fewer steps if they take longer than this in total, None for 60; with `sharing`, how long each
+            number of trials trains, None for 5.
         clips: clips of a timed step; None for the recipe's batch size.
-        threads: CPU threads; None for those that a trial gets here, for which `plan` estimates.
+        threads: CPU threads; None for those that a trial gets here, for which `plan` estimates. With `sharing`, what
+            the processes divide; None for the cores of one GPU, or of the machine if the steps run on its CPU.
         device: `cpu` or `cuda`; None for `cuda` if there is a GPU.
         compile: compile the steps, as for `run`.
         checkpointing: as for `run`.
+        sharing: numbers of trials at the same time, such as [1, 2, 4, 8]; None measures single steps. Without
+            `methods` it measures AAT-MS, without `datasets` the shapes of Speech Commands V2.
+        mps: with `sharing` on a GPU, start NVIDIA's Multi-Process Service for the measurement if it is not running.
         console: where a line per profile is printed; None for stderr, `Console(quiet=True)` for silence.
 
     Raises:
@@ -92,15 +110,35 @@ def profile(
     from benchmark.planning.machine import machine_here
     from benchmark.trial.profile import How
 
-    chosen_device = choose_device(device)
+    chosen_device, console = choose_device(device), console or stderr_console()
+    if sharing is None and mps:
+        raise ArgumentError("mps", "it is for the measurement of trials that share a GPU; add --sharing 1,2,4,8")
+    if sharing is not None:
+        if steps is not None:
+            raise ArgumentError("steps", "trials that share a device are measured by time; use --seconds", steps)
+        methods, datasets = methods or METHOD, datasets or DATASET
     selected = Selection(
         grid=grid, methods=methods, datasets=datasets, backbones=backbones, settings=settings, protocol=protocol,
         data_root=data_root, results=results,
     ).resolve()  # fmt: skip
-    expansion = selected.expand()
-    how = How(chosen_device, threads or machine_here().threads, steps, seconds, clips, compile, checkpointing)
-    profiles = profile_shapes(expansion.requests, selected.store, console or stderr_console(), how)
-    return ProfileResult(selected.store.folder / "profiles", profiles)
+    expansion, folder = selected.expand(), selected.store.folder / "profiles"
+    if sharing is not None:
+        measured = profile_sharing(
+            expansion, selected.store, console, at_once=sharing, mps=mps, device=chosen_device, cores=threads,
+            seconds=SHARING_SECONDS if seconds is None else seconds, clips=clips, compiled=compile,
+            checkpointing=checkpointing,
+        )  # fmt: skip
+        return ProfileResult(folder, [], measured)
+    how = How(
+        chosen_device,
+        threads or machine_here().threads,
+        STEPS if steps is None else steps,
+        STEP_SECONDS if seconds is None else seconds,
+        clips,
+        compile,
+        checkpointing,
+    )
+    return ProfileResult(folder, profile_shapes(expansion.requests, selected.store, console, how))
 
 
 def profile_shapes(

@@ -63,6 +63,7 @@ def run(
     cpus_per_trial: int | None = None,
     gpus_per_trial: float | None = None,
     exclusive: bool = False,
+    gang: bool = False,
     timeout: float | None = None,
     deterministic: bool = False,
     compile: bool = False,
@@ -107,6 +108,8 @@ def run(
         cpus_per_trial: CPU cores of one trial; None divides the machine.
         gpus_per_trial: GPUs of one trial, at most 1, fractions allowed; None packs by memory.
         exclusive: one trial per device, each in a fresh process, to measure time and memory.
+        gang: trials that differ in learning rate, weight decay or schedule only, and train nothing but the head, as
+            `linear` does, compute batches and frozen features once. Results are the same; times are not measured.
         timeout: seconds after which a trial is ended; None for no limit.
         deterministic: use only algorithms that repeat bit for bit on a GPU; slower.
         compile: compile training: on a GPU faster after a start of some seconds; results differ by rounding.
@@ -174,6 +177,7 @@ def run(
         cpus_per_trial=cpus_per_trial,
         gpus_per_trial=gpus_per_trial,
         exclusive=exclusive,
+        gang=gang,
         timeout=timeout,
         deterministic=deterministic,
         compile=compile,

@@ -19,17 +19,33 @@ def profile(
     backbone: options.Backbones = [],
     settings: options.Settings = [],
     protocol: options.ProtocolName = None,
-    steps: Annotated[int, typer.Option(min=0, help="Number of steps to time; 0 only counts.")] = 10,
-    seconds: Annotated[float, typer.Option(min=0, help="Time fewer steps where they take longer than this.")] = 60,
+    steps: Annotated[
+        int | None, typer.Option(min=0, help="Number of steps to time; 0 only counts.", show_default="10")
+    ] = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="Time fewer steps where they take longer than this; with --sharing, time of each number.",
+            show_default="60; with --sharing 5",
+        ),
+    ] = None,
     clips: Annotated[
         int | None, typer.Option(min=1, help="Clips of a timed step.", show_default="the recipe's batch size")
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="CPU threads.", show_default="those of one trial here")
+        int | None,
+        typer.Option(min=1, help="CPU threads; with --sharing, of all.", show_default="those of one trial here"),
     ] = None,
     device: options.Device = None,
     compile: options.Compile = False,
     checkpointing: options.Checkpointing = False,
+    sharing: Annotated[
+        list[str], typer.Option(help="Numbers of trials to train at once, such as 1,2,4,8, in place of single steps.")
+    ] = [],
+    mps: Annotated[
+        bool, typer.Option("--mps", help="With --sharing: start NVIDIA's Multi-Process Service for the measurement.")
+    ] = False,
     json: options.Json = False,
 ) -> None:
     """Measure training steps at a grid's true shapes, with random weights and random input: no data, no weights.
@@ -38,7 +54,13 @@ def profile(
     memory kept for the backward pass, seconds per step, clips per second, peak memory. The files stay in
     RESULTS/profiles, where `plan` and `report` find them. Each timed step runs in a process of its own.
 
+    --sharing trains several processes at once and prints the clips per second of all together (by default of AAT-MS on
+    Speech Commands V2). `plan` and `run` then let as many trials share such a GPU as train the most. On a CPU, the
+    processes divide the cores, and the numbers change no plan.
+
     Example: python -m benchmark profile --grid paper --results OUT
+
+    Example: python -m benchmark profile --grid paper --results OUT --sharing 1,2,4,8
     """
     from benchmark.api.profile import profile as profile_grid
 
@@ -58,9 +80,11 @@ def profile(
         device=device,
         compile=compile,
         checkpointing=checkpointing,
+        sharing=sharing or None,
+        mps=mps,
         console=stderr_console() if json else stdout_console(),
     )
     if json:
-        print_json([each.model_dump(mode="json") for each in found.profiles])
+        print_json([each.model_dump(mode="json") for each in [*found.profiles, *found.sharing]])
     else:
         typer.echo(f"profiles: {found.folder}")

@@ -63,6 +63,13 @@ def run(
         bool,
         typer.Option("--exclusive", help="One trial per device, each in a fresh process, to measure time and memory."),
     ] = False,
+    gang: Annotated[
+        bool,
+        typer.Option(
+            "--gang",
+            help="Trials of one head with other learning rates, decays or schedules share batches and frozen features.",
+        ),
+    ] = False,
     timeout: Annotated[
         float | None, typer.Option(min=1, help="Seconds after which a trial is ended.", show_default="no limit")
     ] = None,
@@ -130,6 +137,7 @@ def run(
         cpus_per_trial=cpus_per_trial,
         gpus_per_trial=gpus_per_trial,
         exclusive=exclusive,
+        gang=gang,
         timeout=timeout,
         deterministic=deterministic,
         compile=compile,

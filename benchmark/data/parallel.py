@@ -103,9 +103,14 @@ def _process_pool(function: Callable[[Any], Any], workers: int) -> Executor:
 
 
 def _start(function: Callable[[Any], Any], parent: int) -> None:
-    """Keep the function, and end this worker process when its parent ends, even if the parent is killed."""
+    """Keep the function in this worker process, which ends when its parent ends."""
     global _function  # noqa: PLW0603
     _function = function
+    end_with(parent)
+
+
+def end_with(parent: int) -> None:
+    """End this process when its parent ends, even if the parent is killed."""
 
     def watch() -> None:
         while os.getppid() == parent:

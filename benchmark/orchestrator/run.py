@@ -129,6 +129,8 @@ class _Run:
         with self._file_relay() as (relay, collectors):
             queue = self._queue(shares, relay)
             waiting = sorted(self.requests, key=lambda request: -self._seconds(request))
+            if self.options.gang:
+                waiting = leaders_first(waiting)
             for number in itertools.count():
                 if not waiting or self.stop.asked:
                     return
@@ -171,12 +173,27 @@ class _Run:
     def _queue(self, shares: Mapping[str, Share], relay: RelayAddress | None) -> dict[str, QueuedTrial]:
         from benchmark.orchestrator.tune_queue import QueuedTrial
 
-        setting = run_setting(self.options, self.store.folder, self.requests, stop=self.stop.file, run=self.name)
+        setting = run_setting(
+            self.options,
+            self.store.folder,
+            self.requests,
+            stop=self.stop.file,
+            run=self.name,
+            features=self.scratch / "features" if self.options.gang else None,
+        )
+        sharers = Counter(request.batches_key for request in self.requests)
         return {
             request.id: QueuedTrial(
                 id=request.id,
                 name=request.path_stem.replace("/", "."),
-                config=make_worker_config(request, shares[request.id], self.estimates[request.id].cost, setting, relay),
+                config=make_worker_config(
+                    request,
+                    shares[request.id],
+                    self.estimates[request.id].cost,
+                    setting,
+                    relay,
+                    sharers[request.batches_key],
+                ),
             )
             for request in self.requests
         }
@@ -267,6 +284,15 @@ class _Run:
 
     def _seconds(self, request: TrialRequest) -> float:
         return self.estimates[request.id].seconds or 0.0
+
+
+def leaders_first(requests: Sequence[TrialRequest]) -> list[TrialRequest]:
+    """Return one trial of every group with the same batches, then the second ones, and so on: few wait for another."""
+    ranks, numbers = dict[str, int](), Counter[str]()
+    for request in requests:
+        ranks[request.id] = numbers[request.batches_key]
+        numbers[request.batches_key] += 1
+    return sorted(requests, key=lambda request: ranks[request.id])
 
 
 def write_lost_attempt(store: ResultStore, request: TrialRequest, reason: str) -> None:

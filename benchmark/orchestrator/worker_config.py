@@ -37,7 +37,13 @@ class WorkerConfig(TypedDict):
 
 
 def run_setting(
-    options: RunOptions, results: Path, requests: Iterable[TrialRequest], *, stop: Path, run: str = ""
+    options: RunOptions,
+    results: Path,
+    requests: Iterable[TrialRequest],
+    *,
+    stop: Path,
+    run: str = "",
+    features: Path | None = None,
 ) -> Setting:
     """Return what the settings of all trials of a run have in common.
 
@@ -47,6 +53,7 @@ def run_setting(
         requests: all trials of the run.
         stop: file whose presence asks to stop.
         run: name of this call of `run`.
+        features: see `Setting`.
     """
     found = externals(request.method for request in requests)
     return Setting(
@@ -55,6 +62,7 @@ def run_setting(
         fresh_process=options.exclusive,
         stop=stop,
         run=run,
+        features=features,
         methods={name: external.place for name, external in found.items()},
     )
 
@@ -65,13 +73,14 @@ def _with_absolute_folders(options: RunOptions) -> RunOptions:
     return dataclasses.replace(options, data_root=options.data_root.absolute(), cache=cache)
 
 
-def trial_setting(setting: Setting, share: Share, cost: Cost | None) -> Setting:
+def trial_setting(setting: Setting, share: Share, cost: Cost | None, sharers: int = 1) -> Setting:
     """Return the setting of one trial.
 
     Args:
         setting: what all trials have in common.
         share: resources of the trial.
         cost: counted cost of a step; None counts it again.
+        sharers: number of trials with the same batches.
     """
     return dataclasses.replace(
         setting,
@@ -79,11 +88,17 @@ def trial_setting(setting: Setting, share: Share, cost: Cost | None) -> Setting:
         workers=share.workers,
         gpu_share=share.gpus,
         cost=cost,
+        sharers=sharers,
     )
 
 
 def make_worker_config(
-    request: TrialRequest, share: Share, cost: Cost | None, setting: Setting, relay: RelayAddress | None = None
+    request: TrialRequest,
+    share: Share,
+    cost: Cost | None,
+    setting: Setting,
+    relay: RelayAddress | None = None,
+    sharers: int = 1,
 ) -> WorkerConfig:
     """Return the config of one trial.
 
@@ -93,10 +108,11 @@ def make_worker_config(
         cost: counted cost of a step; None counts it again.
         setting: what all trials have in common.
         relay: see `WorkerConfig`.
+        sharers: number of trials with the same batches.
     """
     return WorkerConfig(
         request=request.model_dump(mode="json"),
-        setting=trial_setting(setting, share, cost),
+        setting=trial_setting(setting, share, cost, sharers),
         bundle=share.bundle,
         labels=share.labels,
         relay=relay,

@@ -20,7 +20,7 @@ class Choice:
         requests: trials to run.
         decided: claims that these trials decide.
         open: claims that stay undecided.
-        seconds: device time that the trials take.
+        seconds: time that the trials take.
     """
 
     requests: list[TrialRequest]
@@ -72,10 +72,10 @@ def choose(
 
     Args:
         requests: trials that are left to run and can judge.
-        estimates: estimates by trial id.
+        estimates: estimates by trial id; their seconds are parts of the run's time.
         claims: (backbone, dataset, method) cells that decide each claim.
         complete: cells that have all their records and can judge.
-        seconds: device time that may be used.
+        seconds: time that may be used.
     """
     by_cell: dict[tuple[str, str, str], list[TrialRequest]] = {}
     for request in requests:

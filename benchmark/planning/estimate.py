@@ -18,7 +18,9 @@ from benchmark.planning.expand import Expansion
 from benchmark.planning.flops import count_costs
 from benchmark.planning.machine import Machine, matrix_product_speed
 from benchmark.planning.memory import Need, need_of
-from benchmark.records.schema import Cost, Record, StepProfile
+from benchmark.planning.packing import trials_per_gpu
+from benchmark.planning.sharing import SharingMeasurements
+from benchmark.records.schema import Cost, Record, SharingProfile, StepProfile
 from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.evaluation_plan import KEPT_BYTES, expected_passes, kept_splits
@@ -44,7 +46,7 @@ class Estimate:
         memory_bytes: memory that the trial needs of its GPU; on a CPU, of its machine.
         checkpoint_bytes: disk space of the resume state.
         record_bytes: disk space of the record and its predictions.
-        need: all memory that the trial needs, for packing.
+        need: all memory that the trial needs, and what it gains by sharing a GPU, for packing.
         fault: why the trial's model cannot be built, in one line; None if it can.
     """
 
@@ -110,7 +112,12 @@ def estimate_trials(
     """
     counted = count_costs(requests, console, checkpointing=machine.checkpointing)
     estimator = Estimator(
-        counted.costs, machine, list(store.records()), list(store.profiles()), test_curves=test_curves
+        counted.costs,
+        machine,
+        list(store.records()),
+        list(store.profiles()),
+        list(store.sharing()),
+        test_curves=test_curves,
     )
     estimates = {
         request.id: estimator.of(
@@ -132,6 +139,7 @@ class Estimator:
         machine: what the trials will run on.
         records: finished trials; only those of the same machine are used.
         profiles: measured steps; only those of the same machine are used.
+        sharing: measured steps of several trials at once; only those of the same machine are used.
         test_curves: whether the test split is evaluated after every epoch.
     """
 
@@ -141,13 +149,15 @@ class Estimator:
         machine: Machine,
         records: Sequence[Record] = (),
         profiles: Sequence[StepProfile] = (),
+        sharing: Sequence[SharingProfile] = (),
         *,
         test_curves: bool = False,
     ) -> None:
         self.costs = costs
         self.test_curves = test_curves
         self.machine = machine
-        self._from_records = _paces(records, machine)
+        self._sharing = SharingMeasurements(sharing, machine)
+        self._from_records = _paces(records, machine, self._sharing)
         self._from_profiles = {
             profile.request.step_key: _Pace(
                 profile.step_seconds / profile.clips, profile.eval_seconds / profile.clips, SETUP_SECONDS
@@ -184,6 +194,7 @@ class Estimator:
         need = need_of(
             cost, recipe, self._memory.get(request.step_key), recorded=recorded, evaluated=evaluation.repeated
         )
+        need = dataclasses.replace(need, sharing=self._sharing.of(request, cost))
         open_choice = len(info.folds) > 1 and request.protocol.selection == "best_on_test"
         kept = recipe.epochs if open_choice else 2  # epochs whose predictions are stored
         return Estimate(
@@ -233,20 +244,22 @@ class Estimator:
         return self._speed
 
 
-def _paces(records: Iterable[Record], machine: Machine) -> dict[str, _Pace]:
-    """Return the median pace by step key over the records of this machine."""
+def _paces(records: Iterable[Record], machine: Machine, sharing: SharingMeasurements) -> dict[str, _Pace]:
+    """Return the median pace by step key over the records of this machine, as of trials that share no GPU."""
     by_key: dict[str, list[_Pace]] = defaultdict(list)
     for record in records:
         profile, used, epochs = record.profile, record.data.used, len(record.curves)
         evaluated = sum(used[split] for point in record.curves for split in point.splits)
-        same = machine.is_like(profile.device, record.environment)
-        if not same or record.environment.get("threads") != machine.threads:
+        is_same = machine.is_like(profile.device, record.environment)
+        # on a GPU, trials have few threads where they share it
+        has_threads = machine.has_gpu or record.environment.get("threads") == machine.threads
+        if profile.shares_features or not is_same or not has_threads:
             continue
-        seconds = profile.seconds
+        seconds, alone = profile.seconds, _alone(record, sharing)
         by_key[record.request.step_key].append(
             _Pace(
-                (seconds["train"] + seconds["data"]) / (epochs * used["train"]),
-                seconds["eval"] / evaluated,
+                alone * (seconds["train"] + seconds["data"]) / (epochs * used["train"]),
+                alone * seconds["eval"] / evaluated,
                 seconds.get("setup", SETUP_SECONDS),
             )
         )
@@ -254,6 +267,16 @@ def _paces(records: Iterable[Record], machine: Machine) -> dict[str, _Pace]:
         key: _Pace(**{name: statistics.median(getattr(pace, name) for pace in paces) for name in _Pace.__annotations__})
         for key, paces in by_key.items()
     }
+
+
+def _alone(record: Record, sharing: SharingMeasurements) -> float:
+    """Return the time that a trial would have taken alone on its GPU, divided by the time that it took."""
+    hours = record.profile.gpu_hours
+    part = 1.0 if hours is None else hours * 3600 / record.profile.seconds["total"]
+    if not 0 < part < 1:
+        return 1.0
+    measured, number = sharing.of(record.request, record.cost), trials_per_gpu(part)
+    return (measured.gain(number) if measured else 1.0) / number
 
 
 def split_sizes(request: TrialRequest, info: DatasetInfo, manifest: Manifest | None) -> dict[str, int]:

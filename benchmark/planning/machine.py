@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from benchmark import nvml
+from benchmark import mps, nvml
 from benchmark.data.parallel import torch_threads, usable_cores
 from benchmark.planning.node import node_here
 from benchmark.planning.packing import share
 from benchmark.records.environment import EAGER, checkpointing, compilation
-from benchmark.records.schema import StepProfile
+from benchmark.records.schema import SharingProfile, StepProfile
 
 GEMM_SECONDS = 0.2
 CPU_GEMM, GPU_GEMM = 1024, 8192  # on a GPU, a small product measures the time of its launch
@@ -28,12 +28,14 @@ class Machine:
         threads: CPU threads of one trial.
         compiled: whether training is compiled.
         checkpointing: whether activations are computed again in the backward pass.
+        mps: whether trials share a GPU by NVIDIA's Multi-Process Service.
     """
 
     device: str
     threads: int
     compiled: bool = False
     checkpointing: bool = False
+    mps: bool = False
 
     @property
     def has_gpu(self) -> bool:
@@ -44,6 +46,10 @@ class Machine:
         """Return True when a step was timed on this machine. On a GPU, the number of threads does not matter."""
         same = self.is_like(profile.device, profile.environment) and (self.has_gpu or profile.threads == self.threads)
         return same and profile.step_seconds is not None
+
+    def has_shared(self, profile: SharingProfile) -> bool:
+        """Return True when it was measured what trials gain that share this GPU; on a CPU, each has its own cores."""
+        return self.has_gpu and self.mps == profile.mps and self.is_like(profile.device, profile.environment)
 
     def is_like(self, device: str, environment: Mapping[str, Any]) -> bool:
         """Return True when something was measured on such a device, and training ran as here."""
@@ -60,7 +66,7 @@ def machine_here(cpus: int | None = None, gpus: float | None = None) -> Machine:
     """
     names = [name for name, _ in nvml.gpus()] if gpus != 0 else []
     threads = cpus or share([node_here()], None, None if names else 0, exclusive=False).cpus
-    return Machine(names[0] if names else "cpu", min(threads, usable_cores()))
+    return Machine(names[0] if names else "cpu", min(threads, usable_cores()), mps=bool(names) and mps.is_running())
 
 
 def matrix_product_speed(machine: Machine) -> float:

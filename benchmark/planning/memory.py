@@ -1,10 +1,11 @@
-"""Memory that a trial needs, of its GPU and of its machine."""
+"""What a trial needs of its GPU and of its machine."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from benchmark.planning.sharing import Sharing
 from benchmark.records.schema import Cost, StepProfile
 from benchmark.spec.recipe import EVAL_FACTOR, Recipe
 from benchmark.trial.evaluation_plan import KEPT_BYTES, kept_splits
@@ -20,19 +21,21 @@ WORKER_BATCHES = 2  # evaluation batches in a data worker: it loads two ahead
 
 @dataclass(frozen=True)
 class Need:
-    """Bytes of memory that a trial needs, on a GPU and on a CPU.
+    """Bytes of memory that a trial needs, on a GPU and on a CPU, and what it gains by sharing a GPU.
 
     Attributes:
         gpu: GPU memory of a trial on a GPU.
         beside_gpu: host memory of a trial on a GPU, without its data workers.
         worker: host memory of each data worker.
         cpu: host memory of a trial on a CPU.
+        sharing: measured throughput of such trials on one GPU; None if it was not measured.
     """
 
     gpu: int = 0
     beside_gpu: int = 0
     worker: int = 0
     cpu: int = 0
+    sharing: Sharing | None = None
 
 
 def need_of(

@@ -43,8 +43,10 @@ COLUMNS = {
     "method_parameters": "number of parameters that the method added",
     "trainable_reference": "trainable parameters as the reference counts them (with two unused heads)",
     "total_reference": "parameters of the adapted model as the reference counts them (with two unused heads)",
-    "seconds_per_epoch": "seconds of training, with waiting for data; median over the epochs after the first",
-    "data_seconds_per_epoch": "seconds of waiting for training data; median over the epochs after the first",
+    "seconds_per_epoch": "seconds of training, with waiting for data; median over the epochs after the first; null "
+    "where trials shared their features",
+    "data_seconds_per_epoch": "seconds of waiting for training data; median over the epochs after the first; null "
+    "where trials shared their features",
     "clips_per_second": "training throughput",
     "total_seconds": "seconds of the whole trial, from its set-up to its last evaluation",
     "train_seconds": "seconds of training, without waiting for data",
@@ -145,7 +147,12 @@ def _known(value: float) -> float | None:
 
 
 def _per_epoch(record: Record, *purposes: str) -> float:
-    """Return the median seconds per epoch; the first epoch fills caches and counts only if it is the only one."""
+    """Return the median seconds per epoch; the first epoch fills caches and counts only if it is the only one.
+
+    Trials that share features have none: their seconds are not those of one trial.
+    """
+    if record.profile.shares_features:
+        return float("nan")
     epochs = [sum(point.seconds[purpose] for purpose in purposes) for point in record.curves]
     return float(np.median(epochs[1:] or epochs))
 

@@ -30,7 +30,7 @@ class Merged:
         records: number of records that were added, with those under `conflicts/`.
         equal: number of records that were already there with equal results.
         attempts: number of failed attempts that were added.
-        profiles: number of step profiles that were copied.
+        profiles: number of step and sharing profiles that were copied.
         gaps: one line for each trial with different results in two folders.
     """
 
@@ -72,6 +72,9 @@ def merge(sources: Sequence[Path], target: Path) -> Merged:
                     write_floor(into.folder, floor)
             for profile in store.profiles():
                 into.write_profile(profile)
+                merged.profiles += 1
+            for sharing in store.sharing():
+                into.write_sharing(sharing)
                 merged.profiles += 1
     return merged
 

@@ -1,4 +1,4 @@
-"""The form of records, failed attempts and step profiles. An unknown value is null, never a special number."""
+"""The form of records, failed attempts, step and sharing profiles. An unknown value is null, never a special number."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmark.spec.request import TrialRequest
 from benchmark.spec.yaml import Spec
 
 # 2: cost; 3: plugins, source of a method; 4: numerics version; 5: memory of evaluation apart; 6: data verified, energy;
-# 7: scores of the test split only where they count, frozen part of the model
+# 7: scores of the test split only where they count, frozen part of the model, shared features
 SCHEMA_VERSION = 7
 
 MOST_EVALUATED = 16  # training batches; the data workers hold them in the machine's memory
@@ -123,9 +123,14 @@ class Profile(Spec):
     device: str = Field(description="device name")
     precision: str = Field(description="precision of the arithmetic")
     exclusive: bool = Field(description="whether no other trial of the run used the device")
+    shares_features: bool = Field(
+        default=False,
+        description="whether several trials shared batches and frozen features: the seconds contain work for others, "
+        "or lack what others did",
+    )
     resumed_epochs: int = Field(default=0, description="epochs of earlier processes; their seconds are included")
     seconds: dict[str, float] = Field(description="seconds of the trial by purpose: setup, data, train, eval, total")
-    train_clips_per_second: float | None = Field(description="training throughput")
+    train_clips_per_second: float | None = Field(description="training throughput; null where trials share features")
     joules_per_epoch: float | None = Field(
         default=None, description="energy of the GPU in training; null on a CPU, and where trials share the GPU"
     )
@@ -289,6 +294,27 @@ class StepProfile(Spec):
     identity_error: float | None = Field(
         default=None, description="largest change of a logit by the method at initialization; null if not computed"
     )
+    environment: dict[str, Any] = Field(description="machine and package versions")
+    environment_hash: str = Field(description="digest of the environment")
+    fingerprint: str = Field(description="digest of the code's files")
+    finished: str = Field(description="end of the measurement, UTC, ISO 8601")
+
+
+class SharingProfile(Spec):
+    """Training throughput of processes that take one kind of step at the same time on one device, with random input."""
+
+    schema_version: int = SCHEMA_VERSION
+    request: TrialRequest = Field(description="a trial with this step")
+    cost: Cost | None = Field(default=None, description="counted costs; null where they cannot be counted")
+    device: str = Field(description="device name")
+    threads: int = Field(description="CPU cores that the processes divided")
+    precision: str = Field(description="precision of the arithmetic")
+    mps: bool = Field(description="whether the processes shared the GPU by NVIDIA's Multi-Process Service")
+    seconds: float = Field(description="seconds of the measurement of each number")
+    clips_per_second: dict[int, float] = Field(
+        min_length=1, description="clips per second of all processes together, by the number of processes"
+    )
+    error: str | None = Field(default=None, description="why larger numbers were not measured, in one line")
     environment: dict[str, Any] = Field(description="machine and package versions")
     environment_hash: str = Field(description="digest of the environment")
     fingerprint: str = Field(description="digest of the code's files")

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,15 +22,17 @@ from benchmark.commands import command
 from benchmark.errors import BenchmarkError
 from benchmark.files import write_atomic
 from benchmark.records.environment import CHECKPOINTING, EAGER, checkpointing, compilation
-from benchmark.records.schema import SCHEMA_VERSION, Attempt, Record, StepProfile
+from benchmark.records.schema import SCHEMA_VERSION, Attempt, Record, SharingProfile, StepProfile
 from benchmark.spec.request import TrialRequest
+
+AnyProfile = TypeVar("AnyProfile", StepProfile, SharingProfile)
 
 logger = logging.getLogger(__name__)
 
 # Folders of a results folder.
 TRIALS = "trials"  # records, with predictions and weights beside them
 ATTEMPTS = "attempts"  # failed attempts
-PROFILES = "profiles"  # profiles of training steps
+PROFILES = "profiles"  # of training steps, alone and at the same time
 LOGS = "logs"  # one log per trial
 RESUME = "resume"  # states from which interrupted trials continue
 LEASES = "leases"  # which process trains a trial now
@@ -217,18 +219,36 @@ class ResultStore:
 
     def write_profile(self, profile: StepProfile) -> Path:
         """Write the profile of a step, in place of one that ran in the same way on such a device; return its path."""
-        device = re.sub(r"[^A-Za-z0-9]+", "-", profile.device).strip("-")
-        how = "" if compilation(profile.environment) == EAGER else "-compiled"
-        how += f"-{CHECKPOINTING}" if checkpointing(profile.environment) else ""
-        path = self.folder / PROFILES / f"{device}-{profile.threads}{how}" / f"{profile.request.step_key}.json"
-        write_atomic(path, _dump(profile))
-        return path
+        return self._write_profile(profile, "")
 
     def profiles(self) -> Iterator[StepProfile]:
         """Yield every step profile, in the order of the paths; a damaged one is skipped with a warning."""
-        for path in sorted((self.folder / PROFILES).glob("*/*.json")):
+        return self._profiles(StepProfile, "*/*.json")
+
+    def write_sharing(self, profile: SharingProfile) -> Path:
+        """Write a sharing profile beside the step profiles of its device, in place of an earlier one; return its path.
+
+        Measurements with and without MPS are kept.
+        """
+        return self._write_profile(profile, "sharing-mps" if profile.mps else "sharing")
+
+    def sharing(self) -> Iterator[SharingProfile]:
+        """Yield every sharing profile, in the order of the paths; a damaged one is skipped with a warning."""
+        return self._profiles(SharingProfile, "*/sharing*/*.json")
+
+    def _write_profile(self, profile: StepProfile | SharingProfile, kind: str) -> Path:
+        device = re.sub(r"[^A-Za-z0-9]+", "-", profile.device).strip("-")
+        how = "" if compilation(profile.environment) == EAGER else "-compiled"
+        how += f"-{CHECKPOINTING}" if checkpointing(profile.environment) else ""
+        folder = self.folder / PROFILES / f"{device}-{profile.threads}{how}" / kind
+        path = folder / f"{profile.request.step_key}.json"
+        write_atomic(path, _dump(profile))
+        return path
+
+    def _profiles(self, kind: type[AnyProfile], pattern: str) -> Iterator[AnyProfile]:
+        for path in sorted((self.folder / PROFILES).glob(pattern)):
             try:
-                yield StepProfile.model_validate_json(path.read_bytes())
+                yield kind.model_validate_json(path.read_bytes())
             except (OSError, ValueError):
                 warnings.warn(f"{path}: damaged profile; it is skipped, `profile` measures it again", stacklevel=2)
 

@@ -32,6 +32,7 @@ class RunOptions:
         test_curves: evaluate the test split after every epoch, not only where its score counts.
         checkpointing: compute activations again in the backward pass instead of keeping them, which changes no result.
         loggers: where curves are also written: `tensorboard`, `mlflow`.
+        gang: trials that differ in what only the optimizer sees, and train only the head, compute its input once.
         verified: verdicts of `data verify` on the data as it is now, as JSON, by the manifest's digest.
         keep_weights: keep the trained parameters beside the record.
         restart_on_ray_death: run the command line of this process again when Ray's own processes die. Only for
@@ -50,6 +51,7 @@ class RunOptions:
     timeout: float | None = None
     deterministic: bool = False
     compile: bool = False
+    gang: bool = False
     test_curves: bool = False
     checkpointing: bool = False
     verified: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -75,6 +77,9 @@ class RunOptions:
                 raise BenchmarkError(f"{name} = {value!r}: expected a number, {limits}")
         if self.compile and self.deterministic:
             raise BenchmarkError("compile and deterministic: compiled training may differ by rounding; choose one")
+        if self.gang and (self.compile or self.exclusive):
+            other = "compile" if self.compile else "exclusive"
+            raise BenchmarkError(f"gang and {other}: trials that share their features measure no time; choose one")
 
 
 _LIMITS: dict[str, tuple[int, float, type]] = {  # least, most, kind

@@ -134,6 +134,15 @@ class TrialRequest(Spec):
             }
         )
 
+    @functools.cached_property
+    def batches_key(self) -> str:
+        """Return a digest of all but what only the optimizer sees: trials that share it train on the same batches.
+
+        If they train nothing but the head, the input of the head is the same, too.
+        """
+        ignored = {key: value for key, value in NOT_IN_ID.items() if key != "recipe"}
+        return _digest(self.model_dump(mode="json", exclude={**ignored, "recipe": FOR_OPTIMIZER}))
+
     @property
     def classes(self) -> int:
         """Return the number of outputs of the model's head.
@@ -244,6 +253,9 @@ NOT_IN_STEP = {
     *("lr", "weight_decay", "epochs", "decay_start", "decay_step", "decay_gamma", "warmup_steps", "mixup", "noise"),
     *("freq_mask", "time_mask", "mean", "std", "limit_clips", "on_bad_audio"),
 }
+
+# keys of a recipe that only the optimizer and its schedule see
+FOR_OPTIMIZER = {"lr", "weight_decay", "decay_start", "decay_step", "decay_gamma", "warmup_steps"}
 
 
 def _digest(content: dict[str, Any]) -> str:

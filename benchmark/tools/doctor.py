@@ -17,7 +17,7 @@ from typing import Literal
 import psutil
 from packaging.requirements import Requirement
 
-from benchmark import nvml
+from benchmark import mps, nvml
 from benchmark.commands import command
 from benchmark.data.dataset import Dataset
 from benchmark.data.parallel import usable_cores
@@ -149,7 +149,8 @@ def examine_gpu() -> Finding:
     except RuntimeError as error:
         return Finding("gpu", "fault", first_line(error), "free the GPU; nvidia-smi shows its processes")
     names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-    return Finding("gpu", "ok", f"{', '.join(names)}; driver {driver}, CUDA {torch.version.cuda}")
+    service = "running" if mps.is_running() else "not running" if mps.is_installed() else "not installed"
+    return Finding("gpu", "ok", f"{', '.join(names)}; driver {driver}, CUDA {torch.version.cuda}, MPS {service}")
 
 
 def _no_usable_gpu(cards: int) -> Finding:

@@ -22,6 +22,8 @@ from benchmark.trial.device import is_out_of_memory
 from benchmark.trial.precision import Precision
 from benchmark.trial.resume import random_state, restore_random_state
 
+Call = Callable[[torch.Tensor], torch.Tensor]  # a model, or its last part: returns (B, classes) logits
+
 logger = logging.getLogger(__name__)
 
 _compiled_for: str | None = None  # step key of the trial for which this process compiled last
@@ -55,7 +57,7 @@ class TrainingForward:
         self.recorded_bytes = 0
         self._clips = request.recipe.micro_batch or request.recipe.batch_size
         self.is_to_compile = compiled
-        self._call_full: Callable[[torch.Tensor], torch.Tensor] = self._call
+        self._call_full: Call = self._call
 
     def __call__(self, features: torch.Tensor) -> torch.Tensor:
         """(B, frames, mels) -> (B, classes) logits."""
@@ -63,9 +65,7 @@ class TrainingForward:
             return self._call_full(features)
         return self.uncompiled(features, self.precision)
 
-    def uncompiled(
-        self, features: torch.Tensor, precision: Precision, call: Callable[[torch.Tensor], torch.Tensor] | None = None
-    ) -> torch.Tensor:
+    def uncompiled(self, features: torch.Tensor, precision: Precision, call: Call | None = None) -> torch.Tensor:
         """(B, frames, mels) -> (B, classes) logits, in training or evaluation.
 
         Args:
@@ -141,7 +141,7 @@ class TrainingForward:
         try:
             whole = _WithPrecision(self.model, self.precision)
             replay = torch.cuda.make_graphed_callables(whole, (features,), allow_unused_input=True)
-            self._call_full = cast("Callable[[torch.Tensor], torch.Tensor]", replay)
+            self._call_full = cast("Call", replay)
         except Exception as error:
             torch.cuda.synchronize()  # raises when CUDA is broken, not only the recording
             if is_out_of_memory(error):

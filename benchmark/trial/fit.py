@@ -19,6 +19,7 @@ from benchmark.trial.resume import ResumeFiles, UnfitStateError, random_state, r
 from benchmark.trial.seeding import Seeds
 from benchmark.trial.selection import choose, kept_epochs
 from benchmark.trial.setting import Setting
+from benchmark.trial.shared_features import SharedFeatures
 from benchmark.trial.state_saver import StateSaver
 from benchmark.trial.train_step import Trainer
 
@@ -56,10 +57,12 @@ class Fitted(NamedTuple):
     Attributes:
         history: what the epochs left.
         resumed_epochs: epochs that an earlier, interrupted process had finished.
+        shares_features: whether the input of the head was computed once for several trials.
     """
 
     history: History
     resumed_epochs: int
+    shares_features: bool
 
 
 def fit(
@@ -94,13 +97,14 @@ def fit(
         name: evaluation_batches(clips, recipe.batch_size, readers, device, setting.eval_factor)
         for name, clips in data.evaluation.items()
     }
+    shared = SharedFeatures.of(request, trainer, setting)
     evaluation = Evaluation(request, parts.info, trainer, held_out, test_curves=setting.options.test_curves)
     seeds = Seeds(request)
     with StateSaver(resume_files, setting.options.resume_seconds, in_background=device.type == "cuda") as saver:
         for epoch in range(resumed + 1, recipe.epochs + 1):
             seconds_before = dict(trainer.clock.seconds)
             order.set_epoch(seeds.order(epoch), seeds.draws(epoch))
-            loss = trainer.train(batches)
+            loss = shared.train(epoch, batches) if shared else trainer.train(batches)
             is_last = epoch == recipe.epochs or not math.isfinite(loss)
             scores = evaluation.after_epoch(history, epoch, is_last=is_last)
             history.curves.append(_curve_point(trainer, epoch, loss, scores, seconds_before))
@@ -120,7 +124,9 @@ def fit(
                     _save(trainer, history, saver)
                 saver.wait()
                 raise StoppedError(f"stopped after epoch {epoch}")
-    return Fitted(history, resumed)
+    if shared:
+        shared.finish(request.id, setting.sharers)
+    return Fitted(history, resumed, shares_features=shared is not None)
 
 
 def _progress(epoch: int, epochs: int, loss: float, metric: str, scores: Scores) -> EpochProgress:

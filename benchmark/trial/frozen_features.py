@@ -7,7 +7,7 @@ Training is left alone: its batches are composed again in every epoch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import torch
@@ -15,11 +15,10 @@ from torch import nn
 
 from benchmark.models.attach import has_other_hooks
 from benchmark.models.transformer import AudioTransformer
+from benchmark.trial.compiled import Call
 
 # Modules of these packages draw nothing in evaluation and keep nothing between calls but buffers.
 KNOWN_PACKAGES = ("torch.nn.", "benchmark.models.", "baselines.")
-
-Call = Callable[[torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True)

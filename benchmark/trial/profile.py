@@ -5,23 +5,19 @@ from __future__ import annotations
 import itertools
 import logging
 import math
-import os
 import pickle
 import statistics
-import subprocess
-import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from benchmark.data.loader import Batch
 from benchmark.errors import first_line
-from benchmark.methods.registry import externals, resolve_methods
+from benchmark.methods.registry import resolve_methods
 from benchmark.records.environment import EAGER, capture, utc_now
 from benchmark.records.schema import StepProfile
 from benchmark.spec.recipe import EVAL_FACTOR
@@ -31,6 +27,8 @@ from benchmark.trial.code_digest import code_digest
 from benchmark.trial.cost import count_cost
 from benchmark.trial.device import device_name, is_out_of_memory
 from benchmark.trial.precision import Precision
+from benchmark.trial.profile_child import places, start_child
+from benchmark.trial.random_step import random_batch, random_step, with_batch_size, with_random_weights
 from benchmark.trial.train_step import Trainer
 
 WARM_UP = 2
@@ -97,25 +95,19 @@ def profile_steps(requests: Sequence[TrialRequest], how: How) -> Iterator[StepPr
 
 
 def _profile_in_child(request: TrialRequest, how: How) -> StepProfile:
-    """Profile a step in a new process; a process that was killed counts as out of memory.
-
-    `multiprocessing` would import the caller's `__main__` again, which fails in scripts without a `__main__` guard.
-    """
-    places = {name: external.place for name, external in externals([request.method]).items()}
-    child = subprocess.run(
-        [sys.executable, "-P", "-m", "benchmark.trial.profile_worker"],
-        input=pickle.dumps(Job(request, how, places)),
-        stdout=subprocess.PIPE,
-        # the child finds the modules that this process finds; an empty entry is the current folder
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)},
-        check=False,
-    )
+    """Profile a step in a new process; a process that was killed counts as out of memory."""
+    with start_child("benchmark.trial.profile_worker") as child:
+        try:
+            content, _ = child.communicate(pickle.dumps(Job(request, how, places(request))))
+        except BaseException:  # Ctrl-C, too
+            child.kill()
+            raise
     if child.returncode < 0:
         logger.info("%s: its process was killed by signal %d", request.label, -child.returncode)
         return _profile(request, how, status="out_of_memory", error="its process was killed")
     if child.returncode:
         raise RuntimeError(f"{request.label}: the process that profiles it ended with code {child.returncode}")
-    answer = pickle.loads(child.stdout)
+    answer = pickle.loads(content)
     if isinstance(answer, Exception):
         raise answer
     assert isinstance(answer, StepProfile)
@@ -169,20 +161,9 @@ def _profile(request: TrialRequest, how: How, compilation: str = EAGER, **found:
 def _measure(request: TrialRequest, how: How) -> dict[str, Any]:
     torch.set_num_threads(how.threads)
     device = torch.device(how.device)
-    untrained = _with_random_weights(request)
-    if how.clips:  # what is compiled is compiled for this size
-        recipe = untrained.recipe.model_copy(update={"batch_size": how.clips})
-        untrained = untrained.model_copy(update={"recipe": recipe})
-    built = build_model(untrained, request.classes)
-    trainer = Trainer(
-        built.model.to(device),
-        untrained,
-        device,
-        built.groups,
-        compiled=how.compiled,
-        checkpointing=how.checkpointing,
-    )
-    batch = _random_batch(untrained, how.clips or untrained.recipe.batch_size, device)
+    # what is compiled is compiled for the size of the timed batch
+    timed = with_batch_size(request, how.clips)
+    trainer, batch = random_step(timed, device, compiled=how.compiled, checkpointing=how.checkpointing)
     training = _step_seconds(trainer.train, batch, how)
     evaluation = _step_seconds(trainer.predict, batch, how)
     quartiles = statistics.quantiles(training, n=4) if len(training) > 1 else [training[0]] * 3
@@ -192,7 +173,7 @@ def _measure(request: TrialRequest, how: How) -> dict[str, Any]:
         "step_seconds": statistics.median(training),
         "step_seconds_spread": (quartiles[0], quartiles[2]),
         "eval_seconds": statistics.median(evaluation),
-        **_memory(trainer, batch, untrained, how),
+        **_memory(trainer, batch, timed, how),
     }
 
 
@@ -220,25 +201,12 @@ def identity_error(request: TrialRequest) -> float:
 
     The backbone and the input are random.
     """
-    adapted = _with_random_weights(request)
+    adapted = with_random_weights(request)
     bare = TrialRequest.model_validate({**adapted.model_dump(), "method": resolve_methods("linear", "")[0].choice()})
-    features, _, _ = _random_batch(adapted, 2, torch.device("cpu"))
+    features, _, _ = random_batch(adapted, 2, torch.device("cpu"))
     with torch.inference_mode():
         logits = [build_model(one, request.classes).model.eval()(features) for one in (adapted, bare)]
     return float((logits[0] - logits[1]).abs().max())
-
-
-def _with_random_weights(request: TrialRequest) -> TrialRequest:
-    backbone = request.backbone.model_copy(update={"weights": "random:0", "sha256": None})
-    return TrialRequest.model_validate({**request.model_dump(), "backbone": backbone.model_dump()})
-
-
-def _random_batch(request: TrialRequest, clips: int, device: torch.device) -> Batch:
-    recipe, classes, generator = request.recipe, request.classes, torch.Generator().manual_seed(0)
-    features = torch.randn(clips, recipe.frames, recipe.mels, generator=generator)
-    labels = torch.randint(classes, (clips,), generator=generator)
-    targets = torch.nn.functional.one_hot(labels, classes).float()
-    return features.to(device), targets.to(device), torch.ones(clips, classes, device=device)
 
 
 def _step_seconds(run: Callable[[Iterator[Batch]], object], batch: Batch, how: How) -> list[float]:

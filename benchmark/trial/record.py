@@ -139,8 +139,11 @@ def _make_profile(setting: Setting, parts: Assembled, fitted: Fitted) -> Profile
         exclusive=setting.options.exclusive,
         resumed_epochs=fitted.resumed_epochs,
         seconds=seconds,
-        train_clips_per_second=trained_clips / (seconds["train"] + seconds["data"]),
-        joules_per_epoch=trainer.energy.joules if setting.gpu_share == 1 else None,
+        shares_features=fitted.shares_features,
+        train_clips_per_second=(
+            None if fitted.shares_features else trained_clips / (seconds["train"] + seconds["data"])
+        ),
+        joules_per_epoch=trainer.energy.joules if setting.gpu_share == 1 and not fitted.shares_features else None,
         gpu_hours=setting.gpu_share * seconds["total"] / 3600 if device.type == "cuda" else None,
         gpu_allocated_bytes=training.allocated,
         gpu_reserved_bytes=training.reserved,

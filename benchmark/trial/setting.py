@@ -28,6 +28,8 @@ class Setting:
         stop: file whose presence asks to stop after the current epoch.
         run: name of the call of `run`; an attempt of it that ended by timeout is not repeated.
         methods: places of the methods from outside the suite, by name.
+        features: folder of what trials of the run compute once for several; None shares nothing.
+        sharers: number of trials of the run that train on the same batches.
         numerics_version: numerics version of the code that submitted the trial.
     """
 
@@ -42,6 +44,8 @@ class Setting:
     stop: Path | None = None
     run: str = ""
     methods: Mapping[str, str] = field(default_factory=dict)
+    features: Path | None = None
+    sharers: int = 1
     numerics_version: int = NUMERICS_VERSION
 
     @property

@@ -19,7 +19,7 @@ from benchmark.spec.request import TrialRequest
 from benchmark.trial.build import load_trained, trained_tensors
 from benchmark.trial.checkpointing import checkpoint_blocks
 from benchmark.trial.clock import Clock
-from benchmark.trial.compiled import TrainingForward
+from benchmark.trial.compiled import Call, TrainingForward
 from benchmark.trial.energy import EnergyMeter
 from benchmark.trial.frozen import attribute_digest
 from benchmark.trial.matrix_products import fast_products
@@ -116,8 +116,12 @@ class Trainer:
         self.scaler = GradScaler(device.type, enabled=self.precision.scales_loss)
         self.schedule = Schedule(self.optimizer, recipe, request.protocol.warmup)
 
-    def train(self, batches: Iterable[Batch]) -> float:
+    def train(self, batches: Iterable[Batch], call: Call | None = None) -> float:
         """Train for one pass over the batches.
+
+        Args:
+            batches: features, or what `call` takes, with targets and observed classes.
+            call: returns logits; None for the model.
 
         Returns:
             The mean loss over clips. The pass ends at the first loss that is not finite, and the mean is not finite.
@@ -128,7 +132,7 @@ class Trainer:
                 self.forward.prepare()
         total, clips = 0.0, 0
         with fast_products(), self.energy.measure(), self.memory.in_training(), self.clock.measure("train"):
-            for value, size in self._losses(self.clock.waiting(batches)):
+            for value, size in self._losses(self.clock.waiting(batches), call):
                 total += value * size
                 clips += size
                 if not math.isfinite(value):
@@ -143,7 +147,7 @@ class Trainer:
         tensors = (tensor for state in states for tensor in state.values() if isinstance(tensor, torch.Tensor))
         return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
-    def _losses(self, batches: Iterable[Batch]) -> Iterator[tuple[float, int]]:
+    def _losses(self, batches: Iterable[Batch], call: Call | None) -> Iterator[tuple[float, int]]:
         """Train, and yield the loss and the clips of every batch, just before the next batch is trained on.
 
         A GPU still computes the backward pass of a batch when its loss is yielded: it has work while this process
@@ -155,13 +159,13 @@ class Trainer:
                 yield read_loss(), size
             self.schedule.before_step()
             self.optimizer.zero_grad(set_to_none=True)
-            read_loss, size = self._backward(batch), len(batch[0])
+            read_loss, size = self._backward(batch, call), len(batch[0])
             self.scaler.step(self.optimizer)
             self.scaler.update()
         if read_loss:
             yield read_loss(), size
 
-    def _backward(self, batch: Batch) -> Callable[[], float]:
+    def _backward(self, batch: Batch, call: Call | None) -> Callable[[], float]:
         """Compute the gradients of a batch, one micro-batch after the other; return a function that reads its loss."""
         size = self.micro_batch or len(batch[0])
         value: torch.Tensor = torch.zeros((), device=self.clock.device)
@@ -172,7 +176,7 @@ class Trainer:
                 share = float(observed.sum() / batch[2].sum()) if self.loss == "bce" else len(features) / len(batch[0])
             if not share:
                 continue
-            logits = self.forward(features)
+            logits = self.forward.uncompiled(features, self.precision, call) if call else self.forward(features)
             with self.precision.autocast():
                 loss = share * loss_of(logits, targets, observed, self.loss)
             value = value + loss.detach()
@@ -214,7 +218,7 @@ class Trainer:
         setup = self.clock.seconds.get("setup", 0.0)
         self.clock.seconds |= {**state["seconds"], "setup": state["seconds"].get("setup", 0.0) + setup}
 
-    def predict(self, batches: Iterable[Batch], call: Callable[[torch.Tensor], torch.Tensor] | None = None) -> Batch:
+    def predict(self, batches: Iterable[Batch], call: Call | None = None) -> Batch:
         """Return logits, targets and observed classes of all clips, each (clips, classes) float32 on the CPU.
 
         Args:

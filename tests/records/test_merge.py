@@ -13,7 +13,7 @@ from benchmark.records.schema import SCHEMA_VERSION, Attempt, Record
 from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
 from tests.conftest import Cli
-from tests.samples import make_floor, make_record
+from tests.samples import make_floor, make_record, make_sharing
 
 
 @pytest.fixture
@@ -28,6 +28,7 @@ def folders(make_request: Callable[..., TrialRequest], tmp_path: Path) -> list[P
         store.write(make_record(single, [0.5]), {})
         store.write_attempt(Attempt.now(single, "failed", "no", "no", "code"))
         write_floor(store.folder, make_floor(shared, chance=0.02))
+        store.write_sharing(make_sharing(shared, {1: 100.0, 2: 150.0}))
     return [store.folder for store in stores]
 
 
@@ -44,6 +45,7 @@ def test_different_results_are_both_kept_and_reported(folders: list[Path], tmp_p
     assert len(store.attempts()) == 2
     assert len(list((target / "conflicts").rglob("*.json"))) == 1
     assert [floor.scores for floor in read_floors(target).values()] == [{"chance": 0.02}]
+    assert [profile.clips_per_second for profile in store.sharing()] == [{1: 100.0, 2: 150.0}]
     again = cli("merge", folders[0], "--results", target)
     assert again.returncode == 0, again.stdout
     assert "0 records added, 3 were there already" in again.stdout

@@ -20,6 +20,7 @@ from benchmark.data.prefetch import prefetched
 from benchmark.data.registry import get_dataset
 from benchmark.methods import huggingface
 from benchmark.planning.machine import Machine, machine_here, matrix_product_speed
+from benchmark.planning.sharing import SharingMeasurements
 from benchmark.records.schema import Record
 from benchmark.records.store import ResultStore
 from benchmark.spec.options import RunOptions
@@ -32,12 +33,13 @@ from benchmark.trial.data import TrialData, prepare
 from benchmark.trial.frozen import attribute_digest, tensor_digest
 from benchmark.trial.profile import How, profile_step
 from benchmark.trial.run import Setting, attempt_trial, run_trial
+from benchmark.trial.sharing import Together, measure_sharing
 from benchmark.trial.train_step import Trainer
 from tests.chaos import content
 from tests.conftest import SSAST, TINY_RECIPE
 from tests.drawing import DRAWING
 from tests.freezing import FREEZING, proof
-from tests.samples import logits_of_test
+from tests.samples import logits_of_test, make_cost
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")]
 
@@ -372,3 +374,26 @@ def test_what_tuners_draw_and_freeze_is_the_same_on_a_gpu(make_request: Make, te
     model = build_model(request, 3).model.to("cuda")
     kept = {name: tensor.cpu() for name, tensor in trained_tensors(model).items()}
     assert [tensor_digest(kept), attribute_digest(model)] == proof(request)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_trials_that_share_a_gpu_are_measured(compiled: bool, make_request: Make) -> None:
+    request = make(make_request, "aat_ms", precision="amp")
+    how = Together("cuda", 2, [1, 2], 0.5, compiled=compiled, checkpointing=False, mps=False, variables={})
+    found = measure_sharing(request, how, make_cost())
+    assert list(found.clips_per_second) == [1, 2]
+    assert all(value > 0 for value in found.clips_per_second.values())
+    assert machine_here().device == found.device == torch.cuda.get_device_name()
+    assert SharingMeasurements([found], Machine(found.device, 1, compiled)).of(request, None)
+    assert not SharingMeasurements([found], Machine(found.device, 1, not compiled)).of(request, None)
+
+
+def test_heads_that_share_their_input_train_as_alone(make_request: Make, setting: Setting, tmp_path: Path) -> None:
+    setting = replace(setting, options=replace(setting.options, deterministic=True), workers=2)
+    gang = replace(setting, features=tmp_path / "features", sharers=3)
+    for lr in (1e-3, 1e-2):
+        request = make(make_request, "linear", precision="amp", lr=lr)
+        (alone, expected), (record, predictions) = run(request, setting), run(request, gang)
+        assert (alone.profile.shares_features, record.profile.shares_features) == (False, True)
+        assert [point.train_loss for point in record.curves] == [point.train_loss for point in alone.curves]
+        assert all(np.array_equal(predictions[name], expected[name]) for name in expected)
