@@ -118,7 +118,9 @@ def plan(
     cache: str | Path | None = None,
     cpus_per_trial: int | None = None,
     gpus_per_trial: float | None = None,
+    compile: bool = False,
     checkpointing: bool = False,
+    test_curves: bool = False,
     calibrate: bool = False,
     power: float | None = None,
     console: Console | None = None,
@@ -146,7 +148,9 @@ def plan(
         cache: as for `run`.
         cpus_per_trial: as for `run`.
         gpus_per_trial: as for `run`.
+        compile: as for `run`.
         checkpointing: as for `run`.
+        test_curves: as for `run`.
         calibrate: first time a few steps of every shape that was not timed on this machine yet.
         power: a difference of scores in points: also say how many seeds would find it with a probability of 80 %.
         console: where progress is shown; None for stderr, `Console(quiet=True)` for silence.
@@ -179,10 +183,10 @@ def plan(
     made = make_plan(expansion.requests, store)
     options = RunOptions(selected.data_root, cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial)
     here = machine_here(options.cpus_per_trial, options.gpus_per_trial)
-    to_run, machine = made.to_run(), dataclasses.replace(here, checkpointing=checkpointing)
+    to_run, machine = made.to_run(), dataclasses.replace(here, compiled=compile, checkpointing=checkpointing)
     if calibrate:
         _calibrate(to_run, store, machine, console)
-    estimates = estimate_trials(to_run, expansion, store, machine, console)
+    estimates = estimate_trials(to_run, expansion, store, machine, console, test_curves=test_curves)
     node = node_here()
     needs = {trial_id: estimate.need for trial_id, estimate in estimates.items()}
     shares = pack([node], needs, options.cpus_per_trial, options.gpus_per_trial, exclusive=False)
@@ -216,7 +220,7 @@ def _sharing_notes(shares: Mapping[str, Share], needs: Mapping[str, Need], measu
     """
     if not any(share.gpus % 1 and needs[trial_id].sharing is None for trial_id, share in shares.items()):
         return []
-    return [f"sharing of the GPU not measured: as many trials share it as its memory allows; `{measuring}` measures it"]
+    return [f"GPU sharing was not measured: trials share the GPU as far as memory allows. Measure it: `{measuring}`"]
 
 
 def _decisions(
@@ -244,6 +248,7 @@ def _calibrate(requests: Sequence[TrialRequest], store: ResultStore, machine: Ma
         steps=CALIBRATION_STEPS,
         seconds=CALIBRATION_SECONDS,
         clips=None if machine.has_gpu else CALIBRATION_CLIPS,
+        compiled=machine.compiled,
         checkpointing=machine.checkpointing,
     )
     profile_shapes([request for request in requests if request.step_key not in known], store, console, how)

@@ -76,8 +76,9 @@ def run(
 ) -> RunResult:
     """Run the trials of a grid that have no record yet, then write tables and figures.
 
-    Killing the process loses at most the current epochs: the same call continues. Works in a script without an
-    `if __name__ == "__main__"` guard and in a notebook. Call it from the main thread, so that Ctrl-C can stop it.
+    A killed process loses at most the last minute and the current epoch of each trial: the same call continues.
+    Works in a script without an `if __name__ == "__main__"` guard and in a notebook. Call it from the main thread,
+    so that Ctrl-C can stop it.
 
     Args:
         grid: name of a declared grid (`smoke`, `demo`, `quick`, `paper`), path of a YAML file, or a `Grid` object.
@@ -106,7 +107,8 @@ def run(
         address: Ray cluster to use (`auto` or host:port); None starts Ray on this machine.
         cpus: CPU cores to use in all; None for all.
         cpus_per_trial: CPU cores of one trial; None divides the machine.
-        gpus_per_trial: GPUs of one trial, at most 1, fractions allowed; None packs by memory.
+        gpus_per_trial: GPUs of one trial, at most 1, fractions allowed; None packs by memory, and by throughput where
+            `profile --sharing` measured this GPU.
         exclusive: one trial per device, each in a fresh process, to measure time and memory.
         gang: trials that differ in learning rate, weight decay or schedule only, and train nothing but the head, as
             `linear` does, compute batches and frozen features once. Results are the same; times are not measured.
@@ -115,8 +117,8 @@ def run(
         compile: compile training: on a GPU faster after a start of some seconds; results differ by rounding.
         test_curves: evaluate the test split after every epoch, for curves, also where its score cannot be the
             reported one; the scores stay.
-        checkpointing: compute activations again in the backward pass instead of keeping them: less memory, more
-            operations, the same results.
+        checkpointing: activation checkpointing: compute activations again in the backward pass instead of keeping
+            them: less memory, more operations, the same results.
         keep_weights: keep the trained parameters beside each record, for `export`.
         loggers: also write the curves for `tensorboard` or `mlflow`, into RESULTS/logs.
         restart_on_ray_death: start the command line of this process again when Ray's own processes die. Only right

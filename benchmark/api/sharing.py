@@ -58,8 +58,8 @@ def profile_sharing(
     from benchmark.planning.node import node_here
     from benchmark.planning.packing import share
     from benchmark.trial.profile import shapes
+    from benchmark.trial.profile_sharing import Together, measure_sharing
     from benchmark.trial.random_step import with_batch_size
-    from benchmark.trial.sharing import Together, measure_sharing
 
     numbers = _numbers(at_once)
     if mps and device == "cpu":

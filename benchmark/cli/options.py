@@ -68,7 +68,7 @@ GpusPerTrial = Annotated[
         min=0,
         max=1,
         help="GPUs of one trial, at most 1; trials with fractions share a GPU.",
-        show_default="as much as its memory needs, if there are any",
+        show_default="chosen by memory and by measurements of profile --sharing",
     ),
 ]
 Compile = Annotated[
@@ -82,8 +82,15 @@ Checkpointing = Annotated[
     bool,
     typer.Option(
         "--checkpointing",
-        help="Compute activations again in the backward pass, do not keep them: less memory, more operations, the same "
-        "results.",
+        help="Activation checkpointing: compute activations again in the backward pass. Less memory, more operations, "
+        "the same results.",
+    ),
+]
+TestCurves = Annotated[
+    bool,
+    typer.Option(
+        "--test-curves",
+        help="Evaluate the test clips after every epoch, also where this epoch cannot be the reported one.",
     ),
 ]
 Device = Annotated[str | None, typer.Option(help="`cpu` or `cuda`.", show_default="cuda if there is a GPU")]

@@ -26,7 +26,7 @@ def profile(
         float | None,
         typer.Option(
             min=0,
-            help="Time fewer steps where they take longer than this; with --sharing, time of each number.",
+            help="Time fewer steps if they take longer than this; with --sharing, seconds of training for each number.",
             show_default="60; with --sharing 5",
         ),
     ] = None,
@@ -35,7 +35,11 @@ def profile(
     ] = None,
     threads: Annotated[
         int | None,
-        typer.Option(min=1, help="CPU threads; with --sharing, of all.", show_default="those of one trial here"),
+        typer.Option(
+            min=1,
+            help="CPU threads; with --sharing, cores that the processes divide.",
+            show_default="those of one trial; with --sharing, the cores of one GPU or of the machine",
+        ),
     ] = None,
     device: options.Device = None,
     compile: options.Compile = False,

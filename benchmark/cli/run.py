@@ -87,13 +87,7 @@ def run(
         bool, typer.Option("--deterministic", help="Use only algorithms that repeat bit for bit on a GPU; slower.")
     ] = False,
     compile: options.Compile = False,
-    test_curves: Annotated[
-        bool,
-        typer.Option(
-            "--test-curves",
-            help="Evaluate the test clips after every epoch, for curves, also where the score cannot be reported.",
-        ),
-    ] = False,
+    test_curves: options.TestCurves = False,
     checkpointing: options.Checkpointing = False,
     keep_weights: Annotated[
         bool,

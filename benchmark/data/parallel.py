@@ -18,7 +18,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 Progress = Callable[[str, int, int], None]  # description, items done, items in total
 
-WORTH_PROCESSES = 256  # with fewer items, threads finish before processes have started
+WORTH_PROCESSES = 1000  # with fewer items, threads finish before processes have started, which takes some seconds
 AHEAD = 4  # items per worker that are computed before their result is used
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 logger = logging.getLogger(__name__)

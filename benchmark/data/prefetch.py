@@ -17,7 +17,7 @@ Prepared = TypeVar("Prepared", bound=Tensors)
 def prefetched(
     sources: Iterable[Source], prepare: Callable[[Source], Prepared], device: torch.device
 ) -> Iterator[Prepared]:
-    """Yield what `prepare` makes of each source, in order; each is prepared before the one before it is yielded.
+    """Yield `prepare(source)` for each source, in order, and prepare one item ahead of the caller.
 
     On a GPU it is prepared on a stream of its own, so that copies and kernels overlap with what the caller has asked
     the GPU to do. An error is raised in place of the item that it belongs to, after all earlier ones.

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from benchmark.planning.sharing import Sharing
 from benchmark.records.schema import Cost, StepProfile
 from benchmark.spec.recipe import EVAL_FACTOR, Recipe
-from benchmark.trial.evaluation_plan import KEPT_BYTES, kept_splits
-from benchmark.trial.gpu_room import GPU_EXTRA, MARGIN, reserved_bytes
+from benchmark.trial.evaluation_plan import KEPT_BYTES, eval_factor, kept_splits
+from benchmark.trial.gpu_memory import GPU_EXTRA, MARGIN, reserved_bytes
 
 PROCESS_BYTES = 600 * 2**20  # interpreter and libraries that a process has alone; 530 MB, and 370 MB shared with others
 CUDA_PROCESS_BYTES = 1200 * 2**20  # the same with CUDA: 1.05 GB of host memory on an H100
@@ -65,7 +65,7 @@ def need_of(
         reserved = max(profile.gpu_reserved_bytes, profile.gpu_eval_reserved_bytes or 0)
     elif profile and profile.host_rss_bytes:
         in_training = profile.host_rss_bytes
-    together = recipe.batch_size * (EVAL_FACTOR if recorded or not cost else cost.eval_factor)
+    together = recipe.batch_size * (EVAL_FACTOR if recorded or not cost else eval_factor(cost))
     # the checkpoint, the model and the resume state pass through the machine's memory on their way to a GPU
     passing = 2 * cost.weight_bytes + cost.stored_bytes + cost.optimizer_bytes if cost else 0
     copied = PINNED_ROUNDING * (cost.stored_bytes + cost.optimizer_bytes) if cost else 0

@@ -9,15 +9,12 @@ from pydantic import Field, model_validator
 
 from benchmark.numerics import NUMERICS_VERSION
 from benchmark.records.environment import utc_now
-from benchmark.spec.recipe import EVAL_FACTOR
 from benchmark.spec.request import TrialRequest
 from benchmark.spec.yaml import Spec
 
 # 2: cost; 3: plugins, source of a method; 4: numerics version; 5: memory of evaluation apart; 6: data verified, energy;
 # 7: scores of the test split only where they count, frozen part of the model, shared features
 SCHEMA_VERSION = 7
-
-MOST_EVALUATED = 16  # training batches; the data workers hold them in the machine's memory
 
 Rule = Literal["best_on_test", "best_on_validation", "last"]  # which epoch is reported
 
@@ -98,23 +95,14 @@ class Cost(Spec):
     )
     frozen_bytes: int | None = Field(
         default=None,
-        description="output of the model's first blocks if they stay as they are in training, per clip, in float32; "
-        "0 if the first block trains; null before schema version 7",
+        description="size of the output of the model's frozen first blocks, per clip, in float32; 0 if there are none; "
+        "null before schema version 7",
     )
     frozen_flops: int | None = Field(
-        default=None, description="floating-point operations of that part of a forward pass, per clip; null likewise"
+        default=None,
+        description="floating-point operations of the frozen first blocks in a forward pass, per clip; 0 if there are "
+        "none; null before schema version 7",
     )
-
-    @property
-    def eval_factor(self) -> int:
-        """Return how many training batches a GPU evaluates at once: a power of two, as memory of training allows."""
-        if self.eval_peak_bytes is None:
-            return EVAL_FACTOR
-        constant = self.weight_bytes + self.optimizer_bytes
-        per_batch, factor = (self.eval_peak_bytes - constant) / EVAL_FACTOR, EVAL_FACTOR
-        while 2 * factor <= MOST_EVALUATED and constant + 2 * factor * per_batch <= self.peak_bytes:
-            factor *= 2
-        return factor
 
 
 class Profile(Spec):

@@ -20,6 +20,11 @@ from benchmark.report.results import Results
 from benchmark.report.tables import TableSource, build_table
 from benchmark.units import duration, plural
 
+PURPOSE_NAMES = {
+    "train": "training", "data": "waiting for its data", "eval": "evaluation",
+    "overhead": "other (set-up, resume states)",
+}  # fmt: skip
+
 logger = logging.getLogger(__name__)
 
 
@@ -122,10 +127,8 @@ def time_line(trials: pd.DataFrame) -> str:
     if trials.empty:
         return ""
     shares = time_shares(trials)
-    return (
-        f"time of {plural(len(trials), 'trial')}: {duration(trials['total_seconds'].sum())}, of it "
-        f"{shares['train']:.0%} training, {shares['data']:.0%} waiting for its data, {shares['eval']:.0%} evaluation, "
-        f"{shares['overhead']:.0%} all else (set-up, resume states)"
+    return f"time of {plural(len(trials), 'trial')}: {duration(trials['total_seconds'].sum())}, of it " + ", ".join(
+        f"{100 * share:.0f} % {PURPOSE_NAMES[purpose]}" for purpose, share in shares.items()
     )
 
 

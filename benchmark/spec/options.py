@@ -24,7 +24,7 @@ class RunOptions:
         address: Ray cluster to use; None starts one here.
         cpus: CPU cores to use in all; None for all of them.
         cpus_per_trial: CPU cores of one trial; None divides the machine.
-        gpus_per_trial: GPUs of one trial, at most 1, fractions allowed; None packs by memory.
+        gpus_per_trial: GPUs of one trial, at most 1, fractions allowed; None packs by memory and measured throughput.
         exclusive: one trial per device, each in a fresh process, to measure time and memory.
         timeout: seconds after which a trial is ended; None for no limit.
         deterministic: use only algorithms that repeat bit for bit on a GPU.
@@ -79,7 +79,8 @@ class RunOptions:
             raise BenchmarkError("compile and deterministic: compiled training may differ by rounding; choose one")
         if self.gang and (self.compile or self.exclusive):
             other = "compile" if self.compile else "exclusive"
-            raise BenchmarkError(f"gang and {other}: trials that share their features measure no time; choose one")
+            reason = "are not compiled" if self.compile else "measure no time"
+            raise BenchmarkError(f"gang and {other}: trials that share their features {reason}; choose one")
 
 
 _LIMITS: dict[str, tuple[int, float, type]] = {  # least, most, kind

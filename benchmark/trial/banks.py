@@ -10,7 +10,7 @@ import torch
 from benchmark.data.device_banks import held_bytes, hold
 from benchmark.trial.data import TrialData
 from benchmark.trial.device import free_memory, is_out_of_memory
-from benchmark.trial.gpu_room import room_for_banks
+from benchmark.trial.gpu_memory import room_for_banks
 from benchmark.trial.setting import Setting
 from benchmark.units import gigabytes
 

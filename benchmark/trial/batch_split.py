@@ -46,8 +46,9 @@ def split_changes_results(request: TrialRequest) -> bool:
 def evaluation_has_effects(model: nn.Module, evaluate: Callable[[nn.Module], object]) -> bool:
     """Return True if a model draws random numbers or changes buffers in evaluation, and thus what comes after it.
 
-    A copy is tried, because code of others may count its calls; all random generators stay as they are. A model that
-    cannot be copied, or fails, counts as one with effects. (On meta tensors, torch would import its compiler.)
+    A copy is tried, because code from outside the suite may count its calls; all random generators stay as they are. A
+    model that cannot be copied, or fails, counts as one with effects. (On meta tensors, torch would import its
+    compiler.)
 
     Args:
         model: in evaluation mode.

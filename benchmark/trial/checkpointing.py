@@ -51,7 +51,7 @@ class CheckpointedBlocks:
         trained: numbers of the blocks with trained parameters.
 
     Attributes:
-        context: what blocks that are called now are computed again in.
+        context: context in which blocks that are called from now on are computed again.
     """
 
     def __init__(self, repeats: dict[int, Repeat], trained: set[int]) -> None:
@@ -131,7 +131,7 @@ def is_checkpointed(model: AudioTransformer) -> bool:
 
 @contextmanager
 def computed_again_in(model: AudioTransformer, context: Context) -> Iterator[None]:
-    """Let blocks that are called here be computed again in a context; autocast is restored in any case."""
+    """Compute blocks that are called inside again in a context; autocast is restored in any case."""
     blocks = model.call_block
     if not isinstance(blocks, CheckpointedBlocks):
         yield
@@ -163,7 +163,7 @@ class _Probe:
         if random.getstate() != python or str(np.random.get_state()) != numpy:
             self.reasons[layer] = "draws from Python's or NumPy's generator would not be repeated"
         elif _kept(block) != kept or any(id(tensor) not in statistics for tensor in operators.running):
-            self.reasons[layer] = "what the method keeps between calls would change twice"
+            self.reasons[layer] = "state that the method keeps between calls would be updated twice"
         else:
             self.repeats[layer] = Repeat(operators.draws, bool(operators.running))
         return result

@@ -100,7 +100,7 @@ class TrainingForward:
         """Compile the blocks and try them; return whether that went well."""
         _set_up_compiler(self.request.step_key)
         try:
-            # code of others may count its calls: a copy is tried, and what is compiled serves the model, too
+            # code from outside the suite may count its calls: a copy is tried; what is compiled serves the model, too
             model = self.model if self._is_own() else copy.deepcopy(self.model)
             for block in model.blocks:
                 block.compile(dynamic=False)

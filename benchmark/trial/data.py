@@ -35,7 +35,7 @@ class TrialData:
 
     @property
     def evaluation(self) -> dict[str, Clips]:
-        """Return the splits that are evaluated after every epoch."""
+        """Return the held-out splits: all but the training split."""
         return {name: clips for name, clips in self.splits.items() if name != "train"}
 
     @property

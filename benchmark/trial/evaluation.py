@@ -21,7 +21,7 @@ TRIED_CLIPS = 2
 
 
 class Evaluation:
-    """Evaluates the splits that count: validation after every epoch, the test split where the epoch may be reported.
+    """Evaluates validation after every epoch, and the test split after epochs that may be the reported one.
 
     A model whose evaluation draws random numbers or changes buffers is evaluated completely after every epoch: what
     comes after an evaluation depends on it. A pass that is left out takes its number from torch's generator.
@@ -72,7 +72,7 @@ class Evaluation:
         return scores
 
     def _can_be_left_out(self) -> bool:
-        """Return whether training goes on in the same way if a pass is left out; code of others is tried."""
+        """Return whether training continues equally if a pass is left out; outside code is tried on a copy."""
         trainer, recipe = self._trainer, self._request.recipe
         if runs_known_code(trainer.model.eval()):
             return True

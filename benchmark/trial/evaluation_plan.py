@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from benchmark.records.schema import Rule, best_epoch
+from benchmark.records.schema import Cost, Rule, best_epoch
+from benchmark.spec.recipe import EVAL_FACTOR
 
 # Outputs of the frozen part that a trial may keep. They stay in memory during training. 1 GiB of a GPU is a small part
 # of it, and holds 400 clips of ESC-50 at base size; a CPU trial has a few GiB in all.
 KEPT_BYTES = {"cuda": 2**30, "cpu": 2**28}
+MOST_EVALUATED = 16  # training batches; the data workers hold them in the machine's memory
 BEST_SHARE = 0.5  # of epochs that are the best so far on validation: scores rise at first, then level off
 
 
@@ -41,7 +43,7 @@ def expected_passes(rule: Rule, epochs: int, splits: Sequence[str], *, test_curv
 
 
 def is_test(split: str) -> bool:
-    """Key that sorts the test split after the others, which decide whether it is evaluated."""
+    """Return True for the test split. As a sort key, it puts the test split last."""
     return split == "test"
 
 
@@ -59,3 +61,14 @@ def kept_splits(sizes: Mapping[str, int], bytes_per_clip: int, limit: int) -> li
             kept.append(split)
             room -= clips * bytes_per_clip
     return kept
+
+
+def eval_factor(cost: Cost) -> int:
+    """Return how many training batches a GPU evaluates at once: a power of two, as the memory of training allows."""
+    if cost.eval_peak_bytes is None:
+        return EVAL_FACTOR
+    constant = cost.weight_bytes + cost.optimizer_bytes
+    per_batch, factor = (cost.eval_peak_bytes - constant) / EVAL_FACTOR, EVAL_FACTOR
+    while 2 * factor <= MOST_EVALUATED and constant + 2 * factor * per_batch <= cost.peak_bytes:
+        factor *= 2
+    return factor

@@ -1,8 +1,8 @@
 """What evaluation computes once: the output of a model's frozen part, which is the same in every epoch.
 
-The frozen part is what comes before the first block that trains, has prompts or buffers, or runs code of others, which
-may draw random numbers or keep something between calls. It is read off the built model, not off the method's name.
-Training is left alone: its batches are composed again in every epoch.
+The frozen part is what comes before the first block that trains, has prompts or buffers, or runs code from outside the
+suite, which may draw random numbers or keep something between calls. It is read off the built model, not off the
+method's name. Training is left alone: its batches are composed again in every epoch.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ from benchmark.trial.build import build_model, count_parameters
 from benchmark.trial.code_digest import code_digest
 from benchmark.trial.cost import count_cost
 from benchmark.trial.device import device_name, is_out_of_memory
+from benchmark.trial.evaluation_plan import eval_factor
 from benchmark.trial.precision import Precision
 from benchmark.trial.profile_child import places, start_child
 from benchmark.trial.random_step import random_batch, random_step, with_batch_size, with_random_weights
@@ -187,7 +188,7 @@ def _memory(trainer: Trainer, batch: Batch, request: TrialRequest, how: How) -> 
     }
     if batch[0].is_cuda:
         cost = count_cost(request, request.classes, checkpointing=how.checkpointing)
-        factor = EVAL_FACTOR if how.compiled else cost.eval_factor
+        factor = EVAL_FACTOR if how.compiled else eval_factor(cost)
         features, targets, observed = (torch.cat([tensor] * factor) for tensor in batch)
         trainer.predict([(features, targets, observed)])
         assert trainer.memory.evaluation is not None

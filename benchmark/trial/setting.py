@@ -10,6 +10,7 @@ from benchmark.numerics import NUMERICS_VERSION
 from benchmark.records.schema import Cost
 from benchmark.spec.options import RunOptions
 from benchmark.spec.recipe import EVAL_FACTOR
+from benchmark.trial.evaluation_plan import eval_factor
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Setting:
         stop: file whose presence asks to stop after the current epoch.
         run: name of the call of `run`; an attempt of it that ended by timeout is not repeated.
         methods: places of the methods from outside the suite, by name.
-        features: folder of what trials of the run compute once for several; None shares nothing.
+        features: folder of features that several trials of the run share; None shares none.
         sharers: number of trials of the run that train on the same batches.
         numerics_version: numerics version of the code that submitted the trial.
     """
@@ -56,7 +57,7 @@ class Setting:
         """
         if self.cost is None or self.device == "cpu" or self.options.compile:
             return EVAL_FACTOR
-        return self.cost.eval_factor
+        return eval_factor(self.cost)
 
     @property
     def asked_to_stop(self) -> bool:

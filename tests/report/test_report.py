@@ -453,7 +453,7 @@ def test_time_that_no_epoch_accounts_for_is_reported(make_request: Make, tmp_pat
     assert results.cells["overhead"].tolist() == [pytest.approx(0.75)]
     line = build_report(results.store).time
     assert line.startswith(
-        "time of 2 trials: 18 s, of it 17% training, 6% waiting for its data, 3% evaluation, 75% all"
+        "time of 2 trials: 18 s, of it 17 % training, 6 % waiting for its data, 3 % evaluation, 75 % "
     )
     assert (tmp_path / "report" / "time.csv").read_text().splitlines()[0].split(",")[11:13] == ["overhead", "shared"]
 

@@ -21,7 +21,7 @@ from benchmark.spec.options import RunOptions
 from benchmark.spec.request import TrialRequest
 from benchmark.trial import banks
 from benchmark.trial.assemble import assemble
-from benchmark.trial.gpu_room import GPU_EXTRA, MARGIN, reserved_bytes, room_for_banks
+from benchmark.trial.gpu_memory import GPU_EXTRA, MARGIN, reserved_bytes, room_for_banks
 from benchmark.trial.memory import PeakMemory
 from benchmark.trial.run import Setting, attempt_trial, run_trial
 from tests.conftest import TINY_RECIPE, tiny_grid

@@ -19,6 +19,7 @@ from benchmark.spec.options import RunOptions
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.build import build_model
 from benchmark.trial.cost import count_cost
+from benchmark.trial.evaluation_plan import eval_factor
 from benchmark.trial.run import Setting, run_trial
 from benchmark.trial.train_step import Trainer
 from tests.conftest import TINY_RECIPE
@@ -69,11 +70,11 @@ def test_an_evaluation_takes_twice_the_batch_and_keeps_nothing(make_request: Cal
 
 def test_a_gpu_evaluates_as_many_batches_as_training_has_memory_for() -> None:
     full, linear = cost("esc50", "full"), cost("esc50", "linear")
-    assert (full.eval_factor, linear.eval_factor) == (8, 2)
+    assert (eval_factor(full), eval_factor(linear)) == (8, 2)
     constant = full.weight_bytes + full.optimizer_bytes
     values = {**full.model_dump(), "eval_peak_bytes": constant + 2 * 100, "peak_bytes": constant + 800}
     found = [
-        Cost.model_validate({**values, **changes}).eval_factor
+        eval_factor(Cost.model_validate({**values, **changes}))
         for changes in ({}, {"peak_bytes": constant + 799}, {"peak_bytes": 2 * constant}, {"eval_peak_bytes": None})
     ]
     assert found == [8, 4, 16, 2]

@@ -32,8 +32,8 @@ from benchmark.trial.cost import count_cost
 from benchmark.trial.data import TrialData, prepare
 from benchmark.trial.frozen import attribute_digest, tensor_digest
 from benchmark.trial.profile import How, profile_step
+from benchmark.trial.profile_sharing import Together, measure_sharing
 from benchmark.trial.run import Setting, attempt_trial, run_trial
-from benchmark.trial.sharing import Together, measure_sharing
 from benchmark.trial.train_step import Trainer
 from tests.chaos import content
 from tests.conftest import SSAST, TINY_RECIPE

@@ -16,8 +16,8 @@ from benchmark.errors import BenchmarkError, first_line
 from benchmark.methods.registry import load_externals
 from benchmark.trial.device import is_out_of_memory
 from benchmark.trial.profile_child import answering
+from benchmark.trial.profile_sharing import Burst, Fault, SharedStep
 from benchmark.trial.random_step import random_step
-from benchmark.trial.sharing import Burst, Fault, SharedStep
 from benchmark.trial.train_step import Trainer
 
 WARM_UP = 3

@@ -22,7 +22,7 @@ from benchmark.trial.device import device_name
 from benchmark.trial.precision import Precision
 from benchmark.trial.profile_child import places, start_child
 
-WORKER = "benchmark.trial.sharing_worker"
+WORKER = "benchmark.trial.profile_sharing_worker"
 
 logger = logging.getLogger(__name__)
 

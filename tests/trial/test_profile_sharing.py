@@ -16,10 +16,10 @@ from benchmark.planning import node as machines
 from benchmark.planning.node import Node
 from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
-from benchmark.trial import sharing as room
+from benchmark.trial import profile_sharing as room
+from benchmark.trial.profile_sharing import Fault, Together, measure_sharing
+from benchmark.trial.profile_sharing_worker import clips_per_second
 from benchmark.trial.random_step import random_step
-from benchmark.trial.sharing import Fault, Together, measure_sharing
-from benchmark.trial.sharing_worker import clips_per_second
 from tests.conftest import Cli
 
 TINY = ["--set", "recipe.batch_size=4", "--set", "recipe.frames=64"]
