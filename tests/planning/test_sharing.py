@@ -160,11 +160,11 @@ def test_plan_says_when_sharing_was_not_measured(tmp_path: Path, monkeypatch: py
         return benchmark.plan("smoke", methods="linear", results=tmp_path, gpus_per_trial=gpus, console=quiet)
 
     def lines(found: benchmark.api.plan.PlanResult) -> list[str]:
-        return [line for line in found.notes if "sharing of the GPU not measured" in line]
+        return [line for line in found.notes if "GPU sharing was not measured" in line]
 
     first = planned()
     [line] = lines(first)
-    assert f"`python -m benchmark profile --grid smoke --results {tmp_path} --sharing 1,2,4,8` measures it" in line
+    assert f"Measure it: `python -m benchmark profile --grid smoke --results {tmp_path} --sharing 1,2,4,8`" in line
     assert lines(planned(gpus=0.5)) == []
     request = first.plan.entries[0].request
     estimate = first.estimates[request.id]
