@@ -19,6 +19,7 @@ from benchmark.errors import BenchmarkError
 CONTROL = "nvidia-cuda-mps-control"
 PIPES, LOGS = "CUDA_MPS_PIPE_DIRECTORY", "CUDA_MPS_LOG_DIRECTORY"
 DEFAULT_PIPES = "/tmp/nvidia-mps"
+QUIT_SECONDS = 20.0
 
 logger = logging.getLogger(__name__)
 
@@ -64,4 +65,8 @@ def service(*, wanted: bool) -> Iterator[Mapping[str, str]]:
         try:
             yield variables
         finally:
-            subprocess.run([CONTROL], env=environment, input="quit\n", text=True, capture_output=True, check=False)
+            with contextlib.suppress(subprocess.TimeoutExpired):  # a server that does not end
+                subprocess.run(
+                    [CONTROL], env=environment, input="quit\n", text=True, capture_output=True, check=False,
+                    timeout=QUIT_SECONDS,
+                )  # fmt: skip

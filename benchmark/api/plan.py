@@ -192,7 +192,8 @@ def plan(
     shares = pack([node], needs, options.cpus_per_trial, options.gpus_per_trial, exclusive=False)
     too_large = beyond_memory([node], shares, needs)
     name = grid.name if isinstance(grid, Grid) else grid
-    measuring = command("profile", "--grid", name, "--results", store.folder, "--sharing", "1,2,4,8")
+    flags = [option for option, is_on in (("--compile", compile), ("--checkpointing", checkpointing)) if is_on]
+    measuring = command("profile", "--grid", name, "--results", store.folder, "--sharing", "1,2,4,8", *flags)
     sharing_notes = _sharing_notes(shares, needs, measuring) if options.gpus_per_trial is None else []
     return PlanResult(
         results=store.folder,

@@ -53,7 +53,7 @@ def profile_sharing(
     Raises:
         BenchmarkError: a wrong number, no MPS here, or a step that not even one process can take.
     """
-    from benchmark import mps as service_of
+    from benchmark import mps as mps_service
     from benchmark.planning.flops import count_costs
     from benchmark.planning.node import node_here
     from benchmark.planning.packing import share
@@ -70,9 +70,9 @@ def profile_sharing(
     with store.lock():  # a folder that cannot be written is reported before the work
         pass
     costs, profiles = count_costs(requests, console, checkpointing=checkpointing).costs, []
-    with service_of.service(wanted=mps) as variables:
+    with mps_service.service(wanted=mps) as variables:
         on_gpu = device == "cuda"
-        is_shared_by_mps = on_gpu and (mps or service_of.is_running())
+        is_shared_by_mps = on_gpu and (mps or mps_service.is_running())
         for request in requests:
             cost = costs.get(request.step_key)
             able = _measurable(request, cost, numbers, cores, node, console, on_gpu=on_gpu)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
@@ -71,6 +72,12 @@ def _attempt(
         return _Ahead(error=error)
 
 
+@functools.cache
+def _stream_of(device: torch.device) -> torch.cuda.Stream:
+    """Return this process's second stream of a GPU: allocator and libraries keep memory for every stream."""
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+
 class _SideStream:
     """A stream beside the caller's current one.
 
@@ -79,7 +86,7 @@ class _SideStream:
     """
 
     def __init__(self, device: torch.device) -> None:
-        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._stream = _stream_of(device)
         self._stream.wait_stream(torch.cuda.current_stream(device))  # such as filter banks that were just copied
         self._device = device
 

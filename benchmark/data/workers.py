@@ -20,7 +20,8 @@ from benchmark.data.targets import Truth
 from benchmark.data.worker_processes import WorkerContext
 from benchmark.temporary import shared_memory
 
-SPARE_BYTES = 500 * 10**6  # in /dev/shm, for batches that other workers and trials send at the same moment
+SPARE_BYTES = 500 * 10**6  # in /dev/shm
+AT_ONCE = 8  # batches of the same size for which there must be room: other workers and trials send theirs
 
 logger = logging.getLogger(__name__)
 
@@ -147,9 +148,16 @@ class _Reader(Dataset[Loaded | bytes | _Caught]):
                 self._audio, self._pickled = pickle.loads(self._pickled), b""
             clips = Clips(self._audio, work.clips, work.truth.shape[2], work.front_end, truth=work.truth)
             batch = clips.load(work.item, banks=work.banks)
-            return batch if shared_memory() >= SPARE_BYTES else pickle.dumps(batch)
+            return batch if shared_memory() >= SPARE_BYTES + AT_ONCE * _size(batch) else pickle.dumps(batch)
         except Exception as error:
             return _Caught(_sendable(error), traceback.format_exc())
+
+
+def _size(value: object) -> int:
+    """Return the bytes of the tensors in nested tuples."""
+    if isinstance(value, torch.Tensor):
+        return value.nbytes
+    return sum(map(_size, value)) if isinstance(value, tuple) else 0
 
 
 def _sendable(error: Exception) -> Exception:

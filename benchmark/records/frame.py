@@ -102,18 +102,21 @@ def to_frame(records: Iterable[Record]) -> pd.DataFrame:
 def tabulate(records: Iterable[Record]) -> tuple[pd.DataFrame, dict[str, Curve]]:
     """Return one row per record, and the (epochs,) scores of each trial by its id, in [0, 1].
 
-    A score is nan where it is not finite, and after epochs without an evaluation of the reported split.
+    A score is nan where it is not finite, and after epochs without an evaluation of the split.
 
-    Scores are the metric of the reported split. Records are read one by one and not kept, as there may be thousands.
+    Scores are those of the validation split where it chooses the epoch, else of the reported split. Records are read
+    one by one and not kept, as there may be thousands.
     """
     rows: list[dict[str, Any]] = []
     curves: dict[str, Curve] = {}
+    reported: dict[str, Curve] = {}
     # Trials whose epoch is chosen over folds, by cell and seed: row, curve, and whether its fold takes part.
     open_trials: dict[tuple[str, int], list[tuple[dict[str, Any], Curve, bool]]] = {}
     for record in records:
-        row, curve, selection = _row(record), _curve(record), record.selection
+        row, curve, selection = _row(record), _curve(record, record.selection.split), record.selection
         rows.append(row)
-        curves[record.id] = curve
+        reported[record.id] = curve
+        curves[record.id] = _curve(record, "validation") if selection.rule == "best_on_validation" else curve
         if selection.scope == "folds" and record.status == "completed":
             takes_part = selection.folds is None or record.request.fold in selection.folds
             open_trials.setdefault((row["cell"], row["seed"]), []).append((row, curve, takes_part))
@@ -127,13 +130,13 @@ def tabulate(records: Iterable[Record]) -> tuple[pd.DataFrame, dict[str, Curve]]
                 row["epoch"], row["rule"] = len(curve), "last"
                 row["marks"] = "; ".join(filter(None, (row["marks"], NO_CHOICE.format(fold=row["fold"]))))
     for row in rows:
-        row["score"] = _known(curves[row["id"]][row["epoch"] - 1]) if row["epoch"] else None
+        row["score"] = _known(reported[row["id"]][row["epoch"] - 1]) if row["epoch"] else None
     order = ["protocol", "backbone", "dataset", "method", "seed", "fold", "id"]
     return pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(order, ignore_index=True), curves
 
 
-def _curve(record: Record) -> Curve:
-    split, metric = record.selection.split, record.selection.metric
+def _curve(record: Record, split: str) -> Curve:
+    metric = record.selection.metric
     return np.array([point.splits.get(split, {}).get(metric) for point in record.curves], dtype=float)
 
 

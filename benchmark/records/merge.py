@@ -92,7 +92,7 @@ def _merge_record(store: ResultStore, into: ResultStore, record: Record, merged:
     known = _read(into, place)
     if known is not None:
         here, there = (each.model_dump(mode="json") for each in (known, record))
-        if _result(here) == _result(there):
+        if _is_same(here, there):
             logger.debug("%s: already there with equal results", record.id)
             merged.equal += 1
             for suffix in BESIDE:  # equal results come from equal predictions and weights
@@ -135,6 +135,16 @@ def _result(content: dict[str, Any]) -> dict[str, Any]:
     kept["data"] = {key: value for key, value in content["data"].items() if key != "verified"}
     kept["curves"] = [{key: value for key, value in point.items() if key != "seconds"} for point in content["curves"]]
     return kept
+
+
+def _is_same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Return whether two records have equal results. Splits that only one evaluated after an epoch do not count."""
+    results = _result(one), _result(other)
+    for points in zip(*(result["curves"] for result in results), strict=False):
+        common = set.intersection(*(set(point["splits"]) for point in points))
+        for point in points:
+            point["splits"] = {split: scores for split, scores in point["splits"].items() if split in common}
+    return results[0] == results[1]
 
 
 def _score(content: dict[str, Any]) -> str:

@@ -28,6 +28,7 @@ from benchmark.planning.memory import Need, need_of
 from benchmark.planning.node import Node
 from benchmark.planning.packing import Share, pack
 from benchmark.records.lease import Lease, held_by_this_process
+from benchmark.records.schema import Cost
 from benchmark.records.store import ResultStore
 from benchmark.search.history import Configuration, configurations, spent, write_table
 from benchmark.search.pruner import COUNTED
@@ -108,10 +109,9 @@ def train(trial: optuna.Trial, request: TrialRequest, setting: Setting) -> None:
             _finish(trial, TrialState.COMPLETE, time.monotonic() - began, best)
 
 
-def _need(request: TrialRequest) -> Need:
-    """Return the memory that a training needs, from its counted cost, which drawing it has stored."""
-    cost = count_costs([request], Console(quiet=True)).costs.get(request.step_key)
-    return need_of(cost, request.recipe)
+def _cost(request: TrialRequest) -> Cost | None:
+    """Return the counted cost of a training's step, which drawing it has stored."""
+    return count_costs([request], Console(quiet=True)).costs.get(request.step_key)
 
 
 def _check_stop(setting: Setting) -> None:
@@ -184,12 +184,13 @@ class Search:
                     budget = 0
                     break
                 trial, request = drawn
-                share = self._share(nodes, _need(request))
+                cost = _cost(request)
+                share = self._share(nodes, need_of(cost, request.recipe))
                 # with GPUs as an argument of `remote`, Ray starts a fresh process for the task
                 task: Any = ray.remote(num_cpus=share.cpus, num_gpus=share.gpus, memory=share.memory, max_retries=0)(
                     train
                 )
-                running[task.remote(trial, request, self._setting(share, stop))] = trial
+                running[task.remote(trial, request, self._setting(share, cost, stop))] = trial
             if not running:
                 return
             for ended in ray.wait(list(running), timeout=LOOK_EVERY_SECONDS)[0]:
@@ -244,11 +245,11 @@ class Search:
         [share] = pack(nodes, {"": need}, options.cpus_per_trial, options.gpus_per_trial, exclusive=False).values()
         return share
 
-    def _setting(self, share: Share, stop: Stop) -> Setting:
+    def _setting(self, share: Share, cost: Cost | None, stop: Stop) -> Setting:
         requests = self.space.bases.values()
         setting = run_setting(self.options, self.folder, requests, stop=stop.file)
         device = "cuda" if share.gpus else "cpu"
-        return dataclasses.replace(trial_setting(setting, share, None), device=device)
+        return dataclasses.replace(trial_setting(setting, share, cost), device=device)
 
     def _say(self, text: str) -> None:
         say(self.console, text)

@@ -1,4 +1,4 @@
-"""Whether the filter banks of a trial stay in the memory of its GPU."""
+"""What stays in the memory of a trial's GPU: filter banks, and outputs of the frozen part for evaluation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import torch
 from benchmark.data.device_banks import held_bytes, hold
 from benchmark.trial.data import TrialData
 from benchmark.trial.device import free_memory, is_out_of_memory
-from benchmark.trial.gpu_memory import room_for_banks
+from benchmark.trial.evaluation_plan import KEPT_BYTES
+from benchmark.trial.gpu_memory import room, room_for_banks
 from benchmark.trial.setting import Setting
 from benchmark.units import gigabytes
 
@@ -54,3 +55,12 @@ def _room(setting: Setting, device: torch.device) -> int:
         return 0
     free, total = torch.cuda.mem_get_info(device)
     return room_for_banks(setting.gpu_share, total, free, setting.cost, recorded=setting.options.compile)
+
+
+def room_for_outputs(setting: Setting, device: torch.device) -> int:
+    """Return the bytes that evaluation may take for outputs of the frozen part."""
+    limit = KEPT_BYTES[device.type]
+    if device.type != "cuda":
+        return limit
+    free, total = torch.cuda.mem_get_info(device)
+    return min(limit, room(setting.gpu_share, total, free, setting.cost, recorded=setting.options.compile))

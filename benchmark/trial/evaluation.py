@@ -10,7 +10,7 @@ from benchmark.data.dataset_info import DatasetInfo
 from benchmark.data.loader import Batch, Batches, take_number_of_pass
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.batch_split import evaluation_has_effects
-from benchmark.trial.evaluation_plan import KEPT_BYTES, is_test, is_test_needed
+from benchmark.trial.evaluation_plan import is_test, is_test_needed
 from benchmark.trial.frozen_features import FrozenFeatures, runs_known_code
 from benchmark.trial.history import History, Scores
 from benchmark.trial.metrics import evaluate
@@ -32,6 +32,7 @@ class Evaluation:
         trainer: evaluates the model.
         held_out: batches by split.
         test_curves: evaluate the test split after every epoch.
+        kept_bytes: largest size of what is kept of the frozen part.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Evaluation:
         held_out: Mapping[str, Batches],
         *,
         test_curves: bool,
+        kept_bytes: int,
     ) -> None:
         self._request = request
         self._metric = info.metric
@@ -50,7 +52,7 @@ class Evaluation:
         self._held_out = {name: held_out[name] for name in sorted(held_out, key=is_test)}
         leaves_out = "test" in held_out and self._rule != "best_on_test" and not test_curves
         self._complete = not (leaves_out and self._can_be_left_out())
-        self._features = FrozenFeatures(trainer.model, KEPT_BYTES[trainer.clock.device.type])
+        self._features = FrozenFeatures(trainer.model, kept_bytes)
 
     def after_epoch(self, history: History, epoch: int, *, is_last: bool) -> Scores:
         """Evaluate the splits that count, keep the outputs in `history`, and return the metrics by split.

@@ -13,6 +13,7 @@ from benchmark.numerics import NUMERICS_VERSION
 from benchmark.records.schema import Epoch
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.assemble import Assembled
+from benchmark.trial.banks import room_for_outputs
 from benchmark.trial.evaluation import Evaluation
 from benchmark.trial.history import History, Scores
 from benchmark.trial.resume import ResumeFiles, UnfitStateError, random_state, restore_random_state
@@ -98,7 +99,14 @@ def fit(
         for name, clips in data.evaluation.items()
     }
     shared = SharedFeatures.of(request, trainer, setting)
-    evaluation = Evaluation(request, parts.info, trainer, held_out, test_curves=setting.options.test_curves)
+    evaluation = Evaluation(
+        request,
+        parts.info,
+        trainer,
+        held_out,
+        test_curves=setting.options.test_curves,
+        kept_bytes=room_for_outputs(setting, device),
+    )
     seeds = Seeds(request)
     with StateSaver(resume_files, setting.options.resume_seconds, in_background=device.type == "cuda") as saver:
         for epoch in range(resumed + 1, recipe.epochs + 1):

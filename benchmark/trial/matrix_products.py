@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import functools
 import re
+import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -45,15 +46,40 @@ def fast_products() -> Iterator[None]:
     if not is_by_onednn():
         yield
         return
-    kernels = torch.library.Library("aten", "IMPL")  # type: ignore[no-untyped-call]
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="(?s).*Overriding a previously registered kernel")
-        kernels.impl("mm", _mm, "CPU", allow_override=True)  # type: ignore[no-untyped-call]
-        kernels.impl("addmm", _addmm, "CPU", allow_override=True)  # type: ignore[no-untyped-call]
+    _Kernels.use()
     try:
         yield
     finally:
-        kernels._destroy()  # type: ignore[no-untyped-call]
+        _Kernels.release()
+
+
+class _Kernels:
+    """The replaced kernels of this process, as long as one of its threads uses them."""
+
+    lock = threading.Lock()
+    users = 0
+    library: torch.library.Library | None = None
+
+    @classmethod
+    def use(cls) -> None:
+        """Replace torch's kernels, unless that is done."""
+        with cls.lock:
+            cls.users += 1
+            if cls.library is None:
+                cls.library = torch.library.Library("aten", "IMPL")  # type: ignore[no-untyped-call]
+                with warnings.catch_warnings():
+                    warnings.filterwarnings("ignore", message="(?s).*Overriding a previously registered kernel")
+                    cls.library.impl("mm", _mm, "CPU", allow_override=True)  # type: ignore[no-untyped-call]
+                    cls.library.impl("addmm", _addmm, "CPU", allow_override=True)  # type: ignore[no-untyped-call]
+
+    @classmethod
+    def release(cls) -> None:
+        """Restore torch's kernels after the last user."""
+        with cls.lock:
+            cls.users -= 1
+            if not cls.users and cls.library:
+                cls.library._destroy()  # type: ignore[no-untyped-call]
+                cls.library = None
 
 
 def with_fast_products(model: Model) -> Model:
@@ -65,19 +91,17 @@ def with_fast_products(model: Model) -> Model:
 
 
 class _Calls:
-    """Enters and leaves `fast_products` around the calls of a model. A class, because models are copied and pickled."""
-
-    def __init__(self) -> None:
-        self._entered: list[AbstractContextManager[None]] = []
+    """Does what `fast_products` does, before and after the calls of a model. A class: models are copied and pickled."""
 
     def begin(self, *_: object) -> None:
         """Before a call."""
-        self._entered.append(fast_products())
-        self._entered[-1].__enter__()
+        if is_by_onednn():
+            _Kernels.use()
 
     def end(self, *_: object) -> None:
         """After a call, also after one that failed."""
-        self._entered.pop().__exit__(None, None, None)
+        if is_by_onednn():
+            _Kernels.release()
 
 
 def _is_amd() -> bool:
@@ -108,7 +132,7 @@ def _addmm(
     added: torch.Tensor, first: torch.Tensor, second: torch.Tensor, *, beta: float = 1, alpha: float = 1
 ) -> torch.Tensor:
     """(N,) or (M, N) to add, (M, K), (K, N) -> (M, N)."""
-    if added.dim() == 1 and beta == alpha == 1 and _is_large(first, second):
+    if added.shape == second.shape[1:] and beta == alpha == 1 and _is_large(first, second):
         return _by_onednn(first, second, added)
     out = first.new_empty(first.shape[0], second.shape[1])
     return torch.addmm(added, first, second, beta=beta, alpha=alpha, out=out)

@@ -150,7 +150,7 @@ def random_state() -> State:
         "python": [version, list(words), gauss],
         "numpy": [kind, torch.from_numpy(np.asarray(keys, np.int64)), position, has_gauss, cached],
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,  # a trial uses one GPU
+        "cuda": torch.cuda.get_rng_state() if _uses_gpu() else None,  # a trial uses one GPU
     }
 
 
@@ -161,5 +161,11 @@ def restore_random_state(state: State) -> None:
     kind, keys, position, has_gauss, cached = state["numpy"]
     np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, cached))
     torch.set_rng_state(state["torch"])
-    if state["cuda"] is not None and torch.cuda.is_available():
+    if state["cuda"] is not None and _uses_gpu():
         torch.cuda.set_rng_state(state["cuda"])
+
+
+def _uses_gpu() -> bool:
+    """Return whether this process has started CUDA: to ask for its generator would start it."""
+    started: bool = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    return started

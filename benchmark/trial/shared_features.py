@@ -15,7 +15,7 @@ import platform
 import shutil
 import time
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -186,7 +186,8 @@ class EpochFile:
         """Remove what was written."""
         logger.info("%s: not written: %s", self._path, first_line(error))
         self._handle = None
-        self._stack.__exit__(type(error), error, None)
+        with suppress(OSError):  # closing the file writes what is left of it
+            self._stack.__exit__(type(error), error, None)
 
 
 def _read(path: Path, device: torch.device) -> Iterator[Batch]:

@@ -80,9 +80,10 @@ class StateSaver:
         try:
             self.wait()
         except Exception as unwritten:
-            if error is None:
+            if error is None and not isinstance(unwritten, OSError):
                 raise
-            logger.info("the last resume state was not written: %s", first_line(unwritten))  # the other error is raised
+            # another error is raised, or the trial has ended and needs no state any more
+            logger.info("the last resume state was not written: %s", first_line(unwritten))
         finally:
             if self._thread:
                 self._thread.shutdown()

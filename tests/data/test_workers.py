@@ -78,6 +78,9 @@ def test_batches_pass_where_there_is_no_shared_memory(tmp_path: Path, monkeypatc
     work = _Work(every, clips.truth, clips.front_end, ([0, 1], None), banks=True)
     monkeypatch.setattr(workers, "shared_memory", lambda: 10**12)
     shared = reader[work]
+    assert workers._size(shared) > 2 * 64 * 128 * 4  # eight such batches need room beside the spare bytes
+    monkeypatch.setattr(workers, "shared_memory", lambda: workers.SPARE_BYTES + 7 * workers._size(shared))
+    assert isinstance(reader[work], bytes)
     monkeypatch.setattr(workers, "shared_memory", lambda: 64 * 10**6)
     sent = reader[work]
     assert isinstance(shared, Loaded)

@@ -87,3 +87,15 @@ def test_load_results_has_the_documented_columns(make_request: Make, tmp_path: P
 def test_load_results_of_a_missing_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(benchmark.errors.BenchmarkError, match="no results here"):
         benchmark.load_results(tmp_path / "missing")
+
+
+def test_curves_are_those_of_the_split_that_chooses_the_epoch(make_request: Make) -> None:
+    record = make_record(make_request(), [0.9, 0.5, 0.4])
+    content = record.model_dump()
+    for point, score in zip(content["curves"], (0.1, 0.2, 0.3), strict=True):
+        point["splits"]["validation"] = {"accuracy": score, "map": score, "mauc": score}
+    del content["curves"][0]["splits"]["test"]
+    content["selection"] |= {"rule": "best_on_validation", "scope": "trial", "epoch": 3, "folds": None}
+    frame, curves = tabulate([Record.model_validate(content)])
+    assert curves[record.id].tolist() == [0.1, 0.2, 0.3]
+    assert frame["score"][0] == 0.4

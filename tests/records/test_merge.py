@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from benchmark.records.floor import read_floors, write_floor
+from benchmark.records.merge import merge
 from benchmark.records.schema import SCHEMA_VERSION, Attempt, Record
 from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
@@ -80,3 +81,16 @@ def test_records_of_every_older_schema_version_still_load() -> None:
         assert record.schema_version == int(path.stem[1:])
         assert record.request.id == record.id
         assert record.curves
+
+
+def test_records_with_and_without_scores_of_all_epochs_are_equal(
+    make_request: Callable[..., TrialRequest], tmp_path: Path
+) -> None:
+    """A schema before 7, or `--test-curves`, has the test split after every epoch."""
+    record = make_record(make_request(protocol="corrected"), [0.9, 0.5])
+    content = record.model_dump()
+    content["curves"][0]["splits"] = {}
+    ResultStore(tmp_path / "complete").write(record, {})
+    ResultStore(tmp_path / "needed").write(Record.model_validate(content), {})
+    found = merge([tmp_path / "complete", tmp_path / "needed"], tmp_path / "all")
+    assert (found.records, found.equal, found.gaps) == (1, 1, [])

@@ -139,10 +139,10 @@ def test_draws_and_running_statistics_are_those_of_one_pass(
         ("", lambda _, x: functional.dropout(x, 0.1)),
         ("draws from Python's or NumPy's generator would not be repeated", lambda _, x: x * random.random()),
         ("draws from Python's or NumPy's generator would not be repeated", lambda _, x: x * np.random.rand()),
-        ("what the method keeps between calls would change twice", counted),
-        ("what the method keeps between calls would change twice", listed),
-        ("what the method keeps between calls would change twice", averaged),
-        ("what the method keeps between calls would change twice", normalised),
+        ("state that the method keeps between calls would be updated twice", counted),
+        ("state that the method keeps between calls would be updated twice", listed),
+        ("state that the method keeps between calls would be updated twice", averaged),
+        ("state that the method keeps between calls would be updated twice", normalised),
     ],
 )
 def test_a_block_that_changes_something_keeps_its_activations(

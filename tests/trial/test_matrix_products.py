@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import threading
 
 import pytest
 import torch
@@ -100,3 +101,31 @@ def test_a_model_computes_by_it_wherever_it_is_called(by_onednn: list[tuple[int,
         model(torch.ones(WIDE, 1))
     torch.ones(WIDE, WIDE) @ torch.ones(WIDE, WIDE)
     assert len(by_onednn) == 3
+
+
+def test_kernels_stay_replaced_until_the_last_thread_is_done(by_onednn: list[tuple[int, ...]]) -> None:
+    first, second = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with fast_products():
+            first.set()
+            second.wait()
+
+    thread = threading.Thread(target=other)
+    with fast_products():
+        thread.start()
+        first.wait()
+    torch.ones(WIDE, WIDE) @ torch.ones(WIDE, WIDE)
+    assert len(by_onednn) == 1
+    second.set()
+    thread.join()
+    torch.ones(WIDE, WIDE) @ torch.ones(WIDE, WIDE)
+    assert len(by_onednn) == 1
+
+
+def test_a_bias_that_is_broadcast_is_added_by_torch(by_onednn: list[tuple[int, ...]]) -> None:
+    ones = torch.ones(WIDE, WIDE)
+    with fast_products():
+        found = torch.addmm(torch.full((1,), 3.0), ones, ones)
+    assert by_onednn == []
+    assert torch.equal(found, torch.full((WIDE, WIDE), WIDE + 3.0))

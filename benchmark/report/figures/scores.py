@@ -72,7 +72,7 @@ def _points(axes: Axes, cells: pd.DataFrame, known: dict[str, Look]) -> None:
 
 
 def curves(results: Results, title: str) -> Figure:
-    """Draw the score of the reported split by epoch where it was evaluated, mean over the finished folds and seeds."""
+    """Draw the score by epoch, where it was evaluated: on validation clips if they choose it, else as reported."""
     cells = with_labels(results.cells).set_index("cell")
     labels = cells[["dataset", "column", "name", "measure"]].to_dict("index")
     panels: dict[tuple[str, str], dict[str, list[Curve]]] = defaultdict(lambda: defaultdict(list))
@@ -95,7 +95,8 @@ def curves(results: Results, title: str) -> Figure:
             _curves_of(panel, panels[dataset, column], known)
             panel.set_title(f"{column}, {dataset}", fontsize=9)
         _widen(row[0])
-        _draw_floors(row, columns, cells[cells["dataset"] == dataset])
+        # floors are scores of test clips
+        _draw_floors(row, columns, cells[(cells["dataset"] == dataset) & (cells["rule"] != "best_on_validation")])
         row[0].set_ylabel(measures[dataset])
     return finish(figure, title, marks(results.cells), known)
 
