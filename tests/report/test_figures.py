@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from benchmark.records.schema import Record
 from benchmark.records.store import ResultStore
-from benchmark.report.figures.scores import _curves_of, _mean_curve
+from benchmark.report.figures.scores import _curves_of, _mean_curve, curves
 from benchmark.report.figures.style import Look
 from benchmark.report.write import build_report
 from benchmark.spec.request import TrialRequest
@@ -96,3 +97,18 @@ def test_curves_have_points_where_all_trials_have_a_score() -> None:
         axes, {"a": trials, "b": [np.array([nan, 0.5])]}, dict.fromkeys("ab", Look((0.0, 0.0, 0.0), "o", "-", ""))
     )
     assert [line.get_xdata().tolist() for line in axes.lines] == [[1, 4], [2]]
+
+
+def test_one_evaluation_of_several_epochs_is_no_curve(
+    make_request: Callable[..., TrialRequest], tmp_path: Path
+) -> None:
+    def titles(records: list[Record], folder: Path) -> list[str]:
+        figure = curves(make_results(folder, records), "Score by epoch")
+        return [panel.get_title() or panel.texts[0].get_text() for panel in figure.axes]
+
+    complete = make_record(make_request(protocol="corrected"), [0.9, 0.5])
+    content = complete.model_dump()
+    content["curves"][0]["splits"] = {}
+    assert "`run --test-curves`" in " ".join(" ".join(titles([Record.model_validate(content)], tmp_path / "a")).split())
+    assert titles([complete], tmp_path / "b")[0].endswith(", esc50")
+    assert titles([make_record(make_request(), [0.9])], tmp_path / "c")[0].endswith(", esc50")

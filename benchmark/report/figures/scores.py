@@ -86,7 +86,12 @@ def curves(results: Results, title: str) -> Figure:
         return empty(title, "there is no record yet")
     names = cells[cells.index.isin(set(trials["cell"]))]["name"]
     known = shown_looks(names, results.order.methods)
-    datasets = list(dict.fromkeys(dataset for dataset, _ in panels))
+    # where the last epoch counts, the test clips may have been evaluated once: no curve
+    datasets = list(
+        dict.fromkeys(dataset for (dataset, _), found in panels.items() if any(map(_is_curve, found.values())))
+    )
+    if not datasets:
+        return empty(title, "the scores of one epoch only are known; `run --test-curves` evaluates every epoch")
     datasets.sort(key=lambda name: [*results.order.datasets, name].index(name))
     columns = list(dict.fromkeys(column for _, column in panels))
     figure, axes = grid(len(datasets), len(columns), sharey=True)
@@ -113,6 +118,11 @@ def _curves_of(axes: Axes, curves_by_name: dict[str, list[Curve]], known: dict[s
     axes.set_xlabel("epoch")
     axes.grid(visible=True, alpha=0.3)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def _is_curve(trials: list[Curve]) -> bool:
+    """Return whether there is more than one point, or one because there was one epoch."""
+    return len(_mean_curve(trials)[0]) > 1 or max(map(len, trials)) == 1
 
 
 def _mean_curve(trials: list[Curve]) -> tuple[list[int], list[float]]:
