@@ -29,8 +29,8 @@ with open(sys.argv[1], "a") as log:
 def square(number):
     return number * number, os.getpid()
 
-results = list(in_order(square, range(300), workers=2, processes=True))
-assert [result for result, _ in results] == [number * number for number in range(300)]
+results = list(in_order(square, range(1200), workers=2, processes=True))
+assert [result for result, _ in results] == [number * number for number in range(1200)]
 workers = {process for _, process in results}
 assert workers and os.getpid() not in workers, workers
 print("done")
@@ -125,7 +125,7 @@ def test_worker_processes_use_one_torch_thread() -> None:
     import torch
 
     before = torch.get_num_threads()
-    assert set(in_order(_torch_threads, range(300), workers=2, processes=True)) == {1}
+    assert set(in_order(_torch_threads, range(1200), workers=2, processes=True)) == {1}
     assert torch.get_num_threads() == before
 
 
@@ -154,7 +154,7 @@ class Counted:
 
 def test_the_function_is_sent_once_per_worker_and_not_once_per_item() -> None:
     Counted.pickled = 0
-    assert list(in_order(Counted(), range(300), workers=2, processes=True)) == list(range(300))
+    assert list(in_order(Counted(), range(1200), workers=2, processes=True)) == list(range(1200))
     assert 1 <= Counted.pickled <= 2
 
 
