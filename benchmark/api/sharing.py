@@ -124,7 +124,7 @@ def sharing_text(profile: SharingProfile) -> str:
     request, found = profile.request, profile.clips_per_second
     values = ", ".join(f"{number}: {value:.4g} ({value / found[1]:.2f})" for number, value in found.items())
     text = (
-        f"{request.dataset.name} {request.method.variant} ({request.backbone.size_text}), clips/s of all at once "
-        f"(to one alone){' with MPS' if profile.mps else ''}: {values}"
+        f"{request.dataset.name} {request.method.variant} ({request.backbone.size_text}), clips/s of all processes "
+        f"(ratio to one process){' with MPS' if profile.mps else ''}: {values}"
     )
     return f"{text}; {profile.error}" if profile.error else text
