@@ -135,28 +135,45 @@ def profile_step(request: TrialRequest, how: How) -> StepProfile:
 
 
 def _profile(request: TrialRequest, how: How, compilation: str = EAGER, **found: Any) -> StepProfile:
-    device = torch.device(how.device)
-    environment, environment_hash = capture(
-        device=device_name(device),
-        cuda=torch.version.cuda if device.type == "cuda" else None,
-        threads=how.threads,
-        compilation=compilation,
-        checkpointing=how.checkpointing,
-    )
     return StepProfile(
         **{"steps": 0, **found},
-        request=request,
+        **provenance(request, how.device, how.threads, compilation, checkpointing=how.checkpointing),
         cost=count_cost(request, request.classes, checkpointing=how.checkpointing),
         parameters=count_parameters(request, request.classes),
         clips=how.clips or request.recipe.batch_size,
-        device=device_name(device),
-        threads=how.threads,
-        precision=Precision(device, request.recipe.precision).name,
-        environment=environment,
-        environment_hash=environment_hash,
-        fingerprint=code_digest(request),
-        finished=utc_now(),
     )
+
+
+def provenance(
+    request: TrialRequest, device_kind: str, threads: int, compilation: str, *, checkpointing: bool
+) -> dict[str, Any]:
+    """Return the fields that every profile has: which step ran, where and how, and when it ended.
+
+    Args:
+        request: the step.
+        device_kind: `cpu` or `cuda`.
+        threads: CPU threads, of all processes together.
+        compilation: how training was compiled.
+        checkpointing: whether activations were computed again in the backward pass.
+    """
+    device = torch.device(device_kind)
+    environment, environment_hash = capture(
+        device=device_name(device),
+        cuda=torch.version.cuda if device.type == "cuda" else None,
+        threads=threads,
+        compilation=compilation,
+        checkpointing=checkpointing,
+    )
+    return {
+        "request": request,
+        "device": device_name(device),
+        "threads": threads,
+        "precision": Precision(device, request.recipe.precision).name,
+        "environment": environment,
+        "environment_hash": environment_hash,
+        "fingerprint": code_digest(request),
+        "finished": utc_now(),
+    }
 
 
 def _measure(request: TrialRequest, how: How) -> dict[str, Any]:

@@ -11,15 +11,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from benchmark.errors import BenchmarkError
-from benchmark.records.environment import EAGER, capture, utc_now
+from benchmark.records.environment import EAGER
 from benchmark.records.schema import Cost, SharingProfile
 from benchmark.spec.request import TrialRequest
-from benchmark.trial.code_digest import code_digest
-from benchmark.trial.device import device_name
-from benchmark.trial.precision import Precision
+from benchmark.trial.profile import provenance
 from benchmark.trial.profile_child import places, start_child
 
 WORKER = "benchmark.trial.profile_sharing_worker"
@@ -54,22 +50,16 @@ class Together:
 
 @dataclass(frozen=True)
 class SharedStep:
-    """What each process trains.
+    """What each process trains, with all cores until a burst says otherwise.
 
     Attributes:
         request: the step.
-        device: `cpu` or `cuda`.
-        threads: CPU threads until a burst says otherwise.
-        compiled: whether the steps are compiled.
-        checkpointing: whether activations are computed again in the backward pass.
+        how: how it is measured.
         methods: places of methods from outside the suite, by name.
     """
 
     request: TrialRequest
-    device: str
-    threads: int
-    compiled: bool
-    checkpointing: bool
+    how: Together
     methods: Mapping[str, str]
 
 
@@ -129,7 +119,14 @@ def measure_sharing(request: TrialRequest, how: Together, cost: Cost | None) -> 
             logger.info("%s: %d at once: %.1f clips/s", request.label, number, found[number])
     if not found:
         raise BenchmarkError(f"{request.label}: {error}")
-    return _profile(request, how, compilation, cost=cost, clips_per_second=found, error=error)
+    return SharingProfile(
+        **provenance(request, how.device, how.cores, compilation, checkpointing=how.checkpointing),
+        cost=cost,
+        mps=how.mps,
+        seconds=how.seconds,
+        clips_per_second=found,
+        error=error,
+    )
 
 
 @contextmanager
@@ -137,8 +134,7 @@ def _process(request: TrialRequest, how: Together) -> Iterator[subprocess.Popen[
     """Start a process that trains on command, and kill it at the end."""
     with start_child(WORKER, how.variables) as process:
         try:
-            step = SharedStep(request, how.device, how.cores, how.compiled, how.checkpointing, places(request))
-            _send(process, step)
+            _send(process, SharedStep(request, how, places(request)))
             yield process
         finally:
             process.kill()
@@ -181,27 +177,3 @@ def _burst(processes: Sequence[subprocess.Popen[bytes]], request: TrialRequest, 
     for process in processes:
         _send(process, burst)
     return sum(float(_answer(process, request)) for process in processes)
-
-
-def _profile(request: TrialRequest, how: Together, compilation: str, **found: Any) -> SharingProfile:
-    device = torch.device(how.device)
-    environment, environment_hash = capture(
-        device=device_name(device),
-        cuda=torch.version.cuda if device.type == "cuda" else None,
-        threads=how.cores,
-        compilation=compilation,
-        checkpointing=how.checkpointing,
-    )
-    return SharingProfile(
-        **found,
-        request=request,
-        device=device_name(device),
-        threads=how.cores,
-        precision=Precision(device, request.recipe.precision).name,
-        mps=how.mps,
-        seconds=how.seconds,
-        environment=environment,
-        environment_hash=environment_hash,
-        fingerprint=code_digest(request),
-        finished=utc_now(),
-    )

@@ -29,9 +29,10 @@ def main() -> None:
         try:
             step: SharedStep = pickle.load(sys.stdin.buffer)
             load_externals(step.methods)
-            torch.set_num_threads(step.threads)
+            how = step.how
+            torch.set_num_threads(how.cores)
             trainer, batch = random_step(
-                step.request, torch.device(step.device), compiled=step.compiled, checkpointing=step.checkpointing
+                step.request, torch.device(how.device), compiled=how.compiled, checkpointing=how.checkpointing
             )
             trainer.train([batch] * WARM_UP)
             answer(trainer.forward.name)
