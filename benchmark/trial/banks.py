@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections.abc import Callable
 
 import torch
 
@@ -11,7 +12,7 @@ from benchmark.data.device_banks import held_bytes, hold
 from benchmark.trial.data import TrialData
 from benchmark.trial.device import free_memory, is_out_of_memory
 from benchmark.trial.evaluation_plan import KEPT_BYTES
-from benchmark.trial.gpu_memory import room, room_for_banks
+from benchmark.trial.gpu_memory import room_for_banks, spare_bytes
 from benchmark.trial.setting import Setting
 from benchmark.units import gigabytes
 
@@ -49,18 +50,15 @@ def with_banks(data: TrialData, setting: Setting, device: torch.device) -> Trial
     return data
 
 
-def _room(setting: Setting, device: torch.device) -> int:
-    """Return the bytes that filter banks may take."""
+def _room(setting: Setting, device: torch.device, rule: Callable[..., int] = room_for_banks) -> int:
+    """Return the bytes that filter banks, or what another rule is for, may take of a GPU; 0 on a CPU."""
     if device.type != "cuda":
         return 0
     free, total = torch.cuda.mem_get_info(device)
-    return room_for_banks(setting.gpu_share, total, free, setting.cost, recorded=setting.options.compile)
+    return rule(setting.gpu_share, total, free, setting.cost, recorded=setting.options.compile)
 
 
 def room_for_outputs(setting: Setting, device: torch.device) -> int:
     """Return the bytes that evaluation may take for outputs of the frozen part."""
     limit = KEPT_BYTES[device.type]
-    if device.type != "cuda":
-        return limit
-    free, total = torch.cuda.mem_get_info(device)
-    return min(limit, room(setting.gpu_share, total, free, setting.cost, recorded=setting.options.compile))
+    return limit if device.type == "cpu" else min(limit, _room(setting, device, spare_bytes))

@@ -33,10 +33,10 @@ def room_for_banks(share: float, total: int, free: int, cost: Cost | None, *, re
         recorded: as in `reserved_bytes`.
     """
     kept = KEPT_BYTES["cuda"] if cost and cost.frozen_bytes else 0  # outputs of the frozen part, which evaluation keeps
-    return max(0, room(share, total, free, cost, recorded=recorded) - kept)
+    return max(0, spare_bytes(share, total, free, cost, recorded=recorded) - kept)
 
 
-def room(share: float, total: int, free: int, cost: Cost | None, *, recorded: bool) -> int:
+def spare_bytes(share: float, total: int, free: int, cost: Cost | None, *, recorded: bool) -> int:
     """Return the bytes that a trial's training and evaluation leave of its share; see `room_for_banks`."""
     if cost is None or cost.eval_peak_bytes is None:
         return 0
