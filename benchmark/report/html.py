@@ -19,7 +19,7 @@ from benchmark.report.claims.judge import judge
 from benchmark.report.claims.ledger import VERDICTS, Judged, measured_text
 from benchmark.report.explain import explain
 from benchmark.report.figures import NamedFigure, to_svg
-from benchmark.report.render import INDEX, STRONG, WITHOUT_STRONG, Table, marks, row_names
+from benchmark.report.render import INDEX, STRONG, WITHOUT_STRONG, Table, marks, row_names, without_constants
 from benchmark.report.results import Results
 
 
@@ -66,22 +66,29 @@ def to_html(
 def _table(table: Table, results: Results) -> dict[str, Any]:
     """Return a table for the template; values of a table by dataset open their provenance."""
     text = table.text.astype(str)
-    ids = _ids(results.cells) if list(text.columns[: len(INDEX)]) == INDEX and "cell" in table.data else {}
+    by_dataset = list(text.columns[: len(INDEX)]) == INDEX and "cell" in table.data
+    ids = _ids(results.names.named(results.cells)) if by_dataset else {}
+    said, shown = without_constants(text)
     rows = []
     for row in text.to_dict("records"):
         key = tuple(row[name] for name in INDEX) if ids else ()
-        rows.append([_cell(value, ids.get((*key, column), "")) for column, value in row.items()])
+        rows.append([_cell(row[column], ids.get((*key, column), "")) for column in shown.columns])
     return {
         "name": table.name,
         "title": table.caption.title,
+        "shared": said,
         "note": table.caption.note,
-        "head": list(text.columns),
+        "head": list(shown.columns),
         "rows": rows,
     }
 
 
 def _ids(cells: pd.DataFrame) -> dict[tuple[Any, ...], str]:
-    """Return the ids of the cells of each place (protocol, backbone, method, dataset) of a wide table."""
+    """Return the ids of the cells of each place (protocol, backbone, method, dataset) of a wide table.
+
+    Args:
+        cells: table cells, with labels in place of names.
+    """
     ids: dict[tuple[Any, ...], str] = {}
     for method, (_, cell) in zip(row_names(cells), cells.iterrows(), strict=True):
         key = (cell["protocol"], cell["backbone"], method, cell["dataset"])

@@ -37,12 +37,14 @@ class Report:
         results: the main table as text, for the terminal.
         warnings: reasons why the numbers are not comparable with the paper.
         time: what the time of the trials was spent on, in one line; empty without a record.
+        first: backbone, dataset and method of the first table cell, as `explain` takes them; None without a cell.
     """
 
     paths: list[Path]
     results: pd.DataFrame
     warnings: list[str]
     time: str
+    first: tuple[str, str, str] | None = None
 
 
 def read_results(store: ResultStore) -> Results:
@@ -90,7 +92,8 @@ def build_report(
     for figure in figures:
         paths += save(figure.figure, folder, figure.name)
     main = tables[0]
-    return Report(paths, plain(main.text), main.caption.warnings, time_line(results.trials))
+    first = next(iter(results.cells[["backbone", "dataset", "method"]].itertuples(index=False, name=None)), None)
+    return Report(paths, plain(main.text), main.caption.warnings, time_line(results.trials), first)
 
 
 def build_tables(results: Results, paper: Path | None = None, against: str | None = None) -> list[Table]:

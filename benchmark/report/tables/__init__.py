@@ -62,13 +62,13 @@ class TableSource:
             columns: columns of the cells that go to CSV and JSON.
             compared: the column that says which row of full fine-tuning ratios refer to.
         """
-        cells = self.results.cells
-        text = wide(cells, text_of)
+        cells, named = self.results.cells, self.results.names.named(self.results.cells)
+        text = wide(named, text_of)
         if not (text.drop(columns=INDEX) != "").any(axis=None):
             return None
         data = cells[["cell", *KEYS, "settings", *columns, "marks"]]
-        chosen = note(cells, compared, row_names(cells)) if compared else ""
-        return self.table(data, text, f"{rules(cells)} {chosen}".strip())
+        chosen = note(cells, compared, row_names(named), named["dataset"]) if compared else ""
+        return self.table(data, text, f"{rules(named)} {chosen}".strip())
 
 
 def table_names() -> list[str]:

@@ -20,7 +20,7 @@ def build(source: TableSource) -> Table | None:
     """Return the table; None if there is neither a score of the paper nor a measured one."""
     scores, _ = load_paper_scores(source.paper)
     data = paper_rows(source.results, scores)
-    return None if data.empty else source.table(data, data.drop(columns="marks"))
+    return None if data.empty else source.table(data, source.results.names.named(data).drop(columns="marks"))
 
 
 def paper_rows(results: Results, scores: Iterable[PaperScore]) -> pd.DataFrame:
