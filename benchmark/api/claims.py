@@ -138,8 +138,8 @@ def _count(store: ResultStore, paper: Paper, protocol: str, console: Console) ->
         if claim.kind == "identity"
         for dataset in paper.about.datasets
     }
-    backbones = sorted({backbone for backbone, _, _ in wanted})
-    grid = narrow(load_grid(paper.grid), backbones=backbones, seeds=["0"], protocol=protocol)
+    backbones, datasets, _ = (sorted(set(names)) for names in zip(*wanted, strict=True))
+    grid = narrow(load_grid(paper.grid), backbones=backbones, datasets=datasets, seeds=["0"], protocol=protocol)
     requests = [
         request
         for request in expand(grid, Path("none"), Path("none")).requests
