@@ -67,7 +67,7 @@ class ClaimsResult:
         for paper in self.papers:
             label = paper.about.label
             lines += [_line(claim) for claim in self.judged if claim.publication == paper.name]
-            lines += [f"{label}: differs from the paper in {text}" for text in paper.about.differs]
+            lines += [f"{label}, not as in the paper: {text}" for text in paper.about.differs]
             lines.append(f"{label}, protocol {self.protocols[paper.name]}: {self.summary(paper.name)}")
         return "\n".join(lines)
 

@@ -201,7 +201,7 @@ def test_a_users_own_paper_is_judged(tmp_path: Path, cli: Cli) -> None:
     text = cli("claims", "--results", tmp_path / "out", "--paper", f"{folder},petl_ast").stdout
     assert "Mine, protocol reference: 2 not run" in text
     assert "PETL_AST, protocol corrected: " in text
-    assert "PETL_AST: differs from the paper in positional embeddings" in text
+    assert "PETL_AST, not as in the paper: positional embeddings" in text
 
 
 @pytest.mark.parametrize(
