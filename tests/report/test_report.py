@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shlex
 import subprocess
@@ -24,6 +25,7 @@ from benchmark.report.figures import FIGURES
 from benchmark.report.figures.scores import scatter
 from benchmark.report.layout import TableEntry, load_layout
 from benchmark.report.paper_scores import PaperScore
+from benchmark.report.papers import load_paper
 from benchmark.report.power import DEFAULT, spread_of
 from benchmark.report.render import Caption, Table, marks, plain, rules, to_latex
 from benchmark.report.render import wide as with_bold
@@ -315,7 +317,8 @@ def test_a_cell_and_a_score_of_the_paper_are_found_in_any_order_of_a_composition
     )
     assert len(find_cells(results, ["prompt+aat_m"])) == 1
     score = PaperScore(source="X", backbone="ast[weights=random:0]", dataset="esc50", method="prompt+aat_m", score=50)
-    [row] = paper_rows(results, [score]).to_dict("records")
+    paper = dataclasses.replace(load_paper("aat"), scores=(score,))
+    [row] = paper_rows(results, [paper]).to_dict("records")
     assert (row["paper"], row["method"]) == ("50.0", "aat_m+prompt")
 
 

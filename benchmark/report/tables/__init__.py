@@ -17,6 +17,7 @@ from benchmark.errors import BenchmarkError, closest
 from benchmark.report.aggregate import KEYS
 from benchmark.report.full_rows import note
 from benchmark.report.layout import FILE, TableEntry
+from benchmark.report.papers import DEFAULT_PAPERS, PaperChoice
 from benchmark.report.render import INDEX, Caption, Table, row_names, rules, wide
 from benchmark.report.results import Results
 
@@ -31,14 +32,14 @@ class TableSource:
         results: the results folder.
         entry: the table's entry in the layout.
         warnings: reasons why the numbers are not comparable with the paper.
-        paper: file with more of the paper's scores; None if there is none.
+        papers: papers whose scores are shown.
         against: a method with which all are compared, besides full fine-tuning; None for no other.
     """
 
     results: Results
     entry: TableEntry
     warnings: list[str]
-    paper: Path | None = None
+    papers: PaperChoice = DEFAULT_PAPERS
     against: str | None = None
 
     def table(self, data: pd.DataFrame, text: pd.DataFrame, introduction: str = "") -> Table:
