@@ -87,7 +87,7 @@ def build_report(
     paths = [path for table in tables for path in _write_table(table, results, folder)]
     figures = build_figures(results)
     if html:
-        from benchmark.report.html import to_html
+        from benchmark.report.page.build import to_html
 
         paths.append(_write(folder / "report.html", to_html(results, tables, figures, papers)))
     for figure in figures:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from benchmark.report.html import to_html
 
 from benchmark import plugins
 from benchmark.api.papers import check_names, choose_papers
@@ -19,7 +20,6 @@ from benchmark.report import papers
 from benchmark.report.claims.judge import judge
 from benchmark.report.claims.ledger import Judged
 from benchmark.report.explain import explain
-from benchmark.report.html import to_html
 from benchmark.report.papers import DEFAULT_PAPERS, PaperChoice, known_papers, load_paper, read_defects
 from benchmark.report.results import Results
 from benchmark.report.tables.paper import paper_rows
