@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from benchmark.report.html import to_html
 
 from benchmark import plugins
 from benchmark.api.papers import check_names, choose_papers
@@ -20,9 +19,11 @@ from benchmark.report import papers
 from benchmark.report.claims.judge import judge
 from benchmark.report.claims.ledger import Judged
 from benchmark.report.explain import explain
+from benchmark.report.page.build import to_html
 from benchmark.report.papers import DEFAULT_PAPERS, PaperChoice, known_papers, load_paper, read_defects
 from benchmark.report.results import Results
 from benchmark.report.tables.paper import paper_rows
+from benchmark.report.write import build_tables
 from benchmark.spec.grid import load_grid, narrow
 from benchmark.spec.request import TrialRequest
 from tests.conftest import Cli
@@ -170,11 +171,12 @@ def test_the_table_has_the_scores_of_both_papers(tmp_path: Path) -> None:
 
 def test_the_page_shows_which_paper_says_it(tmp_path: Path) -> None:
     results = petl_results(tmp_path, {"full": 0.95, "linear": 0.80})
-    page = to_html(results, [], [])
+    page = to_html(results, build_tables(results), [])
     assert "<h2>Claims of AAT and PETL_AST</h2>" in page
-    assert "<td>PETL_AST</td>" in page.replace(' class=""', "")
-    assert "only trials of the protocol corrected judge its claims. What differs from the paper: positional" in page
-    assert "PETL_AST" not in to_html(results, [], [], choose_papers("aat"))
+    assert '<h3><a href="#claims-petl_ast">PETL_AST</a>: ' in page
+    assert "Only trials of the protocol corrected judge its claims. What differs from the paper: positional" in page
+    of_aat = choose_papers("aat")
+    assert "PETL_AST" not in to_html(results, build_tables(results, of_aat), [], of_aat)
 
 
 def test_a_paper_with_trials_is_cited(tmp_path: Path, cli: Cli) -> None:

@@ -77,10 +77,14 @@ def chart_data(results: Results) -> dict[str, Any]:
         for column in ("group", "dataset_label", "row")
     }
     of_cell = {
-        str(cell["cell"]): {"cell": str(cell["cell"]), "group": numbers["group"][cell["group"]],
-                            "dataset": numbers["dataset_label"][cell["dataset_label"]], "method": numbers["row"][cell["row"]]}
+        str(cell["cell"]): {
+            "cell": str(cell["cell"]),
+            "group": numbers["group"][cell["group"]],
+            "dataset": numbers["dataset_label"][cell["dataset_label"]],
+            "method": numbers["row"][cell["row"]],
+        }
         for _, cell in cells.iterrows()
-    }  # fmt: skip
+    }
     costs = [cost for cost in COSTS if cells[cost.column].notna().any()]
     complete = cells[cells["score"].notna()]
     metrics = cells.drop_duplicates("dataset_label").set_index("dataset_label")["metric"]
@@ -162,21 +166,17 @@ def _classes(found: ByClass) -> dict[str, Any]:
 
 
 def _matrix(found: ByClass) -> dict[str, Any] | None:
-    """Return the confusion matrix: names and support of classes, and the entries that are not zero, [true, predicted, clips].
+    """Return the confusion matrix: names and support of classes, and its entries [true, predicted, clips] above zero.
 
-    Of more than `MATRIX_CLASSES` classes, those of the most confused pairs are kept, and `omitted` is the number of others.
+    Of more than `MATRIX_CLASSES` classes, those of the most confused pairs are kept; `omitted` counts the others.
     """
     if found.confusion is None:
         return None
     counts = found.confusion
-    used = [
-        number for number in range(len(counts)) if any(counts[number]) or any(row[number] for row in counts)
-    ]  # fmt: skip
-    kept = used
-    if len(used) > MATRIX_CLASSES:
-        numbers = {entry.name: number for number, entry in enumerate(found.classes)}
-        ranked = dict.fromkeys(numbers[entry.name] for pair in found.confused() for entry in pair[:2])
-        kept = sorted(list(ranked)[:MATRIX_CLASSES])
+    used = [number for number in range(len(counts)) if any(counts[number]) or any(row[number] for row in counts)]
+    numbers = {entry.name: number for number, entry in enumerate(found.classes)}
+    confused = [numbers[entry.name] for pair in found.confused() for entry in pair[:2]]
+    kept = sorted(list(dict.fromkeys([*confused, *used]))[:MATRIX_CLASSES])
     return {
         "names": [found.classes[number].name for number in kept],
         "support": [found.classes[number].support for number in kept],

@@ -30,11 +30,12 @@ def facts(results: Results) -> list[tuple[str, str]]:
     ]
     if len(trials):
         shares = time_shares(trials)
+        days = sorted({day[:10] for day in (trials["finished"].min(), trials["finished"].max())})
         found += [
             ("time", f"{duration(trials['total_seconds'].sum())}, {100 * shares['train']:.0f} % of it training"),
             ("devices", _names(trials["device"])),
-            ("finished", " to ".join(dict.fromkeys(day[:10] for day in (trials["finished"].min(), trials["finished"].max())))),
-        ]  # fmt: skip
+            ("finished", " to ".join(days)),
+        ]
     return [(term, text) for term, text in found if text]
 
 

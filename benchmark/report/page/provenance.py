@@ -18,7 +18,7 @@ ELSEWHERE = ("environments", "protocol_switches")  # have their own tables on th
 
 
 def provenance(results: Results) -> dict[str, Any]:
-    """Return `cells`, the provenance by cell, and `shared`, the values to which the numbers under `shared` of a cell point.
+    """Return `cells`, the provenance by cell, and `shared`, values to which a cell's numbers under `shared` point.
 
     The trials of a cell are rows of `OF_TRIAL` and of the place of the record, `fFOLD-sSEED`, with `trials_share` for
     the values of the others.

@@ -90,6 +90,7 @@ if (CHARTS.points.length) {
     note.textContent = `${isMean ? `Mean over ${new Set(rows.map(row => row.dataset)).size} datasets; accuracy and mean average precision are averaged as they are.` : "Bars: 95 % intervals."}`
       + `${missing ? ` ${missing} methods are left out: they are not complete on every dataset.` : ""} The line is the Pareto front of the methods shown. Counted costs do not depend on the machine.`;
   };
+  log.addEventListener("change", drawCosts);
   drawers.push(drawCosts);
 }
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pandas as pd
 
+from benchmark.report.escape import STRONG, WITHOUT_STRONG
 from benchmark.report.page.provenance import ids_by_place
-from benchmark.report.render import INDEX, STRONG, WITHOUT_STRONG, Table, row_names, without_constants
+from benchmark.report.render import INDEX, Table, row_names, without_constants
 from benchmark.report.results import Results
 from benchmark.report.tables.results import NO_BACKBONE
 
