@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmark.report.claims.ledger import Judged, measured_text
-from benchmark.report.claims.matrix import SIGNS, claim_rows, columns
+from benchmark.report.claims.matrix import SIGNS, ClaimRow, claim_rows, columns
 from benchmark.report.papers import Paper
 from benchmark.report.results import Results
 
@@ -16,10 +16,9 @@ WITHOUT_DATASET = "all data"  # head of the column of claims that are about no s
 def matrices(
     results: Results, papers: Sequence[Paper], judged: Sequence[Judged], protocols: Mapping[str, str]
 ) -> list[dict[str, Any]]:
-    """Return a matrix per paper: label, source, protocol, what differs, `head`, and two lists of rows.
+    """Return for each paper label, source, protocol, what differs, and two matrices: `judged` and `not_run`.
 
-    `judged` has the rows with a verdict, `not_run` the others; a row has a statement and signs.
-
+    A matrix has `head`, its columns, and `rows` of a statement and signs; rows without any verdict are in `not_run`.
     A sign has its verdict and the place of its claim in `details`; None where there is no such claim.
 
     Args:
@@ -32,20 +31,9 @@ def matrices(
     found: list[dict[str, Any]] = []
     for paper in papers:
         rows = claim_rows(claim for claim in judged if claim.publication == paper.name)
-        shown = columns(rows, results.order.datasets)
-        lines = [
-            {
-                "statement": row.statement,
-                "not_run": all(claim.verdict == "not run" for claim in row.verdicts.values()),
-                "signs": [
-                    {"place": places[id(claim)], "verdict": claim.verdict, "sign": SIGNS[claim.verdict]}
-                    if (claim := row.verdicts.get(column))
-                    else None
-                    for column in shown
-                ],
-            }
-            for row in rows
-        ]
+        parts: dict[bool, list[ClaimRow]] = {True: [], False: []}
+        for row in rows:
+            parts[any(claim.verdict != "not run" for claim in row.verdicts.values())].append(row)
         found.append(
             {
                 "name": paper.name,
@@ -53,12 +41,24 @@ def matrices(
                 "source": paper.about.source,
                 "differs": paper.about.differs,
                 "protocol": results.names.protocol(protocols[paper.name]),
-                "head": [results.names.dataset(column) if column else WITHOUT_DATASET for column in shown],
-                "judged": [line for line in lines if not line["not_run"]],
-                "not_run": [line for line in lines if line["not_run"]],
+                "judged": _matrix(parts[True], results, places),
+                "not_run": _matrix(parts[False], results, places),
             }
         )
     return found
+
+
+def _matrix(rows: Sequence[ClaimRow], results: Results, places: Mapping[int, int]) -> dict[str, Any]:
+    shown = columns(rows, results.order.datasets)
+    signs = [[_sign(row.verdicts.get(column), places) for column in shown] for row in rows]
+    return {
+        "head": [results.names.dataset(column) if column else WITHOUT_DATASET for column in shown],
+        "rows": [{"statement": row.statement, "signs": line} for row, line in zip(rows, signs, strict=True)],
+    }
+
+
+def _sign(claim: Judged | None, places: Mapping[int, int]) -> dict[str, Any] | None:
+    return claim and {"place": places[id(claim)], "verdict": claim.verdict, "sign": SIGNS[claim.verdict]}
 
 
 def details(judged: Sequence[Judged]) -> list[dict[str, str]]:

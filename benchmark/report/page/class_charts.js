@@ -43,9 +43,9 @@ if (CHARTS.classes.length) {
     matrix.place.style.height = `${Math.min(46, Math.max(26, 13 + names.length * .8))}rem`;
     matrix.resize();
     matrix.draw({
-      grid: { left: 150, right: 16, top: 12, bottom: 170 },
+      grid: { left: 150, right: 16, top: 12, bottom: 150 },
       tooltip: { ...TOOLTIP(), formatter: ({ data: { entry } }) => hover([`${names[entry[0]]} → ${names[entry[1]]}`, `${share(entry).toFixed(1)} % of the class`, `${figure(entry[2])} of ${support[entry[0]]} clips`]) },
-      xAxis: axis("predicted", { ...labels, nameGap: 112, axisLabel: { color: colour("ink"), rotate: 90, interval: names.length > 40 ? "auto" : 0, fontSize: 11 } }),
+      xAxis: axis("", { ...labels, axisLabel: { color: colour("ink"), rotate: 90, interval: names.length > 40 ? "auto" : 0, fontSize: 11 } }),
       yAxis: axis("", { ...labels, inverse: true, axisLabel: { color: colour("ink"), interval: names.length > 40 ? "auto" : 0, fontSize: 11 } }),
       visualMap: { min: 0, max: 100, dimension: 2, orient: "horizontal", left: "center", bottom: 0, itemHeight: 110, text: ["100 %", "0 %"], textStyle: { color: colour("ink") }, inRange: { color: [colour("soft"), colour("heat")] } },
       series: [{
