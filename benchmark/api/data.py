@@ -41,7 +41,7 @@ class DatasetState:
 
 
 def list_datasets(data_root: str | Path | None = None) -> dict[str, DatasetState]:
-    """Return every dataset and every folder of own audio (`folder:NAME`), and what is under the data root.
+    """Return every dataset and what is under the data root; also own audio, HEAR tasks and unpacked datasets there.
 
     No audio is read.
 
@@ -51,10 +51,10 @@ def list_datasets(data_root: str | Path | None = None) -> dict[str, DatasetState
     Example:
         >>> list_datasets("DIR")["esc50"].state
     """
-    from benchmark.data.registry import datasets, get_dataset, own_folders
+    from benchmark.data.registry import datasets, get_dataset, own_names
 
     root = data_root_folder(data_root)
-    own = {name: get_dataset(name) for name in own_folders(root)}
+    own = {name: get_dataset(name) for name in own_names(root)}
     return {name: _state(dataset, root) for name, dataset in {**datasets(), **own}.items()}
 
 

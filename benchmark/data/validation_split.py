@@ -44,7 +44,7 @@ def hold_out(manifest: Manifest, fold: int) -> ValidationSplit:
     """
     info = manifest.info
     if info.folds:
-        following = next((number for number in info.folds if number > fold), info.folds[0])
+        following = info.following(fold)
         kept = [clip for clip in manifest.clips if clip.fold != fold]
         validation = {clip.path for clip in kept if clip.fold == following}
         rule = f"fold {following}, held out from the training folds of test fold {fold}"

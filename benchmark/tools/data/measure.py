@@ -17,8 +17,8 @@ from benchmark.data.audio_store import AudioStore, Level
 from benchmark.data.class_gaps import class_gaps
 from benchmark.data.copy_notes import copy_notes
 from benchmark.data.dataset import Dataset, tally
-from benchmark.data.datasets.folder import RECIPE
 from benchmark.data.manifest import Clip, Manifest
+from benchmark.data.measured_dataset import RECIPE
 from benchmark.data.parallel import Progress, in_order
 from benchmark.errors import BenchmarkError, MissingInputError
 from benchmark.files import write_atomic
