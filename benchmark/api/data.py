@@ -76,7 +76,7 @@ def verify_data(name: str, data_root: str | Path | None = None, *, console: Cons
     Records of later trials on the same, unchanged files hold the verdict.
 
     Args:
-        name: a dataset, or `folder:NAME`.
+        name: a dataset, or `folder:NAME`, `hear:TASK`, `xares:TASK`, `hf:REPO`.
         data_root: as for `run`.
         console: where progress is shown; None for stderr, `Console(quiet=True)` for silence.
 
@@ -114,7 +114,7 @@ def data_statistics(
     """Measure mean and standard deviation of the training clips' filter banks, with those of the recipe.
 
     Args:
-        name: a dataset, or `folder:NAME`.
+        name: a dataset, or `folder:NAME`, `hear:TASK`, `xares:TASK`, `hf:REPO`.
         data_root: as for `run`.
         folds: test folds whose training clips are measured, such as `1,2`; empty for all that have clips.
         cache: as for `run`.
@@ -143,7 +143,7 @@ def describe_data(name: str, data_root: str | Path | None = None, *, console: Co
     """Return a dataset's info; for the copy under the data root, clips by class and split, lengths and formats.
 
     Args:
-        name: a dataset, or `folder:NAME`.
+        name: a dataset, or `folder:NAME`, `hear:TASK`, `xares:TASK`, `hf:REPO`.
         data_root: as for `run`.
         console: where progress is shown; None for stderr, `Console(quiet=True)` for silence.
 

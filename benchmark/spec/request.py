@@ -40,12 +40,6 @@ class DatasetChoice(Spec):
         default=None, description="outputs of the model's head; null in requests that were written before this field"
     )
 
-    @property
-    def path_name(self) -> str:
-        """Return the name of the dataset's folder in a results folder: `folder-NAME`, `hf-OWNER_NAME-HASH`."""
-        base = self.name.partition("[")[0].replace(":", "-")
-        return path_name(base, self.name) if set(self.name) & set("/@[") else base
-
 
 class MethodPart(Spec):
     """One registered method with every hyper-parameter."""
@@ -251,7 +245,7 @@ class TrialRequest(Spec):
     def path_stem(self) -> str:
         """Return the path of the record under `trials/`, without its suffix."""
         name = f"f{self.fold}-s{self.seed}-{self.id}"
-        return f"{self.backbone.path_name}/{self.dataset.path_name}/{self.method.path_name}/{name}"
+        return f"{self.backbone.path_name}/{dataset_path_name(self.dataset.name)}/{self.method.path_name}/{name}"
 
 
 # keys of a recipe that do not change the time and memory of a step
@@ -262,6 +256,12 @@ NOT_IN_STEP = {
 
 # keys of a recipe that only the optimizer and its schedule see
 FOR_OPTIMIZER = {"lr", "weight_decay", "decay_start", "decay_step", "decay_gamma", "warmup_steps"}
+
+
+def dataset_path_name(name: str) -> str:
+    """Return the name of a dataset's folder in a results folder: `folder-NAME`, `hf-OWNER_NAME-HASH`."""
+    base = name.partition("[")[0].replace(":./", "-").replace(":", "-")
+    return path_name(base, name) if set(name) & set("/@[") else base
 
 
 def _digest(content: dict[str, Any]) -> str:

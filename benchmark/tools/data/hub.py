@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -103,9 +104,10 @@ def check_revision(dataset: HubDataset, place: Path) -> None:
     except BenchmarkError:
         return
     if now != kept:
+        fixed = dataclasses.replace(choice, revision=kept).name
         raise BenchmarkError(
             f"{dataset.info.name}: the revision '{choice.revision or 'main'}' has moved: it is commit {now} now, and "
-            f"{place} holds {kept}; name that commit ({dataset.PREFIX}{choice.repo}@{kept}), or remove the folder"
+            f"{place} holds {kept}; name that commit ({fixed}), or remove the folder"
         )
 
 
@@ -197,6 +199,12 @@ def _hub_errors(choice: HubChoice) -> Iterator[None]:
         reason = f"the dataset has no revision '{choice.revision}'"
     except errors.OfflineModeIsEnabled:
         reason = "the hub is switched off (HF_HUB_OFFLINE=1), and the dataset was not unpacked before"
+    except errors.HfHubHTTPError as error:
+        reason = f"the hub refuses: {_reason(error)}"
+    except (errors.HTTPError, errors.LocalEntryNotFoundError, ConnectionError) as error:
+        reason = (
+            f"the hub cannot be reached ({_reason(error)}); only a dataset that is unpacked already needs no network"
+        )
     except Exception as error:  # the libraries raise those of HTTP clients, of Arrow, and their own
         reason = f"cannot be loaded: {_reason(error)}"
     else:

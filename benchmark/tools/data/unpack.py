@@ -81,7 +81,7 @@ def unpack(dataset: UnpackedDataset, data_root: Path, recordings: Iterable[Recor
     place = data_root / dataset.info.folders[0]
     if place.exists():
         raise BenchmarkError(f"{place}: exists already; remove it to unpack it again")
-    place.parent.mkdir(parents=True, exist_ok=True)
+    data_root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=data_root, prefix=".prepare-") as temporary:
         draft = Path(temporary) / "draft"
         draft.mkdir()
@@ -99,6 +99,7 @@ def unpack(dataset: UnpackedDataset, data_root: Path, recordings: Iterable[Recor
             dataset.manifest_of(draft)
         except BenchmarkError as error:
             raise BenchmarkError(str(error).replace(f"{draft}: ", f"{dataset.info.name}: ")) from None
+        place.parent.mkdir(exist_ok=True)
         draft.rename(place)
     return place
 
