@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from benchmark.data.dataset_info import DatasetInfo
 from benchmark.data.datasets.folder import deal_folds
 from benchmark.data.manifest import Clip, Split
 from benchmark.data.measured_dataset import Listing, MeasuredDataset
+from benchmark.data.validation_split import share_of
 from benchmark.errors import BenchmarkError, MissingInputError
 from benchmark.spec.yaml import Spec, validate
 
@@ -72,10 +74,20 @@ class UnpackedDataset(MeasuredDataset):
         place: the folder below the data root.
         homepage: of the publisher.
         notes: what differs from the publisher's own evaluation.
+        holds_out: whether validation clips are held out where the publisher has none: a share of the training clips,
+            stratified by class, or the fold after the test fold.
     """
 
     def __init__(
-        self, name: str, *, label: str, description: str, place: str, homepage: str, notes: Sequence[str] = ()
+        self,
+        name: str,
+        *,
+        label: str,
+        description: str,
+        place: str,
+        homepage: str,
+        notes: Sequence[str] = (),
+        holds_out: bool = False,
     ) -> None:
         self.info = DatasetInfo(
             name=name,
@@ -93,6 +105,7 @@ class UnpackedDataset(MeasuredDataset):
             splits=("train", "test"),
         )
         self._notes = tuple(notes)
+        self._holds_out = holds_out
 
     @property
     @abstractmethod
@@ -131,8 +144,18 @@ class UnpackedDataset(MeasuredDataset):
         ]
         if all(clip.fold is None and clip.split is None for clip in clips):
             clips = deal_folds(clips)
-        remarks = [*table.remarks, *self._notes]
-        return Listing(clips, table.classes, remarks, table.multi_label, source=table.source)
+        has_folds = clips[0].fold is not None if clips else False
+        if self._holds_out and not has_folds and not any(clip.split == "validation" for clip in clips):
+            held_out = share_of([clip for clip in clips if clip.split == "train"])
+            clips = [replace(clip, split="validation") if clip.path in held_out else clip for clip in clips]
+        return Listing(
+            clips,
+            table.classes,
+            [*table.remarks, *self._notes],
+            table.multi_label,
+            validation_fold=self._holds_out and has_folds,
+            source=table.source,
+        )
 
 
 def read_unpacked(folder: Path) -> Unpacked:

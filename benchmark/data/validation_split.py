@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -54,7 +55,7 @@ def hold_out(manifest: Manifest, fold: int) -> ValidationSplit:
         rule = "the dataset's validation list"
     else:
         kept = [clip for clip in manifest.clips if clip.split == "train"]
-        validation = _share_of(kept)
+        validation = share_of(kept)
         rule = f"{100 * SHARE:.0f} % of the training clips, stratified by class"
     clips = tuple(
         dataclasses.replace(clip, fold=None, split="validation" if clip.path in validation else "train")
@@ -66,7 +67,7 @@ def hold_out(manifest: Manifest, fold: int) -> ValidationSplit:
     return ValidationSplit(Manifest(reduced, manifest.folder, clips, manifest.synthetic), rule)
 
 
-def _share_of(clips: list[Clip]) -> set[str]:
+def share_of(clips: Sequence[Clip]) -> set[str]:
     """Return the paths of a stratified share; a clip with several labels counts for its rarest label."""
     frequency = Counter(label for clip in clips for label in clip.labels)
     groups: dict[int, list[str]] = defaultdict(list)

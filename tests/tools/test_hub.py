@@ -63,6 +63,9 @@ def test_a_saved_folder_with_its_own_splits_and_classes(saved: Path, tmp_path: P
         ("split=part", {"train": 5, "validation": 2, "test": 3}),
         ("fold=number", {"train": 6, "test": 4}),
         ("fold=person", {"train": 8, "test": 2}),
+        ("heldout=true", {"train": 3, "validation": 3, "test": 3}),
+        ("split=part;heldout=true", {"train": 5, "validation": 2, "test": 3}),
+        ("fold=number;heldout=true", {"train": 3, "validation": 3, "test": 4}),
     ],
 )
 def test_splits_and_folds_by_options(saved: Path, tmp_path: Path, options: str, expected: dict[str, int]) -> None:

@@ -32,6 +32,10 @@ class HubOptions(Spec):
     )
     fold: str | None = Field(default=None, description="column of the fold")
     group: str | None = Field(default=None, description="column of what clips share, such as their speaker")
+    heldout: bool = Field(
+        default=False,
+        description="hold out validation clips: a share of the training clips, or the fold after the test's",
+    )
     labels: dict[str, str | None] = Field(
         default={}, description="new names of labels; equal names merge classes, null leaves a label out"
     )
@@ -100,6 +104,7 @@ class HubDataset(UnpackedDataset):
             label=choice.repo.removeprefix("./"),
             description="a local dataset of the library `datasets`" if local else "a dataset of the Hugging Face hub",
             place=choice.place,
+            holds_out=choice.options.heldout,
             homepage="" if local else f"https://huggingface.co/datasets/{choice.repo}",
         )
 

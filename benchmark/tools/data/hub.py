@@ -189,6 +189,8 @@ def _hub_errors(choice: HubChoice) -> Iterator[None]:
     """Turn the errors of the hub's libraries into one line."""
     from huggingface_hub import errors
 
+    # the errors of the HTTP client, which is another one from version to version of the hub's library
+    client: type[Exception] = errors.HfHubHTTPError.__bases__[0]
     try:
         yield
     except errors.GatedRepoError:
@@ -201,7 +203,7 @@ def _hub_errors(choice: HubChoice) -> Iterator[None]:
         reason = "the hub is switched off (HF_HUB_OFFLINE=1), and the dataset was not unpacked before"
     except errors.HfHubHTTPError as error:
         reason = f"the hub refuses: {_reason(error)}"
-    except (errors.HTTPError, errors.LocalEntryNotFoundError, ConnectionError) as error:
+    except (client, errors.LocalEntryNotFoundError, ConnectionError) as error:
         reason = (
             f"the hub cannot be reached ({_reason(error)}); only a dataset that is unpacked already needs no network"
         )
