@@ -78,7 +78,7 @@ def own_names(data_root: Path) -> list[str]:
     if not data_root.is_dir():
         return []
     named = names_below(data_root)
-    return [*named.values(), *_own_folders(data_root, [*_found(data_root).values(), *named])]
+    return [*filter(None, named.values()), *_own_folders(data_root, [*_found(data_root).values(), *named])]
 
 
 def _own_folders(data_root: Path, others: Sequence[Path]) -> list[str]:

@@ -10,7 +10,6 @@ from benchmark.data.datasets.hear import Hear, hear_names
 from benchmark.data.datasets.hub import HubDataset, parse_hub
 from benchmark.data.datasets.xares import Xares
 from benchmark.data.measured_dataset import MeasuredDataset
-from benchmark.data.metadata_files import folder_names
 from benchmark.data.unpacked import TABLE, read_unpacked
 from benchmark.errors import BenchmarkError
 
@@ -35,14 +34,19 @@ def named_by_prefix(name: str) -> MeasuredDataset | None:
     return None
 
 
-def names_below(data_root: Path) -> dict[Path, str]:
-    """Return the HEAR tasks and the unpacked datasets below a data root: names by folder."""
-    found = {place: f"{Hear.PREFIX}{name}" for place, name in hear_names(data_root).items()}
-    for kind in UNPACKED:
-        for name in folder_names(data_root / kind) if (data_root / kind).is_dir() else ():
-            if ((place := data_root / kind / name) / TABLE).is_file():
-                try:
-                    found[place] = read_unpacked(place).name
-                except BenchmarkError:
-                    continue  # damaged: it has no name that could be listed
-    return found
+def names_below(data_root: Path) -> dict[Path, str | None]:
+    """Return the HEAR tasks and the unpacked datasets below a data root: names by folder, None for damaged ones."""
+    found: dict[Path, str | None] = {place: f"{Hear.PREFIX}{name}" for place, name in hear_names(data_root).items()}
+    for place in (table.parent for kind in UNPACKED for table in sorted((data_root / kind).glob(f"*/{TABLE}"))):
+        try:
+            found[place] = read_unpacked(place).name
+        except BenchmarkError:
+            found[place] = None
+    return {place: name if name and _is_name(name) else None for place, name in found.items()}
+
+
+def _is_name(name: str) -> bool:
+    try:
+        return named_by_prefix(name) is not None
+    except BenchmarkError:
+        return False

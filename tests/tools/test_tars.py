@@ -101,3 +101,46 @@ def test_a_damaged_zip_file_and_a_missing_one(tmp_path: Path) -> None:
     for name, message in {"x.zip": "cannot be unpacked", "y.zip": "no such file or folder"}.items():
         with pytest.raises(BenchmarkError, match=message):
             unpack_tars(Xares("esc50"), tmp_path, str(tmp_path / name), QUIET)
+
+
+def test_tars_are_downloaded_unless_they_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, root = write_xares_esc50(tmp_path / "tars"), tmp_path / "root"
+    asked = []
+
+    def fetch(urls: list[str], target: Path, known_hash: None, console: Console) -> Path:
+        asked.append(urls)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if len(asked) == 1:
+            target.write_bytes(b"damaged")
+            return target
+        with zipfile.ZipFile(target, "w") as packed:
+            for path in folder.iterdir():
+                packed.write(path, path.name)
+        return target
+
+    monkeypatch.setattr("benchmark.tools.data.tars.fetch", fetch)
+    with pytest.raises(BenchmarkError, match="cannot be unpacked"):
+        unpack_tars(Xares("esc50"), root, None, QUIET)
+    assert not list(root.rglob("*.zip"))  # the next call downloads it again
+    unpack_tars(Xares("esc50"), root, "http://mirror/x.zip", QUIET)
+    assert asked == [["https://zenodo.org/api/records/14614287/files-archive"], ["http://mirror/x.zip"]]
+    assert len(Xares("esc50").manifest(root).clips) == 10
+    assert not list(root.rglob("*.zip"))
+
+
+def test_a_damaged_table_is_an_error_and_not_listed(tmp_path: Path) -> None:
+    write_xares_esc50(tmp_path / "env" / "esc50")
+    place = unpack_tars(Xares("esc50"), tmp_path, None, QUIET)
+    content = (place / "clips.json").read_text()
+    for damaged in (
+        content[:100],
+        content.replace("xares:esc50", "xares:other"),
+        content.replace('"classes":["0",', '"classes":['),
+    ):
+        (place / "clips.json").write_text(damaged)
+        with pytest.raises(
+            BenchmarkError, match=r"clips\.json: (cannot be read|is of xares:other|.* has a label that is not)"
+        ):
+            Xares("esc50").manifest(tmp_path)
+    (place / "clips.json").write_text("{")
+    assert own_names(tmp_path) == []

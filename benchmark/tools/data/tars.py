@@ -59,15 +59,22 @@ def unpack_tars(dataset: Xares, data_root: Path, source: str | None, console: Co
     """
     given = Path(source).expanduser() if source and "://" not in source else _usual_place(dataset, data_root, source)
     archive = given or _download(dataset, data_root, source, console)
-    if archive.is_dir():
-        place = _unpack_files(
-            dataset, data_root, archive, {path.name: _opener(path) for path in archive.iterdir()}, console
-        )
-    else:
-        place = _unpack_zip(dataset, data_root, archive, console)
+    try:
+        place = _unpack_all(dataset, data_root, archive, console)
+    except BenchmarkError:
+        if given is None:
+            archive.unlink()  # a damaged download must be downloaded again
+        raise
     if given is None:
         archive.unlink()
     return place
+
+
+def _unpack_all(dataset: Xares, data_root: Path, archive: Path, console: Console) -> Path:
+    if not archive.is_dir():
+        return _unpack_zip(dataset, data_root, archive, console)
+    files = {path.name: _opener(path) for path in archive.iterdir()}
+    return _unpack_files(dataset, data_root, archive, files, console)
 
 
 def _usual_place(dataset: Xares, data_root: Path, source: str | None) -> Path | None:
