@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from benchmark.data.measured_dataset import MeasuredDataset
 
 
-COLUMNS_ARE = "columns are for the table of your own audio, folder:NAME"
-
-
 @dataclass(frozen=True)
 class PreparedFolder:
     """The recipe that was measured for a user's own audio, or for a dataset of a public collection.
@@ -85,41 +82,31 @@ def prepare_data(
         >>> prepare_data("esc50", "DIR").folder
     """
     from benchmark.data.copy_notes import copy_notes
+    from benchmark.data.datasets.folder import Folder
     from benchmark.data.measured_dataset import MeasuredDataset
     from benchmark.data.registry import get_dataset
     from benchmark.tools.data.prepare import prepare
+    from benchmark.tools.data.sources import obtain
 
     root, console = data_root_folder(data_root), console or stderr_console()
     dataset = get_dataset(name, data_root=root)
+    if columns is not None or label_separator is not None:
+        if not isinstance(dataset, Folder):
+            raise BenchmarkError(f"{name}: columns are for the table of your own audio, folder:NAME")
+        dataset.choose_columns(root, columns or "", label_separator)
     if isinstance(dataset, MeasuredDataset):
-        return _prepare_measured(dataset, root, source, columns, label_separator, cache_folder(cache), console)
-    if columns or label_separator:
-        raise BenchmarkError(f"{name}: {COLUMNS_ARE}")
+        obtain(dataset, root, source, console)
+        return _prepare_folder(dataset, root, cache_folder(cache), console)
     folder = prepare(dataset, root, source, console)
     manifest = dataset.manifest(root)
     return PreparedDataset(folder, len(manifest.clips), dataset.info.clips, copy_notes(dataset, manifest))
 
 
-def _prepare_measured(
-    dataset: MeasuredDataset,
-    root: Path,
-    source: str | None,
-    columns: str | None,
-    separator: str | None,
-    cache: Path | None,
-    console: Console,
-) -> PreparedFolder:
-    """Unpack a dataset unless it is there, measure it, and collect what its user must know."""
+def _prepare_folder(dataset: MeasuredDataset, root: Path, cache: Path | None, console: Console) -> PreparedFolder:
+    """Measure the audio of a folder, and collect what its user must know."""
     from benchmark.data.copy_notes import copy_notes
-    from benchmark.data.datasets.folder import Folder
     from benchmark.tools.data.measure import LEFT_OUT, write_folder_recipe
-    from benchmark.tools.data.sources import obtain
 
-    if columns is not None or separator is not None:
-        if not isinstance(dataset, Folder):
-            raise BenchmarkError(f"{dataset.info.name}: {COLUMNS_ARE}")
-        dataset.choose_columns(root, columns or "", separator)
-    obtain(dataset, root, source, console)
     with counting(console) as progress:
         path, remarks = write_folder_recipe(dataset, root, cache, progress)
     manifest = dataset.manifest(root)

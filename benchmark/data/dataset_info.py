@@ -64,7 +64,7 @@ class DatasetInfo:
         by_hand: how to get the data without `data prepare`.
         folds: numbers of the folds; empty if the dataset has listed `splits`.
         splits: names of the listed splits; empty if the dataset has folds.
-        validation_fold: whether the fold after the test fold is for validation, and not for training.
+        validation_fold: whether the fold after the test fold is for validation, not for training; see `Manifest`.
         multi_label: whether a clip can have several labels.
         archive: the file to download; None for the user's own audio.
         audio: digest of the publisher's audio; None if none is published.
@@ -106,10 +106,6 @@ class DatasetInfo:
     def has_validation(self) -> bool:
         """Return whether the dataset itself has validation clips."""
         return "validation" in self.splits or (self.validation_fold and bool(self.folds))
-
-    def following(self, fold: int) -> int:
-        """Return the fold after a fold; after the last one, the first."""
-        return next((number for number in self.folds if number > fold), self.folds[0])
 
     def split_sizes(self, fold: int) -> dict[str, int]:
         """Return the official number of clips per split; empty if none are published (a user's own folder)."""

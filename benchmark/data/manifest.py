@@ -159,7 +159,7 @@ class Manifest:
         if self.info.folds:
             held_out = {"test": fold}
             if self.info.validation_fold:
-                held_out = {"validation": self.info.following(fold), "test": fold}
+                held_out = {"validation": self.following(fold), "test": fold}
             by_split = {
                 "train": [i for i, clip in enumerate(self.clips) if clip.fold not in held_out.values()],
                 **{name: [i for i, clip in enumerate(self.clips) if clip.fold == of] for name, of in held_out.items()},
@@ -172,6 +172,10 @@ class Manifest:
                 there = f" (folds with clips: {', '.join(map(str, self.folds))})" if self.info.folds else ""
                 raise BenchmarkError(f"{self.folder}: no clips in the {name} split of fold {fold}{there}")
         return by_split
+
+    def following(self, fold: int) -> int:
+        """Return the fold with clips after a fold; after the last one, the first."""
+        return next((number for number in self.folds if number > fold), self.folds[0])
 
     @property
     def folds(self) -> tuple[int, ...]:

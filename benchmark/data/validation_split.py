@@ -33,7 +33,7 @@ def hold_out(manifest: Manifest, fold: int) -> ValidationSplit:
     """Remove the test clips, and hold out validation clips if the dataset lists none.
 
     - Listed validation clips are kept.
-    - With folds, the fold after the test fold is held out; after the last fold, the first one.
+    - With folds, the fold with clips after the test fold is held out; after the last fold, the first one.
     - Otherwise a share of the training clips is held out, stratified by class, and the same in every call.
 
     Args:
@@ -45,7 +45,7 @@ def hold_out(manifest: Manifest, fold: int) -> ValidationSplit:
     """
     info = manifest.info
     if info.folds:
-        following = info.following(fold)
+        following = manifest.following(fold)
         kept = [clip for clip in manifest.clips if clip.fold != fold]
         validation = {clip.path for clip in kept if clip.fold == following}
         rule = f"fold {following}, held out from the training folds of test fold {fold}"
