@@ -93,6 +93,8 @@ def test_one_split_is_dealt_to_folds(tmp_path: Path) -> None:
     assert manifest.info.folds == (1, 2, 3, 4, 5)
     assert [sizes(manifest, fold)["test"] for fold in manifest.folds] == [2] * 5
     assert "its clips are dealt to five folds" in manifest.remarks[0]
+    with pytest.raises(BenchmarkError, match=r"has one split \('train'\): with groups it needs fold=COLUMN as well"):
+        unpacked(tmp_path, f"{tmp_path}/one[group=label]")
 
 
 def test_a_folder_of_audio_files_without_torchcodec(tmp_path: Path) -> None:
