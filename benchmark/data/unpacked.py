@@ -76,6 +76,7 @@ class UnpackedDataset(MeasuredDataset):
         notes: what differs from the publisher's own evaluation.
         holds_out: whether validation clips are held out where the publisher has none: a share of the training clips,
             stratified by class, or the fold after the test fold.
+        typed: the name for a suggested command; None for the canonical one.
     """
 
     def __init__(
@@ -88,7 +89,11 @@ class UnpackedDataset(MeasuredDataset):
         homepage: str,
         notes: Sequence[str] = (),
         holds_out: bool = False,
+        typed: str | None = None,
     ) -> None:
+        self._typed = typed or name
+        self._notes = tuple(notes)
+        self._holds_out = holds_out
         self.info = DatasetInfo(
             name=name,
             label=label,
@@ -101,11 +106,9 @@ class UnpackedDataset(MeasuredDataset):
             licence="its publisher's",
             homepage=homepage,
             citation="",
-            by_hand=f"unpack it with `{command('data', 'prepare', name)}`",
+            by_hand=f"unpack it with `{command('data', 'prepare', self._typed)}`",
             splits=("train", "test"),
         )
-        self._notes = tuple(notes)
-        self._holds_out = holds_out
 
     @property
     @abstractmethod
@@ -125,7 +128,7 @@ class UnpackedDataset(MeasuredDataset):
     def _copies(self, data_root: Path) -> list[Path]:
         if place := self.locate(data_root):
             return [place]
-        prepare = command("data", "prepare", self.info.name, "--data-root", data_root)
+        prepare = command("data", "prepare", self._typed, "--data-root", data_root)
         raise MissingInputError(
             f"{self.info.name}: no {data_root / self.info.folders[0]}; get {self.where_from} with `{prepare}`"
         )

@@ -87,6 +87,15 @@ def test_lists_of_labels_and_texts(tmp_path: Path) -> None:
     assert unpacked(tmp_path, str(texts)).info.classes == ("9", "10")
 
 
+def test_the_label_may_be_a_field_of_a_column(tmp_path: Path) -> None:
+    fields = [{"tag": "dog", "n": 1}, {"tag": "cat", "n": 2}]
+    rows = hub_rows([0, 1]).remove_columns("label").add_column("json", fields)
+    saved = save_hub(tmp_path / "fields", train=rows, test=rows)
+    assert unpacked(tmp_path, f"{saved}[label=json.tag]").info.classes == ("cat", "dog")
+    with pytest.raises(BenchmarkError, match=r"no column 'json\.x' of labels"):
+        unpacked(tmp_path, f"{saved}[label=json.x]")
+
+
 def test_one_split_is_dealt_to_folds(tmp_path: Path) -> None:
     hub_rows([0, 1] * 5).save_to_disk(str(tmp_path / "one"))
     manifest = unpacked(tmp_path, str(tmp_path / "one"))

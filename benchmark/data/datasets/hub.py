@@ -76,7 +76,16 @@ class HubChoice:
     @property
     def name(self) -> str:
         """Return the canonical name, with the options that differ from their defaults."""
-        base = f"{PREFIX}{self.repo}{f'@{self.revision}' if self.revision else ''}"
+        return self._with_options(f"{PREFIX}{self.repo}{f'@{self.revision}' if self.revision else ''}")
+
+    @property
+    def typed(self) -> str:
+        """Return the name with the place of a local folder, as a command needs it."""
+        if self.folder is None:
+            return self.name
+        return self._with_options(f"{PREFIX}{'' if self.folder.is_absolute() else './'}{self.folder}")
+
+    def _with_options(self, base: str) -> str:
         return canonical(base, self.options.model_dump(mode="json", exclude_defaults=True))
 
     @property
@@ -105,6 +114,7 @@ class HubDataset(UnpackedDataset):
             description="a local dataset of the library `datasets`" if local else "a dataset of the Hugging Face hub",
             place=choice.place,
             holds_out=choice.options.heldout,
+            typed=choice.typed,
             homepage="" if local else f"https://huggingface.co/datasets/{choice.repo}",
         )
 

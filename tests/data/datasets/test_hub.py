@@ -37,6 +37,9 @@ def test_a_local_folder_is_named_without_its_place(tmp_path: Path) -> None:
     choice = parse_hub(f"{tmp_path}/saved[fold=f]")
     assert (choice.name, choice.folder) == ("hf:./saved[fold=f]", tmp_path / "saved")
     assert parse_hub(f"{tmp_path}/x/../saved").name == "hf:./saved"
+    assert parse_hub("./a/../b/c").typed == "hf:./a/../b/c"
+    with pytest.raises(MissingInputError, match=f"get the local folder with .* 'hf:{tmp_path}/saved"):
+        get_dataset(f"hf:{tmp_path}/saved[fold=f]").manifest(tmp_path)
 
 
 def test_options_are_part_of_the_folder() -> None:
