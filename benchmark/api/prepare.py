@@ -85,8 +85,8 @@ def prepare_data(
     from benchmark.data.datasets.folder import Folder
     from benchmark.data.measured_dataset import MeasuredDataset
     from benchmark.data.registry import get_dataset
+    from benchmark.tools.data.obtain import obtain
     from benchmark.tools.data.prepare import prepare
-    from benchmark.tools.data.sources import obtain
 
     root, console = data_root_folder(data_root), console or stderr_console()
     dataset = get_dataset(name, data_root=root)

@@ -149,7 +149,7 @@ def _library(choice: HubChoice, console: Console) -> Iterator[None]:
             return {"bytes": value.get("bytes"), "path": value.get("path")}
         return {"bytes": None, "path": str(value)}
 
-    original, shown = datasets.Audio.encode_example, datasets.are_progress_bars_disabled()
+    original, were_hidden = datasets.Audio.encode_example, datasets.are_progress_bars_disabled()
     datasets.Audio.encode_example = encode
     if console.quiet or not console.is_terminal:
         datasets.disable_progress_bars()
@@ -157,7 +157,7 @@ def _library(choice: HubChoice, console: Console) -> Iterator[None]:
         yield
     finally:
         datasets.Audio.encode_example = original
-        if not shown:
+        if not were_hidden:
             datasets.enable_progress_bars()
 
 
@@ -166,13 +166,14 @@ def _load_folder(choice: HubChoice, folder: Path, cache: Path) -> Loaded:
 
     if not folder.is_dir():
         raise BenchmarkError(f"{choice.name}: no such folder: {folder}")
+    folder = folder.resolve()  # a relative name may be that of a format, such as `parquet`
     with _hub_errors(choice):
         if any((folder / name).is_file() for name in SAVED):
             found = datasets.load_from_disk(str(folder))
         else:
             found = datasets.load_dataset(str(folder), name=choice.options.config, cache_dir=str(cache))
     splits = dict(found) if isinstance(found, datasets.DatasetDict) else {str(found.split or "train"): found}
-    return Loaded(splits, str(folder.resolve()), None)
+    return Loaded(splits, str(folder), None)
 
 
 def _load_repository(choice: HubChoice) -> Loaded:
