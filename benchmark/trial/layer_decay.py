@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from benchmark.methods.contract import ParamGroup
 
 _BLOCK = re.compile(r"v\.blocks\.(\d+)\.")
-_FIRST = re.compile(r"v\.(patch_embed|pos_embed|cls_token|dist_token)\b")  # what makes the tokens of the first block
+_FIRST = re.compile(r"v\.(?!norm\.)")  # what else a backbone has makes the tokens of the first block
 
 
 def layer_scale(name: str, blocks: int, decay: float) -> float:
