@@ -72,8 +72,8 @@ def prepare_data(
         source: an archive file that is already here, or the address of a mirror; None for the publisher's address.
         columns: of the table of `folder:NAME`, such as `path=filename,label=category`; kept beside the table.
         label_separator: character between several labels of a clip in that table; kept beside the table.
-        group: regular expression that finds the group of a clip of `folder:NAME` in its path, such as `REC_([0-9]+)_`: clips
-            of one group are in one fold; kept in the folder.
+        group: regular expression that finds the group of a clip of `folder:NAME` in its path, such as
+            `REC_([0-9]+)_`: clips of one group are in one fold; kept in the folder.
         cache: as for `run`; the audio of `folder:NAME` is read through it.
         console: where progress is shown; None for stderr, `Console(quiet=True)` for silence.
 

@@ -56,8 +56,8 @@ def prepare(
     group: Annotated[
         str | None,
         typer.Option(
-            help="Regular expression that finds the recording, speaker or site of a clip of your own audio in its path, "
-            "as 'REC_([0-9]+)_': clips of one group are in one fold; it is kept."
+            help="Regular expression that finds the recording, speaker or site of your own clips in their paths, as "
+            "'REC_([0-9]+)_': clips of one group are in one fold; it is kept."
         ),
     ] = None,
     cache: options.CacheFolder = None,

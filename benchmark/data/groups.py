@@ -1,8 +1,8 @@
 """Groups of clips that are not independent: clips of one recording, speaker or site.
 
-Groups are assigned to folds by the idea of scikit-learn's `StratifiedGroupKFold`: large and one-sided groups first, each
-to the fold that leaves all classes spread most evenly. This code is the suite's own, because the assignment is part of a
-trial's id and must not depend on a library's version or a machine; it also takes clips with several labels.
+Groups are assigned to folds by the idea of scikit-learn's `StratifiedGroupKFold`: large and one-sided groups first,
+each to the fold that leaves all classes spread most evenly. This code is the suite's own, because the assignment is
+part of a trial's id and must not depend on a library's version or a machine; it also takes clips with several labels.
 """
 
 from __future__ import annotations
@@ -137,9 +137,9 @@ def _labels(clips: Sequence[Clip]) -> Counter[int]:
 def _assign(counts: Sequence[Counter[int]]) -> list[int]:
     """Return the fold of each group, from 0.
 
-    To add a group with shares g of all classes to a fold with shares f changes the fold's sum of squares by g (g + 2 f):
-    the fold with the smallest f g keeps the variance over folds smallest. Sums are correctly rounded, so that machines
-    agree.
+    To add a group with shares g of all classes to a fold with shares f changes the fold's sum of squares by
+    g (g + 2 f): the fold with the smallest f g keeps the variance over folds smallest. Sums are correctly rounded, so
+    that machines agree.
 
     Args:
         counts: clips by class, of each group.

@@ -152,9 +152,7 @@ class _Reader(Dataset[Loaded | bytes | _Caught]):
             if self._audio is None:
                 self._audio, self._pickled = pickle.loads(self._pickled), b""
             classes = work.truth.shape[2]
-            clips = Clips(
-                self._audio, work.clips, classes, work.front_end, truth=work.truth, windows=work.windows
-            )
+            clips = Clips(self._audio, work.clips, classes, work.front_end, truth=work.truth, windows=work.windows)
             batch = clips.load(work.item, banks=work.banks)
             return batch if shared_memory() >= SPARE_BYTES + AT_ONCE * _size(batch) else pickle.dumps(batch)
         except Exception as error:

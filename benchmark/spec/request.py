@@ -252,7 +252,8 @@ class TrialRequest(Spec):
 NOT_IN_STEP = {
     *("lr", "weight_decay", "epochs", "decay_start", "decay_step", "decay_gamma", "warmup_steps", "mixup", "noise"),
     *("freq_mask", "time_mask", "mean", "std", "limit_clips", "on_bad_audio"),
-    *("schedule", "min_lr_share", "class_weights", "sampling", "label_smoothing", "layer_decay", "early_stop", "windows"),
+    *("schedule", "min_lr_share", "class_weights", "sampling", "label_smoothing", "layer_decay", "early_stop"),
+    "windows",
 }
 
 # keys of a recipe that only the loss, the optimizer and its schedule see

@@ -76,7 +76,8 @@ def fit(
 ) -> Fitted:
     """Train for all epochs of the recipe, from the resume state if there is one, and evaluate what counts after each.
 
-    Training ends early when the loss is not finite, and when the recipe's patience with the validation score ends. The resume state is saved now and then, and when the user stops.
+    Training ends early when the loss is not finite, and when the recipe's patience with the validation score ends. The
+    resume state is saved now and then, and when the user stops.
 
     Args:
         request: recipe, protocol and seeds.

@@ -217,7 +217,7 @@ def test_training_ends_when_patience_with_the_validation_score_ends(listed: Path
 
 
 def test_only_validation_clips_can_stop_a_trial(data_root: Path, make_request: Make) -> None:
-    with pytest.raises(BenchmarkError, match="esc50: recipe.early_stop needs validation clips, and it lists none"):
+    with pytest.raises(BenchmarkError, match=r"esc50: recipe\.early_stop needs validation clips, and it lists none"):
         with_values(make_request, early_stop=2)
     assert [stops_early("best_on_validation", [0.5, 0.6, 0.6, 0.4][:n], 2) for n in (1, 2, 3, 4)] == [0, 0, 0, 1]
     assert stops_early("best_on_validation", [None, None], 2)

@@ -121,7 +121,7 @@ class Folder(Dataset):
         return self._listing(folder).clips
 
     def choose_columns(self, data_root: Path, text: str, separator: str | None, group: str | None = None) -> None:
-        """Write which columns of the table are which, and the pattern of groups, into the folder, unless they do not fit.
+        """Write the columns of the table and the pattern of groups into the folder, unless they do not fit it.
 
         Args:
             data_root: where the folder is.
