@@ -69,7 +69,7 @@ class AudioCache(ABC):
 
     @abstractmethod
     def bank(self, clip: Clip, start: int = 0, frames: int | None = None) -> Array | None:
-        """Return the (frames, mels) filter bank, or at most `frames` of it from a frame on; None if it is not stored."""
+        """Return the (frames, mels) filter bank, or `frames` of it from a frame on; None if it is not stored."""
 
     @abstractmethod
     def frames(self, clip: Clip) -> int | None:
