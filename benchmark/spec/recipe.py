@@ -79,13 +79,13 @@ class Recipe(Spec):
     )
     class_weights: Literal["none", "balanced"] = _later(
         "class_weights",
-        "balanced: a class weighs labels / (classes x labels of this class), counted over the training clips; "
+        "balanced: a class weighs labels / (classes x labels of this class), counted over the training inputs; "
         "cross_entropy: weight of a clip; bce: weight of positive targets",
     )
     sampling: Literal["shuffle", "balanced"] = _later(
         "sampling",
         "shuffle: each training clip once per epoch; balanced: as many draws with replacement, of a clip with the "
-        "probability 1 / clips of its class, summed over its labels",
+        "probability 1 / clips of its class, summed over its labels; partners of mixup are drawn as always",
     )
     label_smoothing: Part = _later("label_smoothing", "s: a target y becomes (1 - s) y + s / classes, in both losses")
     clip_norm: Annotated[float, Field(gt=0)] | None = _later(
