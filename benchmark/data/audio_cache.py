@@ -64,8 +64,8 @@ class AudioCache(ABC):
         """Return the sha256 of a clip's file; None if it is not known."""
 
     @abstractmethod
-    def wave(self, clip: Clip) -> Array | None:
-        """Return the (samples,) waveform; None if it is not stored."""
+    def wave(self, clip: Clip, start: int = 0, samples: int | None = None) -> Array | None:
+        """Return the (samples,) waveform, or `samples` of it from a sample on; None if it is not stored."""
 
     @abstractmethod
     def bank(self, clip: Clip, start: int = 0, frames: int | None = None) -> Array | None:
@@ -139,9 +139,9 @@ class DiskCache(AudioCache):
         """See `AudioCache.digest`."""
         return self.file_digests.digest(clip)
 
-    def wave(self, clip: Clip) -> Array | None:
+    def wave(self, clip: Clip, start: int = 0, samples: int | None = None) -> Array | None:
         """See `AudioCache.wave`."""
-        return self.waves.get(self.digest(clip))
+        return self.waves.get(self.digest(clip), start, samples)
 
     def bank(self, clip: Clip, start: int = 0, frames: int | None = None) -> Array | None:
         """See `AudioCache.bank`."""
@@ -219,7 +219,7 @@ class NullCache(AudioCache):
         """Return None."""
         return None
 
-    def wave(self, clip: Clip) -> Array | None:
+    def wave(self, clip: Clip, start: int = 0, samples: int | None = None) -> Array | None:
         """Return None."""
         return None
 

@@ -89,15 +89,22 @@ class AudioStore:
         self.mels = mels
         self.stored = open_cache(cache, folder, mels)
 
-    def wave(self, clip: Clip) -> Array:
+    def wave(self, clip: Clip, start: int = 0, samples: int | None = None) -> Array:
         """Return a clip's (samples,) waveform at 16 kHz.
+
+        Args:
+            clip: the clip.
+            start: first sample.
+            samples: largest number of samples; None for all.
 
         Raises:
             BadAudioError: the file is bad.
             OSError: it is not in the cache, and cannot be read now.
         """
-        cached = self.stored.wave(clip)
-        return decode(self.folder / clip.path) if cached is None else cached
+        cached = self.stored.wave(clip, start, samples)
+        if cached is not None:
+            return cached
+        return decode(self.folder / clip.path)[start : None if samples is None else start + samples]
 
     def bank(self, clip: Clip, start: int = 0, frames: int | None = None) -> Array:
         """Return a clip's (frames, mels) log-mel filter bank, not normalised.

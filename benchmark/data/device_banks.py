@@ -66,6 +66,7 @@ def hold(splits: Mapping[str, Clips], device: torch.device, threads: int) -> dic
         OSError: a clip cannot be read now.
         torch.OutOfMemoryError: the device has no room.
     """
+    assert not any(split.windows and split.windows.move for split in splits.values())  # other banks in every epoch
     any_split, windows = next(iter(splits.values())), _distinct(splits)
     banks = torch.full(_shape(splits), any_split.front_end.fill, device=device)
     read = functools.partial(_read, any_split.audio, any_split.front_end.frames)

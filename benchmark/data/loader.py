@@ -163,23 +163,22 @@ class Clips(Dataset[Loaded]):
             shares: (M,) share of the first.
         """
         ones, others = ([self._wave(*place) for place in places] for places in (first, second))
-        lengths = [len(wave) for wave, _ in ones]
+        lengths = [len(wave) for wave in ones]
         waves = np.empty((2, len(rows), max(lengths)), np.float32)
         for row, (pair, size) in enumerate(zip(zip(ones, others, strict=True), lengths, strict=True)):
-            for (wave, mean), place in zip(pair, waves[:, row], strict=True):
+            for wave, place in zip(pair, waves[:, row], strict=True):
                 kept = min(len(wave), size)
-                np.subtract(wave[:kept], mean, out=place[:kept])
+                np.subtract(wave[:kept], wave.mean(), out=place[:kept])  # mean of the whole clip, as in the reference
                 place[kept:] = 0.0
         one, other = torch.from_numpy(waves)
         return Mixture(torch.tensor(rows), one, other, shares, torch.tensor(lengths))
 
-    def _wave(self, position: int, move: int) -> tuple[Array, np.float32]:
-        """Return the waveform of a window, and the mean of its whole clip, as in the reference."""
-        wave = self.audio.wave(self.clips[position])
+    def _wave(self, position: int, move: int) -> Array:
+        """Return the waveform of a window; the whole clip's where the beginning is read, as in the reference."""
         if self.windows is None:
-            return wave, wave.mean()
+            return self.audio.wave(self.clips[position])
         begin = HOP * (self.start(position) + move)
-        return wave[begin : begin + HOP * (self.front_end.frames - 1) + WINDOW], wave.mean()
+        return self.audio.wave(self.clips[position], begin, HOP * (self.front_end.frames - 1) + WINDOW)
 
     def _augmentation(self, draws: Draws) -> Augmentation:
         end = self.front_end
