@@ -57,6 +57,11 @@ def grouped(clips: Sequence[Clip], pattern: re.Pattern[str], where: Path) -> lis
     return found
 
 
+def are_shared(clips: Sequence[Clip]) -> bool:
+    """Return whether some clips are of one group."""
+    return len({clip.group for clip in clips}) < len(clips)
+
+
 def deal_groups(clips: Sequence[Clip], classes: Sequence[str], where: Path) -> tuple[list[Clip], list[str]]:
     """Return clips with folds, each group in one fold, balanced by class as far as possible; and remarks.
 

@@ -125,6 +125,7 @@ def prepare(request: TrialRequest, manifest: Manifest, cache: Path | None) -> Tr
         classes_present=len({label for clip in manifest.clips for label in clip.labels}),
         skipped=skipped,
         windows={name: len(split) for name, split in splits.items()} if whole else None,
+        source=manifest.source,
     )
     return TrialData(splits, data, mixes=recipe.mixup > 0)
 
