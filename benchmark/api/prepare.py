@@ -58,6 +58,7 @@ def prepare_data(
     source: str | None = None,
     columns: str | None = None,
     label_separator: str | None = None,
+    group: str | None = None,
     cache: str | Path | None = None,
     console: Console | None = None,
 ) -> PreparedDataset | PreparedFolder:
@@ -71,6 +72,8 @@ def prepare_data(
         source: an archive file that is already here, or the address of a mirror; None for the publisher's address.
         columns: of the table of `folder:NAME`, such as `path=filename,label=category`; kept beside the table.
         label_separator: character between several labels of a clip in that table; kept beside the table.
+        group: regular expression that finds the group of a clip of `folder:NAME` in its path, such as
+            `REC_([0-9]+)_`: clips of one group are in one fold; kept in the folder.
         cache: as for `run`; the audio of `folder:NAME` is read through it.
         console: where progress is shown; None for stderr, `Console(quiet=True)` for silence.
 
@@ -90,23 +93,21 @@ def prepare_data(
     if isinstance(dataset, Folder):
         if source:
             raise BenchmarkError(f"{name}: --from is for published datasets; your own audio is in its folder already")
-        return _prepare_folder(dataset, root, columns, label_separator, cache_folder(cache), console)
-    if columns or label_separator:
-        raise BenchmarkError(f"{name}: columns are for the table of your own audio, folder:NAME")
+        if columns is not None or label_separator is not None or group is not None:
+            dataset.choose_columns(root, columns or "", label_separator, group)
+        return _prepare_folder(dataset, root, cache_folder(cache), console)
+    if columns or label_separator or group:
+        raise BenchmarkError(f"{name}: columns and groups are for your own audio, folder:NAME")
     folder = prepare(dataset, root, source, console)
     manifest = dataset.manifest(root)
     return PreparedDataset(folder, len(manifest.clips), dataset.info.clips, copy_notes(dataset, manifest))
 
 
-def _prepare_folder(
-    dataset: Folder, root: Path, columns: str | None, separator: str | None, cache: Path | None, console: Console
-) -> PreparedFolder:
+def _prepare_folder(dataset: Folder, root: Path, cache: Path | None, console: Console) -> PreparedFolder:
     """Measure a folder of the user's own audio, and collect what its user must know."""
     from benchmark.data.copy_notes import copy_notes
     from benchmark.tools.data.measure import LEFT_OUT, write_folder_recipe
 
-    if columns is not None or separator is not None:
-        dataset.choose_columns(root, columns or "", separator)
     with counting(console) as progress:
         path, remarks = write_folder_recipe(dataset, root, cache, progress)
     manifest = dataset.manifest(root)

@@ -239,6 +239,11 @@ def _constants(mels: int, device: torch.device) -> tuple[torch.Tensor, list[tupl
     return torch.hann_window(WINDOW, periodic=False).to(device), blocks
 
 
+def frame_count(samples: int) -> int:
+    """Return the number of frames of a waveform; at least one."""
+    return 1 + max(0, samples - WINDOW) // HOP
+
+
 def frame_counts(lengths: torch.Tensor) -> torch.Tensor:
     """Return the number of frames for each number of samples; at least one."""
     return 1 + (lengths - WINDOW).clamp(min=0) // HOP

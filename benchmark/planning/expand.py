@@ -293,4 +293,6 @@ def recipe_of(
             f"{source.info.name}: clips have several labels, which the loss cross_entropy cannot use; set "
             "recipe.loss=bce"
         )
+    if recipe.early_stop is not None and "validation" not in source.info.splits:
+        raise BenchmarkError(f"{source.info.name}: recipe.early_stop needs validation clips, and it lists none")
     return recipe
