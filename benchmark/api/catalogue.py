@@ -198,16 +198,14 @@ def _papers() -> dict[str, Entry]:
 
 
 def _defects() -> dict[str, Entry]:
-    from benchmark.report.papers import known_papers
-    from benchmark.spec.yaml import read_yaml
+    from benchmark.report.papers import known_papers, read_defects
 
     found: dict[str, Entry] = {}
     for paper, folder in known_papers().items():
-        path = folder / "defects.yaml"
-        entries: dict[str, Entry] = read_yaml(path)["defects"] if path.is_file() else {}
-        for name, entry in entries.items():
-            summary = f"{entry['title']} [{entry.get('switch') or entry['status']}]"
-            found[name] = {"description": summary, "paper": paper, **entry}
+        for name, defect in read_defects(folder).items():
+            summary = f"{defect.title} [{defect.switch or defect.status}]"
+            key = f"{paper}/{name}" if name in found else name
+            found[key] = {"description": summary, "paper": paper, **defect.model_dump(exclude_none=True)}
     return found
 
 

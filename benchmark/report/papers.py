@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -52,6 +52,26 @@ class About(Spec):
     differs: list[str] = Field(
         default=[], description="how the suite's trials differ from the paper's, whatever method"
     )
+
+
+class Defect(Spec):
+    """A defect of a paper or of its official code."""
+
+    title: str = Field(min_length=1)
+    source: str = Field(min_length=1, description="where it is")
+    status: Literal["switch", "reproduced", "documented"] = Field(
+        description="switch: the protocols `reference` and `corrected` differ in it; reproduced: by every protocol; "
+        "documented: `here` says what the suite does"
+    )
+    switch: str | None = Field(default=None, description="names of the protocol switches")
+    touches: str | None = Field(default=None, description="which results it changes")
+    here: str | None = Field(default=None, description="what the suite does instead")
+
+
+class DefectFile(Spec):
+    """The content of a paper's `defects.yaml`."""
+
+    defects: dict[str, Defect]
 
 
 @dataclass(frozen=True)
@@ -202,6 +222,16 @@ def load_paper(name: str) -> Paper:
     if name not in papers:
         raise BenchmarkError(f"unknown paper '{name}'{closest(name, papers)}")
     return read_paper(papers[name])
+
+
+def read_defects(folder: Path) -> dict[str, Defect]:
+    """Return the defects of a paper's `defects.yaml`; empty if there is none.
+
+    Raises:
+        BenchmarkError: the file does not follow the form.
+    """
+    path = folder / "defects.yaml"
+    return validate(DefectFile, read_yaml(path), str(path)).defects if path.is_file() else {}
 
 
 def read_paper(folder: Path) -> Paper:

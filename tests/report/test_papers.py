@@ -20,7 +20,7 @@ from benchmark.report.claims.judge import judge
 from benchmark.report.claims.ledger import Judged
 from benchmark.report.explain import explain
 from benchmark.report.html import to_html
-from benchmark.report.papers import DEFAULT_PAPERS, PaperChoice, known_papers, load_paper
+from benchmark.report.papers import DEFAULT_PAPERS, PaperChoice, known_papers, load_paper, read_defects
 from benchmark.report.results import Results
 from benchmark.report.tables.paper import paper_rows
 from benchmark.spec.grid import load_grid, narrow
@@ -189,6 +189,13 @@ def test_papers_and_their_defects_are_listed(cli: Cli) -> None:
     assert (shown["grid"], shown["scores"]) == ("petl-ast", 33)
     assert yaml.safe_load(cli("show", "defect", "P1").stdout)["P1"]["paper"] == "petl_ast"
     assert yaml.safe_load(cli("show", "defect", "D1").stdout)["D1"]["paper"] == "aat"
+
+
+def test_a_defect_needs_a_source(tmp_path: Path) -> None:
+    assert read_defects(tmp_path) == {}
+    (tmp_path / "defects.yaml").write_text("defects: {X1: {title: Wrong, status: documented}}")
+    with pytest.raises(BenchmarkError, match=r"defects\.yaml: defects\.X1\.source: Field required"):
+        read_defects(tmp_path)
 
 
 def test_a_users_own_paper_is_judged(tmp_path: Path, cli: Cli) -> None:
