@@ -1,7 +1,7 @@
 """Run tests with the oldest or the newest packages that `pyproject.toml` allows.
 
     python tests/versions.py oldest
-    python tests/versions.py newest -- tests/report
+    python tests/versions.py newest --python 3.13 -- tests/report -m "not slow"
 
 A fresh virtual environment with all extras is made by uv (`pip install uv`); it needs about 6 GB of disk and is
 removed at the end. The default tests are those that start neither Ray nor a browser; one run of the grid `smoke`, with
@@ -44,6 +44,9 @@ def main() -> int:
     """Make the environment, run the tests in it, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("which", choices=RESOLUTION)
+    parser.add_argument(
+        "--python", default=sys.executable, help="Python of the environment, as 3.13; default: this one"
+    )
     parser.add_argument("pytest", nargs="*", help="arguments of pytest, after --")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="aat-versions-") as name:
@@ -53,7 +56,7 @@ def main() -> int:
         environment["PATH"] = f"{python.parent}{os.pathsep}{environment['PATH']}"
         install = ["uv", "pip", "install", "--python", python, "--resolution", RESOLUTION[options.which]]
         steps: list[list[str | Path]] = [
-            ["uv", "venv", "--seed", "--python", sys.executable, folder / "venv"],
+            ["uv", "venv", "--seed", "--python", options.python, folder / "venv"],
             [*install, "-e", f"{REPOSITORY}[{EXTRAS}]"],
             [python, "-c", VERSIONS],
             [python, "-m", "pytest", "-q", *(options.pytest or TESTS)],
