@@ -13,7 +13,7 @@ import yaml
 
 from benchmark.api.new_slurm import new_slurm, seconds_of, slurm_time
 from benchmark.errors import BenchmarkError
-from tests.conftest import AST, TINY_RECIPE, Cli
+from tests.conftest import AST, REPOSITORY, TINY_RECIPE, Cli
 
 # Runs every task of the array, and again what `scontrol requeue` was called for. Sends $SIGNAL to the first attempt of
 # task 2 when it trains, as Slurm does before the time limit: to the shell of the script only.
@@ -102,6 +102,19 @@ def test_the_tasks_run_all_trials_of_the_grid(
         done = cli(*arguments)
         assert done.returncode == 0, done.stderr
     assert "2 trials: 2 done" in cli("status", "--results", out).stdout
+
+
+def test_the_commands_of_the_docs_write_scripts(cli: Cli, tmp_path: Path) -> None:
+    text = (REPOSITORY / "docs" / "slurm.md").read_text().replace("\\\n", " ")
+    commands = [line for line in text.splitlines() if line.startswith("python -m benchmark new slurm")]
+    assert len(commands) == 2
+    for number, line in enumerate(commands):
+        script = tmp_path / f"{number}.sbatch"
+        words = [str(tmp_path / word) if word in {"OUT", "DIR"} else word for word in shlex.split(line)]
+        done = cli(*words[3:5], "--out", script, *words[5:])
+        assert done.returncode == 0, done.stderr
+        subprocess.run(["bash", "-n", script], check=True)
+    assert "python=(apptainer exec --nv --bind DIR aat.sif python)" in script.read_text()
 
 
 def test_a_task_stops_gently_at_the_time_limit_and_is_queued_again(cluster: Path) -> None:
