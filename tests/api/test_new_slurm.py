@@ -35,7 +35,7 @@ for SLURM_ARRAY_TASK_ID in $(seq "$(sed -n 's/^#SBATCH --array=1-//p' "$1")"); d
 done
 """
 SCONTROL = """#!/bin/bash
-[ "$*" = "requeue 77_$SLURM_ARRAY_TASK_ID" ] && touch queued
+[ "$*" = "requeue 77_$SLURM_ARRAY_TASK_ID" ] && [ -z "$NO_REQUEUE" ] && touch queued
 """
 # Stands for Python: trains until it is asked to stop where a signal will come, else ends with $CODE.
 TRAIN = """#!/bin/bash
@@ -76,7 +76,8 @@ def write(cluster: Path, grid: str | Path = "smoke", options: tuple[str, ...] = 
 
 def submit(cluster: Path, script: Path, **variables: str) -> list[str]:
     """Run the job array; return task and exit code of every attempt."""
-    environment = {**os.environ, "PATH": f"{cluster}{os.pathsep}{os.environ['PATH']}", "SIGNAL": "", **variables}
+    path = f"{cluster}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "SIGNAL": "", "NO_REQUEUE": "", **variables}
     subprocess.run([cluster / "sbatch", script], cwd=cluster, env=environment, check=True, timeout=60)
     return (cluster / "ended").read_text().splitlines()
 
@@ -129,6 +130,11 @@ def test_a_task_stops_gently_at_the_time_limit_and_is_queued_again(cluster: Path
 def test_a_cancelled_task_stops_gently_and_stays_away(cluster: Path) -> None:
     assert submit(cluster, write(cluster), SIGNAL="TERM") == ["1 0", "2 130"]
     assert "one epoch later\ntrials are left; continue with: sbatch --array=2" in (cluster / "log-2").read_text()
+
+
+def test_a_cluster_that_refuses_to_queue_it_again_is_reported(cluster: Path) -> None:
+    assert submit(cluster, write(cluster), SIGNAL="USR1", NO_REQUEUE="1") == ["1 0", "2 130"]
+    assert "continue with: sbatch --array=2" in (cluster / "log-2").read_text()
 
 
 def test_a_task_does_not_come_back_for_ever(cluster: Path) -> None:
