@@ -47,8 +47,9 @@ def main() -> int:
     parser.add_argument(
         "--python", default=sys.executable, help="Python of the environment, as 3.13; default: this one"
     )
-    parser.add_argument("pytest", nargs="*", help="arguments of pytest, after --")
-    options = parser.parse_args()
+    parser.epilog = "Arguments after -- are those of pytest."
+    end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    options, pytest = parser.parse_args(sys.argv[1:end]), sys.argv[end + 1 :]
     with tempfile.TemporaryDirectory(prefix="aat-versions-") as name:
         folder = Path(name)
         python = folder / "venv" / "bin" / "python"
@@ -59,7 +60,7 @@ def main() -> int:
             ["uv", "venv", "--seed", "--python", options.python, folder / "venv"],
             [*install, "-e", f"{REPOSITORY}[{EXTRAS}]"],
             [python, "-c", VERSIONS],
-            [python, "-m", "pytest", "-q", *(options.pytest or TESTS)],
+            [python, "-m", "pytest", "-q", *(pytest or TESTS)],
             [python, "-m", "benchmark", *SMOKE, "--results", folder / "out", "--cache", folder / "cache"],
         ]
         for step in steps:
