@@ -97,6 +97,10 @@ Device = Annotated[str | None, typer.Option(help="`cpu` or `cuda`.", show_defaul
 PaperFile = Annotated[
     Path | None, typer.Option("--paper", help="More numbers of the paper (format: paper_tables/scores.yaml).")
 ]
+OutsideMethods = Annotated[
+    list[str],
+    typer.Option("--method", help="File of a method from outside the suite, as it was given to `run`."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 DATA_ROOT = Path("data")
