@@ -37,22 +37,34 @@ def merged(model: AudioTransformer) -> AudioTransformer:
         raise ValueError("it has learnable keys and values (a prefix)")
     plain = copy.deepcopy(model)
     with torch.no_grad():
-        tuned = _wrappers(plain)
-        _merge_added(plain, [module for module in plain.modules() if module not in tuned.values()])
-        for path, wrapper in tuned.items():
-            _unwrap(plain, path, wrapper)
+        wrappers = _wrappers(plain)
+        for host in [module for module in plain.modules() if module not in wrappers.values()]:
+            added = added_to(host)
+            remove_added(plain, host)
+            _merge(added, host)
+        for path, wrapper in wrappers.items():
+            added, base = added_to(wrapper), _unwrapped(wrapper)
+            owner, _, name = path.rpartition(".")
+            setattr(plain.get_submodule(owner), name, base)
+            _merge(added, base)
     return plain
 
 
-def _merge_added(model: nn.Module, hosts: list[nn.Module]) -> None:
-    """Merge the modules that act on the outputs of hosts, and remove them."""
-    for host in hosts:
-        for module, parallel in added_to(host):
-            if not isinstance(host, MERGES.get((type(module), parallel), ())):
-                raise ValueError(f"modules of the class {type(module).__name__} cannot be merged into a layer")
-            weight, bias = module.merged(host.weight, host.bias)  # type: ignore[operator]
-            host.weight, host.bias = nn.Parameter(weight), None if bias is None else nn.Parameter(bias)
-        remove_added(model, host)
+def _merge(added: list[tuple[nn.Module, bool]], host: nn.Module) -> None:
+    """Merge modules that act on a host's output into the host.
+
+    Args:
+        added: the modules in their order, and whether each is in parallel with the host.
+        host: a layer.
+
+    Raises:
+        ValueError: one of them cannot be merged.
+    """
+    for module, parallel in added:
+        if not isinstance(host, MERGES.get((type(module), parallel), ())):
+            raise ValueError(f"modules of the class {type(module).__name__} cannot be merged into a layer")
+        weight, bias = module.merged(host.weight, host.bias)  # type: ignore[operator]
+        host.weight, host.bias = nn.Parameter(weight), None if bias is None else nn.Parameter(bias)
 
 
 def _wrappers(model: nn.Module) -> dict[str, Any]:
@@ -64,14 +76,15 @@ def _wrappers(model: nn.Module) -> dict[str, Any]:
     return {path: module for path, module in model.named_modules() if isinstance(module, BaseTunerLayer)}
 
 
-def _unwrap(model: nn.Module, path: str, wrapper: Any) -> None:
-    """Replace a layer of peft by its merged base layer."""
-    if added_to(wrapper):
-        raise ValueError("another method acts on layers that a tuner of peft replaced")
+def _unwrapped(wrapper: Any) -> nn.Module:
+    """Return the layer that a tuner of peft wraps, with what the tuner trained.
+
+    Raises:
+        ValueError: the tuner cannot be merged.
+    """
     try:
         wrapper.merge(safe_merge=True)
-        base = wrapper.get_base_layer()
+        base: nn.Module = wrapper.get_base_layer()
     except Exception as error:  # whatever a tuner says that cannot be merged
         raise ValueError(f"its tuner of peft cannot be merged into a layer ({first_line(error)})") from None
-    owner, _, name = path.rpartition(".")
-    setattr(model.get_submodule(owner), name, base)
+    return base

@@ -68,10 +68,12 @@ def _text(card: Card) -> Iterator[str]:
 
 def _use(card: Card) -> Iterator[str]:
     if card.hugging_face:
+        yield "import soundfile"
         yield "from transformers import pipeline"
         yield ""
-        yield f'classify = pipeline("audio-classification", model=".", function_to_apply="{card.scores}")'
-        yield 'classify("sound.wav")'
+        yield 'samples, rate = soundfile.read("sound.wav", dtype="float32", always_2d=True)'
+        yield 'classify = pipeline("audio-classification", model=".")'
+        yield 'print(classify({"raw": samples.mean(1), "sampling_rate": rate}))'
     else:
         yield "import benchmark"
         yield ""

@@ -67,9 +67,9 @@ def wave_of(sound: Sound, rate: int | None) -> Wave:
     if samples.dtype.kind not in "fi":
         raise BenchmarkError(f"array: expected floats in [-1, 1] or signed integers, got {samples.dtype}")
     scale = 1.0 if samples.dtype.kind == "f" else -1.0 / np.iinfo(samples.dtype).min
-    frames = np.ascontiguousarray(samples.reshape(len(samples), -1) * scale, dtype=np.float32)
-    if not frames.size:
+    if not samples.size:
         raise BenchmarkError("array: holds no samples")
+    frames = np.ascontiguousarray((samples if samples.ndim == 2 else samples[:, np.newaxis]) * scale, dtype=np.float32)
     try:
         return to_model_rate(mean_of_channels(frames), rate)
     except DamagedError as error:

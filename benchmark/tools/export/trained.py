@@ -83,6 +83,7 @@ class TrainedModel(nn.Module):
     def __init__(self, model: AudioTransformer, adapter: AdapterFile) -> None:
         super().__init__()
         self.model = model
+        self.train(model.training)
         self.adapter = adapter
         self.classes = adapter.classes
         self.several = adapter.selection.metric == "map"
