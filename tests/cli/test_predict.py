@@ -94,7 +94,9 @@ def test_files_get_the_logits_of_the_trial(
     for row in rows:
         logits = by_name[Path(row["path"]).name]
         best, second = np.argsort(-logits)[:2]
-        assert [row["labels"], row["class1"], row["class2"]] == [loaded.classes[place] for place in (best, best, second)]
+        assert [row["labels"], row["class1"], row["class2"]] == [
+            loaded.classes[place] for place in (best, best, second)
+        ]
         assert float(row["score1"]) == pytest.approx(np.exp(logits[best]) / np.exp(logits).sum(), abs=1e-5)
         assert f"{row['path']}  {row['class1']} {100 * float(row['score1']):.1f} %, {row['class2']} " in done.stdout
     with np.load(vectors) as content, torch.inference_mode():

@@ -40,7 +40,7 @@ def trained(text: str) -> AudioTransformer:
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name in names:
-                parameter += 0.1 * torch.randn_like(parameter)
+                parameter.add_(0.1 * torch.randn_like(parameter))
     return model.eval()
 
 

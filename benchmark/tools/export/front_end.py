@@ -108,7 +108,7 @@ class WaveformModel(nn.Module):
 
     def frames(self, waves: torch.Tensor) -> torch.Tensor:
         """(B, samples) of all frames -> (B, frames, 400) overlapping windows."""
-        blocks = waves.unflatten(1, (self.samples // BLOCK, BLOCK))
+        blocks = waves.reshape(waves.shape[0], self.samples // BLOCK, BLOCK)
         step, end = HOP // BLOCK, (self.front_end.frames - 1) * (HOP // BLOCK) + 1
         return torch.cat([blocks[:, first : first + end : step] for first in range(WINDOW // BLOCK)], dim=2)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import importlib.util
 import json
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -182,14 +184,12 @@ def _json(content: dict[str, Any]) -> bytes:
 def _compare(trained: TrainedModel, folder: Path) -> tuple[float, float, int]:
     """Return the largest difference of a logit from waveforms on, the tolerance, and the number of waveforms."""
     with quiet():
-        from transformers import ASTFeatureExtractor, ASTForAudioClassification
-        from transformers.utils import logging
-
-        logging.disable_progress_bar()
-        extractor = ASTFeatureExtractor.from_pretrained(folder)
-        model, report = ASTForAudioClassification.from_pretrained(
-            folder, output_loading_info=True, local_files_only=True
-        )
+        library: Any = importlib.import_module(PACKAGE)
+        with _no_progress(library.utils.logging):
+            extractor = library.ASTFeatureExtractor.from_pretrained(folder)
+            model, report = library.ASTForAudioClassification.from_pretrained(
+                folder, output_loading_info=True, local_files_only=True
+            )
         if wrong := [*report["missing_keys"], *report["unexpected_keys"], *report["mismatched_keys"]]:
             raise BenchmarkError(f"transformers reads '{wrong[0]}' otherwise than this version writes it")
         largest, tolerance, clips = 0.0, 0.0, 0
@@ -201,3 +201,15 @@ def _compare(trained: TrainedModel, folder: Path) -> tuple[float, float, int]:
             tolerance = max(tolerance, tolerance_for(expected))
             clips += 1
     return largest, tolerance, clips
+
+
+@contextmanager
+def _no_progress(bars: Any) -> Iterator[None]:
+    """Draw none of transformers' progress bars inside; the caller's setting comes back."""
+    drawn = bars.is_progress_bar_enabled()
+    bars.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if drawn:
+            bars.enable_progress_bar()

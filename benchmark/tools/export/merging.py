@@ -64,7 +64,8 @@ def _merge(added: list[tuple[nn.Module, bool]], host: nn.Module) -> None:
         if not isinstance(host, MERGES.get((type(module), parallel), ())):
             raise ValueError(f"modules of the class {type(module).__name__} cannot be merged into a layer")
         weight, bias = module.merged(host.weight, host.bias)  # type: ignore[operator]
-        host.weight, host.bias = nn.Parameter(weight), None if bias is None else nn.Parameter(bias)
+        host.register_parameter("weight", nn.Parameter(weight))
+        host.register_parameter("bias", None if bias is None else nn.Parameter(bias))
 
 
 def _wrappers(model: nn.Module) -> dict[str, Any]:

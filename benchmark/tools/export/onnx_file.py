@@ -133,7 +133,7 @@ class _Differences(NamedTuple):
     """
 
     logit: float = 0.0
-    tolerance: float = TOLERANCE
+    tolerance: float = 0.0
     clips: int = 0
     bank: float | None = None
 

@@ -154,10 +154,11 @@ class TrainedModel(nn.Module):
         """Return the predictions of sounds, given as names and windows; logits are averaged over the windows."""
         if not sounds:
             return []
-        outputs = [self._outputs(part) for part in torch.cat([windows for _, windows in sounds]).split(AT_ONCE)]
+        together = torch.cat([windows for _, windows in sounds])
+        outputs = [self._outputs(part) for part in torch.split(together, AT_ONCE)]
         pooled, logits = (torch.cat(part) for part in zip(*outputs, strict=True))
         counts = [len(windows) for _, windows in sounds]
-        means = ([part.mean(0) for part in tensor.split(counts)] for tensor in (pooled, logits))
+        means = ([part.mean(0) for part in torch.split(tensor, counts)] for tensor in (pooled, logits))
         return [
             Prediction(
                 path=path,
