@@ -43,7 +43,7 @@ def _text(card: Card) -> Iterator[str]:
     yield ""
     yield "## Data and licence"
     yield ""
-    home = f", {plain(data.homepage)}" if data.homepage else ""
+    home = f", <{data.homepage}>" if data.homepage else ""
     yield f"- trained on {plain(data.label)}{home}: {_counts(data.used)}; kind of copy: {data.kind}"
     yield f"- licence of the audio: {plain(data.licence)}. It may restrict how the model may be used."
     yield f"- backbone: {plain(card.backbone.variant)}, {_origin(card)}; its licence holds for this model, too"
@@ -83,7 +83,7 @@ def _use(card: Card) -> Iterator[str]:
 def _origin(card: Card) -> str:
     if card.backbone.weights.startswith("random:"):
         return "not pre-trained (random weights)"
-    where = f" from {card.backbone.urls[0]}" if card.backbone.urls else ""
+    where = f" from <{card.backbone.urls[0]}>" if card.backbone.urls else ""
     return f"weights {plain(card.backbone.weights)}{where}, sha256 {card.backbone.sha256}"
 
 

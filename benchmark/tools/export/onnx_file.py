@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import io
+import itertools
 import logging
 import math
 import warnings
@@ -165,12 +166,11 @@ def _compare_waveforms(trained: TrainedModel, run: Run) -> _Differences:
     """Compare waveforms of several lengths: logits with torch, filter banks with torchaudio's in float64."""
     found, largest = _Differences(), 0.0
     level, config = trained.adapter.normalisation, trained.model.config
-    for wave in (*full_and_padded(config.frames), too_short()):
-        for clips in BATCHES:
-            logits, features = run(torch.from_numpy(wave).expand(clips, -1).contiguous())
-            with torch.inference_mode():
-                expected = trained(trained.features(wave))
-            found = found.with_logits(logits, expected.expand(clips, -1))
+    for wave, clips in zip((*full_and_padded(config.frames), too_short()), itertools.cycle(BATCHES), strict=False):
+        logits, features = run(torch.from_numpy(wave).expand(clips, -1).contiguous())
+        with torch.inference_mode():
+            expected = trained(trained.features(wave))
+        found = found.with_logits(logits, expected.expand(clips, -1))
         if len(wave) >= WINDOW:  # Kaldi refuses less
             bank = kaldi.fbank(torch.from_numpy(wave).double().unsqueeze(0), num_mel_bins=config.mels, **KALDI)
             raw = fit(bank.unsqueeze(0), config.frames, level.fill)
