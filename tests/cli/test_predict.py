@@ -260,7 +260,14 @@ def test_transformers_reads_the_folder(
         name for name in loaded.model.backbone_tensors() if ".lora." in name
     }
     card = (out / "README.md").read_text()
-    for part in ("accuracy", "CC BY-NC 3.0", "synthetic audio", "random weights", "library_name: transformers"):
+    for part in (
+        "# AST with LoRA on ESC-50\n",
+        "accuracy",
+        "CC BY-NC 3.0",
+        "synthetic audio",
+        "random weights",
+        "library_name: transformers",
+    ):
         assert part in card
     [code] = re.findall(r"```python\n(.*?)```", card, flags=re.DOTALL)
     shutil.copy(clip, out / "sound.wav")

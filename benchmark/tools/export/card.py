@@ -81,7 +81,8 @@ class Card(Spec):
     """`adapter.json`."""
 
     trial: str = Field(description="id of the trial")
-    label: str = Field(description="name of the trial in tables")
+    label: str = Field(description="names of the trial's parts in one line")
+    title: str = Field(description="what was trained on what, as tables name it")
     marks: list[str] = Field(description="reasons why the score is not comparable with the paper")
     request: TrialRequest = Field(description="complete description of the trial")
     classes: tuple[str, ...] = Field(description="names of the logits, in order")
@@ -142,10 +143,13 @@ def make_card(
         latency: one measurement per runtime.
     """
     counts, choice, selection = record.parameters, record.request.backbone, record.selection
+    data, parts, known = _data(record), record.request.method.parts, record.labels
+    method, backbone = "+".join(known.methods.get(part.name, part.name) for part in parts), choice.name
     adapter, config, frozen = trained.adapter, trained.model.config, counts.total - counts.method - counts.head
     return Card(
         trial=record.id,
         label=record.request.label,
+        title=f"{known.backbones.get(backbone, backbone)} with {method} on {data.label}",
         marks=record.marks,
         request=record.request,
         classes=adapter.classes,
@@ -156,7 +160,7 @@ def make_card(
         scores=trained.score,
         several_labels=trained.several,
         threshold=THRESHOLD if trained.several else None,
-        data=_data(record),
+        data=data,
         epoch=adapter.epoch,
         reported_epoch=selection.epoch,
         rule=selection.rule,

@@ -27,9 +27,12 @@ def _fields(card: Card) -> Iterator[str]:
 
 def _text(card: Card) -> Iterator[str]:
     request, data, end = card.request, card.data, card.front_end
-    yield f"# {plain(request.method.variant)} on {plain(data.label)}"
+    yield f"# {plain(card.title)}"
     yield ""
-    yield f"{plain(request.backbone.variant)} fine-tuned by the AAT benchmark, trial {card.trial}."
+    yield (
+        f"Backbone {plain(request.backbone.variant)}, method {plain(request.method.variant)}, dataset "
+        f"{plain(data.name)}, fine-tuned by the AAT benchmark as trial {card.trial}."
+    )
     if card.marks:
         yield ""
         yield f"**Not comparable with the paper: {plain('; '.join(card.marks))}.**"
