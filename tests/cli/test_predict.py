@@ -27,7 +27,7 @@ from benchmark.spec.options import RunOptions
 from benchmark.spec.request import TrialRequest
 from benchmark.tools.export import export_trial
 from benchmark.trial.run import Setting, attempt_trial
-from tests.conftest import Cli, tiny_grid
+from tests.conftest import REPOSITORY, Cli, tiny_grid
 from tests.samples import make_cost
 
 NEAR = {"atol": 1e-5, "rtol": 0}
@@ -144,6 +144,21 @@ def test_arrays_are_labelled_like_files(model: Path, tmp_path: Path, one_thread:
     for call, message in wrong:
         with pytest.raises(BenchmarkError, match=message):
             call()
+
+
+def test_the_python_of_the_readme_runs(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    readme = (REPOSITORY / "README.md").read_text()
+    [code] = re.findall(r"```text\n(model = benchmark\.load_export.*?)```", readme, flags=re.DOTALL)
+    (tmp_path / "my-model").symlink_to(model)
+    soundfile.write(tmp_path / "rain.wav", np.zeros(16_000), 16_000)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"benchmark": benchmark, "features": torch.zeros(2, 64, 128)}
+    exec(code, names)
+    assert capsys.readouterr().out.startswith("rain.wav: ")
+    assert isinstance(names["logits"], torch.Tensor)
+    assert names["logits"].shape == (2, 50)
 
 
 def test_wrong_input_is_one_line(model: Path, tmp_path: Path, cli: Cli) -> None:
