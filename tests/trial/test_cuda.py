@@ -364,8 +364,13 @@ def test_what_trained_on_a_gpu_predicts_the_same_on_a_cpu(
     assert attempt_trial(request, setting, quiet).status == "completed"
     store = ResultStore(setting.results)
     export_trial(store, request.id, tmp_path / "export", onnx=False)
-    found, stored = logits_of_test(load_export(tmp_path / "export"), request, store, data_root)
+    model = load_export(tmp_path / "export")
+    found, stored = logits_of_test(model, request, store, data_root)
     assert np.abs(found - stored).max() < 5e-3
+    manifest = get_dataset("esc50").manifest(data_root)
+    first = manifest.clips[manifest.splits(request.fold)["test"][0]].path
+    for device in ("cuda", "cpu"):
+        assert np.abs(model.to(device).predict(manifest.folder / first).logits - stored[0]).max() < 5e-3
 
 
 @pytest.mark.skipif(not huggingface.installed(), reason="peft is not installed")
