@@ -111,6 +111,9 @@ def plan(
     protocol: str | None = None,
     limit_clips: int | None = None,
     on_bad_audio: OnBadAudio | None = None,
+    shots: Numbers = (),
+    draws: int | None = None,
+    candidates: int | None = None,
     shard: str | None = None,
     data_root: str | Path | None = None,
     checkpoints: str | Path | None = None,
@@ -141,6 +144,9 @@ def plan(
         protocol: as for `run`.
         limit_clips: as for `run`.
         on_bad_audio: as for `run`.
+        shots: as for `run`.
+        draws: as for `run`.
+        candidates: as for `run`.
         shard: as for `run`.
         data_root: as for `run`.
         checkpoints: as for `run`.
@@ -176,7 +182,8 @@ def plan(
     console = console or stderr_console()
     selected = Selection(
         grid=grid, methods=methods, datasets=datasets, backbones=backbones, folds=folds, seeds=seeds,
-        settings=settings, protocol=protocol, limit_clips=limit_clips, on_bad_audio=on_bad_audio, shard=shard,
+        settings=settings, protocol=protocol, limit_clips=limit_clips, on_bad_audio=on_bad_audio, shots=shots,
+        draws=draws, candidates=candidates, shard=shard,
         data_root=data_root, checkpoints=checkpoints, results=results, cache=cache,
     ).resolve()  # fmt: skip
     expansion, store = selected.expand(), selected.store
@@ -261,6 +268,7 @@ def _cost(estimate: Estimate | None) -> dict[str, Any]:
     return {
         "seconds": estimate.seconds,
         "by": estimate.source,
+        "steps": estimate.steps,
         "flops": estimate.flops,
         "memory_bytes": estimate.memory_bytes,
         "checkpoint_bytes": estimate.checkpoint_bytes,
@@ -269,6 +277,7 @@ def _cost(estimate: Estimate | None) -> dict[str, Any]:
 
 
 def _text(estimate: Estimate) -> str:
-    from benchmark.units import duration, gigabytes
+    from benchmark.units import duration, gigabytes, plural
 
-    return f"{duration(estimate.seconds)} by {estimate.source}, {gigabytes(estimate.memory_bytes)}"
+    steps = "" if estimate.steps is None else f", {plural(estimate.steps, 'step')}"
+    return f"{duration(estimate.seconds)} by {estimate.source}, {gigabytes(estimate.memory_bytes)}{steps}"

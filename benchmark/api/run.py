@@ -49,6 +49,9 @@ def run(
     protocol: str | None = None,
     limit_clips: int | None = None,
     on_bad_audio: OnBadAudio | None = None,
+    shots: Numbers = (),
+    draws: int | None = None,
+    candidates: int | None = None,
     shard: str | None = None,
     data_root: str | Path | None = None,
     checkpoints: str | Path | None = None,
@@ -92,6 +95,9 @@ def run(
         protocol: a protocol instead of the grid's: `reference` or `corrected`.
         limit_clips: use at most this many clips of each split; results are marked.
         on_bad_audio: `stop` (default) at a file that cannot be read, or `skip` it and record that.
+        shots: few-shot: training clips per class, a number or a list; results are marked.
+        draws: draws of these clips, the same for all methods and seeds; default the grid's (5).
+        candidates: settings per method and dataset, of a grid that chooses settings (`tuned`); default the grid's (8).
         shard: `I/N`, run only the I-th of N parts of the trials.
         data_root: folder that holds the official dataset folders; default AAT_BENCHMARK_DATA or `data`. A grid that
             generates its audio does not read it.
@@ -146,7 +152,8 @@ def run(
     curves = _known("loggers", texts(loggers), LOGGERS)
     selected = Selection(
         grid=grid, methods=methods, datasets=datasets, backbones=backbones, folds=folds, seeds=seeds,
-        settings=settings, protocol=protocol, limit_clips=limit_clips, on_bad_audio=on_bad_audio, shard=shard,
+        settings=settings, protocol=protocol, limit_clips=limit_clips, on_bad_audio=on_bad_audio, shots=shots,
+        draws=draws, candidates=candidates, shard=shard,
         data_root=data_root, checkpoints=checkpoints, results=results, cache=cache,
     ).resolve()  # fmt: skip
     store = selected.store

@@ -32,7 +32,7 @@ def hold_out(manifest: Manifest, fold: int) -> ValidationSplit:
     """Remove the test clips, and hold out validation clips if the dataset lists none.
 
     - Listed validation clips are kept.
-    - With folds, the fold after the test fold is held out; after the last fold, the first one.
+    - With folds, the fold with clips after the test fold is held out; after the last fold, the first one.
     - Otherwise a share of the training clips is held out, stratified by class, and the same in every call.
 
     Args:
@@ -44,7 +44,7 @@ def hold_out(manifest: Manifest, fold: int) -> ValidationSplit:
     """
     info = manifest.info
     if info.folds:
-        following = next((number for number in info.folds if number > fold), info.folds[0])
+        following = next((number for number in manifest.folds if number > fold), manifest.folds[0])
         kept = [clip for clip in manifest.clips if clip.fold != fold]
         validation = {clip.path for clip in kept if clip.fold == following}
         rule = f"fold {following}, held out from the training folds of test fold {fold}"
@@ -62,7 +62,8 @@ def hold_out(manifest: Manifest, fold: int) -> ValidationSplit:
     )
     if not validation or len(validation) == len(clips):
         raise BenchmarkError(f"{manifest.folder}: too few training clips to hold some out for validation")
-    reduced = dataclasses.replace(info, folds=(), splits=("train", "validation"))
+    is_listed = "validation" in info.splits
+    reduced = dataclasses.replace(info, folds=(), splits=("train", "validation"), held_out=not is_listed)
     return ValidationSplit(Manifest(reduced, manifest.folder, clips, manifest.synthetic), rule)
 
 

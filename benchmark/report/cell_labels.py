@@ -18,11 +18,12 @@ def distinguishing_settings(requests: Mapping[str, TrialRequest]) -> dict[str, s
     """
     groups: dict[tuple[str, ...], list[str]] = {}
     for cell, request in requests.items():
-        key = (request.protocol.name, request.backbone.variant, request.dataset.name, request.method.variant)
+        key = (request.protocol.name, request.backbone.variant, request.task, request.method.variant)
         groups.setdefault(key, []).append(cell)
     settings = {}
     for cells in groups.values():
-        flat = {cell: flatten(requests[cell].model_dump(mode="json", exclude={"fold", "seed"})) for cell in cells}
+        left_out = {"fold", "seed", "shots"}
+        flat = {cell: flatten(requests[cell].model_dump(mode="json", exclude=left_out)) for cell in cells}
         keys = {key for values in flat.values() for key in values}
         differing = sorted(key for key in keys if len({str(values.get(key)) for values in flat.values()}) > 1)
         for cell, values in flat.items():

@@ -42,7 +42,7 @@ class Results:
         curves: score at every epoch, by trial id.
         first_records: the first record of each cell, for what its trials share.
         requests: one request of each cell, submitted or recorded.
-        submitted: fold and seed of the submitted trials, by cell.
+        submitted: fold, seed and draw of the submitted trials, by cell.
         environments: environments of the records, by their digest.
         profiles: profiles of training steps.
         floors: scores without a backbone, by key.
@@ -62,8 +62,9 @@ class Results:
     def __post_init__(self) -> None:
         self.store.require()
         for request in self.store.submitted():
-            self.requests.setdefault(request.cell, request)
-            self.submitted.setdefault(request.cell, set()).add((request.fold, request.seed))
+            if not request.held_out:  # trials that choose a setting are no results
+                self.requests.setdefault(request.cell, request)
+                self.submitted.setdefault(request.cell, set()).add((request.fold, request.seed, request.draw))
         self.trials, self.curves = tabulate(map(self._note, self.store.records()))
         self.profiles = list(self.store.profiles())
         self.floors = read_floors(self.store.folder)
@@ -105,6 +106,8 @@ class Results:
     def floor(self, cell: pd.Series) -> dict[str, float]:
         """Return scores without a backbone over the folds of a cell, by name; those that are not known are left out."""
         request = self.requests[cell["cell"]]
+        if request.shots:  # a regression on all training clips is not what few clips should beat
+            return {}
         keys = [floor_key(floor_settings(request, int(fold))) for fold in cell["folds"].split()]
         of_folds = [self.floors[key].scores if key in self.floors else {} for key in keys]
         known = [name for name in NAMES if of_folds and all(name in scores for scores in of_folds)]
