@@ -133,14 +133,19 @@ class SelectedGrid:
     shard: tuple[int, int] | None = None
 
     def expand(self) -> Expansion:
-        """Return the trials, or those of the shard.
+        """Return the trials, or those of the shard; of a grid that chooses settings, those with the default settings.
 
         Raises:
             BenchmarkError: an unknown name, a bad option, or data that does not follow its layout.
         """
         from benchmark.planning.expand import expand
 
-        expansion = expand(self.grid, self.data_root, self.checkpoints)
+        grid = self.grid
+        if grid.tune is not None:
+            from benchmark.search.tuned import with_defaults
+
+            grid = with_defaults(grid)
+        expansion = expand(grid, self.data_root, self.checkpoints)
         # the settings of a method are compared with each other: one part has all of them
         is_tuned = self.grid.tune is not None
         return expansion if self.shard is None else expansion.part(*self.shard, whole_cells=is_tuned)

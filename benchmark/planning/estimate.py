@@ -16,6 +16,7 @@ from rich.console import Console
 from benchmark.data.dataset_info import DatasetInfo
 from benchmark.data.few_shot import shots_of
 from benchmark.data.manifest import Manifest
+from benchmark.data.validation_split import held_out_sizes
 from benchmark.planning.expand import Expansion
 from benchmark.planning.flops import count_costs
 from benchmark.planning.machine import Machine, matrix_product_speed
@@ -118,7 +119,7 @@ def estimate_trials(
     estimator = Estimator(
         counted.costs,
         machine,
-        list(store.records()),
+        [*store.records(), *store.choice_records()],
         list(store.profiles()),
         list(store.sharing()),
         test_curves=test_curves,
@@ -294,6 +295,7 @@ def split_sizes(request: TrialRequest, info: DatasetInfo, manifest: Manifest | N
     """
     if manifest is None:
         sizes = info.split_sizes(request.fold)
+        sizes = held_out_sizes(info, request.fold) if request.held_out else sizes
     else:
         sizes = {name: len(indices) for name, indices in manifest.splits(request.fold).items()}
     if sizes and info.name == "openmic" and request.protocol.openmic_test == "train_list":

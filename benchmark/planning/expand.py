@@ -274,7 +274,9 @@ def _check_clips(grid: Grid, sources: Sequence[Source], requests: Sequence[Trial
             for fold in _folds(grid, source.info):
                 splits = source.manifest.splits(fold)
                 if grid.shots:
-                    _check_shots(max(grid.shots), source.manifest, [source.manifest.clips[i] for i in splits["train"]], fold)
+                    _check_shots(
+                        max(grid.shots), source.manifest, [source.manifest.clips[i] for i in splits["train"]], fold
+                    )
 
 
 def _check_shots(shots: int, manifest: Manifest, clips: Sequence[Clip], fold: int) -> None:

@@ -85,12 +85,16 @@ class GridFile(Spec):
     @model_validator(mode="after")
     def _only_settings_are_chosen(self) -> GridFile:
         if self.tune and (self.sweep or self.shots):
-            raise ValueError(f"tune chooses one setting with all training clips: leave out {'sweep' if self.sweep else 'shots'}")
+            raise ValueError(
+                f"tune chooses one setting with all training clips: leave out {'sweep' if self.sweep else 'shots'}"
+            )
         return self
 
     def training_clips(self) -> list[Shots | None]:
         """Return the choices of training clips: every number of shots in every draw, or None for all clips."""
-        chosen = [Shots(per_class=number, draw=draw) for number in dict.fromkeys(self.shots) for draw in range(self.draws)]
+        chosen = [
+            Shots(per_class=number, draw=draw) for number in dict.fromkeys(self.shots) for draw in range(self.draws)
+        ]
         return list(chosen) or [None]
 
     def swept(self) -> list[list[Layer]]:
@@ -181,7 +185,9 @@ def narrow(
         raise ArgumentError("shots", f"{grid.origin} chooses settings with all training clips; use another grid")
     if candidates is not None:
         if grid.tune is None:
-            raise ArgumentError("candidates", f"{grid.origin} chooses no settings; grids with `tune` do, such as 'tuned'")
+            raise ArgumentError(
+                "candidates", f"{grid.origin} chooses no settings; grids with `tune` do, such as 'tuned'"
+            )
         if candidates < 2:
             raise ArgumentError("candidates", "expected at least 2 settings", candidates)
         changes["tune"] = grid.tune.model_copy(update={"candidates": candidates})

@@ -301,3 +301,8 @@ FOR_OPTIMIZER = {"lr", "weight_decay", "decay_start", "decay_step", "decay_gamma
 def _digest(content: dict[str, Any]) -> str:
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def changed(request: TrialRequest, **values: Any) -> TrialRequest:
+    """Return a copy with other values; pydantic's own copy would keep the old id."""
+    return TrialRequest(**{name: getattr(request, name) for name in TrialRequest.model_fields} | values)

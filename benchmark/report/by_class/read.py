@@ -81,7 +81,9 @@ def read_by_class(results: Results, cell: pd.Series) -> ByClass:
     """
     if pd.isna(cell["score"]):
         raise UnusablePredictionsError(f"{cell['done']} of {cell['expected']} trials are finished and have a score")
-    trials = results.trials[results.trials["cell"] == cell["cell"]].sort_values(["seed", "draw", "fold"]).to_dict("records")
+    trials = (
+        results.trials[results.trials["cell"] == cell["cell"]].sort_values(["seed", "draw", "fold"]).to_dict("records")
+    )
     rule, metric = results.requests[cell["cell"]].ranking, trials[0]["metric"]
     digests = [_digest_of_file((results.store.folder / trial["record"]).with_suffix(PREDICTIONS)) for trial in trials]
     places = [(trial["unit"], trial["seed"], trial["fold"], trial["epoch"]) for trial in trials]
