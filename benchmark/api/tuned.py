@@ -1,4 +1,4 @@
-"""The two phases of a grid that chooses settings: trials on held-out clips, then default and chosen settings in full."""
+"""Phases of a grid that chooses settings: trials on held-out clips, then default and chosen settings in full."""
 
 from __future__ import annotations
 

@@ -290,8 +290,8 @@ def _check_shots(shots: int, manifest: Manifest, clips: Sequence[Clip], fold: in
         of_fold = f" of fold {fold}" if manifest.info.folds else ""
         raise ArgumentError(
             "shots",
-            f"{manifest.info.name}: class '{manifest.info.classes[label]}' has {plural(number, 'training clip')}{of_fold}; "
-            f"at most {number} shots",
+            f"{manifest.info.name}: class '{manifest.info.classes[label]}' has {plural(number, 'training clip')}"
+            f"{of_fold}; at most {number} shots",
             shots,
         )
 

@@ -111,8 +111,8 @@ def aggregate(
     Args:
         trials: finished trials, as in `benchmark.records.frame`.
         requests: one request of each cell.
-        submitted: fold, seed and draw of the submitted trials, by cell. All folds of the dataset are expected of a cell that
-            is not in it.
+        submitted: fold, seed and draw of the submitted trials, by cell. All folds of the dataset are expected of a cell
+            that is not in it.
         order: order of the rows.
     """
     by_cell = dict(list(trials.groupby("cell", sort=False)))

@@ -11,6 +11,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
+from benchmark.records.choice import Choice
 from benchmark.records.floor import NAMES, REGRESSION, Floor, floor_key, floor_settings, read_floors
 from benchmark.records.frame import Curve, tabulate
 from benchmark.records.predictions import UnusablePredictionsError
@@ -89,6 +90,14 @@ class Results:
     def cells(self) -> pd.DataFrame:
         """One row per table cell, with the columns of `benchmark.report.aggregate`."""
         cells = aggregate(self.trials, self.requests, self.submitted, self.order)
+        tuned = {
+            choice.winner.cell: len(choice.candidates) for choice in self.choices if choice.winner and choice.chosen
+        }
+        mark = "setting chosen on validation clips (of {})"
+        cells["marks"] = [
+            "; ".join(filter(None, (marks, mark.format(tuned[cell]) if cell in tuned else "")))
+            for cell, marks in zip(cells["cell"], cells["marks"], strict=True)
+        ]
         intervals: dict[str, tuple[float, float]] = {}
         best: set[str] = set()
         for _, rows in cells[cells["score"].notna()].groupby(GROUP, sort=False):
@@ -102,6 +111,21 @@ class Results:
             cells[bound] = cells["cell"].map(ends).astype(float).clip(0.0, 1.0)
         floors = [self.floor(cell).get(REGRESSION, math.nan) for _, cell in cells.iterrows()]
         return cells.assign(best=cells["cell"].isin(best), floor=floors)
+
+    @functools.cached_property
+    def choices(self) -> list[Choice]:
+        """Choices of settings, made and open."""
+        return self.store.choices()
+
+    @property
+    def tuned_cells(self) -> set[str]:
+        """Cells of settings that were chosen, and of the default settings beside them."""
+        return {
+            candidate.cell
+            for choice in self.choices
+            for candidate in (choice.candidates[0], choice.winner)
+            if candidate is not None
+        }
 
     def floor(self, cell: pd.Series) -> dict[str, float]:
         """Return scores without a backbone over the folds of a cell, by name; those that are not known are left out."""

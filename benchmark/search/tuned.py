@@ -186,8 +186,8 @@ def tuned_grid(grid: Grid, expansion: Expansion) -> TunedGrid:
         name = first.dataset.name
         if name == "openmic" and first.protocol.openmic_test == "train_list":
             raise BenchmarkError(
-                f"{grid.origin}: protocol {first.protocol.name} tests on OpenMIC's training clips (openmic_test=train_list), "
-                "which leaves none to choose settings on; use --set protocol.openmic_test=test_list"
+                f"{grid.origin}: protocol {first.protocol.name} tests on OpenMIC's training clips, which leaves none "
+                "to choose settings on; use --set protocol.openmic_test=test_list"
             )
         if name in expansion.manifests and name not in splits:
             splits[name] = hold_out(expansion.manifests[name], first.fold)

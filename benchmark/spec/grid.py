@@ -173,30 +173,47 @@ def narrow(
     for key, given in (("folds", folds), ("seeds", seeds), ("shots", shots)):
         if numbers := split_list(given):
             changes[key] = [whole_number(number, key) for number in numbers]
-    if 0 in changes.get("shots", ()):
-        raise ArgumentError("shots", "expected at least 1 training clip per class")
-    if draws is not None:
-        if not (changes.get("shots") or grid.shots):
-            raise ArgumentError("draws", "draws are of few training clips: give shots, too")
-        if draws < 1:
-            raise ArgumentError("draws", "expected at least 1", draws)
-        changes["draws"] = draws
-    if grid.tune and changes.get("shots"):
-        raise ArgumentError("shots", f"{grid.origin} chooses settings with all training clips; use another grid")
-    if candidates is not None:
-        if grid.tune is None:
-            raise ArgumentError(
-                "candidates", f"{grid.origin} chooses no settings; grids with `tune` do, such as 'tuned'"
-            )
-        if candidates < 2:
-            raise ArgumentError("candidates", "expected at least 2 settings", candidates)
-        changes["tune"] = grid.tune.model_copy(update={"candidates": candidates})
+    changes |= _choices_of_clips_and_settings(grid, changes.get("shots", grid.shots), draws, candidates)
     if protocol:
         changes["protocol"] = protocol
     values, switches = _settings(settings)
     if values:
         changes["overrides"] = [*grid.overrides, Layer(source="--set", values=values)]
     return grid.model_copy(update={**changes, "switches": {**grid.switches, **switches}})
+
+
+def _choices_of_clips_and_settings(
+    grid: Grid, shots: list[int], draws: int | None, candidates: int | None
+) -> dict[str, Any]:
+    """Return the fields of a grid that say how many draws and candidates there are.
+
+    Args:
+        grid: the grid to change.
+        shots: training clips per class; empty for all.
+        draws: number of draws; None for the grid's.
+        candidates: number of settings to try; None for the grid's.
+
+    Raises:
+        ArgumentError: they do not fit the grid.
+    """
+    changes: dict[str, Any] = {}
+    if 0 in shots:
+        raise ArgumentError("shots", "expected at least 1 training clip per class")
+    if grid.tune and shots:
+        raise ArgumentError("shots", f"{grid.origin} chooses settings with all training clips; use another grid")
+    if draws is not None:
+        if not shots or draws < 1:
+            reason = (
+                "expected at least 1" if shots else "draws are of few training clips: give the number of shots, too"
+            )
+            raise ArgumentError("draws", reason, draws)
+        changes["draws"] = draws
+    if candidates is not None:
+        if grid.tune is None or candidates < 2:
+            other = f"{grid.origin} chooses no settings; grids with `tune` do, such as 'tuned'"
+            raise ArgumentError("candidates", "expected at least 2 settings" if grid.tune else other, candidates)
+        changes["tune"] = grid.tune.model_copy(update={"candidates": candidates})
+    return changes
 
 
 def _pick(entries: list[str] | str, names: list[str]) -> list[str]:
