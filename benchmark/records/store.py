@@ -62,7 +62,7 @@ class ResultStore:
     @property
     def exists(self) -> bool:
         """Whether this is a results folder."""
-        folders = (self.folder / TRIALS, self.folder / PROFILES)
+        folders = (self.folder / TRIALS, self.folder / TUNING, self.folder / PROFILES)
         return any(path.is_dir() for path in folders) or self._grid.is_file()
 
     def require(self) -> None:
