@@ -15,6 +15,7 @@ from benchmark.spec.grammar import path_name
 from benchmark.spec.protocol import LATER, Protocol
 from benchmark.spec.recipe import Recipe, TrainingPrecision, Tuning, resolve_recipe
 from benchmark.spec.yaml import Spec
+from benchmark.units import plural
 
 # Left out of the id: `variant` is a name whose form depends on the defaults of its time; `pretrained` follows from the
 # checkpoint, `classes` from the manifest; `micro_batch` changes no result, except where `micro_batch_matters`.
@@ -225,7 +226,7 @@ class TrialRequest(Spec):
             values = ", ".join(f"{key}={value}" for key, value in changes.items())
             marks.append(f"recipe changed ({values})")
         if self.shots:
-            marks.append(f"few-shot ({self.shots.per_class} training clips per class)")
+            marks.append(f"few-shot ({plural(self.shots.per_class, 'training clip')} per class)")
         if self.held_out:
             marks.append("validation clips, to choose a setting")
         return marks

@@ -57,7 +57,7 @@ def test_the_last_epoch_is_reported_and_validation_is_not_read(
     assert record.data.used == {"train": 2, "test": 4}
     assert record.data.used == split_sizes(request, get_dataset("gtzan").info, get_dataset("gtzan").manifest(tmp_path))
     assert (record.selection.rule, record.selection.epoch) == ("last", 2)
-    assert "few-shot (1 training clips per class)" in record.marks
+    assert "few-shot (1 training clip per class)" in record.marks
 
 
 def make_request_of(root: Path, protocol: str) -> TrialRequest:
