@@ -178,8 +178,8 @@ class TrialRequest(Spec):
     @functools.cached_property
     def cell(self) -> str:
         """Return a digest of the request without fold, seed and draw: trials that may be averaged share it."""
-        left_out = {"fold": True, "seed": True, "shots": {"draw": True}}
-        return _digest(self.model_dump(mode="json", exclude={**self._not_in_id, **left_out}))
+        left_out: dict[str, Any] = {**self._not_in_id, "fold": True, "seed": True, "shots": {"draw": True}}
+        return _digest(self.model_dump(mode="json", exclude=left_out))
 
     @property
     def draw(self) -> int:
