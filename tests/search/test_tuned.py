@@ -6,13 +6,19 @@ import json
 import re
 import shutil
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import pytest
 import yaml
+from rich.console import Console
 
+import benchmark
 from benchmark.data.registry import get_dataset
 from benchmark.errors import BenchmarkError
+from benchmark.orchestrator.run import Ended
 from benchmark.planning.expand import expand
 from benchmark.records.choice import Candidate, best_candidate
 from benchmark.records.store import ResultStore
@@ -23,9 +29,10 @@ from benchmark.search.space import method_spaces
 from benchmark.search.tuned import TunedGrid, draws, learning_rates, tuned_grid, with_defaults
 from benchmark.spec.grid import Grid, Tune
 from benchmark.spec.options import RunOptions
+from benchmark.spec.request import TrialRequest
 from benchmark.trial.data import choose_clips
 from benchmark.trial.run import Setting, attempt_trial
-from tests.conftest import AST, TINY_RECIPE, Cli, tiny_grid
+from tests.conftest import AST, TINY_RECIPE, Cli, run_trials_here, tiny_grid
 from tests.samples import make_cost
 
 
@@ -131,7 +138,7 @@ def grid_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("grid") / "choose.yaml"
     content = {
         "description": "for tests", "protocol": "corrected", "backbones": [AST], "datasets": ["esc50"],
-        "methods": ["linear"], "folds": [1, 2], "recipe": TINY_RECIPE, "tune": {"candidates": 3, "rates": [1e-4, 1.0]},
+        "methods": ["linear"], "folds": [1, 2], "recipe": {**TINY_RECIPE, "epochs": 1}, "tune": {"candidates": 3, "rates": [1e-4, 1.0]},
     }  # fmt: skip
     path.write_text(yaml.safe_dump(content))
     return path
@@ -184,3 +191,24 @@ def test_mistakes_are_one_line(
     done = cli("run", "--grid", grid_file, "--data-root", data_root, "--results", tmp_path / "out", *options)
     assert done.returncode == 2
     assert re.search(message, done.stderr)
+
+
+def test_an_interrupted_choice_is_continued(data_root: Path, tmp_path: Path) -> None:
+    def only_one(requests: Sequence[TrialRequest], *arguments: Any, **options: Any) -> Ended:
+        run_trials_here(requests[:1], *arguments, **options)
+        return Ended(0, interrupted=True)
+
+    grid = tiny_grid(protocol="corrected", tune=Tune(candidates=2))
+    folders = {"data_root": data_root, "results": tmp_path, "cache": "none"}
+    quiet = Console(quiet=True)
+    with mock.patch("benchmark.orchestrator.run.run_trials", only_one):
+        stopped = benchmark.run(grid, **folders, report=False, console=quiet)
+    assert stopped.interrupted
+    assert [entry.request.held_out for entry in stopped.plan.entries if entry.state == "done"] == [True]
+    first = benchmark.status(tmp_path)
+    assert "1 done, 0 stale, 0 failed, 1 missing; 0 of 1 choice made" in str(first)
+    assert "up to 1 more when their settings are chosen" in str(first)
+    with mock.patch("benchmark.orchestrator.run.run_trials", run_trials_here):
+        done = benchmark.run(grid, **folders, report=False, console=quiet)
+    assert done.is_complete
+    assert done.submitted == done.counts["done"] - 1
