@@ -138,7 +138,8 @@ def grid_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("grid") / "choose.yaml"
     content = {
         "description": "for tests", "protocol": "corrected", "backbones": [AST], "datasets": ["esc50"],
-        "methods": ["linear"], "folds": [1, 2], "recipe": {**TINY_RECIPE, "epochs": 1}, "tune": {"candidates": 3, "rates": [1e-4, 1.0]},
+        "methods": ["linear"], "folds": [1, 2], "recipe": {**TINY_RECIPE, "epochs": 1},
+        "tune": {"candidates": 3, "rates": [1e-4, 1.0]},
     }  # fmt: skip
     path.write_text(yaml.safe_dump(content))
     return path
