@@ -68,7 +68,7 @@ def test_the_error_is_that_of_draws_whose_seeds_count_once(data_root: Path, tmp_
 
 def test_numbers_of_shots_are_tasks_that_no_mean_joins(data_root: Path, tmp_path: Path) -> None:
     results, _ = few_shot(data_root, tmp_path)
-    assert list(score_table(results).columns[3:]) == ["esc50[shots=2]", "esc50[shots=16]"]
+    assert list(score_table(results).columns[3:]) == ["ESC-50 (shots=2)", "ESC-50 (shots=16)"]
     assert list(all_runs(results)) == []
     assert all("few-shot (" in marks for marks in results.cells["marks"])
     assert (results.cells["floor"].isna()).all()

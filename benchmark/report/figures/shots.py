@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmark.report.figures.style import Look, empty, finish, grid, shown_looks, with_labels
+from benchmark.report.figures.style import Look, empty, finish, grid, known_looks, literal, with_labels
 from benchmark.report.render import marks
 from benchmark.report.results import Results
 from benchmark.report.tables.shots import shot_rows
@@ -23,17 +23,17 @@ def shots(results: Results, title: str) -> Figure | None:
     if rows.empty:
         return None
     few = results.cells[results.cells["shots"].notna()]
-    labels = with_labels(few).set_index("cell")[["column", "name", "measure"]]
+    labels = with_labels(results, few).set_index("cell")[["column", "name", "measure"]]
     shown = rows[rows["score"].notna()].join(labels, on="cell")
     if shown.empty:
         return empty(title, "no method has all its trials finished yet")
-    known = shown_looks(shown["name"], results.order.methods)
+    known = known_looks(shown["name"], results)
     columns, datasets = list(dict.fromkeys(shown["column"])), list(dict.fromkeys(shown["dataset"]))
     figure, axes = grid(len(datasets), len(columns), sharey=True)
     for row, dataset in zip(axes, datasets, strict=True):
         for panel, column in zip(row, columns, strict=True):
             _curves(panel, shown[(shown["dataset"] == dataset) & (shown["column"] == column)], known)
-            panel.set_title(f"{column}, {dataset}", fontsize=9)
+            panel.set_title(f"{column}, {literal(results.names.dataset(dataset))}", fontsize=9)
         row[0].set_ylabel(shown.loc[shown["dataset"] == dataset, "measure"].iloc[0])
     return finish(figure, title, marks(few), known)
 

@@ -20,7 +20,7 @@ COLUMNS = [
 def build(source: TableSource) -> Table | None:
     """Return the table; None without few-shot trials."""
     data = shot_rows(source.results)
-    return None if data.empty else source.table(data, shots_text(data))
+    return None if data.empty else source.table(data, shots_text(source.results.names.named(data)))
 
 
 def shot_rows(results: Results) -> pd.DataFrame:

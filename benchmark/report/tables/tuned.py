@@ -30,9 +30,21 @@ def build(source: TableSource) -> Table | None:
     data, reasons = tuned_rows(source.results)
     if data.empty:
         return None
-    how = dict.fromkeys(f"{choice.dataset}: {choice.validation}" for choice in source.results.choices)
+    label = source.results.names.dataset
+    how = dict.fromkeys(f"{label(choice.dataset)}: {choice.validation}" for choice in source.results.choices)
     not_compared = f" Not compared: {'; '.join(reasons)}." if reasons else ""
-    return source.table(data, tuned_text(data), f"Validation clips: {'; '.join(how)}.{not_compared}")
+    introduction = f"Validation clips: {'; '.join(how)}.{not_compared}"
+    return source.table(data, tuned_text(_named(source.results, data)), introduction)
+
+
+def _named(results: Results, data: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with labels in place of names."""
+    label = results.names.method
+    settings = {
+        column: [label(text) if isinstance(text, str) else None for text in data[column]]
+        for column in ("setting", "default_setting")
+    }
+    return results.names.named(data).assign(**settings)
 
 
 def tuned_rows(results: Results) -> tuple[pd.DataFrame, list[str]]:
@@ -86,7 +98,7 @@ def _row(results: Results, choice: Choice, cells: dict[str, pd.Series], reasons:
     if pd.isna(tuned["score"]) or pd.isna(other["score"]):
         return row
     if reason := results.obstacle(tuned, other):
-        reasons[f"{choice.method}: {reason} ({choice.backbone}, {choice.dataset})"] = None
+        reasons[f"{reason} ({choice.backbone}, {choice.dataset})"] = None
         return row
     found = results.difference(tuned, other)
     assert found is not None
