@@ -39,12 +39,10 @@ def build(source: TableSource) -> Table | None:
 
 def _named(results: Results, data: pd.DataFrame) -> pd.DataFrame:
     """Return the rows with labels in place of names."""
-    label = results.names.method
-    settings = {
-        column: [label(text) if isinstance(text, str) else None for text in data[column]]
-        for column in ("setting", "default_setting")
-    }
-    return results.names.named(data).assign(**settings)
+    label, named = results.names.method, results.names.named(data)
+    for column in ("setting", "default_setting"):
+        named[column] = [label(text) if isinstance(text, str) else None for text in data[column]]
+    return named
 
 
 def tuned_rows(results: Results) -> tuple[pd.DataFrame, list[str]]:
