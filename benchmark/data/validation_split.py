@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -45,7 +46,7 @@ def hold_out(manifest: Manifest, fold: int) -> ValidationSplit:
     """
     info = manifest.info
     if info.folds:
-        following = next((number for number in manifest.folds if number > fold), manifest.folds[0])
+        following = manifest.following(fold)
         kept = [clip for clip in manifest.clips if clip.fold != fold]
         validation = {clip.path for clip in kept if clip.fold == following}
         rule = f"fold {following}, held out from the training folds of test fold {fold}"
@@ -55,7 +56,7 @@ def hold_out(manifest: Manifest, fold: int) -> ValidationSplit:
         rule = "the dataset's validation list"
     else:
         kept = [clip for clip in manifest.clips if clip.split == "train"]
-        validation = _share_of(kept)
+        validation = share_of(kept)
         rule = f"{100 * SHARE:.0f} % of the training clips, stratified by class"
     clips = tuple(
         dataclasses.replace(clip, fold=None, split="validation" if clip.path in validation else "train")
@@ -63,8 +64,7 @@ def hold_out(manifest: Manifest, fold: int) -> ValidationSplit:
     )
     if not validation or len(validation) == len(clips):
         raise BenchmarkError(f"{manifest.folder}: too few training clips to hold some out for validation")
-    is_listed = "validation" in info.splits
-    reduced = dataclasses.replace(info, folds=(), splits=("train", "validation"), held_out=not is_listed)
+    reduced = dataclasses.replace(info, folds=(), splits=("train", "validation"), held_out=not info.has_validation)
     return ValidationSplit(Manifest(reduced, manifest.folder, clips, manifest.synthetic), rule)
 
 
@@ -88,7 +88,7 @@ def held_out_sizes(info: DatasetInfo, fold: int) -> dict[str, int]:
     return {"train": train if listed else train - validation, "validation": validation}
 
 
-def _share_of(clips: list[Clip]) -> set[str]:
+def share_of(clips: Sequence[Clip]) -> set[str]:
     """Return the paths of a stratified share; a clip with several labels counts for its rarest label."""
     frequency = Counter(label for clip in clips for label in clip.labels)
     groups: dict[int, list[str]] = defaultdict(list)

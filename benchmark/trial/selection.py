@@ -24,7 +24,7 @@ def selection_rule(request: TrialRequest, info: DatasetInfo) -> Rule:
         return "last"
     if request.held_out and info.held_out:
         return "last" if request.protocol.selection == "last" else "best_on_validation"
-    return "best_on_validation" if "validation" in info.splits else request.protocol.selection
+    return "best_on_validation" if info.has_validation else request.protocol.selection
 
 
 def reported_split(request: TrialRequest) -> Literal["validation", "test"]:
