@@ -73,7 +73,8 @@ def assemble(request: TrialRequest, setting: Setting, *, validation_only: bool =
     Args:
         request: the trial.
         setting: where it runs.
-        validation_only: leave the test clips out and hold out a validation split, as a search does.
+        validation_only: leave the test clips out and hold out a validation split, as a search does, also where the
+            request does not say so.
 
     Raises:
         BenchmarkError: bad data, a changed checkpoint, or a method that does not fit the model.
@@ -105,7 +106,7 @@ def _check_version(setting: Setting) -> None:
 
 def _manifest(request: TrialRequest, setting: Setting, *, validation_only: bool) -> Manifest:
     manifest = _read_manifest(request.dataset.name, setting.options.data_root, setting.run)
-    return hold_out(manifest, request.fold).manifest if validation_only else manifest
+    return hold_out(manifest, request.fold).manifest if validation_only or request.held_out else manifest
 
 
 def _read_manifest(dataset: str, data_root: Path, run: str) -> Manifest:
