@@ -132,7 +132,7 @@ def fetch_checkpoints(
 
 def _declared(text: str) -> BackboneChoice | None:
     """Return the backbone that a text names; None if it is the path of a file or has no published weights."""
-    from benchmark.spec.backbone import resolve_backbones
+    from benchmark.models.outside import resolve_backbones
 
     if Path(text).exists() or Path(text).suffix:
         return None

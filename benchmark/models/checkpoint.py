@@ -152,7 +152,7 @@ def interpret(content: object, evidence: Evidence) -> Checkpoint:
     _require_square_patches(proj, where)
     found = layout.geometry(tensors, evidence)
     expected = backbone_tensors(found.shape, found.distilled, found.grid, qkv_bias=found.qkv_bias)
-    _check(tensors, {**expected, **layout.extras(found, tensors)}, f"{where}: {layout.name}")
+    check_tensors(tensors, {**expected, **layout.extras(found, tensors)}, f"{where}: {layout.name}")
     head = {name: tensor.float() for name, tensor in tensors.items() if name.startswith("mlp_head.")}
     return Checkpoint(
         layout=layout.name,
@@ -256,7 +256,8 @@ def save_official(model: AudioTransformer, path: Path, masked: MaskedPatches | N
         BenchmarkError: the file cannot be written.
     """
     tensors = model.state_dict()
-    tensors |= {name: torch.zeros(shape) for name, shape in imagenet_heads(model.width, model.config.distilled).items()}
+    heads = imagenet_heads(model.width, model.config.class_tokens > 1)
+    tensors |= {name: torch.zeros(shape) for name, shape in heads.items()}
     if masked is not None:
         tensors = {name: value for name, value in tensors.items() if not name.startswith("mlp_head.")}
         ssast_parts = {name: value for name, value in masked.state_dict().items() if not name.startswith("model.")}
@@ -287,7 +288,25 @@ def _require_square_patches(proj: torch.Tensor, where: str) -> None:
     )
 
 
-def _check(tensors: Tensors, expected: Mapping[str, tuple[int, ...]], where: str) -> None:
+def read_tensors(path: Path) -> Tensors:
+    """Return the tensors of the only model in a checkpoint by name, without wrappers such as `module.`.
+
+    Args:
+        path: as for `read_checkpoint`.
+
+    Raises:
+        BenchmarkError: the file is not a checkpoint, or holds several models.
+    """
+    values, _ = _read_parts(checkpoint_files(path).tensors)
+    return find_tensors(values, f"{path}")[0]
+
+
+def check_tensors(tensors: Mapping[str, torch.Tensor], expected: Mapping[str, tuple[int, ...]], where: str) -> None:
+    """Check that tensors are those of a model: names, shapes, floating-point values.
+
+    Raises:
+        BenchmarkError: names the first that are missing, surplus or wrong.
+    """
     problems = [f"missing {name}" for name in expected if name not in tensors]
     problems += [f"extra {name}" for name in tensors if name not in expected]
     problems += [

@@ -11,7 +11,8 @@ import torch
 
 from benchmark.errors import BenchmarkError
 from benchmark.models.build import require_fit
-from benchmark.models.checkpoint import Checkpoint, needed_statements, read_checkpoint
+from benchmark.models.checkpoint import Checkpoint, needed_statements
+from benchmark.models.class_checkpoint import read_weights
 from benchmark.spec.backbone import SHAPES, STATED, BackboneChoice, Pretrained, Shape, load_backbone
 
 
@@ -30,7 +31,7 @@ def fit(choice: BackboneChoice, path: Path) -> BackboneChoice:
         BenchmarkError: the checkpoint cannot be read, holds numbers that are not finite, or is of another size or
             family than the backbone.
     """
-    checkpoint = read_checkpoint(path, choice.stated)
+    checkpoint = read_weights(choice, path)
     try:
         fitted = _with_shape(choice, checkpoint)
         require_fit(fitted, checkpoint)

@@ -12,7 +12,8 @@ from benchmark.files import write_atomic
 from benchmark.methods import huggingface
 from benchmark.methods.registry import load_place
 from benchmark.methods.registry import methods as known_methods
-from benchmark.models.checkpoint import Checkpoint, read_checkpoint
+from benchmark.models.checkpoint import Checkpoint
+from benchmark.models.class_checkpoint import read_weights
 from benchmark.models.transformer import AudioTransformer
 from benchmark.models.weights import default_folder, locate
 from benchmark.records.schema import Record
@@ -131,4 +132,4 @@ def _backbone(choice: BackboneChoice, folder: Path) -> Checkpoint | None:
     if found.sha256 != choice.sha256:
         raise BenchmarkError(f"{path}: sha256 {found.sha256}, but the trial was trained on {choice.sha256}")
     logger.info("backbone: %s", path or choice.weights)
-    return read_checkpoint(path, choice.stated) if path else None
+    return read_weights(choice, path) if path else None
