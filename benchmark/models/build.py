@@ -14,7 +14,7 @@ from benchmark.models.checkpoint_layout import IMAGENET_CLASSES
 from benchmark.models.outside import require_same
 from benchmark.models.registry import model_class
 from benchmark.models.transformer import AudioTransformer, ModelConfig
-from benchmark.spec.backbone import AST, SSAST, Architecture, BackboneChoice, Pretrained, published_family
+from benchmark.spec.backbone import AST, SSAST, BackboneChoice, Pretrained, published_family
 from benchmark.spec.protocol import Protocol
 from benchmark.spec.recipe import Recipe
 
@@ -37,21 +37,11 @@ def model_config(backbone: BackboneChoice, recipe: Recipe, protocol: Protocol, c
         classes=classes,
         pooling=backbone.pooled_tokens(protocol.ssast_pooling),
         prompts=protocol.prompts,
-        class_tokens=_class_tokens(architecture, distilled=known.distilled),
-        norm_eps=architecture.norm_eps,
-        head_norm_eps=architecture.head_norm_eps,
         qkv_bias=known.qkv_bias,
         # half-precision logits tie; the official code has them, in float16
         float32_logits=protocol.eval_precision == "training" or recipe.precision == "bf16",
-        tokens=architecture.tokens,
-        positions=architecture.positions,
-        final_norm=architecture.final_norm,
+        **{**architecture.of_model(), "class_tokens": min(architecture.class_tokens, 2 if known.distilled else 1)},
     )
-
-
-def _class_tokens(architecture: Architecture, *, distilled: bool) -> int:
-    """Return the number of class tokens: a checkpoint of AST's family may lack the dist token."""
-    return architecture.class_tokens if distilled else min(architecture.class_tokens, 1)
 
 
 def bare_model(backbone: BackboneChoice, config: ModelConfig) -> AudioTransformer:
@@ -129,6 +119,7 @@ def from_checkpoint(
     """
     config = dataclasses.replace(
         config,
+        final_norm=checkpoint.final_norm,
         shape=checkpoint.shape,
         class_tokens=min(config.class_tokens, 2 if checkpoint.distilled else 1),
         norm_eps=checkpoint.norm_eps,

@@ -1,4 +1,4 @@
-"""Read pre-trained weights from every format in which AST and SSAST are published; write two formats.
+"""Read pre-trained weights from every format in which AST, SSAST and AudioMAE are published; write two formats.
 
 Source: AST@31088be, SSAST@a1a3eec, transformers.
 """
@@ -27,7 +27,7 @@ from benchmark.models.checkpoint_search import find_tensors
 from benchmark.models.masked import MaskedPatches
 from benchmark.models.transformer import AudioTransformer
 from benchmark.models.weights import MODEL_FILES, CheckpointFiles, checkpoint_files
-from benchmark.spec.backbone import Family, Shape, Stated
+from benchmark.spec.backbone import Shape, Stated
 
 Tensors = dict[str, torch.Tensor]
 LISTED = 12  # wrong tensors named in a message
@@ -52,6 +52,7 @@ class Checkpoint:
         mels: mel bands of pre-training; None if not known.
         normalisation: mean and standard deviation of pre-training's input; None if the checkpoint does not say.
         qkv_bias: whether query, key and value have biases.
+        final_norm: whether a LayerNorm follows the last block.
         assumed: what was concluded without a statement or a stored value, one line each.
     """
 
@@ -64,10 +65,11 @@ class Checkpoint:
     tensors: Tensors
     head: Tensors
     dropped: tuple[str, ...]
-    family: Family | None = None
+    family: str | None = None
     mels: int | None = None
     normalisation: tuple[float, float] | None = None
     qkv_bias: bool = True
+    final_norm: bool = True
     assumed: tuple[str, ...] = ()
 
 
@@ -151,7 +153,9 @@ def interpret(content: object, evidence: Evidence) -> Checkpoint:
         raise BenchmarkError(f"{where}: {layout.name}: the patch projection is missing")
     _require_square_patches(proj, where)
     found = layout.geometry(tensors, evidence)
-    expected = backbone_tensors(found.shape, found.distilled, found.grid, qkv_bias=found.qkv_bias)
+    expected = backbone_tensors(
+        found.shape, found.distilled, found.grid, qkv_bias=found.qkv_bias, final_norm=found.final_norm
+    )
     check_tensors(tensors, {**expected, **layout.extras(found, tensors)}, f"{where}: {layout.name}")
     head = {name: tensor.float() for name, tensor in tensors.items() if name.startswith("mlp_head.")}
     return Checkpoint(
@@ -167,6 +171,7 @@ def interpret(content: object, evidence: Evidence) -> Checkpoint:
         family=layout.family or found.family,
         mels=found.mels,
         qkv_bias=found.qkv_bias,
+        final_norm=found.final_norm,
         assumed=found.assumed,
     )
 
@@ -232,6 +237,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path, *, half: bool) -> None:
         "family": checkpoint.family,
         "mels": checkpoint.mels,
         "qkv_bias": checkpoint.qkv_bias,
+        "final_norm": checkpoint.final_norm,
     }
     dtype = torch.float16 if half else torch.float32
     tensors = {

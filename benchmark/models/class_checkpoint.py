@@ -68,12 +68,7 @@ def pretraining_config(choice: BackboneChoice, classes: int = 1) -> ModelConfig:
         classes=classes,
         pooling=choice.pooling,
         prompts="insert",
-        class_tokens=architecture.class_tokens,
-        norm_eps=architecture.norm_eps,
-        head_norm_eps=architecture.head_norm_eps,
-        tokens=architecture.tokens,
-        positions=architecture.positions,
-        final_norm=architecture.final_norm,
+        **architecture.of_model(),
     )
 
 

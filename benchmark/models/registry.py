@@ -148,4 +148,4 @@ def _enter(kind: type[AudioTransformer], external: External) -> None:
 
 def _is_registered(kind: object) -> TypeGuard[type[_Registered]]:
     is_own = inspect.isclass(kind) and issubclass(kind, AudioTransformer) and ENTERED in vars(kind)
-    return is_own and kind.__module__.partition(".")[0] not in SUITE  # type: ignore[union-attr]
+    return is_own and kind.__module__.partition(".")[0] not in SUITE

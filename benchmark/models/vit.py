@@ -140,7 +140,7 @@ class VisionTransformer(nn.Module):
 
     def class_tokens(self) -> torch.Tensor | None:
         """Return the class token and the dist token, as far as they are there: (1, 1 or 2, D); None for none."""
-        found = [token for token in (self.cls_token, self.dist_token) if token is not None]
+        found: list[torch.Tensor] = [token for token in (self.cls_token, self.dist_token) if token is not None]
         if len(found) < 2:
             return found[0] if found else None
         return torch.cat(found, dim=1)

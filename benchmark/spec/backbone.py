@@ -75,6 +75,13 @@ class Architecture(Spec):
         default=2, description="1000-way heads that the official model has and never uses (defect D23)"
     )
 
+    def of_model(self) -> dict[str, Any]:
+        """Return the fields that the configuration of a model has, too."""
+        return {name: getattr(self, name) for name in OF_MODEL}
+
+
+OF_MODEL = ("class_tokens", "tokens", "positions", "final_norm", "norm_eps", "head_norm_eps")
+
 
 Family = Literal["ast", "ssast"]  # families whose weights fit into each other's backbone
 

@@ -28,6 +28,7 @@ from torch import nn
 from benchmark.data.registry import datasets
 from benchmark.methods.registry import methods, resolve_methods
 from benchmark.models.abstract import abstract_tensors
+from benchmark.models.attach import Site
 from benchmark.models.build import bare_model, build_backbone, model_config
 from benchmark.models.class_checkpoint import pretraining_config
 from benchmark.models.outside import resolve_backbones
@@ -44,6 +45,8 @@ Reference = Callable[[AudioTransformer, torch.Tensor], torch.Tensor]
 CLASSES = 3
 FRAMES = 96
 TOLERANCE = 1e-9  # in float64
+PARALLEL: tuple[Site, ...] = ("attn_parallel", "mlp_parallel")
+AFTER: tuple[Site, ...] = ("attn_out", "mlp_out")
 METHOD_CHECKS = ("frozen", "gradients", "identity", "save_load")  # that every method must pass on a backbone
 
 
@@ -180,11 +183,11 @@ def sites(backbone: CheckedBackbone) -> None:
     with torch.inference_mode():
         before = model(features)
         for layer in model.layers:
-            for site in ("attn_parallel", "mlp_parallel"):
+            for site in PARALLEL:
                 model.insert(site, layer, f"zero_{site}", _Scale(0.0))
         if not torch.equal(before, model(features)):
             raise Fault("modules that output zeros, in parallel with attention and MLP, change the logits")
-        for site in ("attn_out", "mlp_out"):
+        for site in AFTER:
             twice = backbone.model(FRAMES)
             twice.insert(site, twice.layers[-1], f"half_{site}", _Scale(0.5))
             if torch.equal(before, twice(features)):

@@ -125,7 +125,7 @@ def trained_tensors(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     That is: parameters that train, buffers, and frozen parameters that the method made or changed. A buffer of the
     backbone that nothing changes, as a fixed positional embedding, is no part of it.
     """
-    constant = getattr(model, "constant_buffers", frozenset())
+    constant: frozenset[str] = getattr(model, "constant_buffers", frozenset())
     buffers = {name: buffer for name, buffer in model.named_buffers() if name not in constant}
     kept = {name: tensor for name, tensor in model.named_parameters() if tensor.requires_grad or is_made(tensor)}
     return {name: tensor.detach() for name, tensor in {**kept, **buffers}.items()}
