@@ -56,6 +56,7 @@ ROOT_MODULES = {
     "units": set(),
     "places": set(),
     "plugins": set(),
+    "resuming": set(),
     "temporary": set(),
 }
 

@@ -156,7 +156,7 @@ def run(
         synthesize(selected)
     expansion = selected.expand()
     requests = available(expansion, console, skip_missing=skip_missing)
-    for note in notes_on_inputs(expansion):
+    for note in notes_on_inputs(expansion, store):
         say(console, f"note: {note}")
     plan = make_plan(requests, store)
     to_run = plan.to_run(wanted)

@@ -102,6 +102,12 @@ class Pretrained(Spec):
     qkv_bias: bool = Field(default=True, description="whether query, key and value have biases")
     distilled: bool = Field(default=True, description="whether there is a dist token")
     assumed: tuple[str, ...] = Field(default=(), description="what neither a user's file nor the user states")
+    commit: str | None = Field(default=None, description="commit of the hub's repository that the checkpoint is from")
+
+    @model_serializer(mode="wrap")
+    def _plain(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out `commit` where there is none: most requests were written without it."""
+        return {key: value for key, value in serialize(self).items() if key != "commit" or value is not None}
 
 
 HEAD_WIDTH = 64
@@ -123,7 +129,7 @@ class BackboneChoice(Spec):
 
     name: str
     size: Size = Field(description="demo, tiny, small or base: width, depth and heads")
-    weights: str = Field(description="`pretrained`, `random:SEED` or `file:NAME`")
+    weights: str = Field(description="`pretrained`, `random:SEED`, `file:NAME` or `hf:REPOSITORY`")
     sha256: str | None = Field(default=None, description="digest of the checkpoint; null until the file is found")
     pretraining: Literal["supervised", "self-supervised"]
     grid: tuple[int, int] = Field(description="patches of the pre-training grid (frequency, time)")
@@ -155,8 +161,10 @@ class BackboneChoice(Spec):
     @field_validator("weights")
     @classmethod
     def _weights_form(cls, value: str) -> str:
-        if not re.fullmatch(r"pretrained|random:[0-9]{1,18}|file:.+", value):
-            raise ValueError("expected pretrained, random:SEED or the path of a checkpoint")
+        if value.startswith(HUB) and not re.fullmatch(HUB_FORM, value):
+            raise ValueError("expected hf:OWNER/NAME or hf:OWNER/NAME@REVISION")
+        if not re.fullmatch(rf"pretrained|random:[0-9]{{1,18}}|file:.+|{HUB}.+", value):
+            raise ValueError("expected pretrained, random:SEED, hf:OWNER/NAME or the path of a checkpoint")
         return value
 
     @property
@@ -203,6 +211,11 @@ class BackboneChoice(Spec):
         return "cls" if self.family == SSAST and ssast_pooling == "cls" else self.pooling
 
     @property
+    def chosen_weights(self) -> bool:
+        """True if the user names the checkpoint: a file, or a repository of the hub."""
+        return self.weights.startswith(("file:", HUB))
+
+    @property
     def random_weights(self) -> bool:
         """True if nothing was pre-trained; such a record is never compared with the paper."""
         return self.weights.startswith("random:")
@@ -215,6 +228,9 @@ class BackboneChoice(Spec):
         for source in _checkpoints(self.name).values():
             if source.sha256 is not None and source.sha256 == self.sha256:
                 return "the publisher's file" if source.urls else "comes with this suite"
+        if self.weights.startswith(HUB):
+            commit = self.pretrained.commit if self.pretrained else None
+            return f"from the hub, commit {commit}" if commit else "from the hub"
         return "unknown: no digest is published" if self.weights == "pretrained" else "a file of the user"
 
     @property
@@ -237,6 +253,8 @@ class BackboneChoice(Spec):
 
 NAME = r"[a-z][a-z0-9_-]*"  # of a backbone
 YAML = (".yaml", ".yml")
+HUB = "hf:"  # before the name of a repository of Hugging Face's hub
+HUB_FORM = r"hf:(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w.][\w./-]*))?"
 STATED = ("width", "depth", "heads", "stride", "mels", "weights_of")
 OPTIONS = ("size", "weights", *STATED)
 LATER = {*STATED, "pretrained", "outside"}
@@ -407,11 +425,11 @@ def resolve_backbone(ref: Ref, text: str, where: str) -> BackboneChoice:
     if extra := set(options) - set(OPTIONS):
         raise BenchmarkError(f"{where}: {ref.name}: unknown option '{min(extra)}'{closest(min(extra), OPTIONS)}")
     weights = str(options.get("weights", entry.weights))
-    if weights != "pretrained" and not weights.startswith("random:"):
+    if weights != "pretrained" and not weights.startswith(("random:", HUB)):
         options["weights"] = f"file:{weights}"
     choice = validate(BackboneChoice, {**values, **options}, f"{where}: {text}")
     _require_file(choice, text, where)
-    if not choice.weights.startswith("file:") and choice.shape.width % choice.shape.heads:
+    if not choice.chosen_weights and choice.shape.width % choice.shape.heads:
         raise BenchmarkError(f"{where}: {text}: {choice.shape.heads} heads do not divide {choice.shape.width}")
     if choice.weights == "pretrained" and choice.size not in entry.checkpoints:
         raise BenchmarkError(
@@ -427,7 +445,7 @@ def _require_file(choice: BackboneChoice, text: str, where: str) -> None:
     Raises:
         BenchmarkError: they are given with published or random weights.
     """
-    if choice.weights.startswith("file:"):
+    if choice.chosen_weights:
         return
     shape = ("width", "depth", "heads")
     about_file = [key for key in STATED if key not in shape or choice.weights == "pretrained"]

@@ -18,7 +18,7 @@ from benchmark.models.transformer import AudioTransformer
 from benchmark.models.weights import default_folder, locate
 from benchmark.records.schema import Record
 from benchmark.records.store import ResultStore
-from benchmark.spec.backbone import BackboneChoice
+from benchmark.spec.backbone import HUB, BackboneChoice
 from benchmark.tools.export.card import Card, make_card
 from benchmark.tools.export.latency import measure_latency
 from benchmark.tools.export.merged import check_packages, write_onnx
@@ -123,8 +123,10 @@ def _load(path: Path, checkpoints: Path | None, methods: Iterable[str]) -> tuple
 
 def _backbone(choice: BackboneChoice, folder: Path) -> Checkpoint | None:
     """Read the weights that a trial started from; None if they were random."""
-    name = choice.weights.removeprefix("file:")
+    name, commit = choice.weights.removeprefix("file:"), choice.pretrained.commit if choice.pretrained else None
     local = choice if name == choice.weights else choice.model_copy(update={"weights": f"file:{folder / name}"})
+    if choice.weights.startswith(HUB) and commit:
+        local = choice.model_copy(update={"weights": f"{choice.weights}@{commit}"})
     try:
         found, path = locate(local, folder)
     except MissingInputError as error:
