@@ -22,6 +22,7 @@ def export(
     onnx: bool = False,
     checkpoints: str | Path | None = None,
     methods: str | Iterable[str] = (),
+    backbones: str | Iterable[str] = (),
 ) -> Card:
     """Write what a trial trained, its description, and if wanted the merged model as ONNX.
 
@@ -34,6 +35,7 @@ def export(
         onnx: also write the merged model as ONNX, compared with ONNX Runtime.
         checkpoints: folder of pre-trained checkpoints; None for the default one.
         methods: files of methods from outside the suite, as they were given to `run`.
+        backbones: the same of backbones.
 
     Returns:
         The content of `adapter.json`: score, sizes in bytes, the time of one clip in milliseconds.
@@ -54,4 +56,5 @@ def export(
         onnx=onnx,
         checkpoints=checkpoint_folder(checkpoints),
         methods=[methods] if isinstance(methods, str) else list(methods),
+        backbones=[backbones] if isinstance(backbones, str) else list(backbones),
     )

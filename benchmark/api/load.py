@@ -38,7 +38,10 @@ def load_results(results: str | Path) -> pd.DataFrame:
 
 @checked
 def load_export(
-    folder: str | Path, checkpoints: str | Path | None = None, methods: Iterable[str] = ()
+    folder: str | Path,
+    checkpoints: str | Path | None = None,
+    methods: Iterable[str] = (),
+    backbones: Iterable[str] = (),
 ) -> AudioTransformer:
     """Return the trained model that `export` wrote, on the CPU, in evaluation mode.
 
@@ -46,6 +49,7 @@ def load_export(
         folder: the folder that was given to `export`.
         checkpoints: folder of pre-trained checkpoints; None for the default one.
         methods: files of methods from outside the suite, as they were given to `run`.
+        backbones: the same of backbones.
 
     Returns:
         A model that maps normalised filter banks (batch, frames, mels) to logits (batch, classes).
@@ -58,4 +62,4 @@ def load_export(
     """
     from benchmark.tools.export import load_export as load
 
-    return load(Path(folder), checkpoint_folder(checkpoints), methods)
+    return load(Path(folder), checkpoint_folder(checkpoints), methods, backbones)

@@ -26,6 +26,10 @@ def export(
         list[str],
         typer.Option("--method", help="File of a method from outside the suite, as it was given to `run`."),
     ] = [],
+    backbone: Annotated[
+        list[str],
+        typer.Option("--backbone", help="File of a backbone from outside the suite, as it was given to `run`."),
+    ] = [],
 ) -> None:
     """Write what a trial trained (safetensors, JSON), and print sizes and the time of one clip on one CPU thread.
 
@@ -36,7 +40,9 @@ def export(
     """
     from benchmark.api.export import export as export_trial
 
-    card = export_trial(trial, results=results, out=out, onnx=onnx, checkpoints=checkpoints, methods=method)
+    card = export_trial(
+        trial, results=results, out=out, onnx=onnx, checkpoints=checkpoints, methods=method, backbones=backbone
+    )
     _print(card)
     if card.numerics_version != NUMERICS_VERSION:
         typer.echo(

@@ -98,7 +98,7 @@ def reference_positions(embedding: torch.Tensor, frames: int) -> torch.Tensor:
     return torch.cat([embedding[:, :1], plane.flatten(1, 2)], dim=1)
 
 
-@pytest.mark.parametrize("frames", [128, 400, 512, 1024, 1168, 3000])
+@pytest.mark.parametrize("frames", [128, 400, 1024, 1168])
 def test_other_lengths_follow_the_official_rule(frames: int, tmp_path: Path) -> None:
     twin = timms()
     model = ours(save(twin.state_dict(), tmp_path / "model.safetensors"), frames)

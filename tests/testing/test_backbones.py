@@ -190,7 +190,7 @@ class TestAst(BackboneConformance):
 
     @pytest.fixture(autouse=True)
     def _few(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(backbones, "methods", lambda: {name: methods()[name] for name in ("lora", "ssf", "prefix")})
+        monkeypatch.setattr(backbones, "methods", lambda: {name: methods()[name] for name in ("lora", "ssf")})
 
 
 def test_another_reference_is_caught() -> None:
@@ -311,13 +311,29 @@ def test_the_command_checks_and_runs_a_file(cli: Cli, tmp_path: Path, monkeypatc
     for words, expected in ((("backbone",), "name a backbone"), (("backbone", "nosuch"), "unknown backbone 'nosuch'")):
         done = cli("check", *words)
         assert (done.returncode, expected in done.stderr) == (2, True), done.stderr
-    run = ["run", "--grid", "smoke", "--method", "linear", "--no-report", "--results", tmp_path / "out"]
+    run = [
+        "run",
+        "--grid",
+        "smoke",
+        "--method",
+        "linear",
+        "--keep-weights",
+        "--no-report",
+        "--results",
+        tmp_path / "out",
+    ]
     done = cli(*run, "--backbone", f"{path}[size=demo;weights=random:0]")
     assert done.returncode == 0, done.stdout + done.stderr
     [record] = ResultStore(tmp_path / "out").records()
     assert record.request.backbone.name == "relu"
     assert set(record.plugins) == {"backbone relu"}
     forget_backbone("relu")  # as in another process, which reports without the file
+    export = ["export", record.id, "--results", tmp_path / "out", "--out", tmp_path / "exported"]
+    done = cli(*export)
+    assert (done.returncode, "name its file with --backbone" in done.stderr) == (2, True)
+    done = cli(*export, "--backbone", path)
+    assert done.returncode == 0, done.stderr
+    forget_backbone("relu")
     status = json.loads(cli("status", "--results", tmp_path / "out", "--json").stdout)
     assert {trial["state"] for trial in status["trials"]} == {"done"}
     assert "% no entry is known for backbone relu" in cli("cite", "--results", tmp_path / "out").stdout

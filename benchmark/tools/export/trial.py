@@ -14,11 +14,12 @@ from benchmark.methods.registry import load_place
 from benchmark.methods.registry import methods as known_methods
 from benchmark.models.checkpoint import Checkpoint
 from benchmark.models.class_checkpoint import read_weights
+from benchmark.models.outside import resolve_backbones
 from benchmark.models.transformer import AudioTransformer
 from benchmark.models.weights import default_folder, locate
 from benchmark.records.schema import Record
 from benchmark.records.store import ResultStore
-from benchmark.spec.backbone import HUB, BackboneChoice
+from benchmark.spec.backbone import HUB, BackboneChoice, backbone_names
 from benchmark.tools.export.card import Card, make_card
 from benchmark.tools.export.latency import measure_latency
 from benchmark.tools.export.merged import check_packages, write_onnx
@@ -29,18 +30,21 @@ ADAPTER, CARD, MERGED = "adapter.safetensors", "adapter.json", "model.onnx"
 logger = logging.getLogger(__name__)
 
 
-def load_export(folder: Path, checkpoints: Path | None = None, methods: Iterable[str] = ()) -> AudioTransformer:
+def load_export(
+    folder: Path, checkpoints: Path | None = None, methods: Iterable[str] = (), backbones: Iterable[str] = ()
+) -> AudioTransformer:
     """Load the trained model of an exported folder, on the CPU, in evaluation mode.
 
     Args:
         folder: what `export` wrote; its `adapter.json` describes the model's input.
         checkpoints: folder of pre-trained backbones; None for the default one.
         methods: files of methods from outside the suite, as they were given to `run`.
+        backbones: the same of backbones.
 
     Raises:
         BenchmarkError: the file is damaged, the method's code changed, or the backbone is not the one of the training.
     """
-    return with_fast_products(_load(folder / ADAPTER, checkpoints, methods)[1])
+    return with_fast_products(_load(folder / ADAPTER, checkpoints, methods, backbones)[1])
 
 
 def export_trial(
@@ -51,6 +55,7 @@ def export_trial(
     onnx: bool,
     checkpoints: Path | None = None,
     methods: Iterable[str] = (),
+    backbones: Iterable[str] = (),
 ) -> Card:
     """Write what a trial trained, its description and with `onnx` the merged model; all files or none.
 
@@ -61,6 +66,7 @@ def export_trial(
         onnx: also write `model.onnx`.
         checkpoints: as in `load_export`.
         methods: as in `load_export`.
+        backbones: as in `load_export`.
 
     Raises:
         BenchmarkError: there is no such trial, it kept no weights, `out` is not empty, packages are missing, or ONNX
@@ -72,7 +78,7 @@ def export_trial(
         check_packages()
     record = store.find(trial)
     source = _weights(store, record)
-    adapter, model = _load(source, checkpoints, methods)
+    adapter, model = _load(source, checkpoints, methods, backbones)
     if not adapter.of(record):
         raise BenchmarkError(f"{source}: has weights of another run of this trial than its record; run it again")
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -108,11 +114,19 @@ def _weights(store: ResultStore, record: Record) -> Path:
     )
 
 
-def _load(path: Path, checkpoints: Path | None, methods: Iterable[str]) -> tuple[AdapterFile, AudioTransformer]:
+def _load(
+    path: Path, checkpoints: Path | None, methods: Iterable[str], backbones: Iterable[str]
+) -> tuple[AdapterFile, AudioTransformer]:
     """Read a file of trained weights and rebuild the whole model."""
     adapter, tensors = unpack(path)
     for place in methods:
         load_place(place)
+    for place in backbones:
+        resolve_backbones(f"{place}[weights=random:0]", "--backbone")  # enters a class or a YAML file
+    if adapter.request.backbone.outside and adapter.request.backbone.name not in backbone_names():
+        raise BenchmarkError(
+            f"backbone '{adapter.request.backbone.name}' is from outside the suite: name its file with --backbone"
+        )
     known = known_methods()
     named = [part.name for part in adapter.request.method.parts if part.source]
     if unknown := [name for name in named if name not in known and not name.startswith(huggingface.PREFIX)]:
