@@ -34,7 +34,7 @@ class ProfileResult:
     Attributes:
         folder: where the files of the profiles are.
         profiles: one per step shape: operations per clip (a multiply-add counts as two), bytes kept for the backward
-            pass, seconds per step, peak memory. empty with `sharing`.
+            pass, seconds per step, peak memory. Empty with `sharing`.
         sharing: with `sharing`, one per step shape: clips per second of all trials that train at the same time.
     """
 

@@ -14,12 +14,12 @@ from benchmark.errors import BenchmarkError
 if TYPE_CHECKING:
     from benchmark.api.catalogue import ResolvedRecipe
 
-Plural = Literal["methods", "datasets", "backbones", "grids", "protocols", "recipes", "defects"]
-Singular = Literal["method", "dataset", "backbone", "grid", "protocol", "recipe", "defect"]
+Plural = Literal["methods", "datasets", "backbones", "grids", "protocols", "recipes", "papers", "defects"]
+Singular = Literal["method", "dataset", "backbone", "grid", "protocol", "recipe", "paper", "defect"]
 
 
 def list_(kind: Annotated[Plural, typer.Argument()], json: options.Json = False) -> None:
-    """List methods, datasets, backbones, grids, protocols, recipes, or defects of the official code.
+    """List methods, datasets, backbones, grids, protocols, recipes, papers, or defects of official code.
 
     Example: python -m benchmark list methods
     """

@@ -94,8 +94,14 @@ TestCurves = Annotated[
     ),
 ]
 Device = Annotated[str | None, typer.Option(help="`cpu` or `cuda`.", show_default="cuda if there is a GPU")]
-PaperFile = Annotated[
-    Path | None, typer.Option("--paper", help="More numbers of the paper (format: paper_tables/scores.yaml).")
+Papers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--paper",
+        help="Papers: names (`list papers`) or folders; or files with more of a paper's scores (format: "
+        "paper_tables/aat/scores.yaml). Comma list or repeated.",
+        show_default="AAT and papers with trials in the results",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

@@ -50,6 +50,7 @@ def in_order(
     workers: int | None = None,
     *,
     processes: bool = False,
+    enough: int | None = None,
 ) -> Iterator[Result]:
     """Yield the function's results in the order of the items.
 
@@ -61,6 +62,7 @@ def in_order(
         items: arguments of the calls.
         workers: number of threads or processes; None for all cores.
         processes: use processes if there are many items. Decoding audio does not run in several threads at once.
+        enough: number of items for which processes are worth their start; None is right for clips to decode.
 
     Raises:
         Exception: the first one that `function` raises. Items that were not started by then are dropped.
@@ -68,7 +70,7 @@ def in_order(
     workers = workers or usable_cores()
     pool: Executor
     call: Callable[[Item], Result]
-    if processes and workers > 1 and len(items) >= WORTH_PROCESSES:
+    if processes and workers > 1 and len(items) >= (enough or WORTH_PROCESSES):
         pool, call, kind = _process_pool(function, workers), _call, "processes"
     else:
         pool, call, kind = ThreadPoolExecutor(workers), function, "threads"

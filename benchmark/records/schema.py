@@ -13,8 +13,8 @@ from benchmark.spec.request import TrialRequest
 from benchmark.spec.yaml import Spec
 
 # 2: cost; 3: plugins, source of a method; 4: numerics version; 5: memory of evaluation apart; 6: data verified, energy;
-# 7: scores of the test split only where they count, frozen part of the model, shared features
-SCHEMA_VERSION = 7
+# 7: scores of the test split only where they count, frozen part of the model, shared features; 8: labels
+SCHEMA_VERSION = 8
 
 Rule = Literal["best_on_test", "best_on_validation", "last"]  # which epoch is reported
 
@@ -146,6 +146,14 @@ class Plugin(Spec):
     version: str | None = Field(description="version of the package")
 
 
+class Labels(Spec):
+    """What tables show in place of names, by name."""
+
+    methods: dict[str, str] = Field(default={}, description="of the parts of the method")
+    datasets: dict[str, str] = Field(default={}, description="of the dataset")
+    backbones: dict[str, str] = Field(default={}, description="of the backbone")
+
+
 class Record(Spec):
     """One finished trial."""
 
@@ -169,6 +177,7 @@ class Record(Spec):
     )
     fingerprint: str = Field(description="digest of the code's files, for information")
     plugins: dict[str, Plugin] = Field(default={}, description="methods from outside the suite")
+    labels: Labels = Field(default=Labels(), description="what tables show in place of names")
     started: str = Field(description="start of the trial, UTC, ISO 8601")
     finished: str = Field(description="end of the trial, UTC, ISO 8601")
 

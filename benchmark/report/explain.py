@@ -9,6 +9,7 @@ import pandas as pd
 from benchmark.errors import BenchmarkError, closest
 from benchmark.records.predictions import UnusablePredictionsError
 from benchmark.report.by_class.read import read_by_class
+from benchmark.report.papers import known_papers, load_paper
 from benchmark.report.render import RULES
 from benchmark.report.results import Results
 from benchmark.spec.grammar import unordered
@@ -69,6 +70,9 @@ def explain(results: Results, cell: pd.Series) -> dict[str, Any]:
         "seed_sd": _to_json(cell["seed_sd"]),
         "fold_sd": _to_json(cell["fold_sd"]),
         "marks": cell["marks"],
+        "comparable_with": [
+            paper.name for paper in map(load_paper, known_papers()) if not paper.marks(request, cell["marks"])
+        ],
         "reported_epoch": _reported_epoch(cell["rule"], request.protocol.selection),
         "protocol_switches": {"name": request.protocol.name, **request.protocol.switches},
         "method": [part.model_dump(mode="json") for part in request.method.parts],

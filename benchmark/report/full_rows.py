@@ -40,17 +40,18 @@ def full_rows(rows: pd.DataFrame, requests: Mapping[int, TrialRequest]) -> dict[
     return {label: min(full, key=lambda candidate: rank(label, candidate)) for label in labels}
 
 
-def note(cells: pd.DataFrame, column: str, names: pd.Series) -> str:
+def note(cells: pd.DataFrame, column: str, names: pd.Series, datasets: pd.Series) -> str:
     """Return a sentence that names the rows of full fine-tuning that ratios refer to; empty if nothing was chosen.
 
     Args:
         cells: table cells, as in `benchmark.report.aggregate`.
         column: the column that holds the digest of the row of full fine-tuning.
-        names: the name of each row.
+        names: the label of each row.
+        datasets: the label of the dataset of each row.
     """
     by_digest = dict(zip(cells["cell"], names, strict=True))
     used = []
-    for dataset, rows in cells.groupby("dataset", sort=False):
+    for dataset, rows in cells.groupby(datasets, sort=False):
         several = rows[rows["method"] == FULL].groupby(["protocol", "backbone"]).size().max() > 1
         if several and (found := dict.fromkeys(by_digest[digest] for digest in rows[column].dropna())):
             used.append(f"{dataset}: {', '.join(found)}")

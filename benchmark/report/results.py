@@ -14,14 +14,16 @@ import pandas as pd
 from benchmark.records.floor import NAMES, REGRESSION, Floor, floor_key, floor_settings, read_floors
 from benchmark.records.frame import Curve, tabulate
 from benchmark.records.predictions import UnusablePredictionsError
-from benchmark.records.schema import Record, StepProfile
+from benchmark.records.schema import Labels, Record, StepProfile
 from benchmark.records.store import ResultStore
 from benchmark.report.aggregate import GROUP, Submitted, aggregate
 from benchmark.report.by_class.read import Shown
 from benchmark.report.inference import Estimate
-from benchmark.report.layout import Order
+from benchmark.report.layout import Order, load_layout
+from benchmark.report.names import Names
 from benchmark.report.outcomes import Outcome, difference, not_comparable, score, ties
 from benchmark.report.read_outcome import read_outcome
+from benchmark.report.render import row_names
 from benchmark.report.step_profiles import tabulate_steps
 from benchmark.spec.request import TrialRequest
 
@@ -44,6 +46,7 @@ class Results:
         requests: one request of each cell, submitted or recorded.
         submitted: fold and seed of the submitted trials, by cell.
         environments: environments of the records, by their digest.
+        labels: different labels of the records.
         profiles: profiles of training steps.
         floors: scores without a backbone, by key.
     """
@@ -56,6 +59,7 @@ class Results:
     requests: dict[str, TrialRequest] = field(init=False, default_factory=dict)
     submitted: dict[str, Submitted] = field(init=False, default_factory=dict)
     environments: dict[str, dict[str, Any]] = field(init=False, default_factory=dict)
+    labels: list[Labels] = field(init=False, default_factory=list)
     profiles: list[StepProfile] = field(init=False)
     floors: dict[str, Floor] = field(init=False)
 
@@ -77,7 +81,19 @@ class Results:
         self.first_records.setdefault(record.request.cell, record)
         self.requests.setdefault(record.request.cell, record.request)
         self.environments.setdefault(record.environment_hash, record.environment)
+        if record.labels not in self.labels:
+            self.labels.append(record.labels)
         return record
+
+    @functools.cached_property
+    def names(self) -> Names:
+        """What people read in place of the names of requests."""
+        return Names.of(load_layout().labels, self.labels)
+
+    @functools.cached_property
+    def row_labels(self) -> dict[str, str]:
+        """What people read in place of the name of a table row: a method with what distinguishes it."""
+        return dict(zip(row_names(self.cells), row_names(self.names.named(self.cells)), strict=True))
 
     @functools.cached_property
     def steps(self) -> pd.DataFrame:
@@ -114,19 +130,20 @@ class Results:
         """Return why some complete cells have no interval, or were not compared with the best one of their dataset."""
         reasons = []
         for key, rows in self.cells[self.cells["score"].notna()].groupby(GROUP, sort=False):
+            place = f"{self.names.backbone(key[1])}, {self.names.dataset(key[2])}"
             best = rows.sort_values("score", ascending=False, kind="stable").iloc[0]
             for _, row in rows.iterrows():
                 if reason := self.obstacle(best, row):
-                    reasons.append(f"{reason} ({key[1]}, {key[2]})")
+                    reasons.append(f"{reason} ({place})")
                 elif (outcome := self.outcome(row["cell"])) and not outcome.grouped:
-                    reasons.append(f"intervals without groups of clips, maybe too narrow ({key[1]}, {key[2]})")
+                    reasons.append(f"intervals without groups of clips, maybe too narrow ({place})")
         return list(dict.fromkeys(reasons))
 
     def obstacle(self, first: pd.Series, second: pd.Series) -> str | None:
         """Return why two complete cells cannot be compared clip by clip; None if they can."""
         for cell in (first, second):
             if reason := self.unusable(cell["cell"]):
-                return f"{cell['method']}: {reason}"
+                return f"{self.names.method(cell['method'])}: {reason}"
         return not_comparable(*(cast("Outcome", self.outcome(cell["cell"])) for cell in (first, second)))
 
     def difference(self, first: pd.Series, second: pd.Series) -> Estimate | None:

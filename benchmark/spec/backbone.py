@@ -206,6 +206,13 @@ class BackboneChoice(Spec):
         except BenchmarkError:
             return Architecture()
 
+    @property
+    def other_architecture(self) -> dict[str, str]:
+        """What distinguishes steps of this backbone from those of AST and SSAST; nothing for these two."""
+        if self.outside is None and self.stated_architecture == Architecture():
+            return {}
+        return {"backbone": f"{self.family} {self.outside or ''}".rstrip()}
+
     def pooled_tokens(self, ssast_pooling: Literal["cls", "patches"]) -> Literal["cls", "patches"]:
         """Return the tokens that are pooled under a protocol; its switch is about SSAST alone (defect D3)."""
         return "cls" if self.family == SSAST and ssast_pooling == "cls" else self.pooling

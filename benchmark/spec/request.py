@@ -13,7 +13,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.spec.backbone import BackboneChoice
 from benchmark.spec.grammar import path_name
 from benchmark.spec.protocol import LATER, Protocol
-from benchmark.spec.recipe import Recipe, TrainingPrecision, Tuning, resolve_recipe
+from benchmark.spec.recipe import Layer, Recipe, TrainingPrecision, Tuning, resolve_recipe
 from benchmark.spec.yaml import Spec
 
 # Left out of the id: `variant` is a name whose form depends on the defaults of its time; `pretrained` follows from the
@@ -131,6 +131,7 @@ class TrialRequest(Spec):
                 "method": [part.model_dump(mode="json") for part in self.method.parts],
                 "recipe": self.recipe.model_dump(mode="json", exclude=NOT_IN_STEP),
                 **evaluation,
+                **backbone.other_architecture,
             }
         )
 
@@ -187,9 +188,8 @@ class TrialRequest(Spec):
         if self.backbone.size_text != "base":
             marks.append(f"{self.backbone.size_text} backbone")
         marks += self.input_changes
-        if changes := self.recipe_changes:
-            values = ", ".join(f"{key}={value}" for key, value in changes.items())
-            marks.append(f"recipe changed ({values})")
+        if mark := recipe_mark(self.recipe_changes):
+            marks.append(mark)
         return marks
 
     @property
@@ -215,10 +215,17 @@ class TrialRequest(Spec):
 
     @functools.cached_property
     def recipe_changes(self) -> dict[str, Any]:
-        """Return the recipe's values that differ from the dataset's own recipe; empty if the dataset has none.
+        """Return the recipe's values that differ from the dataset's own recipe; empty if the dataset has none."""
+        return self.changes_from([])
 
-        `on_bad_audio` is left out because the record says whether files were skipped, `micro_batch` where it changes
-        no result.
+    def changes_from(self, layers: list[Layer]) -> dict[str, Any]:
+        """Return the recipe's values that differ from the dataset's own recipe with more layers, such as a grid's.
+
+        It is empty if the dataset has no recipe. `on_bad_audio` is left out because the record says whether files were
+        skipped, `micro_batch` where it changes no result.
+
+        Args:
+            layers: recipe layers, weakest first.
         """
         try:
             published = resolve_recipe(
@@ -226,7 +233,7 @@ class TrialRequest(Spec):
                 backbone=self.backbone.family,
                 method=self.method.name,
                 tuning=self.method.tuning,
-                overrides=[],
+                overrides=layers,
             ).recipe
         except BenchmarkError:
             return {}
@@ -256,6 +263,12 @@ NOT_IN_STEP = {
 
 # keys of a recipe that only the optimizer and its schedule see
 FOR_OPTIMIZER = {"lr", "weight_decay", "decay_start", "decay_step", "decay_gamma", "warmup_steps"}
+
+
+def recipe_mark(changes: dict[str, Any]) -> str:
+    """Return the mark of a trial whose recipe differs from a paper's in these values; empty without a difference."""
+    values = ", ".join(f"{key}={value}" for key, value in changes.items())
+    return f"recipe changed ({values})" if values else ""
 
 
 def _digest(content: dict[str, Any]) -> str:

@@ -44,16 +44,16 @@ def count_cost(request: TrialRequest, classes: int, *, checkpointing: bool = Fal
     clips = min(recipe.micro_batch or recipe.batch_size, recipe.batch_size)
     sizes = {name: tensor.numel() * tensor.element_size() for name, tensor in model.named_parameters()}
     trained = sum(sizes[name] for name, parameter in model.named_parameters() if parameter.requires_grad)
-    with (
-        _FakeTensors(allow_non_fake_inputs=True),
-        _Counter() as counter,
-    ):
+    with _FakeTensors(allow_non_fake_inputs=True):
         weights = _empty_weights(model)
-        features = torch.empty(clips, recipe.frames, recipe.mels)
-        targets, observed = torch.zeros(clips, classes), torch.ones(clips, classes)
-        step = _Step(model, request, _Saved(weights), counter)
-        named = {f"model.{name}": tensor for name, tensor in weights.items()}
-        torch.func.functional_call(step, named, (features, targets, observed))
+        with _Counter(weights) as counter:
+            features = torch.empty(clips, recipe.frames, recipe.mels)
+            targets, observed = torch.zeros(clips, classes), torch.ones(clips, classes)
+            step = _Step(model, request, _Saved(weights), counter)
+            named = {f"model.{name}": tensor for name, tensor in weights.items()}
+            torch.func.functional_call(step, named, (features, targets, observed))
+        eval_peak_bytes = _evaluation_peak(model, weights, request)
+        frozen = _frozen_part(model, weights, request)
     return Cost(
         clips=clips,
         forward_flops=round(step.forward_flops / clips),
@@ -63,8 +63,8 @@ def count_cost(request: TrialRequest, classes: int, *, checkpointing: bool = Fal
         optimizer_bytes=MOMENTS * trained,
         stored_bytes=trained,
         peak_bytes=counter.peak_bytes + MOMENTS * trained,
-        eval_peak_bytes=_evaluation_peak(model, request) + MOMENTS * trained,
-        **_frozen_part(model, request),
+        eval_peak_bytes=eval_peak_bytes + MOMENTS * trained,
+        **frozen,
     )
 
 
@@ -100,14 +100,13 @@ class _Step(torch.nn.Module):
         torch.autograd.backward(loss)
 
 
-def _evaluation_peak(model: torch.nn.Module, request: TrialRequest) -> int:
+def _evaluation_peak(model: torch.nn.Module, weights: dict[str, torch.Tensor], request: TrialRequest) -> int:
     """Return the peak bytes of all tensors of an evaluation batch, which micro-batches do not split.
 
     It is counted in float32, as some backbones are evaluated so.
     """
     recipe = request.recipe
-    with _FakeTensors(allow_non_fake_inputs=True), torch.inference_mode(), _Counter() as counter:
-        weights = _empty_weights(model)
+    with torch.inference_mode(), _Counter(weights) as counter:
         features = torch.empty(EVAL_FACTOR * recipe.batch_size, recipe.frames, recipe.mels)
         torch.func.functional_call(model.eval(), weights, (features,))
     return int(counter.peak_bytes)
@@ -126,16 +125,16 @@ class _Before(torch.nn.Module):
         return self.part.before(features)
 
 
-def _frozen_part(model: AudioTransformer, request: TrialRequest) -> dict[str, int]:
+def _frozen_part(model: AudioTransformer, weights: dict[str, torch.Tensor], request: TrialRequest) -> dict[str, int]:
     """Return size and operations of what evaluation may keep of a clip."""
     part = FrozenPart.of(model.eval())
     if part is None:
         return {"frozen_bytes": 0, "frozen_flops": 0}
     # inference mode would hide the matrix products in operators that are not counted
-    with _FakeTensors(allow_non_fake_inputs=True), torch.no_grad(), _Counter() as counter:
-        weights = {f"model.{name}": tensor for name, tensor in _empty_weights(model).items()}
+    with torch.no_grad(), _Counter(weights) as counter:
+        named = {f"model.{name}": tensor for name, tensor in weights.items()}
         features = torch.empty(1, request.recipe.frames, request.recipe.mels)
-        torch.func.functional_call(_Before(part), weights, (features,))
+        torch.func.functional_call(_Before(part), named, (features,))
     return {"frozen_bytes": output_bytes(part), "frozen_flops": counter.operations}
 
 
@@ -164,6 +163,8 @@ _FORMULAS: dict[Any, Any] = {  # torch's own do not know the CPU's operators of 
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention,
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward,
 }
+
+_DEVICE = torch.ops.prim.device.default  # more than half of all calls
 
 
 class _Saved:
@@ -197,16 +198,24 @@ class _FakeTensors(PlainMode, FakeTensorMode):  # type: ignore[no-untyped-call]
 
 
 class _Counter(PlainMode):
-    """Operations so far, and the largest number of bytes that tensors held at one time."""
+    """Operations so far, and the largest number of bytes that tensors held at one time.
 
-    def __init__(self) -> None:
+    Args:
+        weights: tensors that are there from the beginning.
+    """
+
+    def __init__(self, weights: dict[str, torch.Tensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.operations = 0
         self.peak_bytes = 0
         self._bytes = 0
         self._seen: set[int] = set()
+        for tensor in weights.values():
+            self._follow(tensor.untyped_storage())
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is _DEVICE:
+            return args[0].fake_device
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
         if formula := _FORMULAS.get(func.overloadpacket):

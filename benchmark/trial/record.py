@@ -9,9 +9,11 @@ import torch
 
 from benchmark import nvml
 from benchmark.errors import first_line
+from benchmark.methods.registry import find_method
 from benchmark.numerics import NUMERICS_VERSION
 from benchmark.records.environment import capture, utc_now
-from benchmark.records.schema import Cost, Plugin, Profile, Record, Selection, Verified
+from benchmark.records.schema import Cost, Labels, Plugin, Profile, Record, Selection, Verified
+from benchmark.spec.backbone import load_backbone
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.adapter_file import pack
 from benchmark.trial.assemble import Assembled
@@ -95,8 +97,17 @@ def _make_record(
             name: Plugin(distribution=external.distribution, version=external.version)
             for name, external in outside_parts([request]).items()
         },
+        labels=_labels(request, parts.info.label),
         started=started,
         finished=utc_now(),
+    )
+
+
+def _labels(request: TrialRequest, dataset: str) -> Labels:
+    return Labels(
+        methods={part.name: find_method(part.name).label for part in request.method.parts},
+        datasets={request.dataset.name: dataset},
+        backbones={request.backbone.name: load_backbone(request.backbone.name).label},
     )
 
 

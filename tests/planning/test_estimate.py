@@ -103,17 +103,36 @@ def test_a_method_with_a_fault_has_no_cost_and_one_that_computes_with_values_has
     make_request: Callable[..., TrialRequest], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("benchmark.planning.flops.default_folder", lambda: tmp_path)
-    fault = tmp_path / "fault.py"
-    fault.write_text(
-        "from dataclasses import dataclass\nfrom benchmark.methods import Method, register\n"
-        "@register('fault_estimate', label='F', source='x')\n@dataclass(frozen=True, kw_only=True)\n"
-        "class Fault(Method):\n    'A fault.'\n    def adapt(self, model):\n        return [1 / 0]\n"
-    )
-    faulty, boft = make_request(methods=[str(fault)]), make_request(methods=["peft/boft"])
+    faulty = make_request(methods=[_write_fault(tmp_path, "fault_estimate")])
+    boft = make_request(methods=["peft/boft"])
     costs, faults = count_costs([faulty, boft], Console(quiet=True))
     assert list(costs) == [boft.step_key]
     assert list(faults.items()) == [(faulty.step_key, "method 'fault_estimate': ZeroDivisionError: division by zero")]
     assert count_parameters(boft, 10).trainable > count_parameters(boft, 10).head
+
+
+def test_processes_count_what_this_process_counts(
+    make_request: Callable[..., TrialRequest], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    requests = [make_request(methods=[name]) for name in ("linear", _write_fault(tmp_path, "fault_in_process"))]
+    monkeypatch.setattr("benchmark.planning.flops.default_folder", lambda: tmp_path / "alone")
+    alone = count_costs(requests, Console(quiet=True))
+    monkeypatch.setattr("benchmark.planning.flops.default_folder", lambda: tmp_path / "together")
+    monkeypatch.setattr("benchmark.planning.flops.SHAPES_PER_PROCESS", 1)
+    monkeypatch.setattr("benchmark.planning.flops.usable_cores", lambda: 2)
+    assert count_costs(requests, Console(quiet=True)) == alone
+    assert set(alone.faults) == {requests[1].step_key}
+
+
+def _write_fault(folder: Path, name: str) -> str:
+    """Write a method whose model cannot be built; return its path."""
+    path = folder / f"{name}.py"
+    path.write_text(
+        "from dataclasses import dataclass\nfrom benchmark.methods import Method, register\n"
+        f"@register('{name}', label='F', source='x')\n@dataclass(frozen=True, kw_only=True)\n"
+        "class Fault(Method):\n    'A fault.'\n    def adapt(self, model):\n        return [1 / 0]\n"
+    )
+    return str(path)
 
 
 def test_totals(make_request: Callable[..., TrialRequest], expansion: Expansion) -> None:

@@ -86,15 +86,15 @@ def column(page: Any, number: int) -> list[str]:
 
 
 def test_sorting_and_filtering(page: Any) -> None:
-    assert column(page, 4) == ["4/5", "80.0", "94.9", "96.0"]
-    head = page.locator("#results-table th").nth(3)
+    assert column(page, 2) == ["4/5", "80.0", "94.9", "96.0"]
+    head = page.locator("#results-table th").nth(1)
     head.get_by_role("button").click()
     assert head.get_attribute("aria-sort") == "ascending"
-    assert column(page, 4) == ["4/5", "80.0", "94.9", "96.0"]
+    assert column(page, 2) == ["4/5", "80.0", "94.9", "96.0"]
     head.get_by_role("button").click()
-    assert column(page, 4) == ["96.0", "94.9", "80.0", "4/5"]
-    page.locator("#results input").fill("aat ast")
-    assert column(page, 3) == ["aat_ms", "aat_m"]
+    assert column(page, 2) == ["96.0", "94.9", "80.0", "4/5"]
+    page.locator("#results input").fill("aat")
+    assert column(page, 1) == ["AAT-MS", "AAT-M"]
     page.locator("#claims input").fill("not run")
     verdicts = page.locator("#claims-table tbody tr:visible td:nth-child(2)").all_inner_texts()
     assert set(verdicts) == {"not run"}

@@ -45,12 +45,13 @@ class Shown:
     @classmethod
     def of(cls, results: Results) -> Shown:
         """Read full fine-tuning and the best other method of every protocol, backbone and dataset."""
-        found, left_out = dict[str, ByClass](), list[str]()
+        found, left_out, names = dict[str, ByClass](), list[str](), results.names
         for _, cell in shown_cells(results.cells).iterrows():
             try:
                 found[cell["cell"]] = read_by_class(results, cell)
             except UnusablePredictionsError as error:
-                left_out.append(f"{cell['method']} ({cell['backbone']}, {cell['dataset']}): {error}")
+                place = f"{names.backbone(cell['backbone'])}, {names.dataset(cell['dataset'])}"
+                left_out.append(f"{names.method(cell['method'])} ({place}): {error}")
         return cls(found, left_out)
 
 

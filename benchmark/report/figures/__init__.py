@@ -53,7 +53,7 @@ class NamedFigure:
 def build_figures(results: Results) -> list[NamedFigure]:
     """Draw the figures of the layout; the title names the protocol if there is only one."""
     protocols = results.cells["protocol"].unique()
-    protocol = f", protocol {protocols[0]}" if len(protocols) == 1 else ""
+    protocol = f", protocol {results.names.protocol(protocols[0])}" if len(protocols) == 1 else ""
     return [
         NamedFigure(entry.name, entry.title, FIGURES[entry.name](results, entry.title + protocol))
         for entry in load_layout().figures

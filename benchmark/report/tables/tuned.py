@@ -17,7 +17,7 @@ COLUMNS = ["cell", *KEYS, "settings", "tried", "finished", "validation", "score"
 def build(source: TableSource) -> Table | None:
     """Return the table; None if no method was trained with several settings on a dataset with a validation split."""
     data = tuned_rows(source.results)
-    return None if data.empty else source.table(data, tuned_text(data))
+    return None if data.empty else source.table(data, tuned_text(source.results.names.named(data)))
 
 
 def tuned_rows(results: Results) -> pd.DataFrame:
