@@ -337,3 +337,13 @@ def test_the_command_checks_and_runs_a_file(cli: Cli, tmp_path: Path, monkeypatc
     status = json.loads(cli("status", "--results", tmp_path / "out", "--json").stdout)
     assert {trial["state"] for trial in status["trials"]} == {"done"}
     assert "% no entry is known for backbone relu" in cli("cite", "--results", tmp_path / "out").stdout
+
+
+def test_steps_of_another_architecture_have_other_costs(
+    tmp_path: Path, make_request: Callable[..., TrialRequest]
+) -> None:
+    weights = "[size=demo;weights=random:0]"
+    names = ("ast", str(write(tmp_path, RELU)), "audiomae", "audiomae-ft")
+    keys = [make_request(backbones=[f"{name}{weights}"]).step_key for name in names]
+    assert len(set(keys)) == 3
+    assert keys[2] == keys[3]
