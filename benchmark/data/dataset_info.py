@@ -64,6 +64,7 @@ class DatasetInfo:
         by_hand: how to get the data without `data prepare`.
         folds: numbers of the folds; empty if the dataset has listed `splits`.
         splits: names of the listed splits; empty if the dataset has folds.
+        validation_fold: whether the fold after the test fold is for validation, not for training; see `Manifest`.
         multi_label: whether a clip can have several labels.
         archive: the file to download; None for the user's own audio.
         audio: digest of the publisher's audio; None if none is published.
@@ -87,6 +88,7 @@ class DatasetInfo:
     by_hand: str
     folds: tuple[int, ...] = ()
     splits: tuple[str, ...] = ()
+    validation_fold: bool = False
     multi_label: bool = False
     archive: Archive | None = None
     audio: AudioDigest | None = None
@@ -99,6 +101,11 @@ class DatasetInfo:
     def fold_units(self) -> tuple[int, ...]:
         """Return the folds to test on, one trial each; (0,) if the dataset has no folds."""
         return self.folds or (0,)
+
+    @property
+    def has_validation(self) -> bool:
+        """Return whether the dataset itself has validation clips."""
+        return "validation" in self.splits or (self.validation_fold and bool(self.folds))
 
     def split_sizes(self, fold: int) -> dict[str, int]:
         """Return the official number of clips per split; empty if none are published (a user's own folder)."""

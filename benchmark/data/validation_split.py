@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -32,7 +33,7 @@ def hold_out(manifest: Manifest, fold: int) -> ValidationSplit:
     """Remove the test clips, and hold out validation clips if the dataset lists none.
 
     - Listed validation clips are kept.
-    - With folds, the fold after the test fold is held out; after the last fold, the first one.
+    - With folds, the fold with clips after the test fold is held out; after the last fold, the first one.
     - Otherwise a share of the training clips is held out, stratified by class, and the same in every call.
 
     Args:
@@ -44,7 +45,7 @@ def hold_out(manifest: Manifest, fold: int) -> ValidationSplit:
     """
     info = manifest.info
     if info.folds:
-        following = next((number for number in info.folds if number > fold), info.folds[0])
+        following = manifest.following(fold)
         kept = [clip for clip in manifest.clips if clip.fold != fold]
         validation = {clip.path for clip in kept if clip.fold == following}
         rule = f"fold {following}, held out from the training folds of test fold {fold}"
@@ -54,7 +55,7 @@ def hold_out(manifest: Manifest, fold: int) -> ValidationSplit:
         rule = "the dataset's validation list"
     else:
         kept = [clip for clip in manifest.clips if clip.split == "train"]
-        validation = _share_of(kept)
+        validation = share_of(kept)
         rule = f"{100 * SHARE:.0f} % of the training clips, stratified by class"
     clips = tuple(
         dataclasses.replace(clip, fold=None, split="validation" if clip.path in validation else "train")
@@ -66,7 +67,7 @@ def hold_out(manifest: Manifest, fold: int) -> ValidationSplit:
     return ValidationSplit(Manifest(reduced, manifest.folder, clips, manifest.synthetic), rule)
 
 
-def _share_of(clips: list[Clip]) -> set[str]:
+def share_of(clips: Sequence[Clip]) -> set[str]:
     """Return the paths of a stratified share; a clip with several labels counts for its rarest label."""
     frequency = Counter(label for clip in clips for label in clip.labels)
     groups: dict[int, list[str]] = defaultdict(list)

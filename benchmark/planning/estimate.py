@@ -195,7 +195,7 @@ class Estimator:
             cost, recipe, self._memory.get(request.step_key), recorded=recorded, evaluated=evaluation.repeated
         )
         need = dataclasses.replace(need, sharing=self._sharing.of(request, cost))
-        open_choice = len(info.folds) > 1 and request.protocol.selection == "best_on_test"
+        open_choice = len(info.folds) > 1 and not info.has_validation and request.protocol.selection == "best_on_test"
         kept = recipe.epochs if open_choice else 2  # epochs whose predictions are stored
         return Estimate(
             cost=cost,

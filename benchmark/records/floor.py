@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from benchmark.files import write_atomic
-from benchmark.spec.request import TrialRequest
+from benchmark.spec.request import TrialRequest, dataset_path_name
 from benchmark.spec.yaml import Spec
 
 FLOORS = "floors"  # a folder of a results folder
@@ -64,7 +64,7 @@ def write_floor(results: Path, floor: Floor) -> None:
     """Write a floor into a results folder."""
     settings = floor.settings
     name = f"f{settings['fold']}-{floor_key(settings)}.json"
-    path = results / FLOORS / str(settings["dataset"]).replace(":", "-") / name
+    path = results / FLOORS / dataset_path_name(str(settings["dataset"])) / name
     write_atomic(path, floor.model_dump_json(indent=1).encode() + b"\n")
 
 

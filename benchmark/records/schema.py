@@ -13,7 +13,8 @@ from benchmark.spec.request import TrialRequest
 from benchmark.spec.yaml import Spec
 
 # 2: cost; 3: plugins, source of a method; 4: numerics version; 5: memory of evaluation apart; 6: data verified, energy;
-# 7: scores of the test split only where they count, frozen part of the model, shared features; 8: labels
+# 7: scores of the test split only where they count, frozen part of the model, shared features; 8: labels, source of
+# the clips
 SCHEMA_VERSION = 8
 
 Rule = Literal["best_on_test", "best_on_validation", "last"]  # which epoch is reported
@@ -40,6 +41,9 @@ class Data(Spec):
     classes_present: int = Field(description="number of classes with at least one clip")
     skipped: dict[str, str] = Field(default={}, description="skipped files and the reason of each")
     verified: Verified | None = Field(default=None, description="verdict of `data verify`; null: not verified")
+    source: str | None = Field(
+        default=None, description="repository and commit of the clips; null if they are of none, or before version 8"
+    )
 
 
 class Epoch(Spec):

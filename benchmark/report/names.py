@@ -62,6 +62,10 @@ class Names:
         options = ", ".join(_backbone_option(key, str(value)) for key, value in ref.options)
         return f"{label} ({options})" if options else label
 
+    def task(self, backbone: object, dataset: object) -> str:
+        """Return the labels of a backbone and a dataset: `AST, ESC-50`."""
+        return f"{self.backbone(str(backbone))}, {self.dataset(str(dataset))}"
+
     def protocol(self, name: str) -> str:
         """Return `reference (prompts inserted)` for `reference+prompts=insert`."""
         base, *switches = name.split("+")

@@ -130,7 +130,7 @@ class Results:
         """Return why some complete cells have no interval, or were not compared with the best one of their dataset."""
         reasons = []
         for key, rows in self.cells[self.cells["score"].notna()].groupby(GROUP, sort=False):
-            place = f"{self.names.backbone(key[1])}, {self.names.dataset(key[2])}"
+            place = self.names.task(key[1], key[2])
             best = rows.sort_values("score", ascending=False, kind="stable").iloc[0]
             for _, row in rows.iterrows():
                 if reason := self.obstacle(best, row):

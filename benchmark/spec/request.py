@@ -27,7 +27,8 @@ NOT_IN_ID: dict[str, Any] = {
 }
 AUDIOSET_NORMALISATION = (-4.2677393, 4.5689974)  # mean and std of AST's pre-training, AST@31088be egs/audioset/run.sh
 SAME_NORMALISATION = 0.01
-OWN_DATASET = "folder:"  # datasets of this prefix are a user's folders: their name does not fix the classes
+# datasets of these prefixes are folders whose content decides: their name does not fix the classes
+MEASURED_DATASETS = ("folder:", "hear:", "xares:", "hf:")
 
 
 class DatasetChoice(Spec):
@@ -120,7 +121,7 @@ class TrialRequest(Spec):
         switches = protocol.switches if backbone.pretraining != "supervised" else {}
         evaluation = {name: switches[name] for name, default in LATER.items() if switches.get(name, default) != default}
         head = dataset.name  # decides the size of the head
-        if dataset.name.startswith(OWN_DATASET):  # except for a folder's name; its manifest does
+        if dataset.name.startswith(MEASURED_DATASETS):  # except for a folder's name; its manifest does
             head = f"{dataset.classes} classes" if dataset.classes is not None else f"{head} {dataset.manifest}"
         return _digest(
             {
@@ -251,8 +252,7 @@ class TrialRequest(Spec):
     def path_stem(self) -> str:
         """Return the path of the record under `trials/`, without its suffix."""
         name = f"f{self.fold}-s{self.seed}-{self.id}"
-        dataset = self.dataset.name.replace(":", "-")  # folder:NAME
-        return f"{self.backbone.path_name}/{dataset}/{self.method.path_name}/{name}"
+        return f"{self.backbone.path_name}/{dataset_path_name(self.dataset.name)}/{self.method.path_name}/{name}"
 
 
 # keys of a recipe that do not change the time and memory of a step
@@ -263,6 +263,12 @@ NOT_IN_STEP = {
 
 # keys of a recipe that only the optimizer and its schedule see
 FOR_OPTIMIZER = {"lr", "weight_decay", "decay_start", "decay_step", "decay_gamma", "warmup_steps"}
+
+
+def dataset_path_name(name: str) -> str:
+    """Return the name of a dataset's folder in a results folder: `folder-NAME`, `hf-OWNER_NAME-HASH`."""
+    base = name.partition("[")[0].replace(":./", "-").replace(":", "-")
+    return path_name(base, name) if set(name) & set("/@[") else base
 
 
 def recipe_mark(changes: dict[str, Any]) -> str:

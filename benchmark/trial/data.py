@@ -107,6 +107,7 @@ def prepare(request: TrialRequest, manifest: Manifest, cache: Path | None) -> Tr
         classes=len(info.classes),
         classes_present=len({label for clip in manifest.clips for label in clip.labels}),
         skipped=skipped,
+        source=manifest.source,
     )
     splits = {name: Clips(recordings, clips, len(info.classes), front_end) for name, clips in chosen.items()}
     return TrialData(splits, data, mixes=recipe.mixup > 0)

@@ -14,7 +14,7 @@ def selection_rule(request: TrialRequest, info: DatasetInfo) -> Rule:
         request: the trial.
         info: facts of its dataset.
     """
-    return "best_on_validation" if "validation" in info.splits else request.protocol.selection
+    return "best_on_validation" if info.has_validation else request.protocol.selection
 
 
 def choose(request: TrialRequest, info: DatasetInfo, curves: list[Epoch], *, diverged: bool) -> Selection:
@@ -46,7 +46,7 @@ def choose(request: TrialRequest, info: DatasetInfo, curves: list[Epoch], *, div
 
 def choosing_folds(request: TrialRequest, info: DatasetInfo) -> tuple[int, ...] | None:
     """Return the folds that choose the epoch of a trial whose epoch is chosen over folds; None for all (D12)."""
-    over_folds = "validation" not in info.splits and request.protocol.selection == "best_on_test"
+    over_folds = not info.has_validation and request.protocol.selection == "best_on_test"
     nine = info.name == "urbansound8k" and request.protocol.us8k_epoch_folds == "9"
     return info.folds[:9] if over_folds and nine else None
 

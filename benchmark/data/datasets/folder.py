@@ -10,12 +10,9 @@ from pathlib import Path, PurePosixPath
 
 import yaml
 
-from benchmark.commands import command
-from benchmark.data.dataset import Dataset, make_manifest
 from benchmark.data.dataset_info import DatasetInfo
 from benchmark.data.datasets.own_table import (
     COLUMNS,
-    SPLITS,
     TABLE,
     Table,
     alike,
@@ -27,20 +24,18 @@ from benchmark.data.datasets.own_table import (
     split_of,
 )
 from benchmark.data.manifest import Clip, Manifest, Split
+from benchmark.data.measured_dataset import RECIPE, SPLITS, Listing, MeasuredDataset
 from benchmark.data.metadata_files import file_names, folder_names
 from benchmark.data.unused import SUFFIXES, Unused, files_below, find_unused, is_document
-from benchmark.errors import BenchmarkError, MissingInputError
+from benchmark.errors import BenchmarkError
 from benchmark.files import write_atomic
-from benchmark.spec.recipe import Layer, resolve_recipe
-from benchmark.spec.yaml import read_yaml, validate
 
 PREFIX = "folder:"
-RECIPE = "recipe.yaml"
 FOLDS = 5
 SHOWN = 5  # files that a message names
 
 
-class Folder(Dataset):
+class Folder(MeasuredDataset):
     """Read `NAME/clips.csv` with columns `path,label` and `fold` or `split`, or the files `NAME/[SPLIT/]CLASS/FILE`.
 
     Paths are relative to the folder. Several labels of a clip are separated by `|`. Classes are in alphabetical order.
@@ -73,49 +68,15 @@ class Folder(Dataset):
             splits=("train", "test"),
         )
 
-    @property
-    def recipe(self) -> str:
-        """Return the name of the recipe of all folders."""
-        return "folder"
-
-    def manifest(self, data_root: Path) -> Manifest:
-        """Return the manifest; classes, folds and splits are those of the folder. See `Dataset.manifest`."""
-        place = self.find(data_root)
-        clips, classes, remarks = self._listing(place)
-        if not clips:
+    def listing(self, folder: Path) -> Listing:
+        """Read the table or the folders of classes; see `MeasuredDataset.listing`."""
+        table = read_table(folder) if find_table(folder) else _read_class_folders(folder)
+        if not table.clips:
             raise BenchmarkError(
-                f"{place}: has no audio files ({', '.join(SUFFIXES)}) in folders named after classes, and no table "
-                f"{TABLE}{_seen(place)}"
+                f"{folder}: has no audio files ({', '.join(SUFFIXES)}) in folders named after classes, and no table "
+                f"{TABLE}{_seen(folder)}"
             )
-        if len(classes) < 2:
-            raise BenchmarkError(f"{place}: has fewer than two classes ({', '.join(classes) or 'no labels'})")
-        splits = tuple(name for name in SPLITS if any(clip.split == name for clip in clips))
-        if splits and not {"train", "test"} <= set(splits):
-            raise BenchmarkError(
-                f"{place}: has clips for {' and '.join(splits)}; it needs clips for train and for test"
-            )
-        folds = tuple(sorted({clip.fold for clip in clips if clip.fold is not None}))
-        if len(folds) == 1:
-            raise BenchmarkError(f"{place}: has only one fold; it needs at least two, one of them for testing")
-        multi_label = any(len(clip.labels) > 1 for clip in clips)
-        if not multi_label and (unlabelled := next((clip.path for clip in clips if not clip.labels), None)):
-            raise BenchmarkError(
-                f"{place}: {unlabelled} has no label; this is allowed only if other clips have several (`a|b`)"
-            )
-        info = replace(
-            self.info,
-            classes=classes,
-            clips=len(clips),
-            folds=folds,
-            splits=splits,
-            multi_label=multi_label,
-            metric="map" if multi_label else "accuracy",
-        )
-        return make_manifest(info, place, clips, remarks)
-
-    def read(self, folder: Path) -> list[Clip]:
-        """Read the clips; see `Dataset.read`."""
-        return self._listing(folder).clips
+        return Listing(table.clips, table.classes, table.remarks)
 
     def choose_columns(self, data_root: Path, text: str, separator: str | None) -> None:
         """Write which columns of the table are which into the folder, unless they do not fit the table.
@@ -147,28 +108,6 @@ class Folder(Dataset):
         if (manifest.folder / TABLE).is_file():
             return find_unused(manifest, self.left_out, lambda _: f"not listed in {TABLE}")
         return super().unused(manifest)
-
-    def own_recipe(self, folder: Path) -> list[Layer]:
-        """Return what `data prepare` measured.
-
-        Raises:
-            MissingInputError: `data prepare` was not called yet.
-            BenchmarkError: the recipe file has a mistake.
-        """
-        path = folder / RECIPE
-        if not path.is_file():
-            raise MissingInputError(
-                f"{self.info.name}: no {path}; measure length and level of your audio with "
-                f"`{command('data', 'prepare', self.info.name, '--data-root', folder.parent)}`"
-            )
-        layer = validate(Layer, read_yaml(path), str(path))
-        layer = layer.model_copy(update={"source": f"{path} ({layer.source})"})
-        # a mistake in the file is an error here, with the name of the file
-        resolve_recipe(self.recipe, backbone="", method="", tuning="peft", overrides=[layer])
-        return [layer]
-
-    def _listing(self, folder: Path) -> Table:
-        return read_table(folder) if find_table(folder) else _read_class_folders(folder)
 
 
 def is_folder_name(name: str) -> bool:
@@ -205,7 +144,7 @@ def _read_class_folders(folder: Path) -> Table:
     ]
     if marked := [name for name in classes if name.startswith("_")]:
         remarks.append(f"{' and '.join(marked)} {'are classes' if marked[1:] else 'is a class'} as all other folders")
-    return Table(clips if splits else _with_folds(clips), classes, [*remarks, *alike(classes)])
+    return Table(clips if splits else deal_folds(clips), classes, [*remarks, *alike(classes)])
 
 
 def _split_folders(folder: Path, names: Sequence[str]) -> dict[str, Split]:
@@ -266,7 +205,7 @@ def _files(folder: Path, places: Sequence[tuple[str, str]]) -> Iterator[tuple[st
             yield "/".join(filter(None, (split, label, name))), label, split
 
 
-def _with_folds(clips: list[Clip]) -> list[Clip]:
+def deal_folds(clips: Sequence[Clip]) -> list[Clip]:
     """Assign clips to folds, stratified by class."""
     order = sorted(clips, key=lambda clip: (clip.labels, hashlib.sha1(clip.path.encode()).digest()))
     folds = {clip.path: number % FOLDS + 1 for number, clip in enumerate(order)}

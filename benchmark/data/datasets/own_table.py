@@ -14,6 +14,7 @@ from pydantic import Field
 from benchmark.commands import command
 from benchmark.data.file_finder import FileFinder
 from benchmark.data.manifest import Clip, Split
+from benchmark.data.measured_dataset import SPLITS
 from benchmark.data.metadata_files import column_names, is_utf, one_of, read_rows
 from benchmark.data.unused import SUFFIXES
 from benchmark.errors import BenchmarkError
@@ -21,7 +22,6 @@ from benchmark.spec.yaml import Spec, read_yaml, validate
 from benchmark.units import plural
 
 TABLE, COLUMNS = "clips.csv", "columns.yaml"
-SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 SPLIT_NAMES: dict[str, Split] = {
     "train": "train", "training": "train", "trn": "train",
     "validation": "validation", "valid": "validation", "val": "validation", "dev": "validation",

@@ -50,7 +50,7 @@ class Shown:
             try:
                 found[cell["cell"]] = read_by_class(results, cell)
             except UnusablePredictionsError as error:
-                place = f"{names.backbone(cell['backbone'])}, {names.dataset(cell['dataset'])}"
+                place = names.task(cell["backbone"], cell["dataset"])
                 left_out.append(f"{names.method(cell['method'])} ({place}): {error}")
         return cls(found, left_out)
 
