@@ -126,6 +126,10 @@ OutsideMethods = Annotated[
     list[str],
     typer.Option("--method", help="File of a method from outside the suite, as it was given to `run`."),
 ]
+OutsideBackbones = Annotated[
+    list[str],
+    typer.Option("--backbone", help="File of a backbone from outside the suite, as it was given to `run`."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 DATA_ROOT = Path("data")
