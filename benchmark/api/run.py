@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-LOGGERS = ("tensorboard", "mlflow")
+LOGGERS = ("tensorboard", "mlflow", "wandb")
 
 
 @checked
@@ -127,7 +127,7 @@ def run(
         checkpointing: activation checkpointing: compute activations again in the backward pass instead of keeping
             them: less memory, more operations, the same results.
         keep_weights: keep the trained parameters beside each record, for `export`.
-        loggers: also write the curves for `tensorboard` or `mlflow`, into RESULTS/logs.
+        loggers: also write the curves for `tensorboard`, `mlflow` or `wandb`, into RESULTS/logs.
         restart_on_ray_death: start the command line of this process again when Ray's own processes die. Only right
             for a command line: a script or notebook would start from its beginning.
         console: where progress is shown; None for stderr, `Console(quiet=True)` for silence.

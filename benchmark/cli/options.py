@@ -122,6 +122,10 @@ Papers = Annotated[
         show_default="AAT and papers with trials in the results",
     ),
 ]
+OutsideMethods = Annotated[
+    list[str],
+    typer.Option("--method", help="File of a method from outside the suite, as it was given to `run`."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 DATA_ROOT = Path("data")

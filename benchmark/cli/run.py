@@ -21,6 +21,7 @@ class Logger(StrEnum):
 
     TENSORBOARD = "tensorboard"
     MLFLOW = "mlflow"
+    WANDB = "wandb"
 
 
 class Rerun(StrEnum):
@@ -98,7 +99,7 @@ def run(
     ] = False,
     log: Annotated[
         list[Logger],
-        typer.Option(help="Also write the curves for TensorBoard or MLflow, into RESULTS/logs."),
+        typer.Option(help="Also write the curves for TensorBoard, MLflow or Weights & Biases, into RESULTS/logs."),
     ] = [],
 ) -> None:
     """Run a grid; trials that are finished are not run again.

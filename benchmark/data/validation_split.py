@@ -89,14 +89,26 @@ def held_out_sizes(info: DatasetInfo, fold: int) -> dict[str, int]:
 
 
 def share_of(clips: Sequence[Clip]) -> set[str]:
-    """Return the paths of a stratified share; a clip with several labels counts for its rarest label."""
+    """Return the paths of a stratified share in which groups are whole.
+
+    A group counts for the rarest label of its clips, and a clip with several labels for its rarest one.
+    """
     frequency = Counter(label for clip in clips for label in clip.labels)
-    groups: dict[int, list[str]] = defaultdict(list)
+    groups: dict[str, list[Clip]] = defaultdict(list)
     for clip in clips:
-        groups[min(clip.labels, key=lambda label: (frequency[label], label), default=-1)].append(clip.path)
+        groups[clip.group].append(clip)
+    by_label: dict[int, list[list[Clip]]] = defaultdict(list)
+    for group in groups.values():
+        labels = (label for clip in group for label in clip.labels)
+        by_label[min(labels, key=lambda label: (frequency[label], label), default=-1)].append(group)
     generator = np.random.default_rng(SEED)
     chosen: set[str] = set()
-    for _, paths in sorted(groups.items()):
-        number = max(math.floor(SHARE * len(paths) + 0.5), 1) if len(paths) > 1 else 0
-        chosen |= {paths[i] for i in generator.permutation(len(paths))[:number]}
+    for _, of_label in sorted(by_label.items()):
+        order = [of_label[i] for i in generator.permutation(len(of_label))]
+        wanted = max(math.floor(SHARE * sum(map(len, order)) + 0.5), 1)
+        held = 0
+        for group in order[:-1]:  # one group stays for training
+            if not held or abs(held + len(group) - wanted) < abs(held - wanted):
+                held += len(group)
+                chosen |= {clip.path for clip in group}
     return chosen

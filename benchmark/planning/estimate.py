@@ -23,6 +23,7 @@ from benchmark.planning.machine import Machine, matrix_product_speed
 from benchmark.planning.memory import Need, need_of
 from benchmark.planning.packing import trials_per_gpu
 from benchmark.planning.sharing import SharingMeasurements
+from benchmark.planning.windows import WindowCounts
 from benchmark.records.schema import Cost, Record, SharingProfile, StepProfile
 from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
@@ -83,7 +84,7 @@ class _Pace:
 
 @dataclass(frozen=True)
 class _Evaluation:
-    """What a trial evaluates.
+    """What a trial evaluates: clips, or their windows.
 
     Attributes:
         repeated: clips of the splits that are evaluated more than once, in their order.
@@ -178,6 +179,7 @@ class Estimator:
             and profile.clips == profile.request.recipe.batch_size
         }
         self._speed: float | None = None
+        self._windows = WindowCounts()
 
     def of(self, request: TrialRequest, info: DatasetInfo, manifest: Manifest | None) -> Estimate:
         """Return the estimate of one trial.
@@ -189,9 +191,10 @@ class Estimator:
         """
         recipe, cost = request.recipe, self.costs.get(request.step_key)
         sizes = split_sizes(request, info, manifest)
-        trained = recipe.epochs * sizes.get("train", 0)
+        inputs = self._windows.inputs(recipe, sizes, info, manifest)
+        trained = recipe.epochs * inputs.get("train", 0)
         held_out = sum(number for name, number in sizes.items() if name != "train")
-        evaluation = self._evaluation(request, info, sizes, cost)
+        evaluation = self._evaluation(request, info, inputs, cost)
         pace, source = self._pace(request.step_key, cost)
         # a record's pace is that of passes with and without kept outputs
         passed = evaluation.clips if source == "records" else evaluation.whole_clips
@@ -210,7 +213,7 @@ class Estimator:
             memory_bytes=need.gpu if self.machine.has_gpu else need.cpu,
             checkpoint_bytes=2 * (cost.stored_bytes + cost.optimizer_bytes) if cost else 0,  # two generations
             record_bytes=kept * held_out * len(info.classes) * BYTES,
-            steps=recipe.epochs * math.ceil(sizes["train"] / recipe.batch_size) if sizes else None,
+            steps=recipe.epochs * math.ceil(inputs["train"] / recipe.batch_size) if sizes else None,
             need=need,
         )
 
@@ -254,7 +257,7 @@ def _paces(records: Iterable[Record], machine: Machine, sharing: SharingMeasurem
     """Return the median pace by step key over the records of this machine, as of trials that share no GPU."""
     by_key: dict[str, list[_Pace]] = defaultdict(list)
     for record in records:
-        profile, used, epochs = record.profile, record.data.used, len(record.curves)
+        profile, used, epochs = record.profile, record.data.inputs, len(record.curves)
         evaluated = sum(used[split] for point in record.curves for split in point.splits)
         is_same = machine.is_like(profile.device, record.environment)
         # on a GPU, trials have few threads where they share it

@@ -325,4 +325,7 @@ def recipe_of(
             f"{source.info.name}: clips have several labels, which the loss cross_entropy cannot use; set "
             "recipe.loss=bce"
         )
+    if recipe.early_stop is not None and (grid.shots or not source.info.has_validation):
+        lacking = "few-shot trials have none" if grid.shots else "it lists none"
+        raise BenchmarkError(f"{source.info.name}: recipe.early_stop needs validation clips, and {lacking}")
     return recipe

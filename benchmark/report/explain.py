@@ -78,7 +78,7 @@ def explain(results: Results, cell: pd.Series) -> dict[str, Any]:
         "reported_epoch": _reported_epoch(cell["rule"], request.protocol.selection),
         "protocol_switches": {"name": request.protocol.name, **request.protocol.switches},
         "method": [part.model_dump(mode="json") for part in request.method.parts],
-        "recipe": request.recipe.model_dump(mode="json"),
+        "recipe": request.recipe.values,
         "recipe_changes": request.recipe_changes,
         "backbone": {**request.backbone.model_dump(mode="json"), "checkpoint": request.backbone.checkpoint_status},
         "data": {

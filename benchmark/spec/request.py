@@ -276,7 +276,7 @@ class TrialRequest(Spec):
             ).recipe
         except BenchmarkError:
             return {}
-        used, original = self.recipe.model_dump(mode="json"), published.model_dump(mode="json")
+        used, original = self.recipe.values, published.values
         ignored = {"on_bad_audio"} if self.micro_batch_matters else {"on_bad_audio", "micro_batch"}
         return {key: value for key, value in used.items() if value != original[key] and key not in ignored}
 
@@ -299,10 +299,15 @@ class TrialRequest(Spec):
 NOT_IN_STEP = {
     *("lr", "weight_decay", "epochs", "decay_start", "decay_step", "decay_gamma", "warmup_steps", "mixup", "noise"),
     *("freq_mask", "time_mask", "mean", "std", "limit_clips", "on_bad_audio"),
+    *("schedule", "min_lr_share", "class_weights", "sampling", "label_smoothing", "layer_decay", "early_stop"),
+    "windows",
 }
 
-# keys of a recipe that only the optimizer and its schedule see
-FOR_OPTIMIZER = {"lr", "weight_decay", "decay_start", "decay_step", "decay_gamma", "warmup_steps"}
+# keys of a recipe that only the loss, the optimizer and its schedule see
+FOR_OPTIMIZER = {
+    *("lr", "weight_decay", "decay_start", "decay_step", "decay_gamma", "warmup_steps", "schedule", "min_lr_share"),
+    *("class_weights", "label_smoothing", "clip_norm", "layer_decay"),
+}
 
 
 def dataset_path_name(name: str) -> str:

@@ -85,6 +85,7 @@ def _make_record(
         data=parts.data.data.model_copy(update={"verified": _verified(request, setting)}),
         selection=selection,
         curves=history.curves,
+        stopped_early=history.stopped_early,
         parameters=parts.parameters,
         cost=setting.cost or _count_cost(request, setting, parts.data.data.classes),
         profile=_make_profile(setting, parts, fitted),
@@ -137,7 +138,7 @@ def _count_cost(request: TrialRequest, setting: Setting, classes: int) -> Cost |
 def _make_profile(setting: Setting, parts: Assembled, fitted: Fitted) -> Profile:
     trainer = parts.trainer
     device, seconds = trainer.clock.device, trainer.clock.so_far()
-    trained_clips = len(fitted.history.curves) * parts.data.data.used["train"]
+    trained_clips = len(fitted.history.curves) * parts.data.data.inputs["train"]
     training, evaluation = trainer.memory.training, trainer.memory.evaluation
     assert training is not None
     assert evaluation is not None

@@ -85,6 +85,15 @@ def test_every_trial_has_a_log_and_curves_for_tensorboard(results: Path) -> None
     assert record["cost"]["train_flops"] > 0
 
 
+def test_curves_for_wandb_are_written_offline(ray_cli: Cli, grid_file: Path, data_root: Path, tmp_path: Path) -> None:
+    pytest.importorskip("wandb")
+    arguments = ["run", "--grid", grid_file, "--data-root", data_root, "--results", tmp_path, "--log", "wandb"]
+    done = ray_cli(*arguments, "--backbone", AST, "--method", "linear", "--fold", "1", "--no-report")
+    assert done.returncode == 0, done.stdout + done.stderr
+    [run] = (tmp_path / "logs" / "wandb").glob("offline-run-*/*.wandb")
+    assert b"scores" in run.read_bytes()
+
+
 def test_status_shows_what_is_running_and_watches_until_the_end(results: Path, cli: Cli) -> None:
     trial = json.loads(next((results / "trials").rglob("*.json")).read_text())["id"]
     with Lease.take(results, trial):
