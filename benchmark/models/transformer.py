@@ -15,6 +15,7 @@ from torch import nn
 
 from benchmark.models.attach import Site, attach, insert
 from benchmark.models.attention import Attention
+from benchmark.models.head import Head
 from benchmark.models.vit import PATCH, VisionTransformer
 from benchmark.spec.backbone import Shape
 
@@ -39,6 +40,7 @@ class ModelConfig:
         head_norm_eps: epsilon of the head's LayerNorm.
         qkv_bias: whether query, key and value have biases.
         float32_logits: whether an evaluation under autocast computes the head in float32.
+        head_dropout: dropout of the head's normalised input.
     """
 
     shape: Shape
@@ -53,6 +55,7 @@ class ModelConfig:
     head_norm_eps: float = 1e-5
     qkv_bias: bool = True
     float32_logits: bool = False
+    head_dropout: float = 0.0
 
     @property
     def prefix(self) -> int:
@@ -89,9 +92,7 @@ class AudioTransformer(nn.Module):
             config.shape, config.grid, config.stride, distilled=config.distilled, norm_eps=config.norm_eps,
             qkv_bias=config.qkv_bias,
         )  # fmt: skip
-        self.mlp_head = nn.Sequential(
-            nn.LayerNorm(config.shape.width, eps=config.head_norm_eps), nn.Linear(config.shape.width, config.classes)
-        )
+        self.mlp_head = Head(config.shape.width, config.classes, config.head_norm_eps, config.head_dropout)
         self.prompt_tokens = 0
         self.prompts: Literal["overwrite", "insert"] = config.prompts
         self.deep_prompts = True
