@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from benchmark.data.dataset_info import DatasetInfo
 from benchmark.data.manifest import Clip, Manifest
 from benchmark.errors import BenchmarkError
 
@@ -63,8 +64,28 @@ def hold_out(manifest: Manifest, fold: int) -> ValidationSplit:
     )
     if not validation or len(validation) == len(clips):
         raise BenchmarkError(f"{manifest.folder}: too few training clips to hold some out for validation")
-    reduced = dataclasses.replace(info, folds=(), splits=("train", "validation"))
+    reduced = dataclasses.replace(info, folds=(), splits=("train", "validation"), held_out=not info.has_validation)
     return ValidationSplit(Manifest(reduced, manifest.folder, clips, manifest.synthetic), rule)
+
+
+def held_out_sizes(info: DatasetInfo, fold: int) -> dict[str, int]:
+    """Return the official number of clips per split after `hold_out`; empty if none are published.
+
+    Args:
+        info: facts of the dataset.
+        fold: the test fold; 0 if the dataset has no folds.
+    """
+    sizes = info.split_sizes(fold)
+    if not sizes:
+        return {}
+    train, validation = sizes["train"], sizes.get("validation", 0)
+    if info.folds:
+        following = next((number for number in info.folds if number > fold), info.folds[0])
+        validation = info.split_sizes(following)["test"]
+    elif not validation:
+        validation = round(SHARE * train)
+    listed = "validation" in sizes
+    return {"train": train if listed else train - validation, "validation": validation}
 
 
 def share_of(clips: Sequence[Clip]) -> set[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +14,9 @@ from typing import Literal
 from rich.console import Console
 
 from benchmark.data.dataset_info import DatasetInfo
+from benchmark.data.few_shot import shots_of
 from benchmark.data.manifest import Manifest
+from benchmark.data.validation_split import held_out_sizes
 from benchmark.planning.expand import Expansion
 from benchmark.planning.flops import count_costs
 from benchmark.planning.machine import Machine, matrix_product_speed
@@ -47,6 +50,7 @@ class Estimate:
         memory_bytes: memory that the trial needs of its GPU; on a CPU, of its machine.
         checkpoint_bytes: disk space of the resume state.
         record_bytes: disk space of the record and its predictions.
+        steps: optimizer steps of the whole trial; None if the number of clips is unknown.
         need: all memory that the trial needs, and what it gains by sharing a GPU, for packing.
         fault: why the trial's model cannot be built, in one line; None if it can.
     """
@@ -58,6 +62,7 @@ class Estimate:
     memory_bytes: int
     checkpoint_bytes: int
     record_bytes: int
+    steps: int | None = None
     need: Need = field(default_factory=Need)
     fault: str | None = None
 
@@ -115,7 +120,7 @@ def estimate_trials(
     estimator = Estimator(
         counted.costs,
         machine,
-        list(store.records()),
+        [*store.records(), *store.choice_records()],
         list(store.profiles()),
         list(store.sharing()),
         test_curves=test_curves,
@@ -198,7 +203,7 @@ class Estimator:
             cost, recipe, self._memory.get(request.step_key), recorded=recorded, evaluated=evaluation.repeated
         )
         need = dataclasses.replace(need, sharing=self._sharing.of(request, cost))
-        open_choice = len(info.folds) > 1 and not info.has_validation and request.protocol.selection == "best_on_test"
+        open_choice = len(info.folds) > 1 and selection_rule(request, info) == "best_on_test"
         kept = recipe.epochs if open_choice else 2  # epochs whose predictions are stored
         return Estimate(
             cost=cost,
@@ -208,6 +213,7 @@ class Estimator:
             memory_bytes=need.gpu if self.machine.has_gpu else need.cpu,
             checkpoint_bytes=2 * (cost.stored_bytes + cost.optimizer_bytes) if cost else 0,  # two generations
             record_bytes=kept * held_out * len(info.classes) * BYTES,
+            steps=recipe.epochs * math.ceil(inputs["train"] / recipe.batch_size) if sizes else None,
             need=need,
         )
 
@@ -292,9 +298,31 @@ def split_sizes(request: TrialRequest, info: DatasetInfo, manifest: Manifest | N
     """
     if manifest is None:
         sizes = info.split_sizes(request.fold)
+        sizes = held_out_sizes(info, request.fold) if request.held_out else sizes
     else:
         sizes = {name: len(indices) for name, indices in manifest.splits(request.fold).items()}
     if sizes and info.name == "openmic" and request.protocol.openmic_test == "train_list":
         sizes["test"] = sizes["train"]
     limit = request.recipe.limit_clips
-    return {name: min(number, limit) if limit else number for name, number in sizes.items()}
+    sizes = {name: min(number, limit) if limit else number for name, number in sizes.items()}
+    return few_shot_sizes(sizes, request.shots.per_class, request.fold, info, manifest) if request.shots else sizes
+
+
+def few_shot_sizes(
+    sizes: dict[str, int], per_class: int, fold: int, info: DatasetInfo, manifest: Manifest | None
+) -> dict[str, int]:
+    """Return the number of clips in every split of a few-shot trial; with several labels, that of some draw.
+
+    Args:
+        sizes: of a trial with all training clips; empty if unknown.
+        per_class: training clips per class.
+        fold: the test fold.
+        info: facts of the dataset.
+        manifest: clips of the dataset; None when the data is not there.
+    """
+    if not sizes:
+        return {}
+    train = per_class * len(info.classes)
+    if manifest is not None:
+        train = len(shots_of([manifest.clips[i] for i in manifest.splits(fold)["train"]], per_class, 0))
+    return {"train": train, "test": sizes["test"]}

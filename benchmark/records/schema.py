@@ -14,7 +14,7 @@ from benchmark.spec.yaml import Spec
 
 # 2: cost; 3: plugins, source of a method; 4: numerics version; 5: memory of evaluation apart; 6: data verified, energy;
 # 7: scores of the test split only where they count, frozen part of the model, shared features; 8: labels, source of
-# the clips, windows, early stop
+# the clips, windows, early stop, few-shot trials, trials that choose a setting
 SCHEMA_VERSION = 8
 
 Rule = Literal["best_on_test", "best_on_validation", "last"]  # which epoch is reported

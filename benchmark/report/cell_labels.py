@@ -18,7 +18,7 @@ def distinguishing_settings(requests: Mapping[str, TrialRequest]) -> dict[str, s
     """
     groups: dict[tuple[str, ...], list[str]] = {}
     for cell, request in requests.items():
-        key = (request.protocol.name, request.backbone.variant, request.dataset.name, request.method.variant)
+        key = (request.protocol.name, request.backbone.variant, request.task, request.method.variant)
         groups.setdefault(key, []).append(cell)
     settings = {}
     for cells in groups.values():
@@ -31,8 +31,9 @@ def distinguishing_settings(requests: Mapping[str, TrialRequest]) -> dict[str, s
 
 
 def _content(request: TrialRequest) -> dict[str, Any]:
-    """Return everything of a request but fold and seed, with recipe keys that are off."""
-    return {**request.model_dump(mode="json", exclude={"fold", "seed"}), "recipe": request.recipe.values}
+    """Return everything of a request but fold, seed and shots, with recipe keys that are off."""
+    left_out = {"fold", "seed", "shots"}
+    return {**request.model_dump(mode="json", exclude=left_out), "recipe": request.recipe.values}
 
 
 def _shorten(value: object) -> str:

@@ -62,5 +62,5 @@ def note(cells: pd.DataFrame, column: str, names: pd.Series, datasets: pd.Series
 
 
 def _settings(request: TrialRequest) -> dict[str, object]:
-    """Return everything of a request but method, fold and seed, with dotted keys."""
-    return flatten(request.model_dump(mode="json", exclude={"method", "fold", "seed"}))
+    """Return everything of a request but method, fold, seed and draw, with dotted keys."""
+    return flatten(request.model_dump(mode="json", exclude={"method", "fold", "seed", "shots"}))

@@ -140,7 +140,9 @@ def fill_floors(
         results: the results folder.
         console: where progress is shown.
     """
-    wanted = {floor_key(floor_settings(request)): request for request in requests}
+    wanted = {
+        floor_key(floor_settings(request)): request for request in requests if not (request.shots or request.held_out)
+    }
     lacking = {key: wanted[key] for key in wanted.keys() - read_floors(results).keys()}
     if not lacking:
         return 0

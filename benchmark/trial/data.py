@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.data.audio_store import AudioStore
+from benchmark.data.few_shot import shots_of
 from benchmark.data.frontend import LOG_FLOOR, FrontEnd
 from benchmark.data.loader import Clips
 from benchmark.data.manifest import Clip, Manifest
@@ -63,13 +64,21 @@ class TrialData:
 
 
 def choose_clips(request: TrialRequest, manifest: Manifest) -> dict[str, list[Clip]]:
-    """Return the clips of every split that a trial uses, bad files included."""
+    """Return the clips of every split that a trial uses, bad files included.
+
+    A few-shot trial uses no validation clips, and `limit_clips` does not apply to its training clips.
+    """
+    splits = {name: [manifest.clips[i] for i in indices] for name, indices in manifest.splits(request.fold).items()}
     chosen = {
-        name: _limit([_labelled(manifest.clips[i], request.protocol) for i in indices], request, manifest.info.name)
-        for name, indices in manifest.splits(request.fold).items()
+        name: _limit([_labelled(clip, request.protocol) for clip in clips], request, manifest.info.name)
+        for name, clips in splits.items()
     }
     if "test" in chosen and manifest.info.name == "openmic" and request.protocol.openmic_test == "train_list":
         chosen["test"] = chosen["train"]
+    if request.shots:
+        seed = stream("shots", manifest.info.name, request.fold, request.shots.draw)
+        few = shots_of(splits["train"], request.shots.per_class, seed)  # by present labels, under every protocol
+        chosen = {"train": [_labelled(clip, request.protocol) for clip in few], "test": chosen["test"]}
     return chosen
 
 

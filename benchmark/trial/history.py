@@ -39,10 +39,10 @@ class History:
     observed: dict[str, torch.Tensor] = field(default_factory=dict)
     stopped_early: int | None = None
 
-    def diverged(self, metric: str) -> bool:
-        """Return True when the last epoch's loss or test score is not finite."""
+    def diverged(self, metric: str, split: str) -> bool:
+        """Return True when the last epoch's loss or its score on the reported split is not finite."""
         end = self.curves[-1]
-        return end.train_loss is None or end.splits["test"][metric] is None
+        return end.train_loss is None or end.splits[split][metric] is None
 
     def prune(self, epochs: list[int]) -> None:
         """Drop the logits of all epochs but these."""
