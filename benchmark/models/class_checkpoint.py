@@ -13,10 +13,13 @@ from benchmark.models.checkpoint import Checkpoint, check_tensors, read_checkpoi
 from benchmark.models.contract import ModelConfig
 from benchmark.models.registry import AudioTransformer, model_class
 from benchmark.spec.backbone import BackboneChoice, load_backbone
+from benchmark.spec.declared import suite_names
 
 
 def read_weights(choice: BackboneChoice, path: Path) -> Checkpoint:
     """Read the checkpoint of a backbone.
+
+    A class that states a family of the suite takes that family's published files, any other one files of its own.
 
     Args:
         choice: the backbone, with what the user states about the checkpoint.
@@ -26,7 +29,7 @@ def read_weights(choice: BackboneChoice, path: Path) -> Checkpoint:
         BenchmarkError: as `read_checkpoint`, or the file does not have the tensors of the backbone's class.
     """
     kind = model_class(choice.name)
-    if kind is AudioTransformer:
+    if kind is AudioTransformer or choice.stated_architecture.family in suite_names("backbones"):
         checkpoint = read_checkpoint(path, choice.stated)
         if choice.outside is not None:
             check_tensors(checkpoint.tensors, _shapes(kind, choice, checkpoint), f"{path}: {choice.name}")

@@ -83,7 +83,8 @@ def register_backbone(
         pretraining: whether its published weights were trained with labels.
         grid: patches in frequency and time, in pre-training.
         pooling: tokens whose mean the head reads.
-        more: other fields of `BackboneEntry`: `size`, `checkpoints`, `input`, `architecture`, `parameters`.
+        more: other fields of `BackboneEntry`: `size`, `checkpoints`, `input`, `architecture`, `parameters`. The family
+            of the architecture is `name` unless it says otherwise: `{"family": "ast"}` takes AST's checkpoints.
 
     Raises:
         BenchmarkError: a field does not fit, or another backbone has the name.

@@ -14,6 +14,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.methods.registry import methods
 from benchmark.models.attention import Attention
 from benchmark.models.class_checkpoint import read_weights
+from benchmark.models.fit import fit
 from benchmark.models.outside import resolve_backbones
 from benchmark.models.transformer import AudioTransformer
 from benchmark.models.weights import locate
@@ -23,6 +24,7 @@ from benchmark.spec.request import TrialRequest
 from benchmark.testing import BackboneConformance, backbones
 from benchmark.testing.backbones import BACKBONE_CHECKS, CheckedBackbone, run_backbone_check
 from benchmark.trial.build import build_model
+from tests.checkpoints import official_ast, official_ssast
 from tests.conftest import Cli
 
 HEAD = """
@@ -288,6 +290,21 @@ def test_weights_of_a_class_are_read_under_its_names(tmp_path: Path) -> None:
     torch.save(made, tmp_path / "w.pt")
     with pytest.raises(BenchmarkError, match=r"w.pt: relu: missing v\.norm\.bias"):
         read_weights(located, file)
+
+
+def test_a_class_of_a_family_takes_its_published_weights(tmp_path: Path) -> None:
+    path = write(tmp_path, RELU, stated="architecture={'family': 'ast'}")
+    shape = Shape(width=192, depth=1, heads=3)
+    torch.save(official_ast(shape, classes=4), tmp_path / "ast.pth")
+    [choice] = resolve_backbones(f"{path}[weights={tmp_path / 'ast.pth'}]", "test")
+    located, file = locate(choice, tmp_path)
+    assert file is not None
+    fitted = fit(located, file)
+    assert (fitted.shape, read_weights(fitted, file).layout) == (shape, "official AST")
+    torch.save(official_ssast(shape), tmp_path / "ssast.pth")
+    [choice] = resolve_backbones(f"{path}[weights={tmp_path / 'ssast.pth'}]", "test")
+    with pytest.raises(BenchmarkError, match="is of the family ssast"):
+        fit(*locate(choice, tmp_path))  # type: ignore[arg-type]
 
 
 def build_backbone_tensors(choice: object) -> dict[str, torch.Tensor]:
