@@ -24,11 +24,11 @@ const showPanel = (title, parts) => {
   document.getElementById("panel-body").replaceChildren(...parts);
   panel.showModal();
 };
-const trialTexts = cell => cell.trials.map(([fold, seed, epoch, score, id, place]) =>
-  `fold ${fold}, seed ${seed}, epoch ${epoch ?? "?"}, score ${readable(score) || "none"}: ${cell.folder}/${place}-${id}.json`);
+const trialTexts = cell => cell.trials.map(([fold, seed, draw, epoch, score, id, place]) =>
+  `fold ${fold}, seed ${seed}${draw ? `, draw ${draw}` : ""}, epoch ${epoch ?? "?"}, score ${readable(score) || "none"}: ${cell.folder}/${place}-${id}.json`);
 const cellParts = cell => {
-  const { what, shared, trials, trials_share, folder, classes, ...own } = cell;
-  const pairs = [...Object.entries(own), ...Object.entries(shared).map(([key, place]) => [key, DATA.shared[place]])];
+  const { title, what, shared, trials, trials_share, folder, classes, ...own } = cell;
+  const pairs = [["names", what], ...Object.entries(own), ...Object.entries(shared).map(([key, place]) => [key, DATA.shared[place]])];
   const list = listOf([
     ...pairs.map(([key, value]) => [key, readable(value)]),
     ...trialTexts(cell).map(text => ["trial", text]),
@@ -38,8 +38,8 @@ const cellParts = cell => {
 };
 const showCells = ids => {
   const cells = ids.map(id => DATA.cells[id]);
-  const parts = cells.flatMap(cell => cells.length > 1 ? [element("h3", cell.what), ...cellParts(cell)] : cellParts(cell));
-  showPanel(cells.map(cell => cell.what).join(" / "), parts);
+  const parts = cells.flatMap(cell => cells.length > 1 ? [element("h3", cell.title), ...cellParts(cell)] : cellParts(cell));
+  showPanel(cells.length > 1 ? `${cells.length} results` : cells[0].title, parts);
 };
 const showClaim = ({ what, ...rest }) => showPanel(what, [listOf(Object.entries(rest))]);
 document.addEventListener("click", event => {

@@ -10,22 +10,25 @@ import pandas as pd
 
 from benchmark.report.by_class.result import CLASS_METRICS, SUMMARY, ByClass
 from benchmark.report.explain import explain
+from benchmark.report.render import row_names
 from benchmark.report.results import Results
 
 SHARED = ("recipe", "recipe_changes", "backbone", "data", "method", "comparable_with")  # the same in many cells
-OF_TRIAL = ("fold", "seed", "epoch", "score", "id")  # what differs between the trials of a cell
+OF_TRIAL = ("fold", "seed", "draw", "epoch", "score", "id")  # what differs between the trials of a cell
 ELSEWHERE = ("environments", "protocol_switches")  # have their own tables on the page
 
 
 def provenance(results: Results) -> dict[str, Any]:
     """Return `cells`, the provenance by cell, and `shared`, values to which a cell's numbers under `shared` point.
 
-    The trials of a cell are rows of `OF_TRIAL` and of the place of the record, `fFOLD-sSEED`, with `trials_share` for
+    The trials of a cell are rows of `OF_TRIAL` and of the place of the record, with `trials_share` for
     the values of the others.
     """
     numbers: dict[str, int] = {}
     cells = {}
-    for _, cell in results.cells.iterrows():
+    named = results.names.named(results.cells)
+    titles = row_names(named) + ", " + named["dataset"] + ", " + named["backbone"] + ", protocol " + named["protocol"]
+    for title, (_, cell) in zip(titles, results.cells.iterrows(), strict=True):
         content = {key: value for key, value in explain(results, cell).items() if key not in ELSEWHERE}
         pointers = {}
         for key in SHARED:
@@ -33,7 +36,7 @@ def provenance(results: Results) -> dict[str, Any]:
             pointers[key] = numbers.setdefault(text, len(numbers))
         trials = content.pop("trials")
         by_class = _classes(results.by_class.by_cell.get(cell["cell"]))
-        cells[str(cell["cell"])] = {**content, "shared": pointers, **_trials(trials), **by_class}
+        cells[str(cell["cell"])] = {"title": title, **content, "shared": pointers, **_trials(trials), **by_class}
     return {"cells": cells, "shared": [json.loads(text) for text in numbers]}
 
 
