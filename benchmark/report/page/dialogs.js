@@ -25,7 +25,7 @@ const showPanel = (title, parts) => {
   panel.showModal();
 };
 const trialTexts = cell => cell.trials.map(([fold, seed, draw, epoch, score, id, place]) =>
-  `fold ${fold}, seed ${seed}${draw ? `, draw ${draw}` : ""}, epoch ${epoch ?? "?"}, score ${readable(score) || "none"}: ${cell.folder}/${place}-${id}.json`);
+  `fold ${fold}, seed ${seed}${draw === null ? "" : `, draw ${draw}`}, epoch ${epoch ?? "?"}, score ${readable(score) || "none"}: ${cell.folder}/${place}-${id}.json`);
 const cellParts = cell => {
   const { title, what, shared, trials, trials_share, folder, classes, ...own } = cell;
   const pairs = [["names", what], ...Object.entries(own), ...Object.entries(shared).map(([key, place]) => [key, DATA.shared[place]])];
