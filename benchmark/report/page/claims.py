@@ -58,7 +58,9 @@ def _matrix(rows: Sequence[ClaimRow], results: Results, places: Mapping[int, int
 
 
 def _sign(claim: Judged | None, places: Mapping[int, int]) -> dict[str, Any] | None:
-    return claim and {"place": places[id(claim)], "verdict": claim.verdict, "sign": SIGNS[claim.verdict]}
+    if claim is None:
+        return None
+    return {"place": places[id(claim)], "verdict": claim.verdict, "sign": SIGNS[claim.verdict]}
 
 
 def details(judged: Sequence[Judged]) -> list[dict[str, str]]:

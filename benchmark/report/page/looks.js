@@ -2,10 +2,15 @@
 // What the charts share: colours of the theme, hover texts, selects, and the legend that filters methods in all of them.
 const CHARTS = DATA.charts;
 const probe = document.body.appendChild(element("span", "", { hidden: true }));
-const colour = name => { probe.style.color = `var(--${name})`; return getComputedStyle(probe).color; };
+const colour = name => {
+  probe.style.color = `var(--${name})`;
+  return getComputedStyle(probe).color;
+};
 const hidden = new Set(); // numbers of methods that the legend switched off
 const drawers = []; // functions that draw the charts again
-const drawAll = () => { for (const draw of drawers) draw(); };
+const drawAll = () => {
+  for (const draw of drawers) draw();
+};
 const figure = value => Number(value.toPrecision(4)).toString();
 // the formatter returns an element: as HTML text, names would need escaping, and the policy forbids its styles
 const hover = lines => {
@@ -14,13 +19,24 @@ const hover = lines => {
   return box;
 };
 const TOOLTIP = () => ({
-  confine: true, backgroundColor: colour("page"), borderColor: colour("line"), textStyle: { color: colour("ink") }, transitionDuration: 0,
+  confine: true,
+  backgroundColor: colour("page"),
+  borderColor: colour("line"),
+  textStyle: { color: colour("ink") },
+  transitionDuration: 0,
 });
 const axis = (name, more) => ({
-  name, nameLocation: "middle", nameTextStyle: { color: colour("ink") }, axisLabel: { color: colour("ink"), hideOverlap: true },
-  axisLine: { lineStyle: { color: colour("quiet") } }, splitLine: { lineStyle: { color: colour("line"), opacity: .5 } }, ...more,
+  name,
+  nameLocation: "middle",
+  nameTextStyle: { color: colour("ink") },
+  axisLabel: { color: colour("ink"), hideOverlap: true },
+  axisLine: { lineStyle: { color: colour("quiet") } },
+  splitLine: { lineStyle: { color: colour("line"), opacity: 0.5 } },
+  ...more,
 });
-const onCells = ids => { if (ids?.length) showCells(ids); };
+const onCells = ids => {
+  if (ids?.length) showCells(ids);
+};
 const newChart = name => {
   const place = document.querySelector(`[data-chart=${name}]`);
   const chart = echarts.init(place, null, { renderer: "svg" });
@@ -41,24 +57,32 @@ const fill = (select, entries) => {
   if (entries.some(([value]) => String(value) === before)) select.value = before;
 };
 const choice = name => document.querySelector(`[data-choice=${name}]`);
-const numbered = (labels, rows, key) => labels.map((label, number) => [number, label]).filter(([number]) => rows.some(row => row[key] === number));
+const numbered = (labels, rows, key) =>
+  labels.map((label, number) => [number, label]).filter(([number]) => rows.some(row => row[key] === number));
 // Fill the selects of backbone and dataset from what rows hold, and draw at each choice. `first` are datasets before the real ones.
 const pairOfSelects = (name, rows, draw, first = () => []) => {
   const [group, dataset] = [choice(`${name}-group`), choice(`${name}-dataset`)];
   fill(group, numbered(CHARTS.groups, rows, "group"));
   const refill = () => {
-    const of = rows.filter(row => row.group === Number(group.value)), entries = numbered(CHARTS.datasets, of, "dataset");
+    const of = rows.filter(row => row.group === Number(group.value)),
+      entries = numbered(CHARTS.datasets, of, "dataset");
     fill(dataset, [...first(entries), ...entries]);
   };
-  group.addEventListener("change", () => { refill(); draw(); });
+  group.addEventListener("change", () => {
+    refill();
+    draw();
+  });
   dataset.addEventListener("change", draw);
   refill();
-  return () => rows.filter(row => row.group === Number(group.value) && (dataset.value === "all" || row.dataset === Number(dataset.value)));
+  return () =>
+    rows.filter(row => row.group === Number(group.value) && (dataset.value === "all" || row.dataset === Number(dataset.value)));
 };
 const SVG = "http://www.w3.org/2000/svg";
 const sign = method => {
-  const svg = document.createElementNS(SVG, "svg"), path = document.createElementNS(SVG, "path");
-  for (const [key, value] of Object.entries({ viewBox: "-1 -1 12 12", width: 14, height: 14, "aria-hidden": true })) svg.setAttribute(key, value);
+  const svg = document.createElementNS(SVG, "svg"),
+    path = document.createElementNS(SVG, "path");
+  for (const [key, value] of Object.entries({ viewBox: "-1 -1 12 12", width: 14, height: 14, "aria-hidden": true }))
+    svg.setAttribute(key, value);
   path.setAttribute("d", method.shape);
   path.setAttribute("fill", method.colour);
   svg.append(path);

@@ -6,19 +6,29 @@ const applyTheme = name => {
   else document.documentElement.dataset.theme = name;
 };
 const storedTheme = () => {
-  try { return localStorage.getItem("aat-benchmark-theme"); } catch { return null; }
+  try {
+    return localStorage.getItem("aat-benchmark-theme");
+  } catch {
+    return null;
+  }
 };
 let theme = THEMES.includes(storedTheme()) ? storedTheme() : "automatic";
 applyTheme(theme);
 document.addEventListener("DOMContentLoaded", () => {
   const button = document.getElementById("theme");
-  const label = () => { button.textContent = `Theme: ${theme}`; };
+  const label = () => {
+    button.textContent = `Theme: ${theme}`;
+  };
   label();
   button.addEventListener("click", () => {
     theme = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length];
     applyTheme(theme);
     label();
-    try { localStorage.setItem("aat-benchmark-theme", theme); } catch { /* the choice lasts for this visit */ }
+    try {
+      localStorage.setItem("aat-benchmark-theme", theme);
+    } catch {
+      /* the choice lasts for this visit */
+    }
     document.dispatchEvent(new Event("colours"));
   });
 });
