@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from benchmark.api.check import check
+    from benchmark.api.check import check, check_backbone
     from benchmark.api.claims import claims
     from benchmark.api.explain import explain
     from benchmark.api.export import export
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "check",
+    "check_backbone",
     "cite",
     "claims",
     "explain",
@@ -50,6 +51,7 @@ __all__ = [
 ]
 
 _MODULES = {name: f"benchmark.api.{name}" for name in __all__} | {
+    "check_backbone": "benchmark.api.check",
     "load_export": "benchmark.api.load",
     "load_results": "benchmark.api.load",
 }

@@ -28,6 +28,7 @@ def export(
     format: Format = "adapter",
     checkpoints: str | Path | None = None,
     methods: str | Iterable[str] = (),
+    backbones: str | Iterable[str] = (),
 ) -> Card:
     """Write what a trial trained, its description, and if wanted the merged model as ONNX.
 
@@ -43,6 +44,7 @@ def export(
         format: `adapter`: the trained parameters; `hf`: a folder for `transformers.ASTForAudioClassification`.
         checkpoints: folder of pre-trained checkpoints; None for the default one.
         methods: files of methods from outside the suite, as they were given to `run`.
+        backbones: the same of backbones.
 
     Returns:
         The content of `adapter.json`: score, sizes in bytes, the time of one clip in milliseconds.
@@ -70,4 +72,5 @@ def export(
         form=format,
         checkpoints=checkpoint_folder(checkpoints),
         methods=[methods] if isinstance(methods, str) else list(methods),
+        backbones=[backbones] if isinstance(backbones, str) else list(backbones),
     )

@@ -37,13 +37,19 @@ def load_results(results: str | Path) -> pd.DataFrame:
 
 
 @checked
-def load_export(folder: str | Path, checkpoints: str | Path | None = None, methods: Iterable[str] = ()) -> TrainedModel:
+def load_export(
+    folder: str | Path,
+    checkpoints: str | Path | None = None,
+    methods: Iterable[str] = (),
+    backbones: Iterable[str] = (),
+) -> TrainedModel:
     """Return the trained model that `export` wrote, on the CPU, in evaluation mode.
 
     Args:
         folder: the folder that was given to `export`.
         checkpoints: folder of pre-trained checkpoints; None for the default one.
         methods: files of methods from outside the suite, as they were given to `run`.
+        backbones: the same of backbones.
 
     Returns:
         A module with `predict(sound)`: a file, or an array with its sample rate. A call of the module maps normalised
@@ -57,4 +63,4 @@ def load_export(folder: str | Path, checkpoints: str | Path | None = None, metho
     """
     from benchmark.tools.export import load_export as load
 
-    return load(Path(folder), checkpoint_folder(checkpoints), methods)
+    return load(Path(folder), checkpoint_folder(checkpoints), methods, backbones)

@@ -219,7 +219,7 @@ def plan(
         missing_inputs=_missing_inputs(selected, expansion),
         skipped=expansion.skipped,
         too_large=[f"{request.label} {too_large[request.id]}" for request in to_run if request.id in too_large],
-        notes=[*notes_on_inputs(expansion), *sharing_notes],
+        notes=[*notes_on_inputs(expansion, store), *sharing_notes],
         estimates=estimates,
         machine=machine,
         total=total({**estimates, **to_come}, shares, node),

@@ -62,6 +62,7 @@ def predict(
     threshold: float | None = None,
     checkpoints: str | Path | None = None,
     methods: str | Iterable[str] = (),
+    backbones: str | Iterable[str] = (),
     device: str | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Predictions:
@@ -76,6 +77,7 @@ def predict(
         threshold: score from which a label is given, where a sound can have several; None for 0.5.
         checkpoints: folder of pre-trained checkpoints; None for the default one.
         methods: files of methods from outside the suite, as they were given to `run`.
+        backbones: the same of backbones.
         device: `cpu` or `cuda`; None for `cuda` if there is a GPU.
         progress: called with a description, the files done and all files.
 
@@ -103,8 +105,8 @@ def predict(
             raise ArgumentError(name, "expected a file in a folder that exists", path)
     places = [sounds] if isinstance(sounds, (str, Path)) else list(sounds)
     paths = find_sounds(map(Path, places))
-    files = [methods] if isinstance(methods, str) else list(methods)
-    trained = load_export(Path(model), checkpoint_folder(checkpoints), files).to(choose_device(device))
+    files, classes = ([each] if isinstance(each, str) else list(each) for each in (methods, backbones))
+    trained = load_export(Path(model), checkpoint_folder(checkpoints), files, classes).to(choose_device(device))
     if threshold is not None and not trained.several:
         raise ArgumentError("threshold", "this model was trained with exactly one label per sound", threshold)
     limit = THRESHOLD if threshold is None else threshold

@@ -164,7 +164,7 @@ def run(
         synthesize(selected)
     expansion = selected.expand()
     requests = available(expansion, console, skip_missing=skip_missing)
-    for note in notes_on_inputs(expansion):
+    for note in notes_on_inputs(expansion, store):
         say(console, f"note: {note}")
     options = RunOptions(
         data_root=selected.data_root,

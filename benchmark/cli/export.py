@@ -38,6 +38,7 @@ def export(
     ] = "adapter",
     checkpoints: options.Checkpoints = None,
     method: options.OutsideMethods = [],
+    backbone: options.OutsideBackbones = [],
 ) -> None:
     """Write what a trial trained (safetensors, JSON), and print sizes and the time of one clip on one CPU thread.
 
@@ -58,6 +59,7 @@ def export(
         format=form,
         checkpoints=checkpoints,
         methods=method,
+        backbones=backbone,
     )
     _print(card)
     if card.numerics_version != NUMERICS_VERSION:

@@ -19,7 +19,9 @@ ResultsFolder = Annotated[Path, typer.Option("--results", help="Results folder."
 # \\[ because help texts are Rich markup, which would hide what is in brackets
 Methods = Annotated[list[str], typer.Option("--method", help="Only this method, e.g. 'aat_ms\\[bottleneck=64]'.")]
 Datasets = Annotated[list[str], typer.Option("--dataset", help="Only this dataset.")]
-Backbones = Annotated[list[str], typer.Option("--backbone", help="Only this backbone, e.g. 'ast\\[size=demo]'.")]
+Backbones = Annotated[
+    list[str], typer.Option("--backbone", help="Only this backbone, e.g. 'ast\\[size=demo]' or ./FILE.py:CLASS.")
+]
 Folds = Annotated[list[str], typer.Option("--fold", help="Only this fold; lists as 1,2 or repeated.")]
 Seeds = Annotated[list[str], typer.Option("--seed", help="These seeds; lists as 0,1,2 or repeated.")]
 Settings = Annotated[
@@ -125,6 +127,10 @@ Papers = Annotated[
 OutsideMethods = Annotated[
     list[str],
     typer.Option("--method", help="File of a method from outside the suite, as it was given to `run`."),
+]
+OutsideBackbones = Annotated[
+    list[str],
+    typer.Option("--backbone", help="File of a backbone from outside the suite, as it was given to `run`."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

@@ -38,6 +38,7 @@ def predict(
     ] = None,
     checkpoints: options.Checkpoints = None,
     method: options.OutsideMethods = [],
+    backbone: options.OutsideBackbones = [],
     device: options.Device = None,
     json: options.Json = False,
 ) -> None:
@@ -61,6 +62,7 @@ def predict(
             threshold=threshold,
             checkpoints=checkpoints,
             methods=method,
+            backbones=backbone,
             device=device,
             progress=progress,
         )

@@ -13,6 +13,7 @@ The order in which a host's modules act:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -81,14 +82,15 @@ def attach(model: nn.Module, path: str, name: str, module: nn.Module, *, paralle
     return [f"{path}.{name}.{parameter}" for parameter, _ in module.named_parameters()]
 
 
-def insert(block: nn.Module, site: Site, name: str, module: nn.Module) -> None:
+def insert(block: nn.Module, site: Site, name: str, module: nn.Module, sublayers: Mapping[str, str]) -> None:
     """Add a module as a child of a Transformer block, at one of the block's sites.
 
     Args:
-        block: has the sub-layers `attn` and `mlp`.
+        block: the owner.
         site: where the module acts.
         name: the name of the child.
         module: what is added, (B, N, D) -> (B, N, D).
+        sublayers: paths of the block's attention (`attn`) and MLP (`mlp`).
 
     Raises:
         ValueError: unknown site, or the block has something of that name.
@@ -98,7 +100,7 @@ def insert(block: nn.Module, site: Site, name: str, module: nn.Module) -> None:
     _add_child(block, "the block", name, module)
     layer, _, kind = site.partition("_")
     parallel = kind == "parallel"
-    _extend(block.get_submodule(layer), _Added(module, parallel, AT_PARALLEL if parallel else AT_OUT))
+    _extend(block.get_submodule(sublayers[layer]), _Added(module, parallel, AT_PARALLEL if parallel else AT_OUT))
 
 
 def added_to(host: nn.Module) -> list[tuple[nn.Module, bool]]:

@@ -17,8 +17,9 @@ from benchmark.data.registry import available, datasets, get_dataset
 from benchmark.errors import ArgumentError, BenchmarkError, MissingInputError
 from benchmark.methods.contract import Composed
 from benchmark.methods.registry import resolve_methods
+from benchmark.models.outside import resolve_backbones
 from benchmark.models.weights import locate
-from benchmark.spec.backbone import BackboneChoice, resolve_backbones
+from benchmark.spec.backbone import BackboneChoice
 from benchmark.spec.grid import Grid
 from benchmark.spec.protocol import Protocol, load_protocol, override
 from benchmark.spec.recipe import Layer, Recipe, resolve_recipe

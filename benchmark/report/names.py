@@ -106,7 +106,7 @@ def _backbone_option(key: str, value: str) -> str:
             return f"{value} size"
         case "weights", ("random", _, seed):
             return "random weights" if seed == "0" else f"random weights, seed {seed}"
-        case "weights", ("file", _, name):
+        case "weights", ("file" | "hf", _, name):
             return f"weights of {name}"
     return f"{key}={value}"
 

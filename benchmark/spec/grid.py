@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from benchmark.errors import ArgumentError
 from benchmark.spec.declared import find
@@ -82,13 +82,13 @@ class GridFile(Spec):
         default=None, description="choose a setting of each method on held-out clips first; null for given settings"
     )
 
-    @model_validator(mode="after")
-    def _only_settings_are_chosen(self) -> GridFile:
-        if self.tune and (self.sweep or self.shots):
-            raise ValueError(
-                f"tune chooses one setting with all training clips: leave out {'sweep' if self.sweep else 'shots'}"
-            )
-        return self
+    @field_validator("tune")
+    @classmethod
+    def _only_settings_are_chosen(cls, tune: Tune | None, info: ValidationInfo) -> Tune | None:
+        """Reject what is not compared by a choice; `tune` comes after these fields."""
+        if tune and (given := [name for name in ("sweep", "shots") if info.data.get(name)]):
+            raise ValueError(f"one setting is chosen, with all training clips: leave out {' and '.join(given)}")
+        return tune
 
     def training_clips(self) -> list[Shots | None]:
         """Return the choices of training clips: every number of shots in every draw, or None for all clips."""

@@ -142,12 +142,13 @@ class TrialRequest(Spec):
         return _digest(
             {
                 "shape": backbone.shape.model_dump(),
-                "pooling": backbone.pooling if protocol.ssast_pooling == "patches" else "cls",
+                "pooling": backbone.pooled_tokens(protocol.ssast_pooling),
                 "prompts": protocol.prompts,
                 "dataset": head,
                 "method": [part.model_dump(mode="json") for part in self.method.parts],
                 "recipe": self.recipe.model_dump(mode="json", exclude=NOT_IN_STEP),
                 **evaluation,
+                **backbone.other_architecture,
             }
         )
 

@@ -15,8 +15,8 @@ from benchmark.data.registry import get_dataset
 from benchmark.data.validation_split import hold_out
 from benchmark.data.worker_processes import start_server
 from benchmark.errors import BenchmarkError
-from benchmark.methods.registry import load_externals
-from benchmark.models.checkpoint import Checkpoint, read_checkpoint
+from benchmark.models.checkpoint import Checkpoint
+from benchmark.models.class_checkpoint import read_weights
 from benchmark.models.weights import digest
 from benchmark.numerics import NUMERICS_VERSION
 from benchmark.records.schema import Parameters
@@ -26,6 +26,7 @@ from benchmark.trial.build import build_model
 from benchmark.trial.data import TrialData, prepare, training_order
 from benchmark.trial.device import set_up_device
 from benchmark.trial.loss import balanced_weights
+from benchmark.trial.outside import load_places
 from benchmark.trial.setting import Setting
 from benchmark.trial.train_step import Trainer
 
@@ -81,7 +82,7 @@ def assemble(request: TrialRequest, setting: Setting, *, validation_only: bool =
     """
     began = time.perf_counter()
     _check_version(setting)
-    load_externals(setting.methods)
+    load_places(setting.outside)
     device = set_up_device(setting)
     manifest = _manifest(request, setting, validation_only=validation_only)
     data = with_banks(prepare(request, manifest, setting.options.cache), setting, device)
@@ -148,4 +149,4 @@ def _read_weights(request: TrialRequest, setting: Setting) -> Checkpoint | None:
     path = setting.options.checkpoints.get(backbone.sha256 or "")
     if path is None or digest(path) != backbone.sha256:
         raise BenchmarkError(f"{backbone.variant}: its checkpoint changed since this trial was planned; run again")
-    return read_checkpoint(path, backbone.stated)
+    return read_weights(backbone, path)

@@ -9,7 +9,7 @@ import torch
 
 from benchmark import nvml
 from benchmark.errors import first_line
-from benchmark.methods.registry import externals, find_method
+from benchmark.methods.registry import find_method
 from benchmark.numerics import NUMERICS_VERSION
 from benchmark.records.environment import capture, utc_now
 from benchmark.records.schema import Cost, Labels, Plugin, Profile, Record, Selection, Verified
@@ -22,6 +22,7 @@ from benchmark.trial.device import device_name
 from benchmark.trial.fit import Fitted
 from benchmark.trial.history import History, Predictions
 from benchmark.trial.matrix_products import library
+from benchmark.trial.outside import outside_parts
 from benchmark.trial.selection import choose, kept_epochs, reported_split
 from benchmark.trial.setting import Setting
 
@@ -95,7 +96,7 @@ def _make_record(
         fingerprint=code_digest(request),
         plugins={
             name: Plugin(distribution=external.distribution, version=external.version)
-            for name, external in externals([request.method]).items()
+            for name, external in outside_parts([request]).items()
         },
         labels=_labels(request, parts.info.label),
         started=started,

@@ -27,7 +27,7 @@ from benchmark.spec.options import RunOptions
 from benchmark.spec.request import TrialRequest
 from benchmark.tools.export import export_trial
 from benchmark.trial.run import Setting, attempt_trial
-from tests.conftest import REPOSITORY, Cli, tiny_grid
+from tests.conftest import REPOSITORY, TINY_RECIPE, Cli, tiny_grid
 from tests.samples import make_cost
 
 NEAR = {"atol": 1e-5, "rtol": 0}
@@ -103,6 +103,18 @@ def test_files_get_the_logits_of_the_trial(
         assert content["paths"].tolist() == [row["path"] for row in rows]
         logits = loaded.model.head(torch.from_numpy(content["embeddings"])).numpy()
     np.testing.assert_allclose(logits, [by_name[Path(row["path"]).name] for row in rows], **NEAR)
+
+
+def test_logits_are_averaged_over_windows_as_in_the_trial(
+    results: Path, data_root: Path, tmp_path: Path, one_thread: None
+) -> None:
+    recipe = {"source": "test", "values": {**TINY_RECIPE, "epochs": 1, "windows": "random"}}
+    request = train(results, data_root, overrides=[recipe])
+    export_trial(ResultStore(results), request.id, tmp_path / "model", onnx=False)
+    loaded, folder = benchmark.load_export(tmp_path / "model"), get_dataset("esc50").manifest(data_root).folder
+    for name, logits in stored(results, request).items():
+        np.testing.assert_allclose(loaded.predict(folder / name).logits, logits, **NEAR)
+    assert "logits are averaged" in json.loads((tmp_path / "model" / "adapter.json").read_text())["front_end"]["longer"]
 
 
 def test_bad_files_are_named_and_the_others_labelled(model: Path, data_root: Path, tmp_path: Path, cli: Cli) -> None:

@@ -27,7 +27,7 @@ from benchmark.report.tables.tuned import tuned_rows
 from benchmark.report.write import read_results
 from benchmark.search.space import method_spaces
 from benchmark.search.tuned import TunedGrid, draws, learning_rates, tuned_grid, with_defaults
-from benchmark.spec.grid import Grid, Tune
+from benchmark.spec.grid import Grid, Tune, load_grid
 from benchmark.spec.options import RunOptions
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.data import choose_clips
@@ -213,3 +213,11 @@ def test_an_interrupted_choice_is_continued(data_root: Path, tmp_path: Path) -> 
         done = benchmark.run(grid, **folders, report=False, console=quiet)
     assert done.is_complete
     assert done.submitted == done.counts["done"] - 1
+
+
+@pytest.mark.parametrize("other", [{"sweep": {"lr": [0.1, 0.2]}}, {"shots": [1]}])
+def test_a_grid_chooses_settings_and_nothing_else(grid_file: Path, tmp_path: Path, other: dict[str, Any]) -> None:
+    path = tmp_path / "both.yaml"
+    path.write_text(yaml.safe_dump({**yaml.safe_load(grid_file.read_text()), **other}))
+    with pytest.raises(BenchmarkError, match=rf"both.yaml: tune: .* leave out {next(iter(other))}, got .{{1,60}}$"):
+        load_grid(str(path))

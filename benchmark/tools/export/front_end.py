@@ -15,6 +15,10 @@ from benchmark.spec.yaml import Spec
 from benchmark.trial.adapter_file import AdapterFile
 
 BLOCK = math.gcd(WINDOW, HOP)  # samples
+CUT = "only the first `frames` frames are used"
+AVERAGED = (
+    "ceil(n / frames) windows of `frames` frames at equal distances from the beginning to the end; logits are averaged"
+)
 FLOOR = torch.finfo(torch.float32).eps
 
 
@@ -41,7 +45,7 @@ class FrontEndCard(Spec):
     logarithm: str = Field(default="natural", description="of the energy of a band")
     energy_floor: float = Field(default=FLOOR, description="smallest energy of a band")
     frames: int = Field(description="length of the input; 1 + (samples - window) // hop frames fill it")
-    longer: str = Field(default="cut: only the first `frames` frames are used", description="longer recordings")
+    longer: str = Field(description="longer recordings")
     padding: float = Field(description="value of missing frames, before the normalisation")
     shorter_than_a_window: str = Field(default="zeros are appended, one frame", description="very short recordings")
     mean: float = Field(description="subtracted")
@@ -51,7 +55,14 @@ class FrontEndCard(Spec):
 def describe(adapter: AdapterFile) -> FrontEndCard:
     """Return the front end of a trained model."""
     level, recipe = adapter.normalisation, adapter.request.recipe
-    return FrontEndCard(mel_bands=recipe.mels, frames=recipe.frames, padding=level.fill, mean=level.mean, std=level.std)
+    return FrontEndCard(
+        mel_bands=recipe.mels,
+        frames=recipe.frames,
+        longer=CUT if recipe.windows == "first" else AVERAGED,
+        padding=level.fill,
+        mean=level.mean,
+        std=level.std,
+    )
 
 
 def make_front_end(adapter: AdapterFile) -> FrontEnd:

@@ -57,6 +57,7 @@ def _text(card: Card) -> Iterator[str]:
         f"- input: {end.sample_rate} Hz, channels averaged; {end.mel_bands} log-mel bands, {end.frames} frames of "
         f"10 ms; mean {end.mean:g}, std {end.std:g}; every number is in `adapter.json` under `front_end`"
     )
+    yield f"- longer recordings: {end.longer}. ONNX models and transformers use the first frames of what they get."
     labels = f"each class with a score of at least {card.threshold:g}" if card.several_labels else "the highest score"
     yield f"- scores: {card.scores} of the logits; labels: {labels}"
     shown = ", ".join(plain(name) for name in card.classes[:SHOWN])

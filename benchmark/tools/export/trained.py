@@ -16,6 +16,7 @@ from torch import nn
 from benchmark.data.audio import BadAudioError, Wave, remove_mean
 from benchmark.data.frontend import RawBatch, filter_bank, fit
 from benchmark.data.parallel import in_order, usable_cores
+from benchmark.data.windows import cut
 from benchmark.models.transformer import AudioTransformer
 from benchmark.tools.export.front_end import make_front_end
 from benchmark.tools.export.sounds import Sound, wave_of
@@ -141,8 +142,9 @@ class TrainedModel(nn.Module):
         return end(RawBatch(torch.cat(windows), None, None))
 
     def _starts(self, length: int) -> list[int]:
-        """Return the first frame of each window of a recording with `length` frames: only the beginning counts."""
-        return [0]
+        """Return the first frame of each window that an evaluation reads of a recording with `length` frames."""
+        recipe = self.adapter.request.recipe
+        return [0] if recipe.windows == "first" else cut([length], recipe.frames).starts.tolist()
 
     def _read(self, path: Path) -> tuple[str, torch.Tensor] | BadAudioError:
         try:

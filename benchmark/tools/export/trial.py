@@ -13,11 +13,13 @@ from benchmark.files import write_atomic
 from benchmark.methods import huggingface
 from benchmark.methods.registry import load_place
 from benchmark.methods.registry import methods as known_methods
-from benchmark.models.checkpoint import Checkpoint, read_checkpoint
+from benchmark.models.checkpoint import Checkpoint
+from benchmark.models.class_checkpoint import read_weights
+from benchmark.models.outside import resolve_backbones
 from benchmark.models.weights import default_folder, locate
 from benchmark.records.schema import Record
 from benchmark.records.store import ResultStore
-from benchmark.spec.backbone import BackboneChoice
+from benchmark.spec.backbone import HUB, BackboneChoice, backbone_names
 from benchmark.tools.export.card import Card, make_card
 from benchmark.tools.export.hugging_face import CONFIG, check_package, write_hugging_face
 from benchmark.tools.export.latency import measure_latency
@@ -32,20 +34,23 @@ Format = Literal["adapter", "hf"]
 logger = logging.getLogger(__name__)
 
 
-def load_export(folder: Path, checkpoints: Path | None = None, methods: Iterable[str] = ()) -> TrainedModel:
+def load_export(
+    folder: Path, checkpoints: Path | None = None, methods: Iterable[str] = (), backbones: Iterable[str] = ()
+) -> TrainedModel:
     """Load the trained model of an exported folder, on the CPU, in evaluation mode.
 
     Args:
         folder: what `export` wrote; its `adapter.json` describes the model's input.
         checkpoints: folder of pre-trained backbones; None for the default one.
         methods: files of methods from outside the suite, as they were given to `run`.
+        backbones: the same of backbones.
 
     Raises:
         BenchmarkError: the file is damaged, the method's code changed, or the backbone is not the one of the training.
     """
     if (folder / CONFIG).is_file() and not (folder / ADAPTER).is_file():
         raise BenchmarkError(f"{folder}: is a folder for transformers; export the trial without --format hf")
-    return _load(folder / ADAPTER, checkpoints, methods)
+    return _load(folder / ADAPTER, checkpoints, methods, backbones)
 
 
 def export_trial(
@@ -58,6 +63,7 @@ def export_trial(
     form: Format = "adapter",
     checkpoints: Path | None = None,
     methods: Iterable[str] = (),
+    backbones: Iterable[str] = (),
 ) -> Card:
     """Write what a trial trained, its description and with `onnx` the merged model; all files or none.
 
@@ -70,6 +76,7 @@ def export_trial(
         form: `adapter`: the trained parameters; `hf`: the whole model for transformers.
         checkpoints: as in `load_export`.
         methods: as in `load_export`.
+        backbones: as in `load_export`.
 
     Raises:
         BenchmarkError: there is no such trial, it kept no weights, `out` is not empty, packages are missing, the model
@@ -83,7 +90,7 @@ def export_trial(
         check_package()
     record = store.find(trial)
     source = _weights(store, record)
-    trained = _load(source, checkpoints, methods)
+    trained = _load(source, checkpoints, methods, backbones)
     if not trained.adapter.of(record):
         raise BenchmarkError(f"{source}: has weights of another run of this trial than its record; run it again")
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -121,11 +128,17 @@ def _weights(store: ResultStore, record: Record) -> Path:
     )
 
 
-def _load(path: Path, checkpoints: Path | None, methods: Iterable[str]) -> TrainedModel:
+def _load(path: Path, checkpoints: Path | None, methods: Iterable[str], backbones: Iterable[str]) -> TrainedModel:
     """Read a file of trained weights and rebuild the whole model."""
     adapter, tensors = unpack(path)
     for place in methods:
         load_place(place)
+    for place in backbones:
+        resolve_backbones(f"{place}[weights=random:0]", "--backbone")  # enters a class or a YAML file
+    if adapter.request.backbone.outside and adapter.request.backbone.name not in backbone_names():
+        raise BenchmarkError(
+            f"backbone '{adapter.request.backbone.name}' is from outside the suite: name its file with --backbone"
+        )
     known = known_methods()
     named = [part.name for part in adapter.request.method.parts if part.source]
     if unknown := [name for name in named if name not in known and not name.startswith(huggingface.PREFIX)]:
@@ -136,8 +149,10 @@ def _load(path: Path, checkpoints: Path | None, methods: Iterable[str]) -> Train
 
 def _backbone(choice: BackboneChoice, folder: Path) -> Checkpoint | None:
     """Read the weights that a trial started from; None if they were random."""
-    name = choice.weights.removeprefix("file:")
+    name, commit = choice.weights.removeprefix("file:"), choice.pretrained.commit if choice.pretrained else None
     local = choice if name == choice.weights else choice.model_copy(update={"weights": f"file:{folder / name}"})
+    if choice.weights.startswith(HUB) and commit:
+        local = choice.model_copy(update={"weights": f"{choice.weights}@{commit}"})
     try:
         found, path = locate(local, folder)
     except MissingInputError as error:
@@ -145,4 +160,4 @@ def _backbone(choice: BackboneChoice, folder: Path) -> Checkpoint | None:
     if found.sha256 != choice.sha256:
         raise BenchmarkError(f"{path}: sha256 {found.sha256}, but the trial was trained on {choice.sha256}")
     logger.info("backbone: %s", path or choice.weights)
-    return read_checkpoint(path, choice.stated) if path else None
+    return read_weights(choice, path) if path else None

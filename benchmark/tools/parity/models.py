@@ -93,7 +93,7 @@ def _gradient_problems(named: dict[str, torch.nn.Parameter], expected: Content) 
 def _count_problems(model: AudioTransformer, case: Content) -> Iterable[str]:
     """Compare parameter counts, which include the two unused heads except for Hugging Face models."""
     counted = case["family"] != "hf_ast"
-    heads = unused_head_parameters(model.width, distilled=model.config.distilled) if counted else 0
+    heads = unused_head_parameters(model.width, heads=model.config.class_tokens) if counted else 0
     total = sum(parameter.numel() for parameter in model.parameters())
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     if total + heads != case.get("n_params_total", total + heads):
