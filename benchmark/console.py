@@ -52,7 +52,8 @@ def say_table(console: Console, title: str, columns: Iterable[str], rows: Iterab
     """
     table = Table(title=Text(title, "table.title"), title_justify="left", padding=(0, 1, 0, 0), show_edge=False)
     for number, name in enumerate(columns):
-        table.add_column(Text(name), overflow="fold", no_wrap=number == 0)
+        longest_word = max(map(len, name.split()), default=0)
+        table.add_column(Text(name), overflow="fold", no_wrap=number == 0, min_width=longest_word)
     for row in rows:
         table.add_row(*(Text(str(value)) for value in row))
     console.print(table, "")

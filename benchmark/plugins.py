@@ -1,4 +1,4 @@
-"""Entry points of installed packages: methods, datasets, backbones, recipes, grids, protocols."""
+"""Entry points of installed packages: methods, datasets, backbones, recipes, grids, protocols, papers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def load_installed(kind: str, accept: Callable[[str, Any], None]) -> None:
     """Load the entry points of a kind; one that raises is reported and left out.
 
     Args:
-        kind: `methods`, `datasets`, `backbones`, `recipes`, `grids` or `protocols`.
+        kind: `methods`, `datasets`, `backbones`, `recipes`, `grids`, `protocols` or `papers`.
         accept: called with the name and the object of each; it may raise.
     """
     for description, entry in installed(kind):

@@ -1,1 +1,1 @@
-"""What the paper and its official code say, and the layout of tables and figures. Data only."""
+"""What papers and their official code say, a folder per paper, and the layout of tables and figures. Data only."""

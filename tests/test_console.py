@@ -121,7 +121,7 @@ def test_suggested_commands_survive_a_shell(folder: str, capsys: pytest.CaptureF
     words = ["report", "--results", folder]
     assert shlex.split(command(*words)) == ["python", "-m", "benchmark", *words]
     table = pd.DataFrame([{"protocol": "reference", "backbone": "ast", "method": "aat_m[b=1]", "esc50": "1"}])
-    print_report(Report([Path("x") / "y"], table, [], ""), Path(folder))
+    print_report(Report([Path("x") / "y"], table, [], "", ("ast", "esc50", "aat_m[b=1]")), Path(folder))
     lines = [line.partition(": ")[2] for line in capsys.readouterr().out.splitlines() if "python -m" in line]
     assert len(lines) == 2
     assert all(shlex.split(line)[-2:] == ["--results", folder] for line in lines)
@@ -145,8 +145,8 @@ def test_commands_in_messages_are_quoted(cli: Cli, tmp_path: Path, data_root: Pa
         done = cli(*arguments, "--results", folder)
         assert done.returncode == 2
         assert f"--results '{folder}'" in done.stderr
-    done = cli("new", "method", "mine", "--folder", tmp_path)
+    done = cli("new", "method", "quoted", "--folder", tmp_path)
     assert done.returncode == 0
     (tmp_path / "own methods").mkdir()
-    done = cli("new", "method", "mine", "--folder", tmp_path / "own methods")
-    assert f"check '{tmp_path / 'own methods' / 'mine.py'}'" in done.stdout
+    done = cli("new", "method", "quoted", "--folder", tmp_path / "own methods")
+    assert f"check '{tmp_path / 'own methods' / 'quoted.py'}'" in done.stdout

@@ -8,11 +8,14 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 import benchmark
 from benchmark.methods.registry import resolve_methods
 from benchmark.models.transformer import AudioTransformer, ModelConfig
-from benchmark.spec.backbone import SHAPES
+from benchmark.spec.backbone import SHAPES, Shape, forget_backbone
 from benchmark.testing import run_check
 from tests.conftest import REPOSITORY
 
@@ -20,7 +23,7 @@ README = (REPOSITORY / "README.md").read_text()
 
 
 def test_the_method_of_the_readme_runs_verbatim(tmp_path: Path) -> None:
-    _, code, tests = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    _, code, tests, *_ = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     assert len(code.strip().splitlines()) <= 15
     (tmp_path / "mine.py").write_text(code)
     method, bare = resolve_methods(f"{tmp_path / 'mine.py'}[norms=true,false]", "README")
@@ -33,6 +36,20 @@ def test_the_method_of_the_readme_runs_verbatim(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "configuration", tmp_path]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "1 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_the_backbone_of_the_readme_passes_its_checks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SHAPES, "tiny", Shape(width=128, depth=2, heads=2))
+    *_, code, tests = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    assert len(code.strip().splitlines()) <= 30
+    (tmp_path / "mine.py").write_text(code)
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, Any] = {}
+    exec(tests, namespace)
+    passed = namespace["TestGated"]()
+    for check in ("builds", "order", "slots", "sites", "parameters", "agrees", "state_dict"):
+        getattr(passed, f"test_{check}")()
+    forget_backbone("gated")
 
 
 def test_the_python_of_the_readme_fits_the_api() -> None:

@@ -48,6 +48,7 @@ def within_budget(
     """
     from benchmark.planning.budget import able_to_judge, choose
     from benchmark.report.claims.judge import judge
+    from benchmark.report.papers import known_papers, load_paper
     from benchmark.report.write import read_results
 
     seconds = parse_duration(budget, "budget") if isinstance(budget, str) else float(budget)
@@ -58,22 +59,38 @@ def within_budget(
     results = read_results(store)
     cells = results.cells
     open_cells = cells[cells["diverged"] == 0]["cell"]  # a cell with a diverged trial never has a score
-    able = able_to_judge(requests, protocol, expansion, results.submitted)
+    papers = {name: load_paper(name) for name in known_papers()}
+
+    def papers_of(request: TrialRequest) -> list[str]:
+        marks = "; ".join(request.marks)
+        return [name for name, paper in papers.items() if not paper.marks(request, marks)]
+
+    def cells_of(request: TrialRequest) -> list[tuple[str, ...]]:
+        cell = (request.backbone.name, request.dataset.name, request.method.variant)
+        return [(name, *cell) for name in papers_of(request)]
+
+    able = able_to_judge(requests, protocol, expansion, results.submitted, lambda request: bool(papers_of(request)))
     able = [request for request in able if request.cell in set(open_cells)]
     if not able:
         raise ArgumentError(
             "budget",
-            f"none of the {len(requests)} trials can judge a claim, which needs the paper's models, recipes, "
+            f"none of the {len(requests)} trials can judge a claim, which needs a paper's models, recipes, "
             "clips and folds; run without a budget",
         )
-    finished = cells[cells["score"].notna() & (cells["protocol"] == protocol) & (cells["marks"] == "")]
-    complete = set(zip(finished["backbone"], finished["dataset"], finished["method"], strict=True))
+    finished = cells[cells["score"].notna() & (cells["protocol"] == protocol)]
+    complete = {
+        (name, cell["backbone"], cell["dataset"], cell["method"])
+        for _, cell in finished.iterrows()
+        for name, paper in papers.items()
+        if not paper.marks(results.requests[cell["cell"]], cell["marks"])
+    }
+    able_papers = {name for request in able for name in papers_of(request)}
     claims = {
-        claim.id: claim.needs
-        for claim in judge(results, protocol)
+        claim.id: [(claim.publication, *need) for need in claim.needs]
+        for claim in judge(results, [paper for name, paper in papers.items() if name in able_papers], protocol)
         if claim.verdict == "not run" and claim.needs and (claim.kind != "ratio" or _measures(options))
     }
-    choice = choose(able, _in_parallel(estimates, options), claims, complete, seconds)
+    choice = choose(able, _in_parallel(estimates, options), claims, complete, seconds, cells_of)
     say(
         console,
         f"budget: {len(choice.requests)} of {plural(len(requests), 'trial')}, about "

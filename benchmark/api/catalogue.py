@@ -1,4 +1,4 @@
-"""What the suite knows: methods, datasets, backbones, grids, protocols, recipes, known defects."""
+"""What the suite knows: methods, datasets, backbones, grids, protocols, recipes, papers, known defects."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def catalogue(kind: str) -> dict[str, Entry]:
     """Return every entry of a kind, by name.
 
     Args:
-        kind: `methods`, `datasets`, `backbones`, `grids`, `protocols`, `recipes` or `defects`.
+        kind: `methods`, `datasets`, `backbones`, `grids`, `protocols`, `recipes`, `papers` or `defects`.
 
     Raises:
         BenchmarkError: an unknown kind.
@@ -101,9 +101,9 @@ def resolved_recipe(dataset: str, backbone: str = "ast", method: str = "full") -
 
     choice = resolve_methods(method, "show recipe")[0].choice()
     resolved = resolve_recipe(
-        dataset, backbone=load_backbone(backbone).name, method=choice.name, tuning=choice.tuning, overrides=[]
+        dataset, backbone=load_backbone(backbone).family, method=choice.name, tuning=choice.tuning, overrides=[]
     )
-    values = resolved.recipe.model_dump(mode="json")
+    values = resolved.recipe.values
     return ResolvedRecipe(dataset, backbone, choice.variant, values, resolved.sources, resolved.open)
 
 
@@ -141,10 +141,9 @@ def _datasets() -> dict[str, Entry]:
 
 
 def _backbones() -> dict[str, Entry]:
-    from benchmark.spec.backbone import OPTIONS, BackboneChoice, load_backbone
-    from benchmark.spec.declared import declared
+    from benchmark.spec.backbone import OPTIONS, BackboneChoice, backbone_names, load_backbone
 
-    entries = {name: load_backbone(name) for name in declared("backbones")}
+    entries = {name: load_backbone(name) for name in backbone_names()}
     options = {name: BackboneChoice.model_fields[name].description for name in OPTIONS}
     return {
         name: {**entry.model_dump(), **entry.shape.model_dump(), "options": options} for name, entry in entries.items()
@@ -185,16 +184,28 @@ def _recipes() -> dict[str, Entry]:
     }
 
 
+def _papers() -> dict[str, Entry]:
+    from benchmark.report.papers import known_papers, load_paper
+
+    found = {}
+    for name in known_papers():
+        paper = load_paper(name)
+        about = paper.about.model_dump()
+        numbers = {"folder": str(paper.folder), "claims": len(paper.ledger.claims), "scores": len(paper.scores)}
+        found[name] = {"description": f"{about['label']}: {about['title']}", **about, **numbers}
+    return found
+
+
 def _defects() -> dict[str, Entry]:
-    from importlib.resources import files
+    from benchmark.report.papers import known_papers, read_defects
 
-    import yaml
-
-    content = yaml.safe_load((files("paper_tables") / "defects.yaml").read_text(encoding="utf-8"))
-    return {
-        name: {"description": f"{entry['title']} [{entry.get('switch') or entry['status']}]", **entry}
-        for name, entry in content["defects"].items()
-    }
+    found: dict[str, Entry] = {}
+    for paper, folder in known_papers().items():
+        for name, defect in read_defects(folder).items():
+            summary = f"{defect.title} [{defect.switch or defect.status}]"
+            key = f"{paper}/{name}" if name in found else name
+            found[key] = {"description": summary, "paper": paper, **defect.model_dump(exclude_none=True)}
+    return found
 
 
 CATALOGUES: dict[str, Callable[[], dict[str, Entry]]] = {
@@ -204,5 +215,6 @@ CATALOGUES: dict[str, Callable[[], dict[str, Entry]]] = {
     "grids": _grids,
     "protocols": _protocols,
     "recipes": _recipes,
+    "papers": _papers,
     "defects": _defects,
 }

@@ -9,7 +9,9 @@ from benchmark.api.arguments import checked
 
 @checked
 def cite(results: str | Path) -> str:
-    """Return BibTeX of the suite, the paper, and every dataset, backbone and method in a results folder.
+    """Return BibTeX of the suite, the paper, and every dataset, backbone, method and other paper in a results folder.
+
+    Another paper is in it if it has trials of that paper's grid.
 
     What has no known entry is named in a comment.
 
@@ -26,23 +28,29 @@ def cite(results: str | Path) -> str:
     from benchmark.errors import BenchmarkError
     from benchmark.methods.registry import find_method
     from benchmark.records.store import ResultStore
+    from benchmark.report.papers import DEFAULT_PAPERS
     from benchmark.report.write import read_results
-    from benchmark.spec.backbone import load_backbone
+    from benchmark.spec.backbone import DEMO, load_backbone
     from benchmark.spec.citations import PAPER, SUITE, entries, key_of_dataset, keys_of_source, unlisted
 
     keys, unknown = {SUITE: None, PAPER: None}, dict[str, None]()
-    requests = read_results(ResultStore(Path(results))).requests.values()
+    found_results = read_results(ResultStore(Path(results)))
+    requests = found_results.requests.values()
     for name in dict.fromkeys(request.dataset.name for request in requests):
         key = key_of_dataset(name)
         (keys if key else unknown)[key or f"dataset {name}"] = None
-    sources = {
-        f"backbone {request.backbone.name}": load_backbone(request.backbone.family).source for request in requests
-    }
+    sources: dict[str, str] = {}
+    for name in dict.fromkeys(request.backbone.name for request in requests):
+        try:
+            sources[f"backbone {name}"] = load_backbone(name.removesuffix(DEMO)).source
+        except BenchmarkError:  # its file or package is not here any more
+            sources[f"backbone {name}"] = ""
     for part in (part for request in requests for part in request.method.parts):
         try:
             sources[f"method {part.name}"] = find_method(part.name).source
         except BenchmarkError:  # its file or package is not here any more
             sources[f"method {part.name}"] = ""
+    sources |= {f"paper {paper.name}": paper.about.source for paper in DEFAULT_PAPERS.of(found_results)}
     for name, source in sources.items():
         found = keys_of_source(source)
         keys |= dict.fromkeys(found)

@@ -1,14 +1,16 @@
-"""Which of the paper's claims hold."""
+"""Which claims of papers hold."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.api.arguments import checked
+from benchmark.api.papers import choose_papers
 from benchmark.api.profile import profile_shapes
 from benchmark.console import stderr_console
 
@@ -17,24 +19,25 @@ if TYPE_CHECKING:
 
     from benchmark.records.store import ResultStore
     from benchmark.report.claims.ledger import Judged
+    from benchmark.report.papers import Paper
 
-COUNTED_GRID = "paper"
-ADAPTERS = ("aat_m", "aat_ms")
-COUNTED_METHODS = ("full", "linear", "partial", "prompt", *ADAPTERS)
+COUNTED = ("counted", "count", "share", "identity")  # kinds of claims that need no trial
 MAX_REASON = 90  # characters of a reason in a printed line; `as_dicts` has all
 
 
 @dataclass(frozen=True)
 class ClaimsResult:
-    """Every claim of the paper and its verdict. `print` shows a line per claim and the counts.
+    """Every claim of some papers and its verdict. `print` shows a line per claim and the counts.
 
     Attributes:
-        protocol: name of the protocol whose trials judge.
         judged: the claims with the paper's value, the measured value, its interval and the verdict.
+        papers: the papers.
+        protocols: name of the protocol whose trials judge, by name of the paper.
     """
 
-    protocol: str
     judged: list[Judged]
+    papers: list[Paper]
+    protocols: dict[str, str]
 
     def unexpected(self, *, strict: bool = False) -> list[Judged]:
         """Return the claims whose verdict is not the expected one.
@@ -44,11 +47,15 @@ class ClaimsResult:
         """
         return [claim for claim in self.judged if not claim.as_expected or (strict and claim.verdict == "differs")]
 
-    def summary(self) -> str:
-        """Return the number of claims by verdict: `12 reproduced, 2 differs, 80 not run`."""
+    def summary(self, paper: str | None = None) -> str:
+        """Return the number of claims by verdict: `12 reproduced, 2 differs, 80 not run`.
+
+        Args:
+            paper: name of a paper; None for all.
+        """
         from benchmark.report.claims.ledger import VERDICTS
 
-        counts = Counter(claim.verdict for claim in self.judged)
+        counts = Counter(claim.verdict for claim in self.judged if paper in {None, claim.publication})
         return ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
 
     def as_dicts(self) -> list[dict[str, Any]]:
@@ -56,29 +63,36 @@ class ClaimsResult:
         return [{**dataclasses.asdict(claim), "as_expected": claim.as_expected} for claim in self.judged]
 
     def __str__(self) -> str:
-        return "\n".join([*map(_line, self.judged), f"protocol {self.protocol}: {self.summary()}"])
+        lines = []
+        for paper in self.papers:
+            label = paper.about.label
+            lines += [_line(claim) for claim in self.judged if claim.publication == paper.name]
+            lines += [f"{label}, not as in the paper: {text}" for text in paper.about.differs]
+            lines.append(f"{label}, protocol {self.protocols[paper.name]}: {self.summary(paper.name)}")
+        return "\n".join(lines)
 
 
 @checked
 def claims(
     results: str | Path,
     *,
-    protocol: str = "reference",
+    protocol: str | None = None,
     structural: bool = False,
-    paper: str | Path | None = None,
+    paper: str | Path | Iterable[str | Path] = (),
     console: Console | None = None,
 ) -> ClaimsResult:
-    """Compare every claim of the paper with the results. Trials that are not comparable never judge.
+    """Compare every claim of papers with the results. Trials that are not comparable never judge.
 
     Args:
         results: results folder.
-        protocol: whose trials judge: `reference` or `corrected`.
+        protocol: whose trials judge, such as `reference` or `corrected`; None for the protocol of each paper.
         structural: first count parameters, operations and memory, which needs neither data nor weights nor a GPU.
-        paper: more numbers of the paper, in the form of `paper_tables/scores.yaml`.
+        paper: papers: names, or folders of own papers; also files with more of a paper's scores, in the form of
+            `paper_tables/aat/scores.yaml`. Empty for AAT and every paper whose trials are in the results.
         console: where progress is shown; None for stderr, `Console(quiet=True)` for silence.
 
     Raises:
-        BenchmarkError: not a results folder, an unknown protocol, or a mistake in `paper`.
+        BenchmarkError: not a results folder, an unknown protocol or paper, or a mistake in a file of `paper`.
 
     Example:
         >>> print(benchmark.claims("OUT", structural=True))
@@ -88,28 +102,55 @@ def claims(
     from benchmark.report.write import read_results
     from benchmark.spec.protocol import load_protocol
 
-    load_protocol(protocol)
+    if protocol is not None:
+        load_protocol(protocol)
+    choice = choose_papers(paper)
     store = ResultStore(Path(results))
+    found = read_results(store)
+    papers = choice.of(found)
+    protocols = {one.name: protocol or one.about.protocol for one in papers}
     if structural:
-        _count(store, protocol, console or stderr_console())
-    return ClaimsResult(protocol, judge(read_results(store), protocol, None if paper is None else Path(paper)))
+        for one in papers:
+            _count(store, one, protocols[one.name], console or stderr_console())
+        found = read_results(store)
+    return ClaimsResult(judge(found, papers, protocol), papers, protocols)
 
 
-def _count(store: ResultStore, protocol: str, console: Console) -> None:
-    """Count the steps of the paper's trials that have no profile yet."""
+def _count(store: ResultStore, paper: Paper, protocol: str, console: Console) -> None:
+    """Count the steps of a paper's trials that its claims are about and that have no profile yet."""
     from benchmark.planning.expand import expand
     from benchmark.records.environment import checkpointing
     from benchmark.spec.grid import load_grid, narrow
     from benchmark.trial.profile import How
 
-    grid = narrow(load_grid(COUNTED_GRID), backbones=["ast"], methods=COUNTED_METHODS, seeds=["0"], protocol=protocol)
-    expansion = expand(grid, Path("none"), Path("none"))
+    wanted = {
+        (claim.backbone, dataset, paper.method(method, dataset))
+        for claim in paper.ledger.claims
+        if claim.kind in COUNTED
+        for dataset in ([claim.dataset] if claim.dataset else paper.about.datasets)
+        for method in claim.methods
+    }
+    if not wanted or paper.grid is None:
+        return
+    adapters = {
+        paper.method(claim.method, dataset)
+        for claim in paper.ledger.claims
+        if claim.kind == "identity"
+        for dataset in paper.about.datasets
+    }
+    backbones, datasets, _ = (sorted(set(names)) for names in zip(*wanted, strict=True))
+    grid = narrow(load_grid(paper.grid), backbones=backbones, datasets=datasets, seeds=["0"], protocol=protocol)
+    requests = [
+        request
+        for request in expand(grid, Path("none"), Path("none")).requests
+        if (request.backbone.name, request.dataset.name, request.method.variant) in wanted
+    ]
     profiles = [profile for profile in store.profiles() if not checkpointing(profile.environment)]
-    known = {profile.request.step_key for profile in profiles if profile.request.method.variant not in ADAPTERS}
+    known = {profile.request.step_key for profile in profiles if profile.request.method.variant not in adapters}
     # a profile of `plan --calibrate` has no identity error, which the claims about adapters need
     known |= {profile.request.step_key for profile in profiles if profile.identity_error is not None}
-    how = How("cpu", threads=1, steps=0, seconds=0, identity=ADAPTERS)
-    profile_shapes([request for request in expansion.requests if request.step_key not in known], store, console, how)
+    how = How("cpu", threads=1, steps=0, seconds=0, identity=tuple(sorted(adapters)))
+    profile_shapes([request for request in requests if request.step_key not in known], store, console, how)
 
 
 def _line(claim: Judged) -> str:

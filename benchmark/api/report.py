@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.api.arguments import checked
 from benchmark.api.folders import new_folder
+from benchmark.api.papers import choose_papers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +22,7 @@ def report(
     results: str | Path,
     output: str | Path | None = None,
     *,
-    paper: str | Path | None = None,
+    paper: str | Path | Iterable[str | Path] = (),
     against: str | None = None,
     html: bool = False,
 ) -> Report:
@@ -29,7 +31,7 @@ def report(
     Args:
         results: results folder.
         output: folder to write; default RESULTS/report.
-        paper: more numbers of the paper, in the form of `paper_tables/scores.yaml`.
+        paper: papers whose scores and claims are shown, as for `claims`.
         against: a method with which all others are compared in the table `differences`, besides full fine-tuning.
         html: also write one self-contained page, `report.html`.
 
@@ -49,7 +51,7 @@ def report(
     return build_report(
         ResultStore(Path(results)),
         None if output is None else new_folder(Path(output)),
-        None if paper is None else Path(paper),
+        choose_papers(paper),
         against=against,
         html=html,
     )

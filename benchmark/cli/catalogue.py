@@ -14,12 +14,12 @@ from benchmark.errors import BenchmarkError
 if TYPE_CHECKING:
     from benchmark.api.catalogue import ResolvedRecipe
 
-Plural = Literal["methods", "datasets", "backbones", "grids", "protocols", "recipes", "defects"]
-Singular = Literal["method", "dataset", "backbone", "grid", "protocol", "recipe", "defect"]
+Plural = Literal["methods", "datasets", "backbones", "grids", "protocols", "recipes", "papers", "defects"]
+Singular = Literal["method", "dataset", "backbone", "grid", "protocol", "recipe", "paper", "defect"]
 
 
 def list_(kind: Annotated[Plural, typer.Argument()], json: options.Json = False) -> None:
-    """List methods, datasets, backbones, grids, protocols, recipes, or defects of the official code.
+    """List methods, datasets, backbones, grids, protocols, recipes, papers, or defects of official code.
 
     Example: python -m benchmark list methods
     """
@@ -74,4 +74,4 @@ def _print_recipe(found: ResolvedRecipe, method: str, *, as_json: bool) -> None:
     typer.echo(f"{found.dataset} for {found.backbone}, {found.method}")
     for key, value in found.values.items():
         remark = f" - {found.open[key]}" if key in found.open else ""
-        typer.echo(f"{key:14} {jsonlib.dumps(value):16} {found.sources[key]}{remark}")
+        typer.echo(f"{key:15} {jsonlib.dumps(value):16} {found.sources[key]}{remark}")

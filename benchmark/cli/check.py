@@ -1,4 +1,4 @@
-"""`check`: whether a method keeps the contract."""
+"""`check`: whether a method or a backbone keeps its contract."""
 
 from __future__ import annotations
 
@@ -7,21 +7,39 @@ from typing import Annotated
 import typer
 
 from benchmark.cli.printing import stdout_console
+from benchmark.errors import BenchmarkError
 
 SOME_FAILED = 1  # exit code
+BACKBONE = "backbone"
 
 
 def check(
-    method: Annotated[str, typer.Argument(help="A method, as for `run`: NAME, ./FILE.py, PACKAGE.MODULE:CLASS, a+b.")],
+    what: Annotated[
+        str, typer.Argument(metavar="METHOD | backbone", help="A method: NAME, ./FILE.py, PACKAGE.MODULE:CLASS, a+b.")
+    ],
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME]", help="After `backbone`: NAME, ./FILE.py, PACKAGE.MODULE:CLASS, ./FILE.yaml."),
+    ] = None,
 ) -> None:
-    """Check a method against the contract (no data needed, half a minute).
+    """Check a method (half a minute) or a backbone (two minutes) against its contract; no data needed.
 
     Example: python -m benchmark check ./mine.py
 
-    Exit code: 0 all checks passed, 1 some failed, 2 there is no such method.
+    Example: python -m benchmark check backbone ./mine.py
+
+    Exit code: 0 all checks passed, 1 some failed, 2 there is no such method or backbone.
     """
     from benchmark.api.check import check as check_methods
+    from benchmark.api.check import check_backbone
 
-    result = check_methods(method, console=stdout_console())
+    if what == BACKBONE:
+        if name is None:
+            raise BenchmarkError("check backbone: name a backbone, as in `check backbone ./mine.py`")
+        result = check_backbone(name, console=stdout_console())
+    elif name is not None:
+        raise BenchmarkError(f"check {what} {name}: expected one method, or `backbone` and a backbone")
+    else:
+        result = check_methods(what, console=stdout_console())
     typer.echo(result.summary())
     raise typer.Exit(SOME_FAILED if result.faults else 0)

@@ -8,7 +8,7 @@ from benchmark.cli import options
 
 
 def cite(results: options.ResultsFolder) -> None:
-    """Print BibTeX of the suite, the paper, and every dataset, backbone and method in a results folder.
+    """Print BibTeX of the suite, the paper, and every dataset, backbone, method and other paper in a results folder.
 
     Example: python -m benchmark cite --results OUT
     """

@@ -1,4 +1,4 @@
-"""`claims`: which of the paper's claims hold."""
+"""`claims`: which claims of papers hold."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ UNEXPECTED = 3  # exit code
 
 def claims(
     results: options.ResultsFolder,
-    protocol: Annotated[str, typer.Option(help="Whose trials judge: reference or corrected.")] = "reference",
+    protocol: Annotated[
+        str | None,
+        typer.Option(help="Whose trials judge: reference or corrected.", show_default="the protocol of each paper"),
+    ] = None,
     structural: Annotated[
         bool,
         typer.Option(
@@ -22,21 +25,25 @@ def claims(
         ),
     ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit code 0 only if nothing differs.")] = False,
-    paper: options.PaperFile = None,
+    paper: options.Papers = None,
     json: options.Json = False,
 ) -> None:
-    """Print every claim of the paper with the paper's value, the measured value, its 95 % interval, and the verdict.
+    """Print every claim of papers with the paper's value, the measured value, its 95 % interval, and the verdict.
 
     Verdicts: reproduced, differs, underpowered (the interval includes zero), not run, not comparable. Trials on
     synthetic or partial data, with random weights or a changed recipe never judge.
 
     Example: python -m benchmark claims --results OUT --structural
 
+    Example: python -m benchmark claims --results OUT --paper petl_ast
+
     Exit code: 0 every judged claim has the verdict that the ledger expects, 3 otherwise.
     """
     from benchmark.api.claims import claims as judge_claims
 
-    judged = judge_claims(results, protocol=protocol, structural=structural, paper=paper, console=stderr_console())
+    judged = judge_claims(
+        results, protocol=protocol, structural=structural, paper=paper or (), console=stderr_console()
+    )
     unexpected = judged.unexpected(strict=strict)
     if json:
         print_json(judged.as_dicts())

@@ -47,6 +47,7 @@ def _print(cell: dict[str, Any]) -> None:
         "cell": cell["cell"],
         "settings": cell["settings"],
         "marks": cell["marks"] or "none: comparable with the paper",
+        "comparable with": ", ".join(cell["comparable_with"]),
         "reported epoch": cell["reported_epoch"],
         "spread": ", ".join(
             f"{100 * cell[key]:.2f} over {key.partition('_')[0]}s" for key in ("seed_sd", "fold_sd") if cell[key]
@@ -63,7 +64,7 @@ def _print(cell: dict[str, Any]) -> None:
     }
     for name, value in lines.items():
         if value:
-            typer.echo(f"  {name:15}{value}")
+            typer.echo(f"  {name:16}{value}")
     for trial in cell["trials"]:
         value = "-" if trial["score"] is None else f"{100 * trial['score']:.2f} %"
         typer.echo(

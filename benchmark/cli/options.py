@@ -19,7 +19,9 @@ ResultsFolder = Annotated[Path, typer.Option("--results", help="Results folder."
 # \\[ because help texts are Rich markup, which would hide what is in brackets
 Methods = Annotated[list[str], typer.Option("--method", help="Only this method, e.g. 'aat_ms\\[bottleneck=64]'.")]
 Datasets = Annotated[list[str], typer.Option("--dataset", help="Only this dataset.")]
-Backbones = Annotated[list[str], typer.Option("--backbone", help="Only this backbone, e.g. 'ast\\[size=demo]'.")]
+Backbones = Annotated[
+    list[str], typer.Option("--backbone", help="Only this backbone, e.g. 'ast\\[size=demo]' or ./FILE.py:CLASS.")
+]
 Folds = Annotated[list[str], typer.Option("--fold", help="Only this fold; lists as 1,2 or repeated.")]
 Seeds = Annotated[list[str], typer.Option("--seed", help="These seeds; lists as 0,1,2 or repeated.")]
 Settings = Annotated[
@@ -47,6 +49,25 @@ CacheFolder = Annotated[
 LimitClips = Annotated[
     int | None,
     typer.Option("--limit-clips", min=1, help="Use at most this many clips of each split; results are marked."),
+]
+Shots = Annotated[
+    list[str],
+    typer.Option(
+        "--shots", help="Few-shot: training clips per class; lists as 1,2,4.", show_default="all training clips"
+    ),
+]
+Draws = Annotated[
+    int | None,
+    typer.Option("--draws", min=1, help="Draws of these clips, the same for all methods.", show_default="5"),
+]
+Candidates = Annotated[
+    int | None,
+    typer.Option(
+        "--candidates",
+        min=2,
+        help="Settings per method and dataset that a grid such as `tuned` chooses from.",
+        show_default="the grid's",
+    ),
 ]
 Shard = Annotated[
     str | None, typer.Option("--shard", help="I/N: the I-th of N parts of the trials.", show_default="all trials")
@@ -94,8 +115,22 @@ TestCurves = Annotated[
     ),
 ]
 Device = Annotated[str | None, typer.Option(help="`cpu` or `cuda`.", show_default="cuda if there is a GPU")]
-PaperFile = Annotated[
-    Path | None, typer.Option("--paper", help="More numbers of the paper (format: paper_tables/scores.yaml).")
+Papers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--paper",
+        help="Papers: names (`list papers`) or folders; or files with more of a paper's scores (format: "
+        "paper_tables/aat/scores.yaml). Comma list or repeated.",
+        show_default="AAT and papers with trials in the results",
+    ),
+]
+OutsideMethods = Annotated[
+    list[str],
+    typer.Option("--method", help="File of a method from outside the suite, as it was given to `run`."),
+]
+OutsideBackbones = Annotated[
+    list[str],
+    typer.Option("--backbone", help="File of a backbone from outside the suite, as it was given to `run`."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

@@ -61,7 +61,5 @@ def print_report(report: Report, results: Path, *, html: bool = False) -> None:
     where = ["--results", results]
     if not html:
         say(console, f"one page with all of it: {command('report', '--html', *where)}")
-    for first in report.results.head(1).to_dict("records"):
-        method = first["method"].partition(" (")[0]  # without the note that distinguishes equal names
-        dataset = next(name for name in report.results.columns if name not in {"protocol", "backbone", "method"})
-        say(console, f"provenance of a number: {command('explain', first['backbone'], dataset, method, *where)}")
+    if report.first:
+        say(console, f"provenance of a number: {command('explain', *report.first, *where)}")

@@ -14,7 +14,7 @@ from benchmark.cli.printing import print_report
 def report(
     results: options.ResultsFolder,
     output: Annotated[Path | None, typer.Option(help="Folder to write.", show_default="RESULTS/report")] = None,
-    paper: options.PaperFile = None,
+    paper: options.Papers = None,
     against: Annotated[
         str | None,
         typer.Option(help="Compare all methods with this one, too.", show_default="full fine-tuning only"),
@@ -27,4 +27,6 @@ def report(
     """
     from benchmark.api.report import report as write_report
 
-    print_report(write_report(results, output, paper=paper, against=against, html=html), results.absolute(), html=html)
+    print_report(
+        write_report(results, output, paper=paper or (), against=against, html=html), results.absolute(), html=html
+    )

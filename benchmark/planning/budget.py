@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmark.planning.estimate import Estimate
 from benchmark.planning.expand import Expansion
 from benchmark.spec.request import TrialRequest
 
-Needs = Collection[tuple[str, str, str]]
+Needs = Collection[tuple[str, ...]]  # cells: what names a cell is up to the caller
 
 
 @dataclass(frozen=True)
@@ -33,24 +33,26 @@ def able_to_judge(
     requests: Sequence[TrialRequest],
     protocol: str,
     expansion: Expansion,
-    submitted: Mapping[str, Collection[tuple[int, int]]],
+    submitted: Mapping[str, Collection[tuple[int, int, int]]],
+    is_comparable: Callable[[TrialRequest], bool],
 ) -> list[TrialRequest]:
-    """Return the trials whose records can judge a claim: comparable with the paper, on all clips and all folds.
+    """Return the trials whose records can judge a claim: comparable with a paper, on all clips and all folds.
 
     Args:
         requests: trials that are left to run.
         protocol: name of the protocol whose claims are meant.
         expansion: facts and clips of their datasets.
-        submitted: fold and seed of the submitted trials, by cell.
+        submitted: fold, seed and draw of the submitted trials, by cell.
+        is_comparable: whether the request of a trial is that of a paper.
     """
 
     def is_able(request: TrialRequest) -> bool:
         name = request.dataset.name
         manifest = expansion.manifests.get(name)
-        folds = {fold for fold, _ in submitted.get(request.cell, ())}
+        folds = {fold for fold, _, _ in submitted.get(request.cell, ())}
         return (
             request.protocol.name == protocol
-            and not request.marks
+            and is_comparable(request)
             and manifest is not None
             and manifest.kind == "complete"
             and folds >= set(expansion.info[name].fold_units)
@@ -65,6 +67,7 @@ def choose(
     claims: Mapping[str, Needs],
     complete: Needs,
     seconds: float,
+    cells_of: Callable[[TrialRequest], Needs],
 ) -> Choice:
     """Take the cheapest claim again and again until the time is used up.
 
@@ -73,14 +76,15 @@ def choose(
     Args:
         requests: trials that are left to run and can judge.
         estimates: estimates by trial id; their seconds are parts of the run's time.
-        claims: (backbone, dataset, method) cells that decide each claim.
+        claims: cells that decide each claim.
         complete: cells that have all their records and can judge.
         seconds: time that may be used.
+        cells_of: the cells that a trial belongs to, one for each paper.
     """
-    by_cell: dict[tuple[str, str, str], list[TrialRequest]] = {}
+    by_cell: dict[tuple[str, ...], list[TrialRequest]] = {}
     for request in requests:
-        key = (request.backbone.name, request.dataset.name, request.method.variant)
-        by_cell.setdefault(key, []).append(request)
+        for key in cells_of(request):
+            by_cell.setdefault(key, []).append(request)
     needed = {
         name: {request.id: request for cell in cells for request in by_cell.get(cell, [])}
         for name, cells in claims.items()

@@ -10,7 +10,10 @@ from benchmark.report.cell_labels import flatten
 from benchmark.spec.request import NOT_IN_STEP, TrialRequest
 
 FULL = "full"  # the method that others are compared with
-SMALL = NOT_IN_STEP - {"limit_clips"}  # keys of a recipe that change neither the time of an epoch nor its memory
+SMALL = NOT_IN_STEP - {
+    "limit_clips",
+    "windows",
+}  # keys of a recipe that change neither the time of an epoch nor its memory
 NOTE = (
     "Of several rows of full fine-tuning, a ratio refers to the one with the most similar recipe, of equals to the "
     "best on validation, else to the one closest to the dataset's recipe"
@@ -40,17 +43,18 @@ def full_rows(rows: pd.DataFrame, requests: Mapping[int, TrialRequest]) -> dict[
     return {label: min(full, key=lambda candidate: rank(label, candidate)) for label in labels}
 
 
-def note(cells: pd.DataFrame, column: str, names: pd.Series) -> str:
+def note(cells: pd.DataFrame, column: str, names: pd.Series, datasets: pd.Series) -> str:
     """Return a sentence that names the rows of full fine-tuning that ratios refer to; empty if nothing was chosen.
 
     Args:
         cells: table cells, as in `benchmark.report.aggregate`.
         column: the column that holds the digest of the row of full fine-tuning.
-        names: the name of each row.
+        names: the label of each row.
+        datasets: the label of the dataset of each row.
     """
     by_digest = dict(zip(cells["cell"], names, strict=True))
     used = []
-    for dataset, rows in cells.groupby("dataset", sort=False):
+    for dataset, rows in cells.groupby(datasets, sort=False):
         several = rows[rows["method"] == FULL].groupby(["protocol", "backbone"]).size().max() > 1
         if several and (found := dict.fromkeys(by_digest[digest] for digest in rows[column].dropna())):
             used.append(f"{dataset}: {', '.join(found)}")
@@ -58,5 +62,5 @@ def note(cells: pd.DataFrame, column: str, names: pd.Series) -> str:
 
 
 def _settings(request: TrialRequest) -> dict[str, object]:
-    """Return everything of a request but method, fold and seed, with dotted keys."""
-    return flatten(request.model_dump(mode="json", exclude={"method", "fold", "seed"}))
+    """Return everything of a request but method, fold, seed and draw, with dotted keys."""
+    return flatten(request.model_dump(mode="json", exclude={"method", "fold", "seed", "shots"}))

@@ -7,7 +7,6 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -19,12 +18,13 @@ from benchmark.report.claims.judge import judge
 from benchmark.report.claims.ledger import VERDICTS, Judged, measured_text
 from benchmark.report.explain import explain
 from benchmark.report.figures import NamedFigure, to_svg
-from benchmark.report.render import INDEX, STRONG, WITHOUT_STRONG, Table, marks, row_names
+from benchmark.report.papers import DEFAULT_PAPERS, PaperChoice
+from benchmark.report.render import INDEX, STRONG, WITHOUT_STRONG, Table, marks, row_names, without_constants
 from benchmark.report.results import Results
 
 
 def to_html(
-    results: Results, tables: Sequence[Table], figures: Iterable[NamedFigure], paper: Path | None = None
+    results: Results, tables: Sequence[Table], figures: Iterable[NamedFigure], choice: PaperChoice = DEFAULT_PAPERS
 ) -> str:
     """Return the page; it needs no network.
 
@@ -32,12 +32,13 @@ def to_html(
         results: the results folder.
         tables: tables in the order of the page; the first is the main one.
         figures: figures in the order of the page.
-        paper: file with more of the paper's scores, for the claims.
+        choice: papers whose claims are shown.
     """
     cells = results.cells
-    protocol = "reference" if cells.empty or "reference" in set(cells["protocol"]) else str(cells["protocol"].iloc[0])
-    judged = judge(results, protocol, paper)
-    counts = Counter(claim.verdict for claim in judged)
+    papers = choice.of(results)
+    protocols = {paper.name: paper.protocol_of(results) for paper in papers}
+    judged = [claim for paper in papers for claim in judge(results, [paper], protocols[paper.name])]
+    labels = {paper.name: paper.about.label for paper in papers}
     provenance = {str(cell["cell"]): _provenance(results, cell) for _, cell in cells.iterrows()}
     template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True).from_string(
         (files("benchmark.report") / "page.html.j2").read_text(encoding="utf-8")
@@ -48,10 +49,10 @@ def to_html(
         done=len(results.trials),
         expected=max(sum(map(len, results.submitted.values())), len(results.trials)),
         latest=max(results.trials["finished"].str[:10], default=""),
-        verdicts=", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict]),
+        verdicts="; ".join(f"{paper.about.label}: {_verdicts(judged, paper.name)}" for paper in papers),
         tables=[_table(table, results) for table in tables],
-        claims=[_claim(claim) for claim in judged],
-        protocol=protocol,
+        claims=[_claim(claim, labels[claim.publication]) for claim in judged],
+        papers=[{**paper.about.model_dump(), "protocol": protocols[paper.name]} for paper in papers],
         figures=[
             {"name": figure.name, "title": figure.title, "data": base64.b64encode(to_svg(figure.figure)).decode()}
             for figure in figures
@@ -66,22 +67,29 @@ def to_html(
 def _table(table: Table, results: Results) -> dict[str, Any]:
     """Return a table for the template; values of a table by dataset open their provenance."""
     text = table.text.astype(str)
-    ids = _ids(results.cells) if list(text.columns[: len(INDEX)]) == INDEX and "cell" in table.data else {}
+    by_dataset = list(text.columns[: len(INDEX)]) == INDEX and "cell" in table.data
+    ids = _ids(results.names.named(results.cells)) if by_dataset else {}
+    said, shown = without_constants(text)
     rows = []
     for row in text.to_dict("records"):
         key = tuple(row[name] for name in INDEX) if ids else ()
-        rows.append([_cell(value, ids.get((*key, column), "")) for column, value in row.items()])
+        rows.append([_cell(row[column], ids.get((*key, column), "")) for column in shown.columns])
     return {
         "name": table.name,
         "title": table.caption.title,
+        "shared": said,
         "note": table.caption.note,
-        "head": list(text.columns),
+        "head": list(shown.columns),
         "rows": rows,
     }
 
 
 def _ids(cells: pd.DataFrame) -> dict[tuple[Any, ...], str]:
-    """Return the ids of the cells of each place (protocol, backbone, method, dataset) of a wide table."""
+    """Return the ids of the cells of each place (protocol, backbone, method, dataset) of a wide table.
+
+    Args:
+        cells: table cells, with labels in place of names.
+    """
     ids: dict[tuple[Any, ...], str] = {}
     for method, (_, cell) in zip(row_names(cells), cells.iterrows(), strict=True):
         key = (cell["protocol"], cell["backbone"], method, cell["dataset"])
@@ -98,9 +106,16 @@ def _cell(text: str, cells: str = "", css: str = "") -> dict[str, Any]:
     }
 
 
-def _claim(claim: Judged) -> list[dict[str, Any]]:
+def _verdicts(judged: Iterable[Judged], paper: str) -> str:
+    counts = Counter(claim.verdict for claim in judged if claim.publication == paper)
+    return ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
+
+
+def _claim(claim: Judged, publication: str) -> list[dict[str, Any]]:
     verdict = _cell(claim.verdict, css=claim.verdict)
-    return [_cell(claim.statement), verdict, *map(_cell, (claim.paper, measured_text(claim), claim.why, claim.source))]
+    why = "; ".join(filter(None, [claim.why, claim.note]))
+    values = (claim.paper, measured_text(claim), why, claim.source, publication)
+    return [_cell(claim.statement), verdict, *map(_cell, values)]
 
 
 def _provenance(results: Results, cell: pd.Series) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from importlib.resources import files
 import yaml
 from pydantic import Field
 
+from benchmark.records.schema import Labels
 from benchmark.spec.yaml import Spec, validate
 
 FILE = "paper_tables/layout.yaml"
@@ -53,6 +54,7 @@ class Layout(Spec):
     related: list[list[str]] = Field(
         description="datasets that share recordings: not independent in means over datasets"
     )
+    labels: Labels = Field(description="what tables show of methods and datasets, also where there is no record")
     tables: list[TableEntry] = Field(min_length=1, description="tables of the report; the first is the main one")
     figures: list[FigureEntry] = Field(description="figures of the report")
 

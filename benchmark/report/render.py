@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
+from benchmark.spec.grammar import split_list
+
 INDEX = ["protocol", "backbone", "method"]  # leading columns of tables with one column per dataset
+RECIPE_CHANGED = "recipe changed"  # the mark of such rows, before the changes in brackets
+CONSTANT = ("device", "threads", "size", "dataset")  # more columns that are left out where they say one thing
 MAX_NAME = 24  # characters of a class that are shown
 MAX_VARIANTS = 3  # more variants of one mark are counted, not listed
 STRONG = ("\ue000", "\ue001")  # around bold text in a `Table.text`; each format replaces them
@@ -61,7 +66,7 @@ def wide(cells: pd.DataFrame, text_of: Callable[[pd.Series], str]) -> pd.DataFra
     """Return a text table with one row per protocol, backbone and method, and one column per dataset.
 
     Args:
-        cells: table cells, as in `benchmark.report.aggregate`.
+        cells: table cells, as in `benchmark.report.aggregate`, with labels in place of names.
         text_of: the text of one cell.
     """
     rows = cells.assign(method=row_names(cells), text=[text_of(cell) for _, cell in cells.iterrows()])
@@ -88,17 +93,20 @@ def plain(table: pd.DataFrame) -> pd.DataFrame:
 def marks(cells: pd.DataFrame) -> list[str]:
     """Return the reasons why the numbers of some cells are not comparable with the paper.
 
-    A mark of some rows is followed by their number. If more than `MAX_VARIANTS` marks differ only in the values in
-    brackets, they are counted in one line.
+    A mark of some rows is followed by their number. Changes of recipes are one line. If more than `MAX_VARIANTS` other
+    marks differ only in the values in brackets, they are counted.
     """
     of_rows = [mark for text in cells["marks"] for mark in text.split("; ") if mark]
+    recipes = [mark for mark in of_rows if _kind(mark) == RECIPE_CHANGED]
     variants = Counter(_kind(mark) for mark in set(of_rows))
     counts: Counter[str] = Counter()
     for mark in of_rows:
-        number = variants[_kind(mark)]
-        counts[
-            f"{number} different {_plural(_kind(mark))} (see column `marks`)" if number > MAX_VARIANTS else mark
-        ] += 1
+        kind, number = _kind(mark), variants[_kind(mark)]
+        if kind == RECIPE_CHANGED:
+            mark = _recipe_changes(recipes)  # noqa: PLW2901
+        elif number > MAX_VARIANTS:
+            mark = f"{number} different marks of the kind '{kind}' (see column `marks`)"  # noqa: PLW2901
+        counts[mark] += 1
     lines = [mark if rows == len(cells) else f"{mark} [{rows} of {len(cells)} rows]" for mark, rows in counts.items()]
     versions = sorted({version for text in cells["numerics"] for version in text.split()}, key=int)
     if len(versions) > 1:
@@ -110,36 +118,81 @@ def _kind(mark: str) -> str:
     return mark.partition(" (")[0]
 
 
-def _plural(kind: str) -> str:
-    return "recipe changes" if kind == "recipe changed" else f"marks of the kind '{kind}'"
+def _recipe_changes(marks: Sequence[str]) -> str:
+    """Return the changes of several recipes as one: `recipe changed (epochs=2, lr=0.001 or 0.01, frames: 5 values)`.
+
+    Args:
+        marks: of the rows whose recipe was changed, each as `recipe changed (epochs=2, lr=0.001)`.
+    """
+    values: dict[str, dict[str, None]] = {}
+    for mark in marks:
+        for change in split_list([mark.partition(" (")[2].removesuffix(")")]):
+            key, _, value = change.partition("=")
+            values.setdefault(key, {})[value] = None
+    changes = [
+        f"{key}={' or '.join(each)}" if len(each) <= MAX_VARIANTS else f"{key}: {len(each)} values"
+        for key, each in values.items()
+    ]
+    return f"{RECIPE_CHANGED} ({', '.join(changes)})"
 
 
 def rules(cells: pd.DataFrame) -> str:
     """Return a sentence that says how the reported epochs were chosen; empty without a record."""
-    by_dataset = {
-        f"{RULES[rule]} ({dataset})"
-        for rule, dataset in zip(cells["rule"], cells["dataset"], strict=True)
-        if isinstance(rule, str)
-    }
-    return f"Reported epoch: {'; '.join(sorted(by_dataset))}." if by_dataset else ""
+    by_rule: dict[str, dict[str, None]] = {}
+    for rule, dataset in zip(cells["rule"], cells["dataset"], strict=True):
+        if isinstance(rule, str):
+            by_rule.setdefault(RULES[rule], {})[dataset] = None
+    found = [f"{rule} ({', '.join(datasets)})" for rule, datasets in sorted(by_rule.items())]
+    return f"Reported epoch: {'; '.join(found)}." if found else ""
+
+
+def without_constants(table: pd.DataFrame) -> tuple[str, pd.DataFrame]:
+    """Take out the leading columns that say the same in every row; return what they say, and the table without them."""
+    same = [name for name in (*INDEX[:-1], *CONSTANT) if name in table and table[name].nunique() == 1]
+    said = "; ".join(f"{name}: {table[name].iloc[0]}" for name in same if table[name].iloc[0])
+    return said, table.drop(columns=same)
 
 
 def to_markdown(table: pd.DataFrame, caption: Caption) -> str:
-    """Return title, warnings, table and note as Markdown."""
+    """Return title, what all rows share, warnings, table and note as Markdown."""
+    said, rows = without_constants(table)
     warning = [f"**Not comparable with the paper:** {'; '.join(caption.warnings)}.", ""] if caption.warnings else []
-    cells = table.map(lambda text: text.replace("|", r"\|") if isinstance(text, str) else text)  # names of classes
+    cells = rows.map(lambda text: text.replace("|", r"\|") if isinstance(text, str) else text)  # names of classes
     body = str(cells.to_markdown(index=False, disable_numparse=True))
     for sign in STRONG:
         body = body.replace(sign, "**")
-    return "\n".join([f"# {caption.title}", "", *warning, body, "", caption.note.strip(), ""])
+    shared = [f"{_sentence(said)}.", ""] if said else []
+    return "\n".join([f"# {caption.title}", "", *shared, *warning, body, "", caption.note.strip(), ""])
 
 
 def to_latex(table: pd.DataFrame, caption: Caption) -> str:
-    """Return a LaTeX `table` environment (package booktabs) whose caption has title, warnings and note."""
-    warning = f" Not comparable with the paper: {'; '.join(caption.warnings)}." if caption.warnings else ""
-    latex = table.astype(str).map(_escape).rename(columns=_escape).style.hide(axis="index")
-    text = _escape(f"{caption.title}.{warning} {caption.note.strip()}")
-    return str(latex.to_latex(hrules=True, caption=text, position_float="centering"))
+    """Return a LaTeX `table` environment (package booktabs), grouped by backbone; warnings and note are below it."""
+    said, rows = without_constants(table)
+    groups = [name for name in INDEX[:-1] if name in rows]
+    escaped = rows.astype(str).map(_escape).rename(columns=_escape)
+    if groups:  # names of a group stand in its first row, with a line between groups
+        style = escaped.set_index([*groups, *escaped.columns[len(groups) : len(groups) + 1]]).style
+        style = style.hide(names=True)
+    else:
+        style = escaped.style.hide(axis="index")
+    text = _escape(". ".join(filter(None, (caption.title, _sentence(said)))) + ".")
+    latex = str(
+        style.to_latex(
+            hrules=True,
+            caption=text,
+            position_float="centering",
+            clines="skip-last;data" if groups else None,
+            multirow_align="naive",
+        )
+    )
+    latex = re.sub(r"\\cline\{1-\d+\}\n(\\bottomrule)?", lambda line: line[1] or "\\midrule\n", latex)
+    warning = f"Not comparable with the paper: {'; '.join(caption.warnings)}. " if caption.warnings else ""
+    below = f"\\par\\smallskip\n{{\\footnotesize {_escape(warning + caption.note.strip())}}}\n"
+    return latex.replace("\\end{table}", f"{below}\\end{{table}}")
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _escape(text: str) -> str:

@@ -11,17 +11,20 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
+from benchmark.records.choice import Choice
 from benchmark.records.floor import NAMES, REGRESSION, Floor, floor_key, floor_settings, read_floors
 from benchmark.records.frame import Curve, tabulate
 from benchmark.records.predictions import UnusablePredictionsError
-from benchmark.records.schema import Record, StepProfile
+from benchmark.records.schema import Labels, Record, StepProfile
 from benchmark.records.store import ResultStore
 from benchmark.report.aggregate import GROUP, Submitted, aggregate
 from benchmark.report.by_class.read import Shown
 from benchmark.report.inference import Estimate
-from benchmark.report.layout import Order
+from benchmark.report.layout import Order, load_layout
+from benchmark.report.names import Names
 from benchmark.report.outcomes import Outcome, difference, not_comparable, score, ties
 from benchmark.report.read_outcome import read_outcome
+from benchmark.report.render import row_names
 from benchmark.report.step_profiles import tabulate_steps
 from benchmark.spec.request import TrialRequest
 
@@ -42,8 +45,9 @@ class Results:
         curves: score at every epoch, by trial id.
         first_records: the first record of each cell, for what its trials share.
         requests: one request of each cell, submitted or recorded.
-        submitted: fold and seed of the submitted trials, by cell.
+        submitted: fold, seed and draw of the submitted trials, by cell.
         environments: environments of the records, by their digest.
+        labels: different labels of the records.
         profiles: profiles of training steps.
         floors: scores without a backbone, by key.
     """
@@ -56,14 +60,16 @@ class Results:
     requests: dict[str, TrialRequest] = field(init=False, default_factory=dict)
     submitted: dict[str, Submitted] = field(init=False, default_factory=dict)
     environments: dict[str, dict[str, Any]] = field(init=False, default_factory=dict)
+    labels: list[Labels] = field(init=False, default_factory=list)
     profiles: list[StepProfile] = field(init=False)
     floors: dict[str, Floor] = field(init=False)
 
     def __post_init__(self) -> None:
         self.store.require()
         for request in self.store.submitted():
-            self.requests.setdefault(request.cell, request)
-            self.submitted.setdefault(request.cell, set()).add((request.fold, request.seed))
+            if not request.held_out:  # trials that choose a setting are no results
+                self.requests.setdefault(request.cell, request)
+                self.submitted.setdefault(request.cell, set()).add((request.fold, request.seed, request.draw))
         self.trials, self.curves = tabulate(map(self._note, self.store.records()))
         self.profiles = list(self.store.profiles())
         self.floors = read_floors(self.store.folder)
@@ -77,7 +83,19 @@ class Results:
         self.first_records.setdefault(record.request.cell, record)
         self.requests.setdefault(record.request.cell, record.request)
         self.environments.setdefault(record.environment_hash, record.environment)
+        if record.labels not in self.labels:
+            self.labels.append(record.labels)
         return record
+
+    @functools.cached_property
+    def names(self) -> Names:
+        """What people read in place of the names of requests."""
+        return Names.of(load_layout().labels, self.labels)
+
+    @functools.cached_property
+    def row_labels(self) -> dict[str, str]:
+        """What people read in place of the name of a table row: a method with what distinguishes it."""
+        return dict(zip(row_names(self.cells), row_names(self.names.named(self.cells)), strict=True))
 
     @functools.cached_property
     def steps(self) -> pd.DataFrame:
@@ -88,6 +106,14 @@ class Results:
     def cells(self) -> pd.DataFrame:
         """One row per table cell, with the columns of `benchmark.report.aggregate`."""
         cells = aggregate(self.trials, self.requests, self.submitted, self.order)
+        tuned = {
+            choice.winner.cell: len(choice.candidates) for choice in self.choices if choice.winner and choice.chosen
+        }
+        mark = "setting chosen on validation clips (of {})"
+        cells["marks"] = [
+            "; ".join(filter(None, (marks, mark.format(tuned[cell]) if cell in tuned else "")))
+            for cell, marks in zip(cells["cell"], cells["marks"], strict=True)
+        ]
         intervals: dict[str, tuple[float, float]] = {}
         best: set[str] = set()
         for _, rows in cells[cells["score"].notna()].groupby(GROUP, sort=False):
@@ -102,9 +128,26 @@ class Results:
         floors = [self.floor(cell).get(REGRESSION, math.nan) for _, cell in cells.iterrows()]
         return cells.assign(best=cells["cell"].isin(best), floor=floors)
 
+    @functools.cached_property
+    def choices(self) -> list[Choice]:
+        """Choices of settings, made and open."""
+        return self.store.choices()
+
+    @property
+    def tuned_cells(self) -> set[str]:
+        """Cells of settings that were chosen, and of the default settings beside them."""
+        return {
+            candidate.cell
+            for choice in self.choices
+            for candidate in (choice.candidates[0], choice.winner)
+            if candidate is not None
+        }
+
     def floor(self, cell: pd.Series) -> dict[str, float]:
         """Return scores without a backbone over the folds of a cell, by name; those that are not known are left out."""
         request = self.requests[cell["cell"]]
+        if request.shots:  # a regression on all training clips is not what few clips should beat
+            return {}
         keys = [floor_key(floor_settings(request, int(fold))) for fold in cell["folds"].split()]
         of_folds = [self.floors[key].scores if key in self.floors else {} for key in keys]
         known = [name for name in NAMES if of_folds and all(name in scores for scores in of_folds)]
@@ -114,19 +157,20 @@ class Results:
         """Return why some complete cells have no interval, or were not compared with the best one of their dataset."""
         reasons = []
         for key, rows in self.cells[self.cells["score"].notna()].groupby(GROUP, sort=False):
+            place = self.names.task(key[1], key[2])
             best = rows.sort_values("score", ascending=False, kind="stable").iloc[0]
             for _, row in rows.iterrows():
                 if reason := self.obstacle(best, row):
-                    reasons.append(f"{reason} ({key[1]}, {key[2]})")
+                    reasons.append(f"{reason} ({place})")
                 elif (outcome := self.outcome(row["cell"])) and not outcome.grouped:
-                    reasons.append(f"intervals without groups of clips, maybe too narrow ({key[1]}, {key[2]})")
+                    reasons.append(f"intervals without groups of clips, maybe too narrow ({place})")
         return list(dict.fromkeys(reasons))
 
     def obstacle(self, first: pd.Series, second: pd.Series) -> str | None:
         """Return why two complete cells cannot be compared clip by clip; None if they can."""
         for cell in (first, second):
             if reason := self.unusable(cell["cell"]):
-                return f"{cell['method']}: {reason}"
+                return f"{self.names.method(cell['method'])}: {reason}"
         return not_comparable(*(cast("Outcome", self.outcome(cell["cell"])) for cell in (first, second)))
 
     def difference(self, first: pd.Series, second: pd.Series) -> Estimate | None:

@@ -15,6 +15,7 @@ from benchmark.files import write_atomic
 from benchmark.records.store import ResultStore
 from benchmark.report.aggregate import time_shares
 from benchmark.report.layout import load_layout
+from benchmark.report.papers import DEFAULT_PAPERS, PaperChoice
 from benchmark.report.render import Table, marks, plain, to_latex, to_markdown
 from benchmark.report.results import Results
 from benchmark.report.tables import TableSource, build_table
@@ -37,12 +38,14 @@ class Report:
         results: the main table as text, for the terminal.
         warnings: reasons why the numbers are not comparable with the paper.
         time: what the time of the trials was spent on, in one line; empty without a record.
+        first: backbone, dataset and method of the first table cell, as `explain` takes them; None without a cell.
     """
 
     paths: list[Path]
     results: pd.DataFrame
     warnings: list[str]
     time: str
+    first: tuple[str, str, str] | None = None
 
 
 def read_results(store: ResultStore) -> Results:
@@ -57,7 +60,7 @@ def read_results(store: ResultStore) -> Results:
 def build_report(
     store: ResultStore,
     folder: Path | None = None,
-    paper: Path | None = None,
+    papers: PaperChoice = DEFAULT_PAPERS,
     *,
     against: str | None = None,
     html: bool = False,
@@ -67,12 +70,12 @@ def build_report(
     Args:
         store: the results folder.
         folder: where to write; `report/` in the results folder by default.
-        paper: file with more of the paper's scores, in the form of `paper_tables/scores.yaml`.
+        papers: papers whose scores and claims are shown.
         against: a method with which all are compared, besides full fine-tuning.
         html: also write `report.html`, one page with everything.
 
     Raises:
-        BenchmarkError: not a results folder, a record of a newer schema, a damaged file of scores, or no method
+        BenchmarkError: not a results folder, a record of a newer schema, a damaged paper, or no method
             `against`.
     """
     from benchmark.report.figures import build_figures, save
@@ -80,25 +83,26 @@ def build_report(
     results = read_results(store)
     folder = folder or store.folder / "report"
     folder.mkdir(parents=True, exist_ok=True)
-    tables = build_tables(results, paper, against)
+    tables = build_tables(results, papers, against)
     paths = [path for table in tables for path in _write_table(table, results, folder)]
     figures = build_figures(results)
     if html:
         from benchmark.report.html import to_html
 
-        paths.append(_write(folder / "report.html", to_html(results, tables, figures, paper)))
+        paths.append(_write(folder / "report.html", to_html(results, tables, figures, papers)))
     for figure in figures:
         paths += save(figure.figure, folder, figure.name)
     main = tables[0]
-    return Report(paths, plain(main.text), main.caption.warnings, time_line(results.trials))
+    first = next(iter(results.cells[["backbone", "dataset", "method"]].itertuples(index=False, name=None)), None)
+    return Report(paths, plain(main.text), main.caption.warnings, time_line(results.trials), first)
 
 
-def build_tables(results: Results, paper: Path | None = None, against: str | None = None) -> list[Table]:
+def build_tables(results: Results, papers: PaperChoice = DEFAULT_PAPERS, against: str | None = None) -> list[Table]:
     """Return the tables of the layout that have something to show; the first, the main table, is always there.
 
     Args:
         results: the results folder.
-        paper: file with more of the paper's scores.
+        papers: papers whose scores are shown.
         against: a method with which all are compared, besides full fine-tuning.
 
     Raises:
@@ -110,7 +114,7 @@ def build_tables(results: Results, paper: Path | None = None, against: str | Non
     warnings = marks(results.cells)
     tables = []
     for entry in load_layout().tables:
-        table = build_table(TableSource(results, entry, warnings, paper, against))
+        table = build_table(TableSource(results, entry, warnings, papers, against))
         if table is None:
             logger.debug("table %s: nothing to show", entry.name)
         else:

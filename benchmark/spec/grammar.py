@@ -52,9 +52,14 @@ def parse_refs(text: str) -> list[tuple[Ref, ...]]:
     return list(itertools.product(*(_variants(part, text) for part in parts)))
 
 
+def split_composition(method: str) -> list[str]:
+    """Return the parts of a composition, with their options: `aat_m[bottleneck=8]+prompt` has two."""
+    return _split(method, "+")
+
+
 def unordered(method: str) -> tuple[str, ...]:
     """Return the parts of a composition in an order of their own: equal for `a+b` and `b+a`."""
-    return tuple(sorted(_split(method, "+")))
+    return tuple(sorted(split_composition(method)))
 
 
 def canonical(name: str, options: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -66,7 +66,8 @@ def validate(model: type[Model], data: object, where: str) -> Model:
             names = set(_field_names(model))
             message = f"unknown key{closest(str(first['loc'][-1]), names)}"
         else:
-            message = f"{first['msg']}, got {first['input']!r}"
+            message = first["msg"].removeprefix("Value error, ")
+            message += f", got {first['input']!r}" if key else ""  # without a key, the input is all there is
         more = f" (and {len(rest)} more)" if rest else ""
         raise BenchmarkError(f"{where}: {key or 'value'}: {message}{more}") from None
 
@@ -74,8 +75,15 @@ def validate(model: type[Model], data: object, where: str) -> Model:
 def _field_names(model: type[BaseModel]) -> Iterator[str]:
     for name, field in model.model_fields.items():
         yield name
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _field_names(field.annotation)
+        yield from _names_below(field.annotation)
+
+
+def _names_below(annotation: Any) -> Iterator[str]:
+    """Yield the keys of the models in a type, such as `dict[str, Model]`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield from _field_names(annotation)
+    for part in get_args(annotation):
+        yield from _names_below(part)
 
 
 def parse_scalar(text: str) -> Any:

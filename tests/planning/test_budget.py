@@ -52,14 +52,18 @@ def test_the_cheapest_claims_come_first_and_shared_cells_are_paid_once(requests_
         "c": cells("linear", "full"),
         "elsewhere": [("ssast", "esc50", "full")],
     }
-    few = choose(requests_, estimates, claims, [], 45)
+
+    def cells_of(request: TrialRequest) -> list[tuple[str, ...]]:
+        return [(request.backbone.name, request.dataset.name, request.method.variant)]
+
+    few = choose(requests_, estimates, claims, [], 45, cells_of)
     assert (names(few.requests), few.decided, few.seconds) == ({"linear", "aat_ms"}, ["a"], 30)
     assert few.open == ["b", "c", "elsewhere"]
-    every = choose(requests_, estimates, claims, [], 60)
+    every = choose(requests_, estimates, claims, [], 60, cells_of)
     assert every.decided == ["a", "b", "c"]
     assert every.seconds == 60
-    assert choose(requests_, estimates, claims, [], 5).requests == []
-    done = choose(requests_[1:], estimates, claims, cells("full"), 30)
+    assert choose(requests_, estimates, claims, [], 5, cells_of).requests == []
+    done = choose(requests_[1:], estimates, claims, cells("full"), 30, cells_of)
     assert done.decided == ["c", "a", "b"]  # full is there already
 
 

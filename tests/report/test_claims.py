@@ -13,9 +13,10 @@ from benchmark.planning.expand import expand
 from benchmark.records.schema import Data, Record, Selection, StepProfile
 from benchmark.records.store import ResultStore
 from benchmark.report.claims.judge import judge
-from benchmark.report.claims.ledger import Judged, load_ledger
+from benchmark.report.claims.ledger import Judged
 from benchmark.report.claims.scores import ONE_SEED, decide
-from benchmark.report.paper_scores import load_paper_scores
+from benchmark.report.papers import load_paper
+from benchmark.report.results import Results
 from benchmark.report.write import read_results
 from benchmark.spec.grid import load_grid, narrow
 from benchmark.spec.request import TrialRequest
@@ -24,6 +25,10 @@ from tests.conftest import Cli
 from tests.samples import make_record, make_results
 
 CLIPS = 400
+
+
+def judge_aat(results: Results, protocol: str | None = None) -> list[Judged]:
+    return judge(results, [load_paper("aat")], protocol)
 
 
 def paper_records(shares: dict[str, float], **choice: list[str]) -> tuple[list[Record], dict[str, np.ndarray]]:
@@ -43,7 +48,7 @@ def paper_records(shares: dict[str, float], **choice: list[str]) -> tuple[list[R
 
 def verdicts(folder: Path, shares: dict[str, float], **choice: list[str]) -> dict[str, Judged]:
     records, parts = paper_records(shares, **choice)
-    return {claim.id: claim for claim in judge(make_results(folder, records, parts=parts), "reference")}
+    return {claim.id: claim for claim in judge_aat(make_results(folder, records, parts=parts))}
 
 
 def test_orders_are_judged_by_their_intervals(tmp_path: Path) -> None:
@@ -75,16 +80,16 @@ def test_one_seed_decides_no_claim_about_a_method(tmp_path: Path) -> None:
 def test_a_missing_fold_is_not_run_and_marks_are_not_comparable(tmp_path: Path) -> None:
     records, parts = paper_records({"full": 0.9, "aat_ms": 0.9}, backbones=["ast"], seeds=["0"])
     requests = [record.request for record in records]
-    found = judge(make_results(tmp_path / "a", records[1:], requests, parts), "reference")
+    found = judge_aat(make_results(tmp_path / "a", records[1:], requests, parts))
     one = next(each for each in found if each.id == "aat-ms-full-ast-esc50")
     assert one.verdict == "not run"
     assert "4 of 5 trials are finished" in one.why
     synthetic = Data.model_validate({**records[0].data.model_dump(), "kind": "synthetic"})
     marked = [record.model_copy(update={"data": synthetic}) for record in records]
-    found = judge(make_results(tmp_path / "b", marked, parts=parts), "reference")
+    found = judge_aat(make_results(tmp_path / "b", marked, parts=parts))
     assert {each.verdict for each in found} <= {"not run", "not comparable"}
     assert "synthetic audio" in next(each for each in found if each.id == "aat-ms-full-ast-esc50").why
-    other = judge(read_results(ResultStore(tmp_path / "a")), "corrected")
+    other = judge_aat(read_results(ResultStore(tmp_path / "a")), "corrected")
     assert {each.verdict for each in other} == {"not run"}
 
 
@@ -103,26 +108,6 @@ def test_a_missing_fold_is_not_run_and_marks_are_not_comparable(tmp_path: Path) 
 )
 def test_decide(low: float, high: float, relation: str, margin: float, verdict: str) -> None:
     assert decide(low, high, relation, margin)[0] == verdict  # type: ignore[arg-type]
-
-
-def test_the_ledger_is_consistent() -> None:
-    ledger = load_ledger()
-    methods = {"full", "linear", "partial", "prompt", "aat_m", "aat_ms", "aat_m+prompt", "aat_ms+prompt", ""}
-    assert len({claim.id for claim in ledger.claims}) == len(ledger.claims)
-    assert all(claim.source in ledger.sources for claim in ledger.claims)
-    assert all({claim.left, claim.right, claim.method} <= methods for claim in ledger.claims)
-    cells, sources = load_paper_scores()
-    assert {cell.source for cell in cells} <= set(sources)
-    assert len(cells) == 14
-
-
-def test_claims_are_counted_without_data_or_weights(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmark.api.claims.COUNTED_METHODS", ("linear",))  # the test below counts all
-    (tmp_path / "trials").mkdir()
-    done = cli("claims", "--results", tmp_path, "--structural", "--json")
-    assert done.returncode == 0, done.stderr
-    found = {each["id"]: each["verdict"] for each in json.loads(done.stdout)}
-    assert (found["count-linear"], found["count-full"]) == ("reproduced", "not run")
 
 
 @pytest.mark.slow
@@ -161,7 +146,7 @@ def test_time_and_memory_are_judged_on_a_gpu_only(tmp_path: Path) -> None:
             found = {"status": "measured", "steps": 5, "device": device, "step_seconds": seconds[name],
                      "gpu_allocated_bytes": None if device == "cpu" else int(1e9 * seconds[name])}  # fmt: skip
             store.write_profile(StepProfile.model_validate({**profile.model_dump(), **found, **changes}))
-        return {each.id: each for each in judge(read_results(store), "reference")}
+        return {each.id: each for each in judge_aat(read_results(store))}
 
     on_cpu = measure("cpu")
     assert on_cpu["time-aat-m-esc50"].verdict == "not comparable"
@@ -178,24 +163,6 @@ def test_time_and_memory_are_judged_on_a_gpu_only(tmp_path: Path) -> None:
     assert on_gpu["time-aat-ms-esc50"].verdict == "differs"
     assert on_gpu["memory-aat-ms-esc50"].verdict == "differs"
     assert "H100" in on_gpu["memory-aat-m-esc50"].why
-
-
-def test_scores_from_a_file_of_the_user_are_used(tmp_path: Path, cli: Cli) -> None:
-    own = tmp_path / "own.yaml"
-    own.write_text(
-        "sources: {T: 'table 1'}\ncells:\n"
-        "  - {source: T, backbone: ssast, dataset: gtzan, method: full, score: 71.2}\n"
-        "  - {source: T, backbone: ast, dataset: esc50, method: full, score: 95.4, epoch: last}\n"
-    )
-    cells, sources = load_paper_scores(own)
-    assert len(cells) == 15
-    assert sources["T"] == "table 1"
-    assert {cell.score for cell in cells if cell.key == ("ast", "esc50", "full", "test", "last")} == {95.4}
-    own.write_text("cells: [{source: T, backbone: ast}]")
-    (tmp_path / "trials").mkdir()
-    done = cli("claims", "--results", tmp_path, "--paper", own)
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
 
 
 def test_explain_shows_the_provenance_of_a_cell(tmp_path: Path, cli: Cli) -> None:

@@ -110,5 +110,5 @@ def test_one_evaluation_of_several_epochs_is_no_curve(
     content = complete.model_dump()
     content["curves"][0]["splits"] = {}
     assert "`run --test-curves`" in " ".join(" ".join(titles([Record.model_validate(content)], tmp_path / "a")).split())
-    assert titles([complete], tmp_path / "b")[0].endswith(", esc50")
-    assert titles([make_record(make_request(), [0.9])], tmp_path / "c")[0].endswith(", esc50")
+    assert titles([complete], tmp_path / "b")[0].endswith(", ESC-50")
+    assert titles([make_record(make_request(), [0.9])], tmp_path / "c")[0].endswith(", ESC-50")

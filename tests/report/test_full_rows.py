@@ -44,10 +44,10 @@ def test_a_row_is_compared_with_the_full_row_of_its_recipe(make_request: Make, t
     results = make_results(tmp_path, records)
     assert ratios(results.cells) == [0.5, 0.25]
     [table] = [table for table in build_tables(results) if table.name == "time"]
-    assert "esc50: full (lr=0.1), full (lr=0.2)" in table.caption.note
+    assert "ESC-50: Full fine-tuning (lr=0.1), Full fine-tuning (lr=0.2)" in table.caption.note
     full = results.cells[results.cells["method"] == "full"]["cell"].tolist()
     assert table.data[table.data["method"] == "aat_ms"]["time_full"].tolist() == full
-    assert table.text["esc50"].tolist() == ["10.00 (1.00)", "20.00 (1.00)", "5.00 (0.50)", "5.00 (0.25)"]
+    assert table.text["ESC-50"].tolist() == ["10.00 (1.00)", "20.00 (1.00)", "5.00 (0.50)", "5.00 (0.25)"]
 
 
 def test_one_full_row_needs_no_note(make_request: Make, tmp_path: Path) -> None:
@@ -117,4 +117,4 @@ def test_figures_of_costs_show_a_sweep(make_request: Make, tmp_path: Path) -> No
     results = make_results(tmp_path, records)
     for draw in (time, memory):
         names = [text.get_text() for text in draw(results, "Title").legends[0].get_texts()]
-        assert names == ["aat_ms (lr=0.1)", "aat_ms (lr=0.2)"]
+        assert names == ["AAT-MS (lr=0.1)", "AAT-MS (lr=0.2)"]

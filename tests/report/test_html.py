@@ -86,15 +86,15 @@ def column(page: Any, number: int) -> list[str]:
 
 
 def test_sorting_and_filtering(page: Any) -> None:
-    assert column(page, 4) == ["4/5", "80.0", "94.9", "96.0"]
-    head = page.locator("#results-table th").nth(3)
+    assert column(page, 2) == ["4/5", "80.0", "94.9", "96.0"]
+    head = page.locator("#results-table th").nth(1)
     head.get_by_role("button").click()
     assert head.get_attribute("aria-sort") == "ascending"
-    assert column(page, 4) == ["4/5", "80.0", "94.9", "96.0"]
+    assert column(page, 2) == ["4/5", "80.0", "94.9", "96.0"]
     head.get_by_role("button").click()
-    assert column(page, 4) == ["96.0", "94.9", "80.0", "4/5"]
-    page.locator("#results input").fill("aat ast")
-    assert column(page, 3) == ["aat_ms", "aat_m"]
+    assert column(page, 2) == ["96.0", "94.9", "80.0", "4/5"]
+    page.locator("#results input").fill("aat")
+    assert column(page, 1) == ["AAT-MS", "AAT-M"]
     page.locator("#claims input").fill("not run")
     verdicts = page.locator("#claims-table tbody tr:visible td:nth-child(2)").all_inner_texts()
     assert set(verdicts) == {"not run"}
@@ -131,7 +131,8 @@ def test_the_panel_has_the_results_by_class_with_names_as_text(page: Any) -> Non
 
 def test_it_reads_well(page: Any, browser: Any, page_file: Path) -> None:
     assert page.evaluate(CONTRAST) >= 4.5
-    assert page.locator("figure img").count() == len(load_layout().figures)
+    drawn = {figure.name for figure in load_layout().figures} - {"shots"}  # there are no few-shot trials
+    assert page.locator("figure img").count() == len(drawn)
     assert page.evaluate("() => [...document.images].every(image => image.complete && image.naturalWidth > 0)")
     phone = browser.new_context(viewport={"width": 375, "height": 800}).new_page()
     phone.goto(page_file.as_uri())

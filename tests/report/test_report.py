@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shlex
 import subprocess
@@ -24,6 +25,7 @@ from benchmark.report.figures import FIGURES
 from benchmark.report.figures.scores import scatter
 from benchmark.report.layout import TableEntry, load_layout
 from benchmark.report.paper_scores import PaperScore
+from benchmark.report.papers import load_paper
 from benchmark.report.power import DEFAULT, spread_of
 from benchmark.report.render import Caption, Table, marks, plain, rules, to_latex
 from benchmark.report.render import wide as with_bold
@@ -31,7 +33,7 @@ from benchmark.report.tables import TableSource, build_table, table_names
 from benchmark.report.tables.paper import paper_rows
 from benchmark.report.tables.parameters import parameters_text
 from benchmark.report.tables.results import score_text
-from benchmark.report.tables.tuned import tuned_rows, tuned_text
+from benchmark.report.tables.swept import swept_rows, swept_text
 from benchmark.report.write import build_report, build_tables, read_results
 from benchmark.spec.request import TrialRequest
 from tests.conftest import TINY_RECIPE
@@ -146,7 +148,7 @@ def tried(make: Make, lr: float, validation: list[float], test: list[float], **c
 
 
 def tuned_of(tmp_path: Path, records: list[Record], submitted: list[TrialRequest] | None = None) -> pd.DataFrame:
-    return tuned_rows(make_results(tmp_path, records, submitted))
+    return swept_rows(make_results(tmp_path, records, submitted))
 
 
 def test_the_setting_is_chosen_by_validation_never_by_test(make_request: Make, tmp_path: Path) -> None:
@@ -160,13 +162,13 @@ def test_the_setting_is_chosen_by_validation_never_by_test(make_request: Make, t
     assert (row["validation"], row["score"]) == pytest.approx((0.8, 0.75))
     store = ResultStore(tmp_path)
     build_report(store)
-    assert "75.0 (lr=0.001)" in (store.folder / "report" / "tuned.md").read_text()
+    assert "75.0 (lr=0.001)" in (store.folder / "report" / "swept.md").read_text()
 
 
 def test_nothing_is_chosen_before_every_setting_is_finished(make_request: Make, tmp_path: Path) -> None:
     records = [tried(make_request, lr, [0.5], [0.9]) for lr in (1e-4, 1e-3, 1e-2)]
     rows = tuned_of(tmp_path, records[:2], [record.request for record in records])
-    assert tuned_text(rows)["esc50"].tolist() == ["2/3 settings"]
+    assert swept_text(rows)["esc50"].tolist() == ["2/3 settings"]
     assert pd.isna(rows["score"][0])
     build_report(ResultStore(tmp_path), html=True)
 
@@ -185,14 +187,17 @@ def test_a_mark_of_some_rows_has_their_number(make_request: Make) -> None:
     assert "partial data (400 of 2000 clips, 50 of 50 classes) [1 of 2 rows]" in marks(cells_of(records))
 
 
-def test_many_variants_of_one_mark_are_counted_not_listed(make_request: Make) -> None:
+def test_the_changes_of_all_recipes_are_one_mark(make_request: Make) -> None:
     def records(ways: int) -> list[Record]:
-        layers = [[{"source": "test", "values": {**TINY_RECIPE, "lr": 10.0**-way}}] for way in range(1, ways + 1)]
+        layers = [[{"source": "test", "values": {**TINY_RECIPE, "lr": 3 * 10.0**-way}}] for way in range(1, ways + 1)]
         return [make_record(make_request(overrides=layer), [0.5]) for layer in layers]
 
-    three, four = (marks(cells_of(records(ways))) for ways in (3, 4))
-    assert sum(mark.startswith("recipe changed (") for mark in three) == 3
-    assert [mark for mark in four if "recipe" in mark] == ["4 different recipe changes (see column `marks`)"]
+    [three], [four] = (
+        [mark for mark in marks(cells_of(records(ways))) if mark.startswith("recipe changed")] for ways in (3, 4)
+    )
+    assert three.startswith("recipe changed (frames=64, stride=[16, 16], ")
+    assert three.count(" or ") == 2
+    assert "lr: 4 values" in four
 
 
 def test_rows_are_in_the_order_of_the_layout(make_request: Make) -> None:
@@ -238,7 +243,7 @@ def test_a_table_without_a_module_is_an_error_with_a_hint(make_request: Make, tm
 def test_only_the_main_table_is_built_without_a_value(make_request: Make, tmp_path: Path) -> None:
     tables = build_tables(make_results(tmp_path, [], [make_request()]))
     assert [table.name for table in tables] == ["results", "paper"]
-    assert tables[0].text["esc50"].tolist() == ["0/1"]
+    assert tables[0].text["ESC-50"].tolist() == ["0/1"]
 
 
 def test_latex_is_escaped() -> None:
@@ -299,7 +304,7 @@ def test_the_rank_diagram_does_not_depend_on_the_process(make_request: Make, tmp
         for seed in ("1", "2")  # they put a set of these methods in different orders
     ]
     printed = [process.communicate()[0] for process in processes]
-    assert "aat_m (1.00)" in printed[0]
+    assert "AAT-M (1.00)" in printed[0]
     assert "5 independent datasets" in printed[0]  # both versions of Speech Commands share recordings
     assert printed[0] == printed[1]
 
@@ -312,7 +317,8 @@ def test_a_cell_and_a_score_of_the_paper_are_found_in_any_order_of_a_composition
     )
     assert len(find_cells(results, ["prompt+aat_m"])) == 1
     score = PaperScore(source="X", backbone="ast[weights=random:0]", dataset="esc50", method="prompt+aat_m", score=50)
-    [row] = paper_rows(results, [score]).to_dict("records")
+    paper = dataclasses.replace(load_paper("aat"), scores=(score,))
+    [row] = paper_rows(results, [paper]).to_dict("records")
     assert (row["paper"], row["method"]) == ("50.0", "aat_m+prompt")
 
 
@@ -336,8 +342,10 @@ def test_explain_says_how_the_epoch_fits_the_protocols_switch(
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_figure_with_nothing_to_show_says_why(make_request: Make, tmp_path: Path, name: str) -> None:
-    requests = [record.request for record in folds(make_request, [0.5, 0.6])]
+    few = {"shots": [1]} if name == "shots" else {}  # other results have no such figure
+    requests = [record.request for record in folds(make_request, [0.5, 0.6], **few)]
     figure = FIGURES[name](make_results(tmp_path, [], requests), "Title")
+    assert figure is not None
     text = figure.axes[0].texts[0].get_text()
     assert text.startswith("Title: ")
     assert len(text) > len("Title: ") + 20
@@ -348,7 +356,7 @@ def test_every_method_has_its_own_marker(make_request: Make, tmp_path: Path) -> 
     records = [record for method in methods for record in folds(make_request, [0.5], methods=[method])]
     figure = scatter(make_results(tmp_path, records), "Scatter")
     handles = figure.legends[0].legend_handles
-    assert [handle.get_label() for handle in handles] == methods
+    assert [handle.get_label() for handle in handles] == ["Full fine-tuning", "Linear probing", "AAT-MS"]
     assert len({handle.get_marker() for handle in handles}) == 3
     assert "random weights" in figure.get_supxlabel()
 
@@ -397,7 +405,7 @@ def test_damaged_predictions_leave_their_cell_without_an_interval_and_are_named(
     cells = results.cells.set_index("method")
     assert cells["low"].isna().to_dict() == {"full": False, "linear": True, "lora": False}
     assert cells["best"].to_dict() == {"full": True, "linear": False, "lora": True}
-    reason = f"linear: {path.name} is damaged or incomplete ({cells['backbone'].iloc[0]}, esc50)"
+    reason = f"Linear probing: {path.name} is damaged or incomplete (AST (demo size, random weights), ESC-50)"
     assert results.untested() == [reason]
     assert f"Without interval or not compared with the best: {reason}." in build_tables(results)[0].caption.note
 

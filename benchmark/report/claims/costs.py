@@ -9,7 +9,7 @@ import pandas as pd
 
 from benchmark.records.environment import CHECKPOINTING, checkpointing
 from benchmark.records.schema import Parameters, StepProfile
-from benchmark.report.claims.evidence import Evidence, unjudged, with_verdict
+from benchmark.report.claims.evidence import Evidence, Needs, unjudged, with_verdict
 from benchmark.report.claims.ledger import Claim, Judged, Verdict
 
 ROUNDING = 1e-5  # error of float32 over twelve blocks: smaller changes count as none
@@ -35,9 +35,9 @@ def ratio(claim: Claim, evidence: Evidence) -> Iterator[Judged]:
     """Judge time or memory of one method against another on the same GPU, of trials or of profiled steps."""
     datasets = [claim.dataset] if claim.dataset else evidence.datasets
     for dataset in datasets:
-        needs = tuple(("ast", dataset, method) for method in (claim.left, claim.right))
+        needs = evidence.needs(claim.backbone, dataset, claim.left, claim.right)
         base = unjudged(claim, evidence, dataset if len(datasets) > 1 else "", needs)
-        measured = _of_trials(claim, evidence, dataset) or _of_profiles(claim, evidence, dataset)
+        measured = _of_trials(claim, evidence, needs) or _of_profiles(claim, evidence, needs)
         yield _with_ratio(base, claim, measured)
 
 
@@ -60,9 +60,9 @@ def _with_ratio(base: Judged, claim: Claim, measured: Ratio | None) -> Judged:
     return dataclasses.replace(base, verdict=verdict, why=why, paper=paper, difference=difference)
 
 
-def _of_trials(claim: Claim, evidence: Evidence, dataset: str) -> Ratio | None:
+def _of_trials(claim: Claim, evidence: Evidence, needs: Needs) -> Ratio | None:
     """Return the ratio of trials that did not share the device; None if there are none on the same device."""
-    left, right = (evidence.cell("ast", dataset, method) for method in (claim.left, claim.right))
+    left, right = (evidence.cell(*need) for need in needs)
     column = {"time": "seconds_per_epoch", "memory": "gpu_allocated_bytes"}[claim.value]
     if left is None or right is None or left["device"] != right["device"] or left["shared"] or right["shared"]:
         return None
@@ -72,20 +72,25 @@ def _of_trials(claim: Claim, evidence: Evidence, dataset: str) -> Ratio | None:
     return Ratio(float(left[column] / right[column]), f"in trials on {device}", not device.startswith("cpu"))
 
 
-def _of_profiles(claim: Claim, evidence: Evidence, dataset: str) -> Ratio | None:
+def _of_profiles(claim: Claim, evidence: Evidence, needs: Needs) -> Ratio | None:
     """Return the ratio of profiled steps of the paper's model, preferably on a GPU; None if there are none."""
     steps = evidence.results.steps
+    (_, dataset, left), (_, _, right) = needs
     column = {"time": "step_seconds", "memory": "gpu_allocated_bytes"}[claim.value]
-    is_unchanged = ~steps["changed"].astype(bool)
+    layers = evidence.paper.layers
+    of_paper = {
+        profile.request.step_key for profile in evidence.results.profiles if not profile.request.changes_from(layers)
+    }
+    is_unchanged = steps["step_key"].isin(of_paper)
     rows = steps[(steps["dataset"] == dataset) & (steps["size"] == "base") & steps[column].notna() & is_unchanged]
     if claim.value == "memory":
         rows = rows[rows["whole_batch"].astype(bool)]  # time is compared per clip; memory does not scale with clips
     devices = sorted(rows.groupby(["device", "threads"]), key=lambda item: str(item[0][0]).startswith("cpu"))
     for (device, _), group in devices:
         by_method = group.drop_duplicates("method").set_index("method")
-        if {claim.left, claim.right} <= set(by_method.index):
+        if {left, right} <= set(by_method.index):
             values = by_method[column] / (by_method["clips"] if claim.value == "time" else 1)
-            value = float(values[claim.left] / values[claim.right])
+            value = float(values[left] / values[right])
             return Ratio(value, f"by `profile` on {device}", not str(device).startswith("cpu"))
     return None
 
@@ -105,7 +110,7 @@ def counted(claim: Claim, evidence: Evidence) -> Iterator[Judged]:
 
 
 def _cost(claim: Claim, evidence: Evidence, dataset: str, method: str) -> float | None:
-    profile = _profile_of_paper(evidence, dataset, method)
+    profile = _profile_of_paper(claim, evidence, dataset, method)
     if profile is None:
         return None
     cost = profile.cost
@@ -114,25 +119,25 @@ def _cost(claim: Claim, evidence: Evidence, dataset: str, method: str) -> float 
 
 
 def count(claim: Claim, evidence: Evidence) -> Iterator[Judged]:
-    """Judge a number of trainable parameters in millions, counted as the reference does."""
+    """Judge a number of trainable parameters in millions."""
 
-    def millions(counts: Parameters) -> float:
-        return counts.trainable_reference / 1e6
+    def millions(trainable: int, _: int) -> float:
+        return trainable / 1e6
 
     yield _number(claim, evidence, claim.millions, "million parameters", millions)
 
 
 def share(claim: Claim, evidence: Evidence) -> Iterator[Judged]:
-    """Judge a share of trainable parameters in per cent, counted as the reference does."""
+    """Judge a share of trainable parameters in per cent."""
 
-    def percent(counts: Parameters) -> float:
-        return 100 * counts.trainable_reference / counts.total_reference
+    def percent(trainable: int, total: int) -> float:
+        return 100 * trainable / total
 
     yield _number(claim, evidence, claim.percent, "per cent", percent)
 
 
 def _number(
-    claim: Claim, evidence: Evidence, paper: float | None, unit: str, value_of: Callable[[Parameters], float]
+    claim: Claim, evidence: Evidence, paper: float | None, unit: str, value_of: Callable[[int, int], float]
 ) -> Judged:
     """Judge a counted number, rounded to the digits of the paper.
 
@@ -141,21 +146,29 @@ def _number(
         evidence: what it is judged with.
         paper: the number of the paper.
         unit: its unit.
-        value_of: the number from the parameter counts of the model.
+        value_of: the number, from the counts of trainable parameters and of all.
     """
     base = dataclasses.replace(unjudged(claim, evidence, ""), unit=unit, paper=f"{paper}")
-    profile = _profile_of_paper(evidence, claim.dataset or "", claim.method)
+    profile = _profile_of_paper(claim, evidence, claim.dataset or "", claim.method)
     if profile is None or paper is None:
         return with_verdict(base, "not run", NOT_COUNTED)
-    counts = profile.parameters
-    value = value_of(counts)
+    trainable, total = _counts(claim, profile.parameters)
+    value = value_of(trainable, total)
     return dataclasses.replace(
         base,
         verdict="reproduced" if round(value, claim.digits) == paper else "differs",
         measured=value,
         difference=value - paper,
-        why=claim.note or f"{counts.trainable_reference:,} of {counts.total_reference:,} parameters",
+        why=claim.note or f"{trainable:,} of {total:,} parameters",
     )
+
+
+def _counts(claim: Claim, parameters: Parameters) -> tuple[int, int]:
+    """Return the trainable parameters that a claim counts, and all parameters."""
+    if claim.counts == "reference":
+        return parameters.trainable_reference, parameters.total_reference
+    head = parameters.head if claim.counts == "without_head" else 0
+    return parameters.trainable - head, parameters.total - head
 
 
 def identity(claim: Claim, evidence: Evidence) -> Iterator[Judged]:
@@ -164,7 +177,8 @@ def identity(claim: Claim, evidence: Evidence) -> Iterator[Judged]:
     changes = [
         profile.identity_error
         for profile in evidence.results.profiles
-        if profile.request.method.variant == claim.method and profile.identity_error is not None
+        if profile.identity_error is not None
+        and profile.request.method.variant == evidence.paper.method(claim.method, profile.request.dataset.name)
     ]
     if not changes:
         yield with_verdict(base, "not run", "not computed yet; `claims --structural` does it")
@@ -177,13 +191,15 @@ def identity(claim: Claim, evidence: Evidence) -> Iterator[Judged]:
     )  # fmt: skip
 
 
-def _profile_of_paper(evidence: Evidence, dataset: str, method: str) -> StepProfile | None:
+def _profile_of_paper(claim: Claim, evidence: Evidence, dataset: str, method: str) -> StepProfile | None:
     """Return a profile of the paper's model and recipe; its counts need neither weights nor data."""
+    wanted = (claim.backbone, "base", dataset, evidence.paper.method(method, dataset))
     for profile in evidence.results.profiles:
         request = profile.request
-        size = request.backbone.size_text
-        is_model = (request.dataset.name, request.method.variant, size) == (dataset, method, "base")
-        is_paper = is_model and not request.recipe_changes and request.protocol.name == evidence.protocol
+        backbone = request.backbone
+        is_model = (backbone.name, backbone.size_text, request.dataset.name, request.method.variant) == wanted
+        is_recipe = is_model and not request.changes_from(evidence.paper.layers)
+        is_paper = is_recipe and request.protocol.name == evidence.protocol
         if is_paper and not checkpointing(profile.environment):
             return profile
     return None

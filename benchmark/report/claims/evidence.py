@@ -1,15 +1,15 @@
-"""What claims are judged with: the cells of one protocol, and whether they are comparable with the paper."""
+"""What claims are judged with: the cells of one protocol, and whether they are comparable with a paper."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 
-from benchmark.report.claims.ledger import Claim, Judged, Ledger, Verdict
+from benchmark.report.claims.ledger import Claim, Judged, Verdict
+from benchmark.report.papers import Paper
 from benchmark.report.results import Results
 from benchmark.spec.grammar import unordered
 
@@ -23,20 +23,22 @@ class Evidence:
 
     Attributes:
         results: the results folder.
-        ledger: the claims with their sources.
+        paper: the paper.
         protocol: name of the protocol whose cells judge.
-        paper: file with more of the paper's scores; None if there is none.
     """
 
     results: Results
-    ledger: Ledger
+    paper: Paper
     protocol: str
-    paper: Path | None = None
 
     @property
     def datasets(self) -> list[str]:
         """The datasets of the paper."""
-        return self.results.order.datasets
+        return self.paper.about.datasets
+
+    def needs(self, backbone: str, dataset: str, *methods: str) -> Needs:
+        """Return the cells of methods of the paper, with the names that the suite gives these methods."""
+        return tuple((backbone, dataset, self.paper.method(method, dataset)) for method in methods)
 
     def cell(self, backbone: str, dataset: str, method: str) -> pd.Series | None:
         """Return a table cell; of several, one that is comparable with the paper and complete is preferred.
@@ -51,9 +53,12 @@ class Evidence:
     @functools.cached_property
     def _cells(self) -> dict[tuple[str, str, tuple[str, ...]], pd.Series]:
         cells = self.results.cells[self.results.cells["protocol"] == self.protocol]
+        pairs = zip(cells["cell"], cells["marks"], strict=True)
+        marks = [self.paper.marks(self.results.requests[cell], text) for cell, text in pairs]
         ranked = cells.assign(
+            marks=marks,
             bare=cells["backbone"].str.replace(r"\[.*", "", regex=True),
-            is_marked=cells["marks"] != "",
+            is_marked=[text != "" for text in marks],
             is_incomplete=cells["score"].isna(),
         ).sort_values(["is_marked", "is_incomplete"], kind="stable")
         best = ranked.drop_duplicates(["bare", "dataset", "method"])
@@ -85,13 +90,15 @@ def unjudged(claim: Claim, evidence: Evidence, part: str, needs: Needs = ()) -> 
     return Judged(
         id=f"{claim.id}-{part}" if part else claim.id,
         statement=f"{claim.statement} ({part})" if part else claim.statement,
-        source=f"{claim.source}: {evidence.ledger.sources[claim.source]}",
+        source=f"{claim.source}: {evidence.paper.ledger.sources[claim.source]}",
         verdict="not run",
         kind=claim.kind,
         expect=claim.expect,
         why="",
         paper=RELATIONS[claim.relation] if claim.kind == "order" else "",
         needs=needs,
+        publication=evidence.paper.name,
+        note=evidence.paper.note(claim.methods),
     )
 
 

@@ -1,13 +1,14 @@
-"""Verdicts: which of the paper's claims the results support, with the reason."""
+"""Verdicts: which claims of papers the results support, with the reason."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator
 
 from benchmark.report.claims import costs, scores
-from benchmark.report.claims.evidence import Evidence
-from benchmark.report.claims.ledger import Claim, Judged, load_ledger
+from benchmark.report.claims.evidence import Evidence, with_verdict
+from benchmark.report.claims.ledger import Claim, Judged
+from benchmark.report.papers import Paper
 from benchmark.report.results import Results
 
 _KINDS: dict[str, Callable[[Claim, Evidence], Iterator[Judged]]] = {
@@ -22,16 +23,27 @@ _KINDS: dict[str, Callable[[Claim, Evidence], Iterator[Judged]]] = {
 }
 
 
-def judge(results: Results, protocol: str, paper: Path | None = None) -> list[Judged]:
-    """Judge every claim of the ledger, in its order; a claim about each dataset gives several verdicts.
+def judge(results: Results, papers: Iterable[Paper], protocol: str | None = None) -> list[Judged]:
+    """Judge every claim of some papers, in their order; a claim about each dataset gives several verdicts.
 
     Args:
         results: the results folder.
-        protocol: name of the protocol whose cells judge.
-        paper: file with more of the paper's scores.
-
-    Raises:
-        BenchmarkError: the file of scores does not follow the form.
+        papers: the papers.
+        protocol: name of the protocol whose cells judge; None for that of each paper.
     """
-    evidence = Evidence(results, load_ledger(), protocol, paper)
-    return [judged for claim in evidence.ledger.claims for judged in _KINDS[claim.kind](claim, evidence)]
+    return [
+        judged
+        for paper in papers
+        for judged in _judge_paper(Evidence(results, paper, protocol or paper.about.protocol))
+    ]
+
+
+def _judge_paper(evidence: Evidence) -> Iterator[Judged]:
+    for claim in evidence.paper.ledger.claims:
+        for judged in _KINDS[claim.kind](claim, evidence):
+            if not claim.not_comparable:
+                yield judged
+                continue
+            undecided = dataclasses.replace(judged, needs=())  # no cell decides it
+            measured = judged.measured is not None
+            yield with_verdict(undecided, "not comparable", claim.not_comparable) if measured else undecided

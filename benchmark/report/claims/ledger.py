@@ -1,31 +1,50 @@
-"""The claims ledger, and the form of a judged claim."""
+"""The claims of a paper, and the form of a judged claim."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.resources import files
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
-import yaml
 from pydantic import Field
 
-from benchmark.spec.yaml import Spec, validate
+from benchmark.errors import closest
+from benchmark.spec.yaml import Spec
 
 Verdict = Literal["reproduced", "differs", "underpowered", "not run", "not comparable"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 Kind = Literal["order", "relative", "score", "ratio", "counted", "count", "share", "identity"]
 Relation = Literal["at_least", "above", "below"]
+COSTS = {
+    "ratio": ("time", "memory"),
+    "counted": (
+        "forward_flops", "train_flops", "saved_bytes", "saved_bytes_per_clip", "optimizer_bytes", "stored_bytes",
+    ),
+}  # fmt: skip
+# what a claim of each kind must say
+REQUIRED: dict[Kind, tuple[str, ...]] = {
+    "order": ("left", "right"),
+    "relative": ("left", "right"),
+    "score": (),
+    "ratio": ("left", "right", "value"),
+    "counted": ("left", "right", "value"),
+    "count": ("dataset", "method", "millions"),
+    "share": ("dataset", "method", "percent"),
+    "identity": ("method",),
+}
 
 
 class Claim(Spec):
-    """One claim of the paper, an entry of `paper_tables/claims.yaml`, which explains the kinds."""
+    """One claim of a paper, an entry of its `claims.yaml`; CONTRIBUTING.md explains the kinds."""
 
-    id: str = Field(description="unique name")
+    id: str = Field(min_length=1, description="unique name over all papers")
     kind: Kind = Field(description="how it is judged")
-    statement: str = Field(description="the claim as a sentence")
+    statement: str = Field(min_length=1, description="the claim as a sentence")
     source: str = Field(description="key of the source in `sources`")
     expect: Verdict | Literal["none"] = Field(default="reproduced", description="the expected verdict")
     note: str = Field(default="", description="explanation of the expected verdict")
+    not_comparable: str = Field(
+        default="", description="why no trial of the suite can judge it; the measured value is shown all the same"
+    )
     backbone: str = Field(default="ast", description="backbone of both sides")
     dataset: str | None = Field(default=None, description="the only dataset of the claim")
     datasets: list[str] | None = Field(default=None, description="its datasets; null for all of the paper")
@@ -40,10 +59,30 @@ class Claim(Spec):
     percent: float | None = Field(default=None, description="the paper's share of trainable parameters in per cent")
     millions: float | None = Field(default=None, description="the paper's number of trainable parameters in millions")
     digits: int = Field(default=3, description="decimal places of the paper's number")
+    counts: Literal["reference", "own", "without_head"] = Field(
+        default="reference",
+        description="which parameters a number counts: those that train, with the two unused heads of AAT's official "
+        "code; without these; without any head",
+    )
+
+    def problem(self) -> str | None:
+        """Return what the claim does not say although its kind needs it; None if it is complete."""
+        missing = [key for key in REQUIRED[self.kind] if getattr(self, key) in {None, ""}]
+        if missing:
+            return f"a claim of the kind '{self.kind}' needs {' and '.join(missing)}"
+        costs = COSTS.get(self.kind, ())
+        if self.value and self.value not in costs:
+            return f"unknown value '{self.value}'{closest(self.value, costs)}"
+        return None
+
+    @property
+    def methods(self) -> list[str]:
+        """Return the names of the methods that it is about."""
+        return [name for name in (self.method, self.left, self.right) if name]
 
 
 class Ledger(Spec):
-    """The content of the file."""
+    """The content of a paper's `claims.yaml`."""
 
     sources: dict[str, str] = Field(description="description of each source by its key")
     claims: list[Claim] = Field(description="the claims")
@@ -69,6 +108,8 @@ class Judged:
         difference: measured minus the paper's value, or first minus second method.
         n: what the interval is over.
         needs: (backbone, dataset, method) of the cells that decide.
+        publication: name of the paper's folder in `paper_tables`.
+        note: how the methods differ from those of the paper.
     """
 
     id: str
@@ -86,6 +127,8 @@ class Judged:
     difference: float | None = None
     n: str = ""
     needs: tuple[tuple[str, str, str], ...] = ()
+    publication: str = ""
+    note: str = ""
 
     @property
     def as_expected(self) -> bool:
@@ -99,13 +142,3 @@ def measured_text(judged: Judged) -> str:
         return ""
     interval = "" if judged.low is None else f" [{judged.low:.4g}, {judged.high:.4g}]"
     return f"{judged.measured:.4g}{interval} {judged.unit}".strip()
-
-
-def load_ledger() -> Ledger:
-    """Read the ledger that ships with the suite.
-
-    Raises:
-        BenchmarkError: the file does not follow the form.
-    """
-    content: Any = yaml.safe_load((files("paper_tables") / "claims.yaml").read_text(encoding="utf-8"))
-    return validate(Ledger, content, "paper_tables/claims.yaml")

@@ -13,7 +13,7 @@ from benchmark.report.inference import Estimate, combined, deciding_seeds
 from benchmark.report.layout import load_layout
 from benchmark.report.outcomes import Outcome, not_comparable_together, share_difference
 from benchmark.report.outcomes import score as estimate_score
-from benchmark.report.paper_scores import PaperScore, load_paper_scores, measured_score
+from benchmark.report.paper_scores import PaperScore, measured_score
 from benchmark.units import plural
 
 BACKBONES = ("ast", "ssast")
@@ -25,7 +25,7 @@ def order(claim: Claim, evidence: Evidence) -> Iterator[Judged]:
     datasets = claim.datasets or evidence.datasets
     differences = {}
     for dataset in datasets:
-        needs = ((claim.backbone, dataset, claim.left), (claim.backbone, dataset, claim.right))
+        needs = evidence.needs(claim.backbone, dataset, claim.left, claim.right)
         base = unjudged(claim, evidence, dataset if len(datasets) > 1 else "", needs)
         if obstacle := evidence.obstacle(needs):
             yield with_verdict(base, *obstacle)
@@ -40,7 +40,9 @@ def order(claim: Claim, evidence: Evidence) -> Iterator[Judged]:
         differences[dataset] = difference
         yield _with_difference(base, difference, claim)
     if len(datasets) > 1:
-        all_needs = tuple((claim.backbone, name, method) for name in datasets for method in (claim.left, claim.right))
+        all_needs = tuple(
+            need for name in datasets for need in evidence.needs(claim.backbone, name, claim.left, claim.right)
+        )
         base = unjudged(claim, evidence, "average", all_needs)
         if len(differences) == len(datasets):
             yield _with_difference(base, combined(differences, load_layout().related), claim)
@@ -100,10 +102,10 @@ def relative(claim: Claim, evidence: Evidence) -> Iterator[Judged]:
     The difference of the shares is averaged over the datasets.
     """
     needs = tuple(
-        (backbone, name, method)
+        need
         for name in evidence.datasets
         for backbone in BACKBONES
-        for method in (claim.left, claim.right)
+        for need in evidence.needs(backbone, name, claim.left, claim.right)
     )
     base = unjudged(claim, evidence, "", needs)
     if obstacle := evidence.obstacle(needs):
@@ -141,17 +143,18 @@ def _outcome(evidence: Evidence, backbone: str, dataset: str, method: str) -> Ou
 
 def score(claim: Claim, evidence: Evidence) -> Iterator[Judged]:
     """Judge every score of the paper: it must be within its tolerance and half the measured interval."""
-    scores, sources = load_paper_scores(evidence.paper)
-    for paper in scores:
-        needs = ((paper.backbone, paper.dataset, paper.method),)
+    sources = evidence.paper.score_sources
+    for paper in evidence.paper.scores:
+        needs = evidence.needs(paper.backbone, paper.dataset, paper.method)
         base = dataclasses.replace(
             unjudged(claim, evidence, "", needs),
-            id=f"score-{paper.backbone}-{paper.dataset}-{paper.method}-{paper.split}",
+            id=f"{claim.id.removesuffix('s')}-{paper.backbone}-{paper.dataset}-{paper.method}-{paper.split}",
             statement=f"{paper.method} on {paper.dataset} ({paper.backbone}): {paper.score} % on {paper.split}, "
             f"{paper.epoch} epoch",
-            source=f"{paper.source}: {sources.get(paper.source, 'file of the user')}",
+            source=f"{paper.source}: {sources[paper.source]}",
             unit="per cent",
             paper=f"{paper.score}",
+            note=evidence.paper.note([paper.method]),
         )
         obstacle, cell = evidence.obstacle(needs), evidence.cell(*needs[0])
         if obstacle:

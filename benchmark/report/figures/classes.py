@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from benchmark.report.by_class.read import shown_rows
 from benchmark.report.by_class.result import ByClass
-from benchmark.report.figures.style import CAPTION_INCHES, Look, empty, finish, grid, literal, shown_looks, with_labels
+from benchmark.report.figures.style import CAPTION_INCHES, Look, empty, finish, grid, known_looks, literal, with_labels
 from benchmark.report.render import marks, short
 from benchmark.report.results import Results
 
@@ -25,7 +25,7 @@ SMALLEST_POINT, LARGEST_POINT = 3, 15  # width of a marker: of a bin with hardly
 def confusion(results: Results, title: str) -> Figure:
     """Draw a panel per shown cell: its confusion matrix, or the most confused pairs of many classes."""
     found = results.by_class.by_cell
-    shown = with_labels(shown_rows(results))
+    shown = with_labels(results, shown_rows(results))
     shown = shown[[found[cell].confusion is not None for cell in shown["cell"]]]
     if shown.empty:
         return empty(title, _nothing(results, "no complete method has predictions with one label per clip"))
@@ -35,7 +35,7 @@ def confusion(results: Results, title: str) -> Figure:
     flat = [panel for row in axes for panel in row]
     for panel, (_, cell) in zip(flat, shown.iterrows(), strict=False):
         _draw_confusion(panel, found[cell["cell"]])
-        panel.set_title(f"{cell['column']}, {literal(cell['dataset'])}\n{cell['name']}", fontsize=9)
+        panel.set_title(f"{cell['column']}, {cell['dataset']}\n{cell['name']}", fontsize=9)
     for panel in flat[len(shown) :]:
         panel.axis("off")
     return finish(figure, title, marks(results.cells), {})
@@ -87,10 +87,10 @@ def calibration(results: Results, title: str) -> Figure:
 
     Points are bins of confidence; their size grows with the share of the answers in them.
     """
-    found, shown = results.by_class.by_cell, with_labels(shown_rows(results))
+    found, shown = results.by_class.by_cell, with_labels(results, shown_rows(results))
     if shown.empty:
         return empty(title, _nothing(results, "no complete method has predictions of every clip"))
-    known = shown_looks(shown["name"], results.order.methods)
+    known = known_looks(shown["name"], results)
     columns, datasets = list(dict.fromkeys(shown["column"])), list(dict.fromkeys(shown["dataset"]))
     figure, axes = grid(len(datasets), len(columns))
     for row, dataset in zip(axes, datasets, strict=True):
@@ -98,7 +98,7 @@ def calibration(results: Results, title: str) -> Figure:
             panel.plot([0, 1], [0, 1], color="0.6", linewidth=0.8)
             panel.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
             panel.grid(visible=True, alpha=0.3)
-            panel.set_title(f"{column}, {literal(dataset)}", fontsize=9)
+            panel.set_title(f"{column}, {dataset}", fontsize=9)
             lines = []
             for _, cell in shown[(shown["dataset"] == dataset) & (shown["column"] == column)].iterrows():
                 of_cell = found[cell["cell"]]

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmark.report.figures.style import Look, empty, finish, grid, shown_looks, with_labels
+from benchmark.report.figures.style import Look, empty, finish, grid, known_looks, with_labels
 from benchmark.report.full_rows import full_rows
 from benchmark.report.render import marks
 from benchmark.report.results import Results
@@ -29,11 +29,12 @@ SCALE = {"trainable": 1e-6, "train_flops": 1e-9, "saved_bytes": 1e-6}
 
 def time(results: Results, title: str) -> Figure:
     """Draw time relative to full fine-tuning: of epochs in trials, and of steps in profiles."""
-    cells = with_labels(results.cells)
+    cells = with_labels(results, results.cells)
     cells = cells.assign(panel=cells["column"].str.replace("\n", " ") + ", epochs", ratio=cells["time_ratio"])
     profiled = results.steps
     profiled = profiled.assign(
-        name=profiled["method"], ratio=profiled["time_ratio"],
+        name=profiled["method"].map(results.names.method), ratio=profiled["time_ratio"],
+        dataset=profiled["dataset"].map(results.names.dataset),
         panel="steps of size " + profiled["size"] + " on " + profiled["device"],
     )  # fmt: skip
     columns = ["panel", "dataset", "method", "name", "ratio"]
@@ -41,37 +42,40 @@ def time(results: Results, title: str) -> Figure:
     shown = shown[shown["ratio"].notna() & (shown["method"] != "full")]
     if shown.empty:
         return empty(title, "full fine-tuning and another method were not both timed on the same device")
-    known = shown_looks(shown["name"], results.order.methods)
+    known = known_looks(shown["name"], results)
     panels = list(dict.fromkeys(shown["panel"]))
     figure, axes = grid(len(panels), 1)
     figure.set_figwidth(8)
     for panel, axis in zip(panels, (row[0] for row in axes), strict=True):
         _bars(axis, shown[shown["panel"] == panel], known, "dataset")
         axis.set_title(panel, fontsize=9)
-        axis.set_ylabel("time / time of full")
+        axis.set_ylabel("time / time of full fine-tuning")
     return finish(figure, title, marks(results.cells), known, bars=True)
 
 
 def memory(results: Results, title: str) -> Figure:
     """Draw counted costs and measured GPU memory relative to full fine-tuning, mean over datasets."""
-    cells, profiled = with_labels(results.cells), results.steps
+    cells, profiled = with_labels(results, results.cells), results.steps
     values = [*COUNTED_COSTS, "gpu_allocated_bytes"]
     columns = ["kind", "dataset", "method", "name", "request", *values]
     by_step = {profile.request.step_key: profile.request for profile in results.profiles}
     trials = cells.assign(kind=cells["column"], request=cells["cell"].map(results.requests))
     shapes = profiled.assign(
-        kind="size " + profiled["size"], name=profiled["method"], request=profiled["step_key"].map(by_step)
+        kind="size " + profiled["size"],
+        name=profiled["method"].map(results.names.method),
+        request=profiled["step_key"].map(by_step),
+        dataset=profiled["dataset"].map(results.names.dataset),
     )
     shown = pd.concat([trials[trials["train_flops"].notna()][columns], shapes[columns]], ignore_index=True)
     ratios = _ratios_to_full(shown, values)
     if ratios.empty:
         return empty(title, "there are no records or profiles of both full fine-tuning and another method")
     means = ratios.groupby(["name", "cost"], sort=False)["ratio"].mean().reset_index()
-    known = shown_looks(means["name"], results.order.methods)
+    known = known_looks(means["name"], results)
     figure, axes = grid(1, 1)
     figure.set_figwidth(8.5)
     _bars(axes[0][0], means, known, "cost")
-    axes[0][0].set_ylabel("ratio to full, mean over datasets")
+    axes[0][0].set_ylabel("ratio to full fine-tuning, mean over datasets")
     return finish(figure, title, marks(results.cells), known, bars=True)
 
 
@@ -91,7 +95,7 @@ def _ratios_to_full(shown: pd.DataFrame, values: list[str]) -> pd.DataFrame:
 
 def pareto(results: Results, title: str) -> Figure:
     """Draw the mean score over datasets against three costs, with the Pareto front as a line."""
-    cells = with_labels(results.cells)
+    cells = with_labels(results, results.cells)
     complete = cells[cells["score"].notna()]
     columns = list(dict.fromkeys(complete["column"]))
     tables = {}
@@ -105,7 +109,7 @@ def pareto(results: Results, title: str) -> Figure:
             tables[column] = (means, datasets)
     if not tables:
         return empty(title, "no two methods are complete on the same datasets yet")
-    known = shown_looks(complete["name"], results.order.methods)
+    known = known_looks(complete["name"], results)
     figure, axes = grid(len(tables), len(COSTS), sharey=True)
     for row, (column, (means, datasets)) in zip(axes, tables.items(), strict=True):
         for panel, (cost, label) in zip(row, COSTS.items(), strict=True):

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmark.report.figures.style import Look, empty, finish, grid, shown_looks
+from benchmark.report.figures.style import Look, empty, finish, grid, known_looks, literal
 from benchmark.report.full_rows import FULL
 from benchmark.report.overall import FEWEST_DATASETS, Runs, all_runs, improvement, profile
 from benchmark.report.render import marks
@@ -22,10 +22,11 @@ def profiles(results: Results, title: str) -> Figure:
     found = list(all_runs(results))
     if not found:
         return empty(title, NOTHING)
-    known = shown_looks((name for runs in found for name in runs.scores), results.order.methods)
+    labels = results.row_labels
+    known = known_looks((labels[name] for runs in found for name in runs.scores), results)
     figure, axes = grid(1, len(found))
     for panel, runs in zip(axes[0], found, strict=True):
-        _profiles_of(panel, runs, known)
+        _profiles_of(panel, runs, {name: known[labels[name]] for name in runs.scores})
         panel.set_title(_panel_title(runs, results), fontsize=9)
     return finish(figure, title, marks(results.cells), known)
 
@@ -54,19 +55,20 @@ def improvements(results: Results, title: str) -> Figure:
     rows = max(len(runs.scores) for runs in found)
     figure, axes = grid(1, len(found))
     figure.set_figheight(1.8 + 0.28 * rows)
-    known = shown_looks((name for runs in found for name in runs.scores), results.order.methods)
+    labels = results.row_labels
+    known = known_looks((labels[name] for runs in found for name in runs.scores), results)
     for panel, runs in zip(axes[0], found, strict=True):
         names = [name for name in runs.scores if name != FULL]
         for place, name in enumerate(names):
-            better, look = improvement(runs.scores[name], runs.scores[FULL]), known[name]
+            better, look = improvement(runs.scores[name], runs.scores[FULL]), known[labels[name]]
             if not np.isnan(better.low):
                 panel.plot([better.low, better.high], [place, place], color=look.colour, linewidth=2)
             panel.plot(better.value, place, color=look.colour, marker=look.marker, markersize=7)
         panel.axvline(0.5, color="0.3", linewidth=1)
-        panel.set_yticks(range(len(names)), names, fontsize=8)
+        panel.set_yticks(range(len(names)), [literal(labels[name]) for name in names], fontsize=8)
         panel.invert_yaxis()
         panel.set_xlim(-0.02, 1.02)
-        panel.set_xlabel("probability of improvement over full")
+        panel.set_xlabel("probability of improvement over full fine-tuning")
         panel.set_title(_panel_title(runs, results), fontsize=9)
         panel.grid(visible=True, axis="x", alpha=0.3)
     return finish(figure, title, marks(results.cells), {})
@@ -74,7 +76,7 @@ def improvements(results: Results, title: str) -> Figure:
 
 def _panel_title(runs: Runs, results: Results) -> str:
     """Return backbone and number of runs; the protocol where there are several, which no title of a figure names."""
-    protocol = f"{runs.protocol}, " if results.cells["protocol"].nunique() > 1 else ""
+    protocol = f"{results.names.protocol(runs.protocol)}, " if results.cells["protocol"].nunique() > 1 else ""
     spread = "95 % by bootstrap over seeds" if len(runs.seeds) > 1 else "no interval"
     size = f"{len(runs.datasets)} datasets x {plural(len(runs.seeds), 'seed')}"
-    return f"{protocol}{runs.backbone}\n{size}: {spread}"
+    return f"{protocol}{literal(results.names.backbone(runs.backbone))}\n{size}: {spread}"

@@ -14,7 +14,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from scipy.stats import friedmanchisquare
 
 from benchmark.records.frame import Curve
-from benchmark.report.figures.style import PANEL_INCHES, Look, draw_floor, empty, finish, grid, shown_looks, with_labels
+from benchmark.report.figures.style import PANEL_INCHES, Look, draw_floor, empty, finish, grid, known_looks, with_labels
+from benchmark.report.full_rows import FULL
 from benchmark.report.outcomes import ALPHA
 from benchmark.report.overall import widely_complete
 from benchmark.report.render import marks
@@ -34,7 +35,7 @@ def scatter(results: Results, title: str) -> Figure:
     shown = _complete(results)
     if shown.empty:
         return empty(title, NOTHING)
-    known = shown_looks(shown["name"], results.order.methods)
+    known = known_looks(shown["name"], results)
     columns, datasets = list(dict.fromkeys(shown["column"])), list(dict.fromkeys(shown["dataset"]))
     figure, axes = grid(len(datasets), len(columns), sharey=True)
     for row, dataset in zip(axes, datasets, strict=True):
@@ -73,7 +74,7 @@ def _points(axes: Axes, cells: pd.DataFrame, known: dict[str, Look]) -> None:
 
 def curves(results: Results, title: str) -> Figure:
     """Draw the score by epoch, where it was evaluated: on validation clips if they choose it, else as reported."""
-    cells = with_labels(results.cells).set_index("cell")
+    cells = with_labels(results, results.cells).set_index("cell")
     labels = cells[["dataset", "column", "name", "measure"]].to_dict("index")
     panels: dict[tuple[str, str], dict[str, list[Curve]]] = defaultdict(lambda: defaultdict(list))
     measures = {}
@@ -85,14 +86,15 @@ def curves(results: Results, title: str) -> Figure:
     if not panels:
         return empty(title, "there is no record yet")
     names = cells[cells.index.isin(set(trials["cell"]))]["name"]
-    known = shown_looks(names, results.order.methods)
+    known = known_looks(names, results)
     # where the last epoch counts, the test clips may have been evaluated once: no curve
     datasets = list(
         dict.fromkeys(dataset for (dataset, _), found in panels.items() if any(map(_is_curve, found.values())))
     )
     if not datasets:
         return empty(title, "the scores of one epoch only are known; `run --test-curves` evaluates every epoch")
-    datasets.sort(key=lambda name: [*results.order.datasets, name].index(name))
+    order = [results.names.dataset(name) for name in results.order.datasets]
+    datasets.sort(key=lambda name: [*order, name].index(name))
     columns = list(dict.fromkeys(column for _, column in panels))
     figure, axes = grid(len(datasets), len(columns), sharey=True)
     for row, dataset in zip(axes, datasets, strict=True):
@@ -138,12 +140,12 @@ def _mean_curve(trials: list[Curve]) -> tuple[list[int], list[float]]:
 def slopes(results: Results, title: str) -> Figure:
     """Draw the score of each method on AST at the left and on SSAST at the right, a panel per dataset."""
     shown = _complete(results)
-    shown[["kind", "variant"]] = shown["backbone"].str.extract(r"^(ssast|ast)(.*)$")
+    shown[["kind", "variant"]] = shown["backbone"].str.extract(r"^(SSAST|AST)(?:, )?(.*)$")
     keys = ["protocol", "dataset", "variant"]
     shown = shown[shown.groupby([*keys, "name"])["kind"].transform("nunique") == 2]
     if shown.empty:
         return empty(title, "no method is complete on both AST and SSAST yet")
-    known = shown_looks(shown["name"], results.order.methods)
+    known = known_looks(shown["name"], results)
     panels = list(dict.fromkeys(zip(shown["protocol_line"], shown["dataset"], shown["variant"], strict=True)))
     columns = min(3, len(panels))
     figure, axes = grid(-(-len(panels) // columns), columns)
@@ -153,7 +155,7 @@ def slopes(results: Results, title: str) -> Figure:
         for name, cells in shown[of_panel].groupby("name", sort=False):
             look, by_kind = known[str(name)], cells.set_index("kind")["score"]
             panel.plot(
-                [0, 1], [100 * by_kind["ast"], 100 * by_kind["ssast"]], color=look.colour, marker=look.marker,
+                [0, 1], [100 * by_kind["AST"], 100 * by_kind["SSAST"]], color=look.colour, marker=look.marker,
                 linestyle=look.dash, linewidth=1.2, markersize=5,
             )  # fmt: skip
         panel.set_xticks([0, 1], ["AST", "SSAST"])
@@ -168,12 +170,12 @@ def slopes(results: Results, title: str) -> Figure:
 
 def heatmap(results: Results, title: str) -> Figure:
     """Draw the difference to full fine-tuning in points, a panel per protocol and backbone."""
-    shown = _complete(results)
+    shown, full = _complete(results), results.names.method(FULL)
     panels = {}
     for column, cells in shown.groupby("column", sort=False):
         table = 100 * cells.pivot_table(index="name", columns="dataset", values="score", sort=False)
-        if "full" in table.index and len(table) > 1:
-            panels[column] = (table - table.loc["full"]).drop(index="full").dropna(axis=1, how="all")
+        if full in table.index and len(table) > 1:
+            panels[column] = (table - table.loc[full]).drop(index=full).dropna(axis=1, how="all")
     if not panels:
         return empty(title, "full fine-tuning and another method are not both complete on any dataset yet")
     rows = max(len(table) for table in panels.values())
@@ -200,10 +202,11 @@ def ranks(results: Results, title: str) -> Figure:
     Bars join methods without a significant difference (Nemenyi). Datasets are the blocks: two backbones on one dataset
     are not independent, and datasets that share recordings are one block. Source of the diagram: Demsar 2006.
     """
-    shown = _complete(results)
+    shown, related = _complete(results), [list(map(results.names.dataset, group)) for group in results.order.related]
+    shown = shown[shown["shots"].isna()]  # numbers of shots are not independent datasets
     tables = {}
     for column, cells in shown.groupby("column", sort=False):
-        everywhere = _blocks(widely_complete(cells, "score").astype(float), results.order.related)
+        everywhere = _blocks(widely_complete(cells, "score").astype(float), related)
         if len(everywhere) >= FEWEST_DATASETS and everywhere.shape[1] >= FEWEST_METHODS:
             tables[column] = everywhere
     if not tables:
@@ -247,7 +250,7 @@ def _draw_ranks(axes: Axes, table: pd.DataFrame, column: str) -> None:
 
 def _complete(results: Results) -> pd.DataFrame:
     """Return the complete cells, with labels."""
-    return with_labels(results.cells[results.cells["score"].notna()])
+    return with_labels(results, results.cells[results.cells["score"].notna()])
 
 
 def _draw_floors(row: list[Axes], columns: list[str], cells: pd.DataFrame) -> None:

@@ -21,6 +21,7 @@ from matplotlib.patches import Patch
 from benchmark.records.floor import REGRESSION
 from benchmark.report.figures.default_style import default_style
 from benchmark.report.render import row_names
+from benchmark.report.results import Results
 
 MARKERS = "os^DvPX*<>hp"
 Dash = Literal["-", "--", "-.", ":"]
@@ -80,17 +81,25 @@ def measure(metric: str) -> str:
     return f"{'mAP' if metric == 'map' else metric} (%)"
 
 
-def with_labels(cells: pd.DataFrame) -> pd.DataFrame:
-    """Return table cells with labels for figures.
+def with_labels(results: Results, cells: pd.DataFrame) -> pd.DataFrame:
+    """Return table cells with labels for figures, in place of the names of protocol, backbone and dataset.
 
     `name` is the method with its distinguishing settings, `column` the protocol and backbone, `protocol_line` the
     protocol alone, `measure` the label of the metric. A protocol that all cells share is left out of `column` and
     `protocol_line`, because the title of the figure names it.
     """
-    has_one_protocol = cells["protocol"].nunique() < 2
-    line = "" if has_one_protocol else cells["protocol"] + "\n"
-    measures = cells["metric"].map(measure)
-    return cells.assign(protocol_line=line, column=line + cells["backbone"], measure=measures, name=row_names(cells))
+    named = results.names.named(cells).map(lambda value: literal(value) if isinstance(value, str) else value)
+    has_one_protocol = named["protocol"].nunique() < 2
+    line = "" if has_one_protocol else named["protocol"] + "\n"
+    measures, column = cells["metric"].map(measure), line + named["backbone"]
+    return named.assign(
+        method=cells["method"], protocol_line=line, column=column, measure=measures, name=row_names(named)
+    )
+
+
+def known_looks(shown: Iterable[str], results: Results) -> dict[str, Look]:
+    """Return the looks of the shown labels only; methods of the layout look the same in every figure."""
+    return shown_looks(shown, [results.names.method(name) for name in results.order.methods])
 
 
 def grid(rows: int, columns: int, *, sharey: bool = False) -> tuple[Figure, list[list[Axes]]]:

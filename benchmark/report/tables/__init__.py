@@ -17,6 +17,7 @@ from benchmark.errors import BenchmarkError, closest
 from benchmark.report.aggregate import KEYS
 from benchmark.report.full_rows import note
 from benchmark.report.layout import FILE, TableEntry
+from benchmark.report.papers import DEFAULT_PAPERS, PaperChoice
 from benchmark.report.render import INDEX, Caption, Table, row_names, rules, wide
 from benchmark.report.results import Results
 
@@ -31,14 +32,14 @@ class TableSource:
         results: the results folder.
         entry: the table's entry in the layout.
         warnings: reasons why the numbers are not comparable with the paper.
-        paper: file with more of the paper's scores; None if there is none.
+        papers: papers whose scores are shown.
         against: a method with which all are compared, besides full fine-tuning; None for no other.
     """
 
     results: Results
     entry: TableEntry
     warnings: list[str]
-    paper: Path | None = None
+    papers: PaperChoice = DEFAULT_PAPERS
     against: str | None = None
 
     def table(self, data: pd.DataFrame, text: pd.DataFrame, introduction: str = "") -> Table:
@@ -62,13 +63,13 @@ class TableSource:
             columns: columns of the cells that go to CSV and JSON.
             compared: the column that says which row of full fine-tuning ratios refer to.
         """
-        cells = self.results.cells
-        text = wide(cells, text_of)
+        cells, named = self.results.cells, self.results.names.named(self.results.cells)
+        text = wide(named, text_of)
         if not (text.drop(columns=INDEX) != "").any(axis=None):
             return None
         data = cells[["cell", *KEYS, "settings", *columns, "marks"]]
-        chosen = note(cells, compared, row_names(cells)) if compared else ""
-        return self.table(data, text, f"{rules(cells)} {chosen}".strip())
+        chosen = note(cells, compared, row_names(named), named["dataset"]) if compared else ""
+        return self.table(data, text, f"{rules(named)} {chosen}".strip())
 
 
 def table_names() -> list[str]:

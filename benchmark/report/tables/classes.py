@@ -56,8 +56,9 @@ def _number(metric: str, value: Value) -> dict[str, Any]:
 
 def classes_text(results: Results, shown: pd.DataFrame) -> pd.DataFrame:
     """Return a row per cell: the numbers over all classes, and the classes with the lowest recall or precision."""
-    text = shown[["protocol", "backbone", "dataset"]].copy()
-    text["method"] = row_names(shown)
+    named = results.names.named(shown)
+    text = named[["protocol", "backbone", "dataset"]].copy()
+    text["method"] = row_names(named)
     found = [results.by_class.by_cell[cell] for cell in shown["cell"]]
     for key, label in SUMMARY.items():
         text[label] = [by_class.summary[key].text for by_class in found]

@@ -24,8 +24,9 @@ def build(source: TableSource) -> Table | None:
     shown = shown[[found[cell].confusion is not None for cell in shown["cell"]]]
     if shown.empty:
         return None
-    text = shown[["protocol", "backbone", "dataset"]].assign(
-        method=row_names(shown), confused=[confused_text(found[cell]) for cell in shown["cell"]]
+    named = source.results.names.named(shown)
+    text = named[["protocol", "backbone", "dataset"]].assign(
+        method=row_names(named), confused=[confused_text(found[cell]) for cell in shown["cell"]]
     )
     return source.table(
         confusion_rows(source.results, shown), text.rename(columns={"confused": "most confused (of the true class)"})

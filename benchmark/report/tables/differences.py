@@ -22,7 +22,8 @@ def build(source: TableSource) -> Table | None:
     data, reasons = difference_rows(source.results, source.entry.pairs, source.against)
     if data.empty:
         return None
-    return source.table(data, difference_text(data), f"Not compared: {'; '.join(reasons)}." if reasons else "")
+    text = difference_text(source.results.names.named(data))
+    return source.table(data, text, f"Not compared: {'; '.join(reasons)}." if reasons else "")
 
 
 def difference_rows(
@@ -46,7 +47,8 @@ def difference_rows(
         compared: dict[str, list[dict[str, Any]]] = {}
         for first, second in _pairs(complete, pairs, against):
             if reason := results.obstacle(first, second):
-                reasons[f"{reason} ({group['backbone']}, {group['dataset']})"] = None
+                place = results.names.task(group["backbone"], group["dataset"])
+                reasons[f"{reason} ({place})"] = None
             else:
                 compared.setdefault(second["method"], []).append({**group, **_row(results, first, second)})
         for family in compared.values():

@@ -23,7 +23,13 @@ def build(source: TableSource) -> Table | None:
     others: list[str | None] = [FULL, *([source.against] if source.against not in {None, FULL} else [])]
     rows = [row for runs in all_runs(source.results) for row in _rows(runs, others)]
     data = pd.DataFrame(rows, columns=COLUMNS)
-    return None if data.empty else source.table(data, overall_text(data))
+    if data.empty:
+        return None
+    labels = source.results.row_labels | {"": ""}
+    named = source.results.names.named(data)
+    return source.table(
+        data, overall_text(named.assign(method=data["method"].map(labels), other=data["other"].map(labels)))
+    )
 
 
 def _rows(runs: Runs, others: list[str | None]) -> Iterator[dict[str, Any]]:

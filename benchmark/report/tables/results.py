@@ -21,13 +21,14 @@ def build(source: TableSource) -> Table:
     left_out = f" Without interval or not compared with the best: {'; '.join(reasons)}." if reasons else ""
     below = cells["score"] < cells["floor"]
     floor = f" {BELOW} below a regression on log-mel statistics, which needs no backbone." if below.any() else ""
-    return source.table(cells, score_table(source.results), f"{rules(cells)}{left_out}{floor}".strip())
+    introduction = f"{rules(source.results.names.named(cells))}{left_out}{floor}".strip()
+    return source.table(cells, score_table(source.results), introduction)
 
 
 def score_table(results: Results) -> pd.DataFrame:
     """Return the scores as people read them, a column per dataset, with rows for floors where they are known."""
-    text = wide(results.cells, score_text)
-    floors = _floor_rows(results)
+    text = wide(results.names.named(results.cells), score_text)
+    floors = results.names.named(_floor_rows(results)).rename(columns=results.names.dataset)
     return (
         pd.concat([text, floors.reindex(columns=text.columns)], ignore_index=True).fillna("") if len(floors) else text
     )

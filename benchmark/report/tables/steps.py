@@ -11,7 +11,7 @@ from benchmark.report.tables import TableSource
 def build(source: TableSource) -> Table | None:
     """Return the table; None without a profile."""
     steps = source.results.steps
-    return None if steps.empty else source.table(steps, steps_text(steps))
+    return None if steps.empty else source.table(steps, steps_text(source.results.names.named(steps)))
 
 
 def steps_text(steps: pd.DataFrame) -> pd.DataFrame:
