@@ -1,4 +1,4 @@
-"""Hook of MkDocs: the pages and schemas under `reference/`, written from the code so that they cannot be out of date."""
+"""Hook of MkDocs: the pages and schemas of `reference/`, written from the code: they cannot be out of date."""
 
 from __future__ import annotations
 
@@ -44,16 +44,25 @@ def commands() -> Iterator[str]:
 
 def methods() -> Iterator[str]:
     """Yield the methods with their hyper-parameters."""
-    yield from ("# Methods", "", "Methods compose with `+`, such as `aat_ms+prompt`; brackets set hyper-parameters.", "")
+    yield from (
+        "# Methods",
+        "",
+        "Methods compose with `+`, such as `aat_ms+prompt`; brackets set hyper-parameters.",
+        "",
+    )
     entries = catalogue("methods")
     for name, entry in entries.items():
         if "source" not in entry:
             continue
         yield from (f"## {name}", "", f"**{entry['label']}** ({entry['source']}). {entry['description']}", "")
-        rows = [(_code(key), value["type"], _code(value["default"])) for key, value in entry["hyper-parameters"].items()]
+        rows = [
+            (_code(key), value["type"], _code(value["default"])) for key, value in entry["hyper-parameters"].items()
+        ]
         yield from _table(("hyper-parameter", "type", "default"), rows)
     yield from ("## Tuners of Hugging Face PEFT", "", "With peft's names of hyper-parameters.", "")
-    yield from _table(("name", "tuner"), [(_code(key), each["description"]) for key, each in entries.items() if "source" not in each])
+    yield from _table(
+        ("name", "tuner"), [(_code(key), each["description"]) for key, each in entries.items() if "source" not in each]
+    )
 
 
 def datasets() -> Iterator[str]:
@@ -80,7 +89,9 @@ def grids() -> Iterator[str]:
     yield from ("# Grids", "", "`run --grid NAME`; a file of your own has the same keys.", "")
     for name, entry in catalogue("grids").items():
         yield from (f"## {name}", "", str(entry["description"]), "")
-        rows = [(key, _plain(value)) for key, value in entry.items() if key != "description" and value not in (None, {}, [])]
+        rows = [
+            (key, _plain(value)) for key, value in entry.items() if key != "description" and value not in (None, {}, [])
+        ]
         yield from _table(("key", "value"), rows)
 
 
@@ -88,8 +99,15 @@ def recipes() -> Iterator[str]:
     """Yield the recipe of every dataset, for full fine-tuning and for adapters, with the source of each value."""
     from benchmark.spec.recipe import Recipe
 
-    yield from ("# Recipes", "", "What is trained how, on AST. `show recipe NAME --backbone B --method M` prints any other.", "")
-    yield from _table(("key", "meaning"), [(_code(key), field.description or "") for key, field in Recipe.model_fields.items()])
+    yield from (
+        "# Recipes",
+        "",
+        "What is trained how, on AST. `show recipe NAME --backbone B --method M` prints any other.",
+        "",
+    )
+    yield from _table(
+        ("key", "meaning"), [(_code(key), field.description or "") for key, field in Recipe.model_fields.items()]
+    )
     for name in catalogue("recipes"):
         try:
             full, adapters = (resolved_recipe(name, "ast", method) for method in ("full", "aat_ms"))
@@ -120,9 +138,24 @@ def protocols() -> Iterator[str]:
     yield from _table(("switch", *names, "defect", "meaning"), rows)
 
 
+def papers() -> Iterator[str]:
+    """Yield the papers whose claims are judged."""
+    yield from ("# Papers", "", "`claims --paper NAME` judges the claims; a folder of your own has the same files.", "")
+    for name, entry in catalogue("papers").items():
+        yield from (f"## {entry['label']}", "", f"{entry['title']} ({entry['source']}).", "")
+        rows = [("name", _code(name)), ("grid", _code(entry["grid"])), ("protocol", _code(entry["protocol"]))]
+        rows += [(key, _plain(entry[key])) for key in ("backbones", "datasets", "differs") if entry[key]]
+        yield from _table(("fact", "value"), rows)
+
+
 def defects() -> Iterator[str]:
-    """Yield the known defects of the official code."""
-    yield from ("# Defects of the official code", "", "MichaelLynn1996/AAT at commit dc406ad.", "")
+    """Yield the known defects of the official codes."""
+    yield from (
+        "# Defects of official codes",
+        "",
+        "D: MichaelLynn1996/AAT at commit dc406ad; P: the code of PETL_AST.",
+        "",
+    )
     rows = [
         (name, each.get("title"), each.get("status"), each.get("switch") or each.get("here", ""), each.get("source"))
         for name, each in catalogue("defects").items()
@@ -217,6 +250,7 @@ PAGES = {
     "grids": grids,
     "recipes": recipes,
     "protocols": protocols,
+    "papers": papers,
     "defects": defects,
     "columns": columns,
     "records": records,
