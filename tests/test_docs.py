@@ -1,4 +1,4 @@
-"""What the README says works as it stands there."""
+"""What the README and the documentation say works as it stands there."""
 
 from __future__ import annotations
 
@@ -20,10 +20,24 @@ from benchmark.testing import run_check
 from tests.conftest import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text()
+TEXTS = {path.name: path.read_text() for path in sorted((REPOSITORY / "docs").rglob("*.md"))} | {"README.md": README}
+PYTHON = [block for text in TEXTS.values() for block in re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)]
+SHELL = [block for text in TEXTS.values() for block in re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL)]
+
+
+def python_with(text: str) -> str:
+    """Return the Python that contains a text; where it stands several times, it is the same."""
+    [found] = {block for block in PYTHON if text in block}
+    return found
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 180
 
 
 def test_the_method_of_the_readme_runs_verbatim(tmp_path: Path) -> None:
-    _, code, tests, *_ = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    code, tests = python_with("class Mine("), python_with("class TestMine(")
+    assert code in README
     assert len(code.strip().splitlines()) <= 15
     (tmp_path / "mine.py").write_text(code)
     method, bare = resolve_methods(f"{tmp_path / 'mine.py'}[norms=true,false]", "README")
@@ -38,9 +52,9 @@ def test_the_method_of_the_readme_runs_verbatim(tmp_path: Path) -> None:
     assert "1 passed" in done.stdout, done.stdout + done.stderr
 
 
-def test_the_backbone_of_the_readme_passes_its_checks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_backbone_of_the_documentation_passes_its_checks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SHAPES, "tiny", Shape(width=128, depth=2, heads=2))
-    *_, code, tests = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    code, tests = python_with("class GatedAST("), python_with("class TestGated(")
     assert len(code.strip().splitlines()) <= 30
     (tmp_path / "mine.py").write_text(code)
     monkeypatch.chdir(tmp_path)
@@ -52,32 +66,34 @@ def test_the_backbone_of_the_readme_passes_its_checks(tmp_path: Path, monkeypatc
     forget_backbone("gated")
 
 
-def test_the_python_of_the_readme_fits_the_api() -> None:
-    """Every call has the arguments that the function takes, and every function that is named exists."""
-    code, *_ = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    calls = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call)]
-    ours = [call for call in calls if isinstance(call.func, ast.Attribute)]
-    assert [call.func.attr for call in ours] == ["run", "load_results"]  # type: ignore[attr-defined]
-    for call in ours:
-        function = getattr(benchmark, call.func.attr)  # type: ignore[attr-defined]
-        named = {keyword.arg: None for keyword in call.keywords}
-        inspect.signature(function).bind(*call.args, **named)  # type: ignore[arg-type]
-    [section] = re.findall(r"### From Python\n(.*?)\n## ", README, flags=re.DOTALL)
+def test_every_call_of_the_api_has_arguments_that_it_takes() -> None:
+    """And every function that is named exists."""
+    called = set()
+    for block in PYTHON:
+        for call in (node for node in ast.walk(ast.parse(block)) if isinstance(node, ast.Call)):
+            function = call.func
+            if isinstance(function, ast.Attribute) and ast.unparse(function.value) == "benchmark":
+                named = {keyword.arg: None for keyword in call.keywords}
+                inspect.signature(getattr(benchmark, function.attr)).bind(*call.args, **named)  # type: ignore[arg-type]
+                called.add(function.attr)
+    assert {"run", "load_results"} <= called
+    section = TEXTS["python.md"]
     assert set(re.findall(r"`(\w+)`", section)) - {"Grid"} == set(benchmark.__all__)
 
 
-def test_the_commands_of_the_readme_exist() -> None:
+def test_commands_exist() -> None:
     from typer.main import get_command
 
     from benchmark.cli.main import app
 
     known = set(get_command(app).commands)  # type: ignore[attr-defined]
-    used = set(re.findall(r"python -m benchmark (\w+)", README))
+    used = {name for text in TEXTS.values() for name in re.findall(r"python -m benchmark (\w+)", text)}
     assert used
     assert used <= known
 
 
-def test_every_option_of_the_readme_exists() -> None:
+def test_options_exist() -> None:
+    """Those of our commands in code, and those that a text names alone, such as `--set`."""
     from typer.main import get_command
 
     from benchmark.cli.main import app
@@ -90,7 +106,9 @@ def test_every_option_of_the_readme_exists() -> None:
         for parameter in command.params
         for option in [*parameter.opts, *parameter.secondary_opts]
     }
-    # options of Ray's own command and of scripts
-    ours = re.sub(r"^.*ray start .*$|`python tests/.*?`", "", README, flags=re.MULTILINE)
-    used = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", ours))
+    lines = [line for block in SHELL for line in block.splitlines() if "python -m benchmark" in line]
+    lines = [line.partition("python -m benchmark")[2].partition("#")[0] for line in lines]
+    texts = [text for name, text in TEXTS.items() if name not in {"slurm.md", "containers.md"}]  # of other programs
+    alone = [span for text in texts for span in re.findall(r"`(--[^`]*)`", text)]
+    used = {option for text in [*lines, *alone] for option in re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)}
     assert used <= known, used - known
