@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from benchmark.report.claims.judge import judge
 from benchmark.report.claims.matrix import claim_rows, columns, tally
 from benchmark.report.page import charts, overview
 from benchmark.report.page.assets import SCRIPTS, load_assets, read
+from benchmark.report.page.build import to_html
 from benchmark.report.page.claims import details, matrices
 from benchmark.report.page.provenance import provenance
 from benchmark.report.page.tables import section
@@ -157,3 +159,19 @@ def test_the_policy_names_each_script_and_style() -> None:
         assert "\r" not in read(name)  # a browser reads it as another character, with another digest
     assert "unsafe" not in policy
     assert policy.startswith("default-src 'none';")
+
+
+def test_diverged_and_missing_trials_leave_valid_json(make_request: Make, tmp_path: Path) -> None:
+    records = [
+        *of_folds(make_request, "full", [None, None], status="diverged"),
+        *of_folds(make_request, "linear", [0.5]),
+    ]
+    results = make_results(tmp_path, records[:-1], [record.request for record in records])
+    content = to_html(results, build_tables(results), [])
+    [data] = re.findall(r'<script id="data" type="application/json">(.*?)</script>', content, re.DOTALL)
+    found = json.loads(data, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert found["charts"]["points"] == []
+    assert '<section id="costs">' not in content
+    assert "diverged (5 of 5)" in content
+    empty = make_results(tmp_path / "nothing", [], [make_request()])
+    assert "0 of 1 trials are finished." in to_html(empty, build_tables(empty), [])
