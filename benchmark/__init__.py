@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from benchmark.api.load import load_export, load_results
     from benchmark.api.merge import merge
     from benchmark.api.plan import plan
+    from benchmark.api.predict import predict
     from benchmark.api.profile import profile
     from benchmark.api.report import report
     from benchmark.api.run import run
@@ -41,6 +42,7 @@ __all__ = [
     "load_results",
     "merge",
     "plan",
+    "predict",
     "profile",
     "report",
     "run",

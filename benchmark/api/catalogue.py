@@ -103,7 +103,7 @@ def resolved_recipe(dataset: str, backbone: str = "ast", method: str = "full") -
     resolved = resolve_recipe(
         dataset, backbone=load_backbone(backbone).family, method=choice.name, tuning=choice.tuning, overrides=[]
     )
-    values = resolved.recipe.model_dump(mode="json")
+    values = resolved.recipe.values
     return ResolvedRecipe(dataset, backbone, choice.variant, values, resolved.sources, resolved.open)
 
 

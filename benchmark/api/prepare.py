@@ -58,6 +58,7 @@ def prepare_data(
     source: str | None = None,
     columns: str | None = None,
     label_separator: str | None = None,
+    group: str | None = None,
     cache: str | Path | None = None,
     console: Console | None = None,
 ) -> PreparedDataset | PreparedFolder:
@@ -72,6 +73,8 @@ def prepare_data(
             mirror; None for the publisher's address.
         columns: of the table of `folder:NAME`, such as `path=filename,label=category`; kept beside the table.
         label_separator: character between several labels of a clip in that table; kept beside the table.
+        group: regular expression that finds the group of a clip of `folder:NAME` in its path, such as
+            `REC_([0-9]+)_`: clips of one group are in one fold; kept in the folder.
         cache: as for `run`; audio that is measured is read through it.
         console: where progress is shown; None for stderr, `Console(quiet=True)` for silence.
 
@@ -90,10 +93,10 @@ def prepare_data(
 
     root, console = data_root_folder(data_root), console or stderr_console()
     dataset = get_dataset(name, data_root=root)
-    if columns is not None or label_separator is not None:
+    if columns is not None or label_separator is not None or group is not None:
         if not isinstance(dataset, Folder):
-            raise BenchmarkError(f"{name}: columns are for the table of your own audio, folder:NAME")
-        dataset.choose_columns(root, columns or "", label_separator)
+            raise BenchmarkError(f"{name}: columns and groups are for your own audio, folder:NAME")
+        dataset.choose_columns(root, columns or "", label_separator, group)
     if isinstance(dataset, MeasuredDataset):
         obtain(dataset, root, source, console)
         return _prepare_folder(dataset, root, cache_folder(cache), console)

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.api.arguments import checked
+from benchmark.api.tuned import phase_lines
 from benchmark.units import plural
 
 if TYPE_CHECKING:
     from benchmark.planning.plan import Entry, Plan
+    from benchmark.records.choice import Choice
     from benchmark.records.store import ResultStore
 
 
@@ -24,12 +26,14 @@ class StatusResult:
         plan: every submitted trial with its state.
         running: ids of the trials that are running now.
         last_lines: the last line of the log of each running trial, by id.
+        choices: choices of settings, made and open.
     """
 
     results: Path
     plan: Plan
     running: frozenset[str]
     last_lines: Mapping[str, str] = field(default_factory=dict)
+    choices: tuple[Choice, ...] = ()
 
     @property
     def is_over(self) -> bool:
@@ -41,12 +45,14 @@ class StatusResult:
         shown = [entry for entry in self.plan.entries if not only_running or entry.request.id in self.running]
         return [
             *(trial_line(entry, self.running) + self.last_lines.get(entry.request.id, "") for entry in shown),
+            *phase_lines(self.plan, self.choices, self.running),
             counts_line(self.plan, self.results, self.running),
         ]
 
     def as_dict(self) -> dict[str, Any]:
         """Return the content as plain data, for JSON."""
-        return plan_as_dict(self.plan, self.results, running=self.running)
+        content = plan_as_dict(self.plan, self.results, running=self.running)
+        return {**content, "choices": [choice.model_dump(mode="json") for choice in self.choices]}
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
@@ -72,7 +78,8 @@ def status(results: str | Path) -> StatusResult:
     store = ResultStore(Path(results))
     store.require()
     plan, running = make_plan(store.submitted(), store), frozenset(leased(store.folder))
-    return StatusResult(store.folder, plan, running, {trial_id: _last_line(store, trial_id) for trial_id in running})
+    last_lines = {trial_id: _last_line(store, trial_id) for trial_id in running}
+    return StatusResult(store.folder, plan, running, last_lines, tuple(store.choices()))
 
 
 def _last_line(store: ResultStore, trial_id: str) -> str:

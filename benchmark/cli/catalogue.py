@@ -74,4 +74,4 @@ def _print_recipe(found: ResolvedRecipe, method: str, *, as_json: bool) -> None:
     typer.echo(f"{found.dataset} for {found.backbone}, {found.method}")
     for key, value in found.values.items():
         remark = f" - {found.open[key]}" if key in found.open else ""
-        typer.echo(f"{key:14} {jsonlib.dumps(value):16} {found.sources[key]}{remark}")
+        typer.echo(f"{key:15} {jsonlib.dumps(value):16} {found.sources[key]}{remark}")

@@ -57,6 +57,13 @@ def prepare(
         str | None,
         typer.Option(help="Character between several labels of a clip in your own table.", show_default="|"),
     ] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(
+            help="Regular expression that finds the recording, speaker or site of your own clips in their paths, as "
+            "'REC_([0-9]+)_': clips of one group are in one fold; it is kept."
+        ),
+    ] = None,
     cache: options.CacheFolder = None,
 ) -> None:
     """Download and unpack a dataset, or say what to do by hand. Without a declared recipe, measure its values.
@@ -75,6 +82,7 @@ def prepare(
         source=source,
         columns=columns,
         label_separator=label_separator,
+        group=group,
         cache=cache,
         console=stderr_console(),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -12,6 +12,7 @@ from benchmark.numerics import NUMERICS_VERSION
 
 if TYPE_CHECKING:
     from benchmark.tools.export import Card
+    from benchmark.tools.export.card import HuggingFaceFolder, Merged
 
 
 def export(
@@ -21,27 +22,44 @@ def export(
     onnx: Annotated[
         bool, typer.Option("--onnx", help="Also write the merged model as ONNX, compared with ONNX Runtime.")
     ] = False,
+    with_frontend: Annotated[
+        bool,
+        typer.Option(
+            "--with-frontend", help="Let the ONNX model begin with waveforms (16 kHz, mono) instead of filter banks."
+        ),
+    ] = False,
+    form: Annotated[
+        Literal["adapter", "hf"],
+        typer.Option(
+            "--format",
+            help="adapter: the trained parameters; hf: the whole model for transformers, if it "
+            "is a plain AST after merging.",
+        ),
+    ] = "adapter",
     checkpoints: options.Checkpoints = None,
-    method: Annotated[
-        list[str],
-        typer.Option("--method", help="File of a method from outside the suite, as it was given to `run`."),
-    ] = [],
-    backbone: Annotated[
-        list[str],
-        typer.Option("--backbone", help="File of a backbone from outside the suite, as it was given to `run`."),
-    ] = [],
+    method: options.OutsideMethods = [],
+    backbone: options.OutsideBackbones = [],
 ) -> None:
     """Write what a trial trained (safetensors, JSON), and print sizes and the time of one clip on one CPU thread.
 
     The trial must have been run with --keep-weights. The weights are those of its last epoch. The backbone is not
-    included: `benchmark.load_export` joins both.
+    included: `predict` and `benchmark.load_export` join both. With --format hf the folder has the whole model instead,
+    for transformers alone.
 
     Example: python -m benchmark export 1b72baf7ed8d --results OUT --out my-model --onnx
     """
     from benchmark.api.export import export as export_trial
 
     card = export_trial(
-        trial, results=results, out=out, onnx=onnx, checkpoints=checkpoints, methods=method, backbones=backbone
+        trial,
+        results=results,
+        out=out,
+        onnx=onnx,
+        with_frontend=with_frontend,
+        format=form,
+        checkpoints=checkpoints,
+        methods=method,
+        backbones=backbone,
     )
     _print(card)
     if card.numerics_version != NUMERICS_VERSION:
@@ -62,19 +80,25 @@ def _print(card: Card) -> None:
     if card.note:
         typer.echo(card.note)
     share = 100 * card.trainable / card.parameters
-    rows = [
-        ("trained parameters", f"{card.trainable:,} of {card.parameters:,} ({share:.2f} %)"),
-        ("adapter.safetensors", _megabytes(card.adapter_bytes)),
-        ("backbone, not included", f"{_megabytes(card.backbone.bytes)}: {card.backbone.variant}"),
-    ]
+    rows = [("trained parameters", f"{card.trainable:,} of {card.parameters:,} ({share:.2f} %)")]
+    if card.hugging_face:
+        rows.append(("model.safetensors", f"{_megabytes(card.hugging_face.bytes)}: the whole model"))
+        rows.append(_error(card.hugging_face))
+    else:
+        rows.append(("adapter.safetensors", _megabytes(card.adapter_bytes)))
+        rows.append(("backbone, not included", f"{_megabytes(card.backbone.bytes)}: {card.backbone.variant}"))
     if card.onnx:
-        rows.append(("model.onnx", f"{_megabytes(card.onnx.bytes)}, opset {card.onnx.opset}"))
-        error = f"{card.onnx.largest_error:.1e} on {card.onnx.inputs} clips, at most {card.onnx.tolerance:.1e} allowed"
-        rows.append(("largest error of a logit", error))
+        size = f"{_megabytes(card.onnx.bytes)}, opset {card.onnx.opset}, from the {card.onnx.input} on"
+        rows += [("model.onnx", size), _error(card.onnx)]
     for latency in card.latency:
         low, high = latency.quartiles
         rows.append((f"one clip, {latency.runtime}", f"{latency.median:.2f} ms (quartiles {low:.2f} to {high:.2f})"))
     typer.echo(tabulate(rows, tablefmt="plain", disable_numparse=True))
+
+
+def _error(compared: Merged | HuggingFaceFolder) -> tuple[str, str]:
+    allowed = f"at most {compared.tolerance:.1e} allowed"
+    return "largest error of a logit", f"{compared.largest_error:.1e} on {compared.inputs} clips, {allowed}"
 
 
 def _megabytes(size: int) -> str:

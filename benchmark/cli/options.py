@@ -50,6 +50,25 @@ LimitClips = Annotated[
     int | None,
     typer.Option("--limit-clips", min=1, help="Use at most this many clips of each split; results are marked."),
 ]
+Shots = Annotated[
+    list[str],
+    typer.Option(
+        "--shots", help="Few-shot: training clips per class; lists as 1,2,4.", show_default="all training clips"
+    ),
+]
+Draws = Annotated[
+    int | None,
+    typer.Option("--draws", min=1, help="Draws of these clips, the same for all methods.", show_default="5"),
+]
+Candidates = Annotated[
+    int | None,
+    typer.Option(
+        "--candidates",
+        min=2,
+        help="Settings per method and dataset that a grid such as `tuned` chooses from.",
+        show_default="the grid's",
+    ),
+]
 Shard = Annotated[
     str | None, typer.Option("--shard", help="I/N: the I-th of N parts of the trials.", show_default="all trials")
 ]
@@ -104,6 +123,14 @@ Papers = Annotated[
         "paper_tables/aat/scores.yaml). Comma list or repeated.",
         show_default="AAT and papers with trials in the results",
     ),
+]
+OutsideMethods = Annotated[
+    list[str],
+    typer.Option("--method", help="File of a method from outside the suite, as it was given to `run`."),
+]
+OutsideBackbones = Annotated[
+    list[str],
+    typer.Option("--backbone", help="File of a backbone from outside the suite, as it was given to `run`."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

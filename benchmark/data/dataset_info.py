@@ -72,6 +72,7 @@ class DatasetInfo:
         lengths: shortest and longest official clip in seconds; None if not known.
         published: official counts of clips by kind (class, fold, split, ...) and name.
         notes: known faults.
+        held_out: whether the validation clips were taken from the training clips, because the dataset lists none.
     """
 
     name: str
@@ -96,6 +97,7 @@ class DatasetInfo:
     lengths: tuple[float, float] | None = None
     published: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    held_out: bool = False
 
     @property
     def fold_units(self) -> tuple[int, ...]:

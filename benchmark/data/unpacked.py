@@ -15,6 +15,7 @@ from typing import NamedTuple
 from benchmark.commands import command
 from benchmark.data.dataset_info import DatasetInfo
 from benchmark.data.datasets.folder import deal_folds
+from benchmark.data.groups import are_shared, deal_groups
 from benchmark.data.manifest import Clip, Split
 from benchmark.data.measured_dataset import Listing, MeasuredDataset
 from benchmark.data.validation_split import share_of
@@ -145,8 +146,12 @@ class UnpackedDataset(MeasuredDataset):
             Clip.at(folder, clip.path, clip.labels, place=place, fold=clip.fold, split=clip.split, group=clip.group)
             for clip in table.clips
         ]
+        of_groups: list[str] = []
         if all(clip.fold is None and clip.split is None for clip in clips):
-            clips = deal_folds(clips)
+            if are_shared(clips):
+                clips, of_groups = deal_groups(clips, table.classes, folder / TABLE)
+            else:
+                clips = deal_folds(clips)
         has_folds = clips[0].fold is not None if clips else False
         if self._holds_out and not has_folds and not any(clip.split == "validation" for clip in clips):
             held_out = share_of([clip for clip in clips if clip.split == "train"])
@@ -154,7 +159,7 @@ class UnpackedDataset(MeasuredDataset):
         return Listing(
             clips,
             table.classes,
-            [*table.remarks, *self._notes],
+            [*table.remarks, *of_groups, *self._notes],
             table.multi_label,
             validation_fold=self._holds_out and has_folds,
             source=table.source,

@@ -103,6 +103,25 @@ def insert(block: nn.Module, site: Site, name: str, module: nn.Module, sublayers
     _extend(block.get_submodule(sublayers[layer]), _Added(module, parallel, AT_PARALLEL if parallel else AT_OUT))
 
 
+def added_to(host: nn.Module) -> list[tuple[nn.Module, bool]]:
+    """Return the modules that act on a host's output, in their order, and whether each is in parallel with it."""
+    hook = vars(host).get("added_modules")
+    return [(entry.module, entry.parallel) for entry in hook.entries] if hook else []
+
+
+def remove_added(model: nn.Module, host: nn.Module) -> None:
+    """Remove the modules that act on a host's output from the model that contains it."""
+    removed = {id(module) for module, _ in added_to(host)}
+    for owner in list(model.modules()):
+        for name, child in list(owner.named_children()):
+            if id(child) in removed:
+                delattr(owner, name)
+    for key, hook in list(host._forward_hooks.items()):
+        if isinstance(hook, _AddedModules):
+            del host._forward_hooks[key]
+    vars(host).pop("added_modules", None)
+
+
 def has_other_hooks(module: nn.Module) -> bool:
     """Return whether a module has forward hooks besides the one that calls added modules."""
     hooks = (*module._forward_hooks.values(), *module._forward_pre_hooks.values())

@@ -40,6 +40,7 @@ def model_config(backbone: BackboneChoice, recipe: Recipe, protocol: Protocol, c
         qkv_bias=known.qkv_bias,
         # half-precision logits tie; the official code has them, in float16
         float32_logits=protocol.eval_precision == "training" or recipe.precision == "bf16",
+        head_dropout=recipe.head_dropout,
         **{**architecture.of_model(), "class_tokens": min(architecture.class_tokens, 2 if known.distilled else 1)},
     )
 

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from benchmark.models.contract import Backbone, ModelConfig
+from benchmark.models.head import Head
 from benchmark.models.positional import adapt_positional, draw_positional
 from benchmark.models.vit import PATCH, Block, SpectrogramPatches, VisionTransformer
 
@@ -54,9 +55,7 @@ class AudioTransformer(Backbone):
             fixed_positions=config.positions.kind == "fixed",
             norm=nn.LayerNorm(config.shape.width, eps=config.norm_eps) if config.final_norm else nn.Identity(),
         )
-        self.mlp_head = nn.Sequential(
-            nn.LayerNorm(config.shape.width, eps=config.head_norm_eps), nn.Linear(config.shape.width, config.classes)
-        )
+        self.mlp_head = Head(config.shape.width, config.classes, config.head_norm_eps, config.head_dropout)
         self.prompt_tokens = 0
         self.prompts = config.prompts
         self.deep_prompts = True

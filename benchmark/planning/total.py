@@ -45,14 +45,22 @@ class Total:
         """Return the sums for JSON."""
         return dataclasses.asdict(self)
 
+    @property
+    def device_hours(self) -> str:
+        """Summed time of the devices as text."""
+        hours = "?" if self.device_seconds is None else f"{self.device_seconds / 3600:.3g}"
+        return f"{hours} {'GPU' if self.gpu else 'slot'}-hours"
+
+    def short_text(self) -> str:
+        """Return duration and time of the devices."""
+        return f"{duration(self.seconds)} ({self.device_hours})"
+
     def text(self) -> str:
         """Return the sums in one line."""
-        device = "GPU" if self.gpu else "slot"
-        hours = "?" if self.device_seconds is None else f"{self.device_seconds / 3600:.3g}"
         limit = ", limited by memory" if self.limited_by_memory else ""
         return (
             f"{self.flops / 1e15:.3g} PFLOPs, {duration(self.seconds)} with up to {self.at_once} at once{limit} "
-            f"({hours} {device}-hours), at most {gigabytes(self.memory_bytes)} per trial, disk "
+            f"({self.device_hours}), at most {gigabytes(self.memory_bytes)} per trial, disk "
             f"{gigabytes(self.record_bytes)} for records and up to {gigabytes(self.checkpoint_bytes)} for "
             "resume states"
         )

@@ -51,6 +51,7 @@ def floor_settings(request: TrialRequest, fold: int | None = None) -> dict[str, 
         "frames": recipe.frames,
         "limit_clips": recipe.limit_clips,
         "on_bad_audio": recipe.on_bad_audio,
+        **({} if recipe.windows == "first" else {"whole_clips": True}),
         **(switches if request.dataset.name == "openmic" else {}),
     }
 

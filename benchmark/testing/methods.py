@@ -32,7 +32,8 @@ from benchmark.spec.request import DatasetChoice, MethodChoice, TrialRequest
 from benchmark.testing.findings import Fault, Finding, outcome, outcomes
 from benchmark.trial.batch_split import split_changes_results
 from benchmark.trial.build import build_model, count_parameters, load_trained
-from benchmark.trial.train_step import Trainer, loss_of
+from benchmark.trial.loss import loss_of
+from benchmark.trial.train_step import Trainer
 
 BACKBONES = ("ast[size=tiny;weights=random:0]", "ssast[size=tiny;weights=random:0]")
 CLIPS = 8

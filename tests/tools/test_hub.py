@@ -102,8 +102,12 @@ def test_one_split_is_dealt_to_folds(tmp_path: Path) -> None:
     assert manifest.info.folds == (1, 2, 3, 4, 5)
     assert [sizes(manifest, fold)["test"] for fold in manifest.folds] == [2] * 5
     assert "its clips are dealt to five folds" in manifest.remarks[0]
-    with pytest.raises(BenchmarkError, match=r"has one split \('train'\): with groups it needs fold=COLUMN as well"):
+    with pytest.raises(BenchmarkError, match="has 2 groups, fewer than the 5 folds"):
         unpacked(tmp_path, f"{tmp_path}/one[group=label]")
+    hub_rows([0, 1] * 10, person=[f"p{number // 4}" for number in range(20)]).save_to_disk(str(tmp_path / "more"))
+    manifest = unpacked(tmp_path, f"{tmp_path}/more[group=person]")
+    assert {clip.group: clip.fold for clip in manifest.clips}.keys() == {f"p{number}" for number in range(5)}
+    assert len({(clip.group, clip.fold) for clip in manifest.clips}) == 5
 
 
 def test_a_folder_of_audio_files_without_torchcodec(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from benchmark.data.dataset_info import DatasetInfo
 from benchmark.data.datasets.own_table import (
     COLUMNS,
     TABLE,
+    Columns,
     Table,
     alike,
     check_split_names,
@@ -23,6 +24,7 @@ from benchmark.data.datasets.own_table import (
     read_table,
     split_of,
 )
+from benchmark.data.groups import with_groups
 from benchmark.data.manifest import Clip, Manifest, Split
 from benchmark.data.measured_dataset import RECIPE, SPLITS, Listing, MeasuredDataset
 from benchmark.data.metadata_files import file_names, folder_names
@@ -41,6 +43,7 @@ class Folder(MeasuredDataset):
     Paths are relative to the folder. Several labels of a clip are separated by `|`. Classes are in alphabetical order.
     Other names of columns and splits are understood, see `own_table`.
     Without table and split folders, clips are assigned to five folds, stratified by class, by a digest of their path.
+    Groups of clips (a column of the table, or a pattern that `data prepare --group` keeps) stay in one of five folds.
 
     Args:
         name: of the folder under the data root.
@@ -78,24 +81,30 @@ class Folder(MeasuredDataset):
             )
         return Listing(table.clips, table.classes, table.remarks)
 
-    def choose_columns(self, data_root: Path, text: str, separator: str | None) -> None:
-        """Write which columns of the table are which into the folder, unless they do not fit the table.
+    def choose_columns(self, data_root: Path, text: str, separator: str | None, group: str | None = None) -> None:
+        """Write the columns of the table and the pattern of groups into the folder, unless they do not fit it.
 
         Args:
             data_root: where the folder is.
             text: such as `path=filename,label=category`.
             separator: between several labels of a clip; None for the usual one.
+            group: regular expression that finds a clip's group in its path; None for no pattern.
 
         Raises:
-            BenchmarkError: there is no table, or the columns do not fit it, or a recipe was measured with others.
+            BenchmarkError: there is no table, or the columns do not fit it, or the pattern does not fit the paths, or a
+                recipe was measured with others.
         """
         place = self.find(data_root)
-        if not (place / TABLE).is_file():
+        if not (place / TABLE).is_file() and (text or separator is not None):
             raise BenchmarkError(f"{place / TABLE}: no such table; columns are for one")
         if (place / RECIPE).exists():
-            raise BenchmarkError(f"{place / RECIPE}: was measured with other columns; remove it first")
-        chosen = parse_columns(text, separator).model_copy(update={"names": kept_columns(place).names})
-        read_table(place, chosen)
+            raise BenchmarkError(f"{place / RECIPE}: was measured with other columns or groups; remove it first")
+        kept = {"names": kept_columns(place).names, "group_pattern": group}
+        chosen = parse_columns(text, separator).model_copy(update=kept)
+        if find_table(place):
+            read_table(place, chosen)
+        else:
+            _read_class_folders(place, chosen)
         values = chosen.model_dump(exclude_defaults=True)
         write_atomic(place / COLUMNS, yaml.safe_dump(values, sort_keys=False, allow_unicode=True).encode())
 
@@ -115,11 +124,16 @@ def is_folder_name(name: str) -> bool:
     return re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name) is not None
 
 
-def _read_class_folders(folder: Path) -> Table:
+def _read_class_folders(folder: Path, chosen: Columns | None = None) -> Table:
     """Read `[SPLIT/]CLASS/FILE`.
 
+    Args:
+        folder: of the user's audio.
+        chosen: the pattern of groups; None for the one that is kept in the folder.
+
     Raises:
-        BenchmarkError: folders of splits and of classes lie side by side, or a folder of a class has no audio.
+        BenchmarkError: folders of splits and of classes lie side by side, or a folder of a class has no audio, or
+            groups cannot be assigned to folds.
     """
     aside = [name for name in folder_names(folder) if name.startswith("_") and _only_documents(folder / name)]
     names = [name for name in folder_names(folder) if name not in aside]
@@ -144,6 +158,10 @@ def _read_class_folders(folder: Path) -> Table:
     ]
     if marked := [name for name in classes if name.startswith("_")]:
         remarks.append(f"{' and '.join(marked)} {'are classes' if marked[1:] else 'is a class'} as all other folders")
+    pattern = (chosen or kept_columns(folder)).group_pattern
+    if pattern is not None:
+        clips, of_groups = with_groups(clips, classes, pattern, folder, deal=not splits)
+        return Table(clips, classes, [*remarks, *of_groups, *alike(classes)])
     return Table(clips if splits else deal_folds(clips), classes, [*remarks, *alike(classes)])
 
 

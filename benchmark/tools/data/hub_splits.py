@@ -60,8 +60,6 @@ def choose_parts(
         return _by_name(choice, splits, columns, wanted)
     if len(splits) == 1:
         [(name, rows)] = splits.items()
-        if choice.options.group:  # clips are dealt one by one
-            raise BenchmarkError(f"{choice.name}: has one split ('{name}'): with groups it needs fold=COLUMN as well")
         remark = f"there is one split ('{name}'): its clips are dealt to five folds"
         return [Part(name, columns.rows(rows), lambda _, __: (None, None))], [remark]
     usual: dict[Split, tuple[str, ...]] = {}

@@ -167,7 +167,11 @@ def write_folder_recipe(
     if cancelled := [path for path, file in good.items() if file.cancels]:
         remarks.append(cancelling(cancelled))
     if cut:
-        remarks.append(f"{cut} of {len(lengths)} clips are longer than {frames / FRAMES_PER_SECOND:g} s and are cut")
+        seconds = frames / FRAMES_PER_SECOND
+        remarks.append(
+            f"{cut} of {len(lengths)} clips are longer than {seconds:g} s and are cut; "
+            "--set recipe.windows=all uses all of them"
+        )
     unreadable = {clip.path for index, clip in enumerate(training) if index not in levels}
     return path, [*remarks, *class_gaps(manifest, manifest.folds, unreadable)]
 

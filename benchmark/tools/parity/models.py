@@ -13,7 +13,7 @@ from benchmark.models.transformer import AudioTransformer
 from benchmark.tools.parity.build import build_case
 from benchmark.tools.parity.case import Content, Outcome, beyond, gap
 from benchmark.tools.parity.rules import inputs
-from benchmark.trial.train_step import loss_of
+from benchmark.trial.loss import loss_of
 
 LOSSES: dict[str, Literal["cross_entropy", "bce"]] = {"CE": "cross_entropy", "BCE": "bce"}
 UNUSED_HEADS = ("v.head.weight", "v.head.bias", "v.head_dist.weight", "v.head_dist.bias")
