@@ -55,6 +55,7 @@ class ModelConfig:
         head_dropout: dropout of the head's normalised input.
         qkv_bias: whether query, key and value have biases.
         float32_logits: whether an evaluation under autocast computes the head in float32.
+        head_dropout: dropout of the head's normalised input.
         tokens: axis of the patch grid that varies slowest in the sequence of patch tokens.
         positions: the positional embedding.
         final_norm: whether a LayerNorm follows the last block.
@@ -73,6 +74,7 @@ class ModelConfig:
     head_dropout: float = 0.0
     qkv_bias: bool = True
     float32_logits: bool = False
+    head_dropout: float = 0.0
     tokens: Literal["frequency", "time"] = "frequency"
     positions: Positions = field(default_factory=Positions)
     final_norm: bool = True
