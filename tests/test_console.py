@@ -123,7 +123,7 @@ def test_suggested_commands_survive_a_shell(folder: str, capsys: pytest.CaptureF
     table = pd.DataFrame([{"protocol": "reference", "backbone": "ast", "method": "aat_m[b=1]", "esc50": "1"}])
     print_report(Report([Path("x") / "y"], table, [], "", ("ast", "esc50", "aat_m[b=1]")), Path(folder))
     lines = [line.partition(": ")[2] for line in capsys.readouterr().out.splitlines() if "python -m" in line]
-    assert len(lines) == 2
+    assert len(lines) == 3
     assert all(shlex.split(line)[-2:] == ["--results", folder] for line in lines)
 
 

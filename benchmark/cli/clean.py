@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from benchmark.cli import options
+from benchmark.units import data_size
 
 
 def clean(
@@ -26,6 +27,6 @@ def clean(
     for leftover in clean_results(results, dry_run=dry_run):
         sizes[leftover.reason].append(leftover.size)
     for reason, group in sizes.items():
-        typer.echo(f"{len(group)} x {reason}: {sum(group) / 1e6:.1f} MB")
+        typer.echo(f"{len(group)} x {reason}: {data_size(sum(group))}")
     total = sum(sum(group) for group in sizes.values())
-    typer.echo(f"{'would remove' if dry_run else 'removed'} {total / 1e6:.1f} MB from {results}")
+    typer.echo(f"{'would remove' if dry_run else 'removed'} {data_size(total)} from {results}")

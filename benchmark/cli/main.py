@@ -41,7 +41,7 @@ from benchmark.cli import (
 from benchmark.cli.logs import configure_logging
 from benchmark.errors import ArgumentError, BenchmarkError, MissingInputsError
 from benchmark.files import existing_folder
-from benchmark.units import megabytes
+from benchmark.units import data_size
 
 app = typer.Typer(
     name="python -m benchmark",
@@ -128,7 +128,7 @@ def _advice(error: OSError) -> str:
         return ""
     free = ""
     if error.filename:
-        free = f" ({megabytes(shutil.disk_usage(existing_folder(Path(error.filename))).free)} are free)"
+        free = f" ({data_size(shutil.disk_usage(existing_folder(Path(error.filename))).free)} are free)"
     return f"{free}; make room and call the command again"
 
 

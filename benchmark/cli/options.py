@@ -103,6 +103,7 @@ Papers = Annotated[
         show_default="AAT and papers with trials in the results",
     ),
 ]
+Trials = Annotated[bool, typer.Option("--trials", help="List every trial with its id, in place of the matrix.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 DATA_ROOT = Path("data")

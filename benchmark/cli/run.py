@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchmark.cli import options
-from benchmark.cli.printing import print_report, stdout_console
+from benchmark.cli.printing import print_json, print_report, stderr_console, stdout_console
 
 if TYPE_CHECKING:
     from benchmark.api.run_result import RunResult
@@ -97,6 +97,7 @@ def run(
         list[Logger],
         typer.Option(help="Also write the curves for TensorBoard or MLflow, into RESULTS/logs."),
     ] = [],
+    json: options.Json = False,
 ) -> None:
     """Run a grid; trials that are finished are not run again.
 
@@ -105,6 +106,8 @@ def run(
     Exit code: 0 all trials are finished, 2 wrong input, 3 some failed, 130 interrupted.
     """
     from benchmark.api.run import run as run_grid
+    from benchmark.api.trial_matrix import failure_lines
+    from benchmark.console import say, show
 
     done = run_grid(
         grid,
@@ -140,11 +143,16 @@ def run(
         keep_weights=keep_weights,
         loggers=log,
         restart_on_ray_death=True,
-        console=stdout_console(),
+        console=stderr_console() if json else stdout_console(),
     )
-    if done.report is not None:
-        print_report(done.report, done.results)
-    typer.echo(done.summary())
+    if json:
+        print_json(done.as_dict())
+    else:
+        if done.report is not None:
+            print_report(done.report, done.results)
+        if done.submitted:
+            show(stdout_console(), failure_lines(done.failures))
+        say(stdout_console(), done.summary())
     raise typer.Exit(_exit_code(done))
 
 

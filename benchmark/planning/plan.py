@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 from benchmark.methods.registry import methods_current
 from benchmark.records.store import ResultStore
@@ -25,11 +25,13 @@ class Entry:
         state: `stale`: its record is of another numerics version or of another source of its method; `failed`: it has
             attempts but no record.
         attempts: number of failed attempts.
+        seconds: time of the finished trial; 0 without a record.
     """
 
     request: TrialRequest
     state: State
     attempts: int
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -60,10 +62,10 @@ def make_plan(requests: Iterable[TrialRequest], store: ResultStore) -> Plan:
     attempts = Counter(path.stem.rpartition("-")[0] for path in store.attempts())
     entries = []
     for request in requests:
-        state: State = "missing"
-        if request.id in finished:
-            state = "done" if finished[request.id] and methods_current(request.method) else "stale"
+        state, record = cast("State", "missing"), finished.get(request.id)
+        if record:
+            state = "done" if record.is_current and methods_current(request.method) else "stale"
         elif attempts[request.id]:
             state = "failed"
-        entries.append(Entry(request, state, attempts[request.id]))
+        entries.append(Entry(request, state, attempts[request.id], record.seconds if record else 0.0))
     return Plan(entries)

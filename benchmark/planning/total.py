@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.planning.node import Node
 from benchmark.planning.packing import Share
-from benchmark.units import duration, gigabytes
+from benchmark.units import data_size, duration, quantity
 
 if TYPE_CHECKING:
     from benchmark.planning.estimate import Estimate
@@ -48,12 +48,14 @@ class Total:
     def text(self) -> str:
         """Return the sums in one line."""
         device = "GPU" if self.gpu else "slot"
-        hours = "?" if self.device_seconds is None else f"{self.device_seconds / 3600:.3g}"
+        hours = "?" if self.device_seconds is None else f"{self.device_seconds / 3600:,.3g}"
+        if self.device_seconds is not None and self.device_seconds >= 3600_000:
+            hours = f"{self.device_seconds / 3600:,.0f}"
         limit = ", limited by memory" if self.limited_by_memory else ""
         return (
-            f"{self.flops / 1e15:.3g} PFLOPs, {duration(self.seconds)} with up to {self.at_once} at once{limit} "
-            f"({hours} {device}-hours), at most {gigabytes(self.memory_bytes)} per trial, disk "
-            f"{gigabytes(self.record_bytes)} for records and up to {gigabytes(self.checkpoint_bytes)} for "
+            f"{quantity(self.flops, 'FLOPs')}, {duration(self.seconds)} with up to {self.at_once} at once{limit} "
+            f"({hours} {device}-hours), at most {data_size(self.memory_bytes)} per trial, disk "
+            f"{data_size(self.record_bytes)} for records and up to {data_size(self.checkpoint_bytes)} for "
             "resume states"
         )
 

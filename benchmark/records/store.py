@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +44,18 @@ GRID_FILE = "grid.json"  # submitted trials
 PREDICTIONS, WEIGHTS = ".npz", ".safetensors"  # suffixes of the files beside a record
 BESIDE = (PREDICTIONS, WEIGHTS)
 MAX_IDS_SHOWN = 4  # in an error message
+
+
+class Finished(NamedTuple):
+    """What a plan needs of a record.
+
+    Attributes:
+        is_current: whether this code computes the same numbers.
+        seconds: time of the trial.
+    """
+
+    is_current: bool
+    seconds: float
 
 
 class DamagedRecordError(BenchmarkError):
@@ -176,17 +188,17 @@ class ResultStore:
             )
         return self.read(paths[0])
 
-    def finished(self) -> dict[str, bool]:
-        """Return for each finished trial, by id, whether its record is current; damaged records do not count."""
-        current = {}
+    def finished(self) -> dict[str, Finished]:
+        """Return what is known of each finished trial, by id; damaged records do not count."""
+        found = {}
         for path in self._record_paths():
             try:
                 record = self.read(path)
             except DamagedRecordError as error:
                 logger.info("%s: the trial counts as not finished", error)
             else:
-                current[record.id] = record.is_current
-        return current
+                found[record.id] = Finished(record.is_current, record.profile.seconds.get("total", 0.0))
+        return found
 
     def _record_paths(self, trial_id: str = "*") -> list[Path]:
         return sorted((self.folder / TRIALS).rglob(f"f*-s*-{trial_id}.json"))

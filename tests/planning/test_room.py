@@ -73,4 +73,4 @@ def test_plan_says_it_too(tmp_path: Path, free: SimpleNamespace) -> None:
     assert "no room" not in str(planned)
     free.free = 1000
     planned = benchmark.plan("smoke", methods="linear", results=tmp_path)
-    assert f"no room: {tmp_path}: 0.001 MB are free, but 2 trials need about" in str(planned)
+    assert f"no room: {tmp_path}: 1 kB are free, but 2 trials need about" in str(planned)

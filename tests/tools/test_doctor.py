@@ -91,4 +91,4 @@ def test_cores_and_memory_are_those_of_the_container(
     monkeypatch.setattr(cgroups, "memory_limit", lambda: 2 * 10**9)
     found = findings(data_root, tmp_path)["memory"]
     assert found.verdict == "warning"
-    assert found.text.endswith("of 2.0 GB, 1 cores")
+    assert found.text.endswith("of 2 GB, 1 cores")
