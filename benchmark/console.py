@@ -56,7 +56,7 @@ class Sheet:
     """A table of text.
 
     Attributes:
-        title: the heading.
+        title: the heading; empty for none.
         columns: names of the columns: text, or a tuple of texts, which are shown one below the other.
         rows: values of each row: text, a number, `Styled`, or a tuple of them, which are shown one below the other.
     """
@@ -101,7 +101,7 @@ def say_table(console: Console, title: str, columns: Iterable[object], rows: Ite
 
     Args:
         console: where to print.
-        title: the heading.
+        title: the heading; empty for none.
         columns: names of the columns, as in `Sheet`.
         rows: values of each row, as in `Sheet`.
     """
@@ -117,7 +117,8 @@ def say_table(console: Console, title: str, columns: Iterable[object], rows: Ite
         table.add_column(name, overflow="fold", no_wrap=never_folded, min_width=min_width)
     for cells in shown:
         table.add_row(*cells)
-    console.print(Text(printable(title), "bold"), soft_wrap=True)
+    if title:
+        console.print(Text(printable(title), "bold"), soft_wrap=True)
     console.print(table, "", soft_wrap=False)
 
 

@@ -48,8 +48,8 @@ app = typer.Typer(
     help="Reproducibility benchmark for parameter-efficient fine-tuning of audio Transformers (AAT, ICASSP 2024).",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
+PROGRAM = "aat-benchmark"  # what shells complete: `python -m benchmark` is no command of its own
 
 
 def _version(value: bool) -> None:
@@ -108,8 +108,10 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without the plus-minus sign
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
+    # the scripts for shells name the program that they complete
+    asks_for_script = {"--install-completion", "--show-completion"} & set(sys.argv[1:])
     try:
-        app()
+        app(prog_name=PROGRAM if asks_for_script else None)
     except MissingInputsError as error:
         for line in error.inputs:
             print(f"missing input: {line}", file=sys.stderr)

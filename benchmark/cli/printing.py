@@ -32,6 +32,13 @@ def stderr_console() -> Console:
     return Console(stderr=True, highlight=False)
 
 
+def say_line(text: str) -> None:
+    """Print a line with names or paths of the user: without markup, with visible control characters, never broken."""
+    from benchmark.console import printable
+
+    typer.echo(printable(text))
+
+
 def print_json(content: Any) -> None:
     """Print plain data as JSON; what JSON does not know is printed as text."""
     typer.echo(json.dumps(content, indent=1, default=str))

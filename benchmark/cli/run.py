@@ -48,54 +48,95 @@ def run(
     shard: options.Shard = None,
     rerun: Annotated[
         list[Rerun],
-        typer.Option(help="Also run trials that failed too often, or whose record has another numerics version."),
+        typer.Option(
+            help="Also run trials that failed too often, or whose record has another numerics version.",
+            rich_help_panel=options.CHOICE,
+        ),
     ] = [],
     skip_missing: Annotated[
-        bool, typer.Option("--skip-missing", help="Run the trials whose data and checkpoint are available.")
+        bool,
+        typer.Option(
+            "--skip-missing",
+            help="Run the trials whose data and checkpoint are available.",
+            rich_help_panel=options.CHOICE,
+        ),
     ] = False,
     address: Annotated[
-        str | None, typer.Option(help="Ray cluster to use: `auto` or host:port.", show_default="start Ray here")
+        str | None,
+        typer.Option(
+            help="Ray cluster to use: `auto` or host:port.",
+            show_default="start Ray here",
+            rich_help_panel=options.MACHINE,
+        ),
     ] = None,
     cpus: options.Cpus = None,
     cpus_per_trial: options.CpusPerTrial = None,
     gpus_per_trial: options.GpusPerTrial = None,
     exclusive: Annotated[
         bool,
-        typer.Option("--exclusive", help="One trial per device, each in a fresh process, to measure time and memory."),
+        typer.Option(
+            "--exclusive",
+            help="One trial per device, each in a fresh process, to measure time and memory.",
+            rich_help_panel=options.MACHINE,
+        ),
     ] = False,
     gang: Annotated[
         bool,
         typer.Option(
             "--gang",
             help="Trials of one head with other learning rates, decays or schedules share batches and frozen features.",
+            rich_help_panel=options.MACHINE,
         ),
     ] = False,
     timeout: Annotated[
-        float | None, typer.Option(min=1, help="Seconds after which a trial is ended.", show_default="no limit")
+        float | None,
+        typer.Option(
+            min=1,
+            help="Seconds after which a trial is ended.",
+            show_default="no limit",
+            rich_help_panel=options.MACHINE,
+        ),
     ] = None,
     budget: Annotated[
         str | None,
         typer.Option(
             help="Time for this run, as 8h or 30min: run only the trials that decide the most claims.",
             show_default="all trials",
+            rich_help_panel=options.CHOICE,
         ),
     ] = None,
     report: Annotated[
-        bool, typer.Option("--report/--no-report", help="Write tables and figures at the end, as `report` does.")
+        bool,
+        typer.Option(
+            "--report/--no-report",
+            help="Write tables and figures at the end, as `report` does.",
+            rich_help_panel=options.OUTPUT,
+        ),
     ] = True,
     deterministic: Annotated[
-        bool, typer.Option("--deterministic", help="Use only algorithms that repeat bit for bit on a GPU; slower.")
+        bool,
+        typer.Option(
+            "--deterministic",
+            help="Use only algorithms that repeat bit for bit on a GPU; slower.",
+            rich_help_panel=options.MACHINE,
+        ),
     ] = False,
     compile: options.Compile = False,
     test_curves: options.TestCurves = False,
     checkpointing: options.Checkpointing = False,
     keep_weights: Annotated[
         bool,
-        typer.Option("--keep-weights", help="Keep the trained parameters beside each record, for `export`."),
+        typer.Option(
+            "--keep-weights",
+            help="Keep the trained parameters beside each record, for `export`.",
+            rich_help_panel=options.OUTPUT,
+        ),
     ] = False,
     log: Annotated[
         list[Logger],
-        typer.Option(help="Also write the curves for TensorBoard or MLflow, into RESULTS/logs."),
+        typer.Option(
+            help="Also write the curves for TensorBoard or MLflow, into RESULTS/logs.", rich_help_panel=options.OUTPUT
+        ),
     ] = [],
     json: options.Json = False,
 ) -> None:
