@@ -1,4 +1,4 @@
-"""What the suite knows: methods, datasets, backbones, grids, protocols, recipes, papers, known defects."""
+"""What the suite knows: methods, datasets, backbones, grids, protocols, recipes, papers, known defects, schemas."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ def catalogue(kind: str) -> dict[str, Entry]:
     """Return every entry of a kind, by name.
 
     Args:
-        kind: `methods`, `datasets`, `backbones`, `grids`, `protocols`, `recipes`, `papers` or `defects`.
+        kind: `methods`, `datasets`, `backbones`, `grids`, `protocols`, `recipes`, `papers`, `defects` or
+            `schemas` (JSON Schema of what commands print with --json).
 
     Raises:
         BenchmarkError: an unknown kind.
@@ -250,6 +251,15 @@ def _defects() -> dict[str, Entry]:
     return found
 
 
+def _schemas() -> dict[str, Entry]:
+    from benchmark.api.schemas import SCHEMAS
+
+    return {
+        name: {"description": f"What `{name} --json` prints", **model.model_json_schema()}
+        for name, model in SCHEMAS.items()
+    }
+
+
 CATALOGUES: dict[str, Callable[[], dict[str, Entry]]] = {
     "methods": _methods,
     "datasets": _datasets,
@@ -259,4 +269,5 @@ CATALOGUES: dict[str, Callable[[], dict[str, Entry]]] = {
     "recipes": _recipes,
     "papers": _papers,
     "defects": _defects,
+    "schemas": _schemas,
 }

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmark.api.arguments import checked
 from benchmark.api.method_names import method_names
@@ -31,6 +32,10 @@ class CheckResult:
     def faults(self) -> list[Finding]:
         """The outcomes of the checks that failed."""
         return [finding for findings in self.findings.values() for finding in findings if finding.fault]
+
+    def as_dict(self) -> dict[str, list[dict[str, Any]]]:
+        """Return the outcomes as plain data, for JSON."""
+        return {variant: list(map(dataclasses.asdict, findings)) for variant, findings in self.findings.items()}
 
     def __str__(self) -> str:
         lines = []

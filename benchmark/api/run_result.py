@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,7 +75,7 @@ class RunResult:
             "failed": self.failed,
             "report": None if self.report is None else str(self.report.paths[0].parent),
             "warnings": self.warnings,
-            "best": [{k: v for k, v in dataclasses.asdict(best).items() if k != "labels"} for best in self.best],
+            "best": [best.as_dict() for best in self.best],
             "failures": [failure.as_dict() for failure in self.failures],
         }
 

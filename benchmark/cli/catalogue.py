@@ -16,7 +16,7 @@ from benchmark.errors import BenchmarkError
 if TYPE_CHECKING:
     from benchmark.api.catalogue import ResolvedRecipe
 
-Plural = Literal["methods", "datasets", "backbones", "grids", "protocols", "recipes", "papers", "defects"]
+Plural = Literal["methods", "datasets", "backbones", "grids", "protocols", "recipes", "papers", "defects", "schemas"]
 FACTS = ("label", "classes", "clips")  # columns of lists, where every entry has them
 GROUPS = {
     "paper": "Methods of the paper (trains: share of AST's parameters with 50 classes)",
@@ -24,11 +24,11 @@ GROUPS = {
     "outside": "Methods of installed packages and files",
     "peft": "Tuners of Hugging Face PEFT; hyper-parameters have peft's names",
 }
-Singular = Literal["method", "dataset", "backbone", "grid", "protocol", "recipe", "paper", "defect"]
+Singular = Literal["method", "dataset", "backbone", "grid", "protocol", "recipe", "paper", "defect", "schema"]
 
 
 def list_(kind: Annotated[Plural, typer.Argument()], json: options.Json = False) -> None:
-    """List methods, datasets, backbones, grids, protocols, recipes, papers, or defects of official code.
+    """List methods, datasets, backbones, grids, protocols, recipes, papers, defects of official code, or JSON schemas.
 
     Example: python -m benchmark list methods
     """
@@ -87,13 +87,15 @@ def show(
     method: Annotated[str | None, typer.Option(help="Resolve a recipe for this method.")] = None,
     json: options.Json = False,
 ) -> None:
-    """Show one entry in full: hyper-parameters, defaults, sources.
+    """Show one entry in full: hyper-parameters, defaults, sources. A schema describes what a command prints as JSON.
 
     With a backbone or a method, `show recipe` prints the values that a trial gets and the source of each.
 
     Example: python -m benchmark show method aat_ms
 
     Example: python -m benchmark show recipe esc50 --backbone ast --method aat_ms
+
+    Example: python -m benchmark show schema status --json
     """
     from benchmark.api.catalogue import catalogue_entries, resolved_recipe
 

@@ -6,13 +6,15 @@ from typing import Annotated
 
 import typer
 
-from benchmark.cli.printing import stdout_console
+from benchmark.cli import options
+from benchmark.cli.printing import print_json, stderr_console, stdout_console
 
 SOME_FAILED = 1  # exit code
 
 
 def check(
     method: Annotated[str, typer.Argument(help="A method, as for `run`: NAME, ./FILE.py, PACKAGE.MODULE:CLASS, a+b.")],
+    json: options.Json = False,
 ) -> None:
     """Check a method against the contract (no data needed, half a minute).
 
@@ -22,6 +24,9 @@ def check(
     """
     from benchmark.api.check import check as check_methods
 
-    result = check_methods(method, console=stdout_console())
-    typer.echo(result.summary())
+    result = check_methods(method, console=stderr_console() if json else stdout_console())
+    if json:
+        print_json(result.as_dict())
+    else:
+        typer.echo(result.summary())
     raise typer.Exit(SOME_FAILED if result.faults else 0)

@@ -39,6 +39,7 @@ from benchmark.cli import (
     status,
 )
 from benchmark.cli.logs import configure_logging
+from benchmark.console import printable
 from benchmark.errors import ArgumentError, BenchmarkError, MissingInputsError
 from benchmark.files import existing_folder
 from benchmark.units import data_size
@@ -107,14 +108,14 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without the plus-minus sign
-    warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
+    warnings.showwarning = lambda message, *_: _print_error(f"warning: {message}")
     # the scripts for shells name the program that they complete
     asks_for_script = {"--install-completion", "--show-completion"} & set(sys.argv[1:])
     try:
         app(prog_name=PROGRAM if asks_for_script else None)
     except MissingInputsError as error:
         for line in error.inputs:
-            print(f"missing input: {line}", file=sys.stderr)
+            _print_error(f"missing input: {line}")
         _fail(error.advice)
     except ArgumentError as error:
         _fail(error.text(options.name_of(error.argument)))
@@ -135,5 +136,10 @@ def _advice(error: OSError) -> str:
 
 
 def _fail(message: str) -> None:
-    print(f"error: {message}", file=sys.stderr)
+    _print_error(f"error: {message}")
     sys.exit(2)
+
+
+def _print_error(message: str) -> None:
+    """Print a message that may have names of the user: their control characters are shown."""
+    print(printable(message, keep_lines=True), file=sys.stderr)

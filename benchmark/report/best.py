@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from benchmark.console import Block, Sheet
 from benchmark.report.aggregate import GROUP
@@ -46,6 +48,10 @@ class Best:
     about_methods: bool
     tied: int
     labels: tuple[str, str, str, str]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the content as plain data, for JSON; without labels."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if name != "labels"}
 
 
 def best_methods(results: Results) -> list[Best]:

@@ -50,6 +50,16 @@ class Report:
     first: tuple[str, str, str] | None = None
     best: tuple[Best, ...] = ()
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return the content as plain data, for JSON."""
+        return {
+            "folder": str(self.paths[0].parent),
+            "files": [path.name for path in self.paths],
+            "warnings": self.warnings,
+            "time": self.time,
+            "best": [best.as_dict() for best in self.best],
+        }
+
 
 def read_results(store: ResultStore) -> Results:
     """Read a results folder, with methods and datasets in the order of the layout.

@@ -9,6 +9,7 @@ import pytest
 
 import benchmark
 from benchmark.api.clean import clean
+from benchmark.api.schemas import SCHEMAS
 from benchmark.errors import BenchmarkError
 from benchmark.records.lease import Lease
 from benchmark.records.schema import Attempt
@@ -60,6 +61,7 @@ def test_report_and_explain(results: Path, tmp_path: Path, capsys: pytest.Captur
     report = benchmark.report(str(results), tmp_path / "there")
     assert all(path.parent == tmp_path / "there" and path.is_file() for path in report.paths)
     assert len(report.results) == 2
+    SCHEMAS["report"].model_validate(report.as_dict())
     assert report.warnings
     [cell] = benchmark.explain(results, "linear")
     assert [trial["fold"] for trial in cell["trials"]] == [1]

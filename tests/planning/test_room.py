@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 import benchmark
+from benchmark.api.schemas import SCHEMAS
 from benchmark.errors import BenchmarkError
 from benchmark.planning import room
 from benchmark.planning.estimate import Estimate
@@ -71,6 +72,7 @@ def test_plan_says_it_too(tmp_path: Path, free: SimpleNamespace) -> None:
     planned = benchmark.plan("smoke", methods="linear", results=tmp_path)
     assert planned.no_room == planned.as_dict()["no_room"] == ""
     assert "no room" not in str(planned)
+    SCHEMAS["plan"].model_validate(planned.as_dict())
     free.free = 1000
     planned = benchmark.plan("smoke", methods="linear", results=tmp_path)
     assert f"no room: {tmp_path}: 1 kB are free, but 2 trials need about" in str(planned)
