@@ -109,8 +109,7 @@ def say_table(console: Console, title: str, columns: Iterable[object], rows: Ite
     longest = max((len(row[0]) for row in shown if row), default=0)
     words = [max(map(len, name.plain.split()), default=0) for name in names]
     is_wide_enough = sum(words[1:], max([longest, *words[:1]])) + GAP * (len(words) - 1) <= console.width
-    looks = {"box": SIMPLE_HEAD, "show_edge": False, "pad_edge": False, "padding": (0, 1, 0, 0)}
-    table = Table(**looks)
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for number, (name, longest_word) in enumerate(zip(names, words, strict=True)):
         never_folded = number == 0 and longest <= LONG_NAME
         min_width = longest_word if is_wide_enough else None

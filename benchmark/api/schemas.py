@@ -38,23 +38,22 @@ class Output(BaseModel):
     model_config = STRICT
 
 
-def model_of(kind: Any, *, leave_out: tuple[str, ...] = (), base: type[BaseModel] = Output, **more: Any) -> Any:
+def model_of(kind: Any, *, leave_out: tuple[str, ...] = (), **more: Any) -> Any:
     """Return the model of a dataclass, with the descriptions of its docstring.
 
     Args:
         kind: the dataclass.
         leave_out: fields that are not printed.
-        base: base class of the model.
         more: more fields, as for `pydantic.create_model`.
     """
     hints, text = get_type_hints(kind), inspect.cleandoc(kind.__doc__ or "")
     described = {name: " ".join(words.split()) for name, words in ATTRIBUTE.findall(text.partition("Attributes:")[2])}
-    fields = {
+    fields: dict[str, Any] = {
         field.name: (hints[field.name], Field(description=described.get(field.name)))
         for field in dataclasses.fields(kind)
         if field.name not in leave_out
     }
-    return create_model(kind.__name__, __base__=base, __doc__=text.partition("\n")[0], **fields, **more)
+    return create_model(kind.__name__, __base__=Output, __doc__=text.partition("\n")[0], **(fields | more))
 
 
 def list_of(item: Any) -> type[BaseModel]:
@@ -72,8 +71,12 @@ def mapping_of(item: Any) -> type[BaseModel]:
 
 
 if TYPE_CHECKING:
-    BestModel, CellModel, CostModel, DecisionModel = Best, TrialCell, Total, Decision
-    FailureModel, LeftoverModel = Failure, Leftover
+    from benchmark.api.decisions import Decision as DecisionModel
+    from benchmark.api.trial_matrix import Failure as FailureModel
+    from benchmark.api.trial_matrix import TrialCell as CellModel
+    from benchmark.planning.total import Total as CostModel
+    from benchmark.records.leftovers import Leftover as LeftoverModel
+    from benchmark.report.best import Best as BestModel
 else:
     BestModel = model_of(Best, leave_out=("labels",))
     CellModel, DecisionModel, FailureModel, LeftoverModel = map(model_of, (TrialCell, Decision, Failure, Leftover))

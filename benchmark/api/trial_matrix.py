@@ -59,7 +59,7 @@ def trial_cells(
         running: ids of the trials that are running now.
         left: estimated seconds of the trials that a run would submit, by id.
     """
-    groups: dict[tuple[str, ...], list[Entry]] = {}
+    groups: dict[tuple[str, str, str, str], list[Entry]] = {}
     for entry in plan.entries:
         request = entry.request
         key = (request.protocol.name, request.backbone.variant, request.dataset.name, request.method.variant)
@@ -68,7 +68,7 @@ def trial_cells(
 
 
 def _cell(
-    key: tuple[str, ...], entries: list[Entry], running: Collection[str], left: Mapping[str, float | None]
+    key: tuple[str, str, str, str], entries: list[Entry], running: Collection[str], left: Mapping[str, float | None]
 ) -> TrialCell:
     counts = Counter("running" if entry.request.id in running else entry.state for entry in entries)
     estimated = [left[entry.request.id] for entry in entries if entry.request.id in left]

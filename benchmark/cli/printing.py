@@ -54,14 +54,13 @@ def print_report(report: Report, results: Path, *, html: bool = False) -> None:
     """
     from benchmark.commands import command
     from benchmark.console import say, say_table, show
-    from benchmark.report.best import best_blocks
 
     console = stdout_console()
     for (protocol, backbone), rows in report.results.groupby(["protocol", "backbone"], sort=False):
         shown = rows.drop(columns=["protocol", "backbone"])
         title = f"Score (%), {backbone}, protocol {protocol}"
         say_table(console, title, shown.columns, shown.itertuples(index=False))
-    show(console, best_blocks(report.best))
+    show(console, report.best_blocks())
     if report.warnings:
         say(console, f"Not comparable with the paper: {'; '.join(report.warnings)}.")
     if report.time:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Literal, cast, get_args
+from typing import Literal, get_args
 
 from benchmark.methods.registry import methods_current
 from benchmark.records.store import ResultStore
@@ -62,7 +62,8 @@ def make_plan(requests: Iterable[TrialRequest], store: ResultStore) -> Plan:
     attempts = Counter(path.stem.rpartition("-")[0] for path in store.attempts())
     entries = []
     for request in requests:
-        state, record = cast("State", "missing"), finished.get(request.id)
+        state: State = "missing"
+        record = finished.get(request.id)
         if record:
             state = "done" if record.is_current and methods_current(request.method) else "stale"
         elif attempts[request.id]:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from benchmark.console import Block
 from benchmark.errors import ArgumentError, closest
 from benchmark.files import write_atomic
 from benchmark.records.store import ResultStore
 from benchmark.report.aggregate import time_shares
-from benchmark.report.best import Best, best_methods
+from benchmark.report.best import Best, best_blocks, best_methods
 from benchmark.report.layout import load_layout
 from benchmark.report.papers import DEFAULT_PAPERS, PaperChoice
 from benchmark.report.render import Table, marks, plain, to_latex, to_markdown
@@ -49,6 +51,10 @@ class Report:
     time: str
     first: tuple[str, str, str] | None = None
     best: tuple[Best, ...] = ()
+
+    def best_blocks(self) -> Iterator[Block]:
+        """Yield the best methods as tables, for the terminal."""
+        return best_blocks(self.best)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the content as plain data, for JSON."""

@@ -38,7 +38,10 @@ def renamed(request: TrialRequest, name: str) -> TrialRequest:
 
 @pytest.fixture
 def results(make_request: Callable[..., TrialRequest], tmp_path: Path) -> Path:
-    """Return results with a finished trial of a method that is not here, a missing one, and a failed one; labels and errors are hostile."""
+    """Return results with a finished trial of a method that is not here, a missing one, and a failed one.
+
+    Labels and errors are hostile.
+    """
     folder = tmp_path / "out"
     mine, missing, failed = (
         renamed(make_request(methods=["linear"]), "mine"),

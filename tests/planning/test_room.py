@@ -40,8 +40,8 @@ def test_records_and_resume_states_of_trials_at_once_count(tmp_path: Path, free:
     with pytest.raises(BenchmarkError) as caught:
         require_room(tmp_path / "out", estimates(10, 1 * MB, 20 * MB), options)
     assert str(caught.value) == (
-        f"{tmp_path / 'out'}: 60 MB are free, but 10 trials need about 10 MB for records and 80 MB for resume states; "
-        "make room, or use another --results"
+        f"{tmp_path / 'out'}: 60 MB are free, but 10 trials need about 10.3 MB for records and 80 MB for resume "
+        "states; make room, or use another --results"
     )
     require_room(tmp_path / "out", estimates(10, 1 * MB, 20 * MB), RunOptions(tmp_path, cpus=2))
     free.free = 100 * MB
