@@ -36,6 +36,6 @@ class AATM(Method):
         """Insert the adapters and return their parameters' names."""
         from benchmark.models.adapter import Adapter  # not above: listing methods must not import torch
 
-        for index in range(len(model.blocks)):
+        for layer in model.layers:
             adapter = Adapter(model.width, self.bottleneck, skip=False)
-            yield from model.insert("mlp_parallel", index, "mlp_adapter", adapter)
+            yield from model.insert("mlp_parallel", layer, "mlp_adapter", adapter)

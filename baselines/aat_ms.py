@@ -40,8 +40,8 @@ class AATMS(Method):
         """Insert the adapters and return their parameters' names."""
         from benchmark.models.adapter import Adapter  # not above: listing methods must not import torch
 
-        for index in range(len(model.blocks)):
+        for layer in model.layers:
             spatial = Adapter(model.width, self.bottleneck, skip=True)
             parallel = Adapter(model.width, self.bottleneck, skip=False)
-            yield from model.insert("attn_out", index, "s_adapter", spatial)
-            yield from model.insert("mlp_parallel", index, "mlp_adapter", parallel)
+            yield from model.insert("attn_out", layer, "s_adapter", spatial)
+            yield from model.insert("mlp_parallel", layer, "mlp_adapter", parallel)

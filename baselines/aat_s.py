@@ -36,6 +36,6 @@ class AATS(Method):
         """Insert the adapters and return their parameters' names."""
         from benchmark.models.adapter import Adapter  # not above: listing methods must not import torch
 
-        for index in range(len(model.blocks)):
+        for layer in model.layers:
             adapter = Adapter(model.width, self.bottleneck, skip=True)
-            yield from model.insert("attn_out", index, "s_adapter", adapter)
+            yield from model.insert("attn_out", layer, "s_adapter", adapter)

@@ -48,8 +48,8 @@ class FreeAdapter(Method):
         from benchmark.models.adapter import Adapter  # not above: listing methods must not import torch
 
         up_std = 0.02 if self.start == "random" else 0.0
-        for index in range(len(model.blocks)):
-            for layer, where in (("attn", self.attn), ("mlp", self.mlp)):
+        for layer in model.layers:
+            for sublayer, where in (("attn", self.attn), ("mlp", self.mlp)):
                 if where != "none":
                     adapter = Adapter(model.width, self.bottleneck, skip=where == "after", up_std=up_std)
-                    yield from model.insert(SITES[layer, where], index, f"{layer}_adapter", adapter)
+                    yield from model.insert(SITES[sublayer, where], layer, f"{sublayer}_adapter", adapter)

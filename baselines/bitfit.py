@@ -23,5 +23,5 @@ class BitFit(Method):
 
     def adapt(self, model: AudioTransformer) -> Iterable[str]:
         """Return the names of the biases."""
-        names = (name for name, _ in model.named_parameters() if name.endswith("bias"))
-        return (name for name in names if self.norms or "norm" not in name)
+        left_out = set() if self.norms else model.norm_parameters()
+        return (name for name, _ in model.named_parameters() if name.endswith("bias") and name not in left_out)

@@ -45,7 +45,7 @@ class ConformerAdapter(Method):
         if self.kernel % 2 == 0:
             raise ValueError(f"kernel={self.kernel}: it must be an odd number of tokens")
         sites: tuple[Site, ...] = ("attn_parallel", "mlp_parallel") if self.houlsby else ("attn_parallel",)
-        for index in range(len(model.blocks)):
+        for layer in model.layers:
             for site in sites:
                 module = ConformerModule(model.width, self.bottleneck, self.kernel)
-                yield from model.insert(site, index, f"conformer_{site}", module)
+                yield from model.insert(site, layer, f"conformer_{site}", module)

@@ -28,7 +28,7 @@ class ConvpassMethod(Method):
         """Insert the bypasses and return their parameters' names."""
         from benchmark.models.convolution import Convpass  # not above: listing methods must not import torch
 
-        for index in range(len(model.blocks)):
+        for layer in model.layers:
             for site in ("attn_parallel", "mlp_parallel"):
-                bypass = Convpass(model.width, self.bottleneck, model.config.grid, self.scale)
-                yield from model.insert(site, index, f"convpass_{site}", bypass)
+                bypass = Convpass(model.width, self.bottleneck, model.token_grid, self.scale)
+                yield from model.insert(site, layer, f"convpass_{site}", bypass)

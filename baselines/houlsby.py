@@ -33,7 +33,7 @@ class Houlsby(Method):
         """Insert the adapters and return their parameters' names."""
         from benchmark.models.adapter import Adapter  # not above: listing methods must not import torch
 
-        for index in range(len(model.blocks)):
+        for layer in model.layers:
             for site in ("attn_out", "mlp_out"):
                 adapter = Adapter(model.width, self.bottleneck, skip=True, down_std=INIT_STD, up_std=INIT_STD)
-                yield from model.insert(site, index, f"houlsby_{site}", adapter)
+                yield from model.insert(site, layer, f"houlsby_{site}", adapter)

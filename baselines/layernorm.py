@@ -21,4 +21,4 @@ class LayerNormTuning(Method):
 
     def adapt(self, model: AudioTransformer) -> Iterable[str]:
         """Return the names of the LayerNorms' parameters."""
-        return (name for name, _ in model.named_parameters() if "norm" in name)
+        return model.norm_parameters()

@@ -11,9 +11,8 @@ from pydantic import Field
 from benchmark.methods import Method, register
 
 if TYPE_CHECKING:
+    from benchmark.models.contract import Slot
     from benchmark.models.transformer import AudioTransformer
-
-LAYERS = {"attn.qkv": "qkv", "attn.proj": "o", "mlp.fc1": "u", "mlp.fc2": "d"}  # one letter per part of the output
 
 
 @register("lora", label="LoRA", source="arXiv:2106.09685; github.com/microsoft/LoRA loralib/layers.py")
@@ -37,14 +36,16 @@ class LoRA(Method):
 
         from benchmark.models.linear import LowRank
 
-        for index in range(len(model.blocks)):
-            for path, letters in LAYERS.items():
-                parts = tuple(place for place, letter in enumerate(letters) if letter in self.targets)
-                if parts:
-                    whole = f"v.blocks.{index}.{path}"
-                    weight = model.get_submodule(whole).weight  # the layer may be one of `peft/*`, not torch's
-                    assert isinstance(weight, Tensor)
-                    outputs, inputs = weight.shape
-                    scale = self.alpha / self.rank
-                    update = LowRank(inputs, outputs, self.rank, scale, parts=parts, of=len(letters))
-                    yield from model.attach(whole, "lora", update, parallel=True)
+        for layer in model.layers:
+            layers: dict[str, list[Slot]] = {}  # slots by path: query, key and value may share a layer
+            for name, slot in model.slots(layer).items():
+                if name[0] in self.targets:
+                    layers.setdefault(slot.path, []).append(slot)
+            for path, slots in layers.items():
+                weight = model.get_submodule(path).weight  # the layer may be one of `peft/*`, not torch's
+                assert isinstance(weight, Tensor)
+                outputs, inputs = weight.shape
+                parts = tuple(slot.part for slot in slots)
+                scale = self.alpha / self.rank
+                update = LowRank(inputs, outputs, self.rank, scale, parts=parts, of=slots[0].of)
+                yield from model.attach(path, "lora", update, parallel=True)

@@ -34,6 +34,6 @@ class ParallelAdapter(Method):
 
         from benchmark.models.adapter import Adapter
 
-        for index in range(len(model.blocks)):
+        for layer in model.layers:
             adapter = Adapter(model.width, self.bottleneck, skip=False, act=ReLU, down_std=None, scale=self.scale)
-            yield from model.insert("mlp_parallel", index, "parallel_adapter", adapter)
+            yield from model.insert("mlp_parallel", layer, "parallel_adapter", adapter)

@@ -28,6 +28,5 @@ class Partial(Method):
 
     def adapt(self, model: AudioTransformer) -> Iterable[str]:
         """Return the names of all parameters of the upper blocks."""
-        first = int(len(model.blocks) * (1 - self.share))
-        upper = tuple(f"v.blocks.{index}." for index in range(first, len(model.blocks)))
-        return [name for name, _ in model.named_parameters() if name.startswith(upper)]
+        first = int(len(model.layers) * (1 - self.share))
+        return [name for layer in model.layers[first:] for name in model.parameters_of(layer)]

@@ -33,6 +33,6 @@ class Pfeiffer(Method):
 
         from benchmark.models.adapter import Adapter
 
-        for index in range(len(model.blocks)):
+        for layer in model.layers:
             adapter = Adapter(model.width, self.bottleneck, skip=True, act=ReLU)
-            yield from model.insert("mlp_out", index, "pfeiffer", adapter)
+            yield from model.insert("mlp_out", layer, "pfeiffer", adapter)

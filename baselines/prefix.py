@@ -23,5 +23,5 @@ class Prefix(Method):
 
     def adapt(self, model: AudioTransformer) -> Iterable[str]:
         """Add the prefixes and return their names."""
-        for index in range(len(model.blocks)):
-            yield from model.add_prefix(index, self.tokens)
+        for layer in model.layers:
+            yield from model.add_prefix(layer, self.tokens)

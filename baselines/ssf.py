@@ -26,9 +26,8 @@ class SSF(Method):
 
         from benchmark.models.linear import ScaleShift
 
-        inner = ("norm1", "attn.qkv", "attn.proj", "norm2", "mlp.fc1", "mlp.fc2")
-        paths = [f"v.blocks.{index}.{path}" for index in range(len(model.blocks)) for path in inner]
-        for path in ["v.patch_embed.proj", *paths, "v.norm"]:
-            layer = model.get_submodule(path)
-            assert isinstance(layer.weight, Tensor)
-            yield from model.attach(path, "ssf", ScaleShift(len(layer.weight)), parallel=False)
+        scaled = [path for layer in model.layers for path in model.scaled_layers(layer)]
+        for path in [model.PROJECTION, *scaled, *model.final_norms()]:
+            host = model.get_submodule(path)
+            assert isinstance(host.weight, Tensor)
+            yield from model.attach(path, "ssf", ScaleShift(len(host.weight)), parallel=False)

@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from benchmark.api.check import check
+    from benchmark.api.check import check, check_backbone
     from benchmark.api.claims import claims
     from benchmark.api.explain import explain
     from benchmark.api.export import export
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from benchmark.api.load import load_export, load_results
     from benchmark.api.merge import merge
     from benchmark.api.plan import plan
+    from benchmark.api.predict import predict
     from benchmark.api.profile import profile
     from benchmark.api.report import report
     from benchmark.api.run import run
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "check",
+    "check_backbone",
     "cite",
     "claims",
     "explain",
@@ -40,6 +42,7 @@ __all__ = [
     "load_results",
     "merge",
     "plan",
+    "predict",
     "profile",
     "report",
     "run",
@@ -48,6 +51,7 @@ __all__ = [
 ]
 
 _MODULES = {name: f"benchmark.api.{name}" for name in __all__} | {
+    "check_backbone": "benchmark.api.check",
     "load_export": "benchmark.api.load",
     "load_results": "benchmark.api.load",
 }

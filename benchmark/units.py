@@ -33,11 +33,11 @@ def duration(seconds: float | None) -> str:
     if seconds is None:
         return "?"
     if 0 < seconds < 0.1:
-        return f"{_digits(1000 * seconds)} ms"
+        return f"{plain(1000 * seconds)} ms"
     for unit, size, limit in (("s", 1, 120), ("min", 60, 7200), ("h", 3600, 172800), ("d", 86400, 2 * YEAR)):
         if seconds < limit:
-            return f"{_digits(seconds / size)} {unit}"
-    return f"{_digits(seconds / YEAR)} years"
+            return f"{plain(seconds / size)} {unit}"
+    return f"{plain(seconds / YEAR)} years"
 
 
 def plural(number: int, noun: str) -> str:
@@ -56,7 +56,7 @@ def quantity(value: float | None, unit: str) -> str:
         return "?"
     prefix = next((index for index in range(len(PREFIXES) - 1) if float(f"{value:.3g}") < 1000 ** (index + 1)), None)
     index = len(PREFIXES) - 1 if prefix is None else prefix
-    return f"{_digits(value / 1000**index)} {PREFIXES[index]}{unit}".rstrip()
+    return f"{plain(value / 1000**index)} {PREFIXES[index]}{unit}".rstrip()
 
 
 def data_size(size: float | None) -> str:
@@ -69,7 +69,7 @@ def percent(share: float | None, digits: int = 2) -> str:
     return "?" if share is None else f"{100 * share:.{digits}f} %"
 
 
-def _digits(number: float) -> str:
+def plain(number: float) -> str:
     """Return a number with three digits, and never with an exponent."""
     if number >= 100:
         return f"{number:,.0f}"

@@ -197,7 +197,8 @@ def run_official(case: EpochCase, turns: Turns, request: Any, data: Path) -> Cal
 
 def run_ours(case: EpochCase, turns: Turns, request: Any, data: Path) -> Callable[[], None]:
     """Return our trial; what it imports is imported."""
-    from benchmark.data.loader import Batches, TrainingOrder
+    from benchmark.data.loader import Batches
+    from benchmark.data.order import TrainingOrder
     from benchmark.planning.packing import Share
     from benchmark.spec.options import RunOptions
     from benchmark.trial.cost import count_cost

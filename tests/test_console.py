@@ -145,8 +145,8 @@ def test_commands_in_messages_are_quoted(cli: Cli, tmp_path: Path, data_root: Pa
         done = cli(*arguments, "--results", folder)
         assert done.returncode == 2
         assert f"--results '{folder}'" in done.stderr
-    done = cli("new", "method", "mine", "--folder", tmp_path)
+    done = cli("new", "method", "quoted", "--folder", tmp_path)
     assert done.returncode == 0
     (tmp_path / "own methods").mkdir()
-    done = cli("new", "method", "mine", "--folder", tmp_path / "own methods")
-    assert f"check '{tmp_path / 'own methods' / 'mine.py'}'" in done.stdout
+    done = cli("new", "method", "quoted", "--folder", tmp_path / "own methods")
+    assert f"check '{tmp_path / 'own methods' / 'quoted.py'}'" in done.stdout

@@ -106,9 +106,9 @@ def resolved_recipe(dataset: str, backbone: str = "ast", method: str = "full") -
 
     choice = resolve_methods(method, "show recipe")[0].choice()
     resolved = resolve_recipe(
-        dataset, backbone=load_backbone(backbone).name, method=choice.name, tuning=choice.tuning, overrides=[]
+        dataset, backbone=load_backbone(backbone).family, method=choice.name, tuning=choice.tuning, overrides=[]
     )
-    values = resolved.recipe.model_dump(mode="json")
+    values = resolved.recipe.values
     return ResolvedRecipe(dataset, backbone, choice.variant, values, resolved.sources, resolved.open)
 
 
@@ -183,10 +183,9 @@ def _datasets() -> dict[str, Entry]:
 
 
 def _backbones() -> dict[str, Entry]:
-    from benchmark.spec.backbone import OPTIONS, BackboneChoice, load_backbone
-    from benchmark.spec.declared import declared
+    from benchmark.spec.backbone import OPTIONS, BackboneChoice, backbone_names, load_backbone
 
-    entries = {name: load_backbone(name) for name in declared("backbones")}
+    entries = {name: load_backbone(name) for name in backbone_names()}
     options = {name: BackboneChoice.model_fields[name].description for name in OPTIONS}
     return {
         name: {**entry.model_dump(), **entry.shape.model_dump(), "options": options} for name, entry in entries.items()

@@ -1,8 +1,9 @@
-"""Whether a method keeps the contract."""
+"""Whether a method or a backbone keeps its contract."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ class CheckResult:
     """The outcomes of all checks. `print` shows them, one per line.
 
     Attributes:
-        findings: the outcomes by method, in the order of the checks; `fault` is None where the method passed.
+        findings: the outcomes by method or backbone, in the order of the checks; `fault` is None where it passed.
     """
 
     findings: dict[str, list[Finding]]
@@ -77,15 +78,43 @@ def check(methods: MethodNames, *, console: Console | None = None) -> CheckResul
     resolved = [method for text in names for method in resolve_methods(text, "check")]
     for method in resolved:
         variant = method.choice().variant
-        say(console, variant)
-        findings = outcomes.setdefault(variant, [])
-        for finding in conform(method):
-            findings.append(finding)
-            if finding.fault:
-                say(console, f" {_text(finding)}", mark="  FAIL")
-            else:
-                say(console, f"  ok   {_text(finding)}")
+        outcomes[variant] = _shown(variant, conform(method), console)
     return CheckResult(outcomes)
+
+
+@checked
+def check_backbone(backbone: str, *, console: Console | None = None) -> CheckResult:
+    """Check a backbone against the contract: models with random weights on the CPU, a minute or two.
+
+    No data and no weights are needed.
+
+    Args:
+        backbone: text such as `./mine.py`, `./mine.yaml`, `package.module:Mine` or `audiomae`.
+        console: as for `check`.
+
+    Raises:
+        BenchmarkError: there is no such backbone.
+
+    Example:
+        >>> import benchmark
+        >>> assert not benchmark.check_backbone("./mine.py").faults
+    """
+    from benchmark.testing import conform_backbone
+
+    return CheckResult({backbone: _shown(backbone, conform_backbone(backbone), console or stderr_console())})
+
+
+def _shown(name: str, findings: Iterable[Finding], console: Console) -> list[Finding]:
+    """Return outcomes, each of which is printed as soon as it is known."""
+    say(console, name)
+    found = []
+    for finding in findings:
+        found.append(finding)
+        if finding.fault:
+            say(console, f" {_text(finding)}", mark="  FAIL")
+        else:
+            say(console, f"  ok   {_text(finding)}")
+    return found
 
 
 def _text(finding: Finding) -> str:

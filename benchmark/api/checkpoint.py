@@ -61,7 +61,8 @@ def verify_checkpoint(
     located, path = locate(choice, checkpoint_folder(checkpoints))
     assert path is not None
     fit(located, path)
-    return verify(path, load_backbone(choice.name).checkpoints[choice.size])
+    declared = load_backbone(choice.name).checkpoints[choice.size] if choice.weights == "pretrained" else None
+    return verify(path, declared, choice.stated)
 
 
 def convert_checkpoint(
@@ -106,7 +107,7 @@ def fetch_checkpoints(
     """Download declared checkpoints from their published addresses; an interrupted download is continued.
 
     Args:
-        backbones: declared backbones, such as `ast` or `ssast[size=tiny]`.
+        backbones: such as `ast`, `ssast[size=tiny]` or `ast[weights=hf:OWNER/NAME]`.
         checkpoints: folder to download to; None for the default one.
         console: where progress is shown; None for stderr, `Console(quiet=True)` for silence.
 
@@ -119,22 +120,31 @@ def fetch_checkpoints(
     Example:
         >>> list(fetch_checkpoints(["ast", "ssast"]))
     """
-    from benchmark.models.weights import digest
+    from benchmark.models import hub
+    from benchmark.models.fit import fit
+    from benchmark.models.weights import digest, locate
+    from benchmark.spec.backbone import HUB
     from benchmark.tools.checkpoints import fetch_backbone
 
     for name in backbones:
         choice = _declared(name)
         if choice is None:
             raise BenchmarkError(f"{name}: no declared backbone with published weights (see `list backbones`)")
-        path = fetch_backbone(choice, checkpoint_folder(checkpoints), console or stderr_console())
+        if choice.weights.startswith(HUB):
+            path = hub.fetch(choice.weights, console or stderr_console()).folder
+            fit(locate(choice, path)[0], path)
+        else:
+            path = fetch_backbone(choice, checkpoint_folder(checkpoints), console or stderr_console())
         yield Fetched(name, path, digest(path))
 
 
 def _declared(text: str) -> BackboneChoice | None:
     """Return the backbone that a text names; None if it is the path of a file or has no published weights."""
-    from benchmark.spec.backbone import resolve_backbones
+    from benchmark.models.outside import resolve_backbones
+    from benchmark.spec.backbone import HUB
 
-    if Path(text).exists() or Path(text).suffix:
+    is_file = Path(text).exists() or (Path(text).suffix and not text.endswith("]"))
+    if is_file:
         return None
     [choice] = resolve_backbones(text, "checkpoint")
-    return choice if choice.weights == "pretrained" else None
+    return choice if choice.weights == "pretrained" or choice.weights.startswith(HUB) else None

@@ -30,7 +30,7 @@ def cite(results: str | Path) -> str:
     from benchmark.records.store import ResultStore
     from benchmark.report.papers import DEFAULT_PAPERS
     from benchmark.report.write import read_results
-    from benchmark.spec.backbone import load_backbone
+    from benchmark.spec.backbone import DEMO, load_backbone
     from benchmark.spec.citations import PAPER, SUITE, entries, key_of_dataset, keys_of_source, unlisted
 
     keys, unknown = {SUITE: None, PAPER: None}, dict[str, None]()
@@ -39,9 +39,12 @@ def cite(results: str | Path) -> str:
     for name in dict.fromkeys(request.dataset.name for request in requests):
         key = key_of_dataset(name)
         (keys if key else unknown)[key or f"dataset {name}"] = None
-    sources = {
-        f"backbone {request.backbone.name}": load_backbone(request.backbone.family).source for request in requests
-    }
+    sources: dict[str, str] = {}
+    for name in dict.fromkeys(request.backbone.name for request in requests):
+        try:
+            sources[f"backbone {name}"] = load_backbone(name.removesuffix(DEMO)).source
+        except BenchmarkError:  # its file or package is not here any more
+            sources[f"backbone {name}"] = ""
     for part in (part for request in requests for part in request.method.parts):
         try:
             sources[f"method {part.name}"] = find_method(part.name).source

@@ -41,7 +41,7 @@ class DatasetState:
 
 
 def list_datasets(data_root: str | Path | None = None) -> dict[str, DatasetState]:
-    """Return every dataset and every folder of own audio (`folder:NAME`), and what is under the data root.
+    """Return every dataset and what is under the data root; also own audio, HEAR tasks and unpacked datasets there.
 
     No audio is read.
 
@@ -51,10 +51,10 @@ def list_datasets(data_root: str | Path | None = None) -> dict[str, DatasetState
     Example:
         >>> list_datasets("DIR")["esc50"].state
     """
-    from benchmark.data.registry import datasets, get_dataset, own_folders
+    from benchmark.data.registry import datasets, get_dataset, own_names
 
     root = data_root_folder(data_root)
-    own = {name: get_dataset(name) for name in own_folders(root)}
+    own = {name: get_dataset(name) for name in own_names(root)}
     return {name: _state(dataset, root) for name, dataset in {**datasets(), **own}.items()}
 
 
@@ -76,7 +76,7 @@ def verify_data(name: str, data_root: str | Path | None = None, *, console: Cons
     Records of later trials on the same, unchanged files hold the verdict.
 
     Args:
-        name: a dataset, or `folder:NAME`.
+        name: a dataset, or `folder:NAME`, `hear:TASK`, `xares:TASK`, `hf:REPO`.
         data_root: as for `run`.
         console: where progress is shown; None for stderr, `Console(quiet=True)` for silence.
 
@@ -114,7 +114,7 @@ def data_statistics(
     """Measure mean and standard deviation of the training clips' filter banks, with those of the recipe.
 
     Args:
-        name: a dataset, or `folder:NAME`.
+        name: a dataset, or `folder:NAME`, `hear:TASK`, `xares:TASK`, `hf:REPO`.
         data_root: as for `run`.
         folds: test folds whose training clips are measured, such as `1,2`; empty for all that have clips.
         cache: as for `run`.
@@ -143,7 +143,7 @@ def describe_data(name: str, data_root: str | Path | None = None, *, console: Co
     """Return a dataset's info; for the copy under the data root, clips by class and split, lengths and formats.
 
     Args:
-        name: a dataset, or `folder:NAME`.
+        name: a dataset, or `folder:NAME`, `hear:TASK`, `xares:TASK`, `hf:REPO`.
         data_root: as for `run`.
         console: where progress is shown; None for stderr, `Console(quiet=True)` for silence.
 

@@ -12,7 +12,7 @@ from benchmark.api.folders import checkpoint_folder
 if TYPE_CHECKING:
     import pandas as pd
 
-    from benchmark.models.transformer import AudioTransformer
+    from benchmark.tools.export import TrainedModel
 
 
 @checked
@@ -38,24 +38,29 @@ def load_results(results: str | Path) -> pd.DataFrame:
 
 @checked
 def load_export(
-    folder: str | Path, checkpoints: str | Path | None = None, methods: Iterable[str] = ()
-) -> AudioTransformer:
+    folder: str | Path,
+    checkpoints: str | Path | None = None,
+    methods: Iterable[str] = (),
+    backbones: Iterable[str] = (),
+) -> TrainedModel:
     """Return the trained model that `export` wrote, on the CPU, in evaluation mode.
 
     Args:
         folder: the folder that was given to `export`.
         checkpoints: folder of pre-trained checkpoints; None for the default one.
         methods: files of methods from outside the suite, as they were given to `run`.
+        backbones: the same of backbones.
 
     Returns:
-        A model that maps normalised filter banks (batch, frames, mels) to logits (batch, classes).
+        A module with `predict(sound)`: a file, or an array with its sample rate. A call of the module maps normalised
+        filter banks (batch, frames, mels) to logits (batch, classes); its attribute `model` is the trial's own module.
 
     Raises:
         BenchmarkError: a damaged export, a method that has changed since, or not the backbone of the training.
 
     Example:
-        >>> model = benchmark.load_export("my-model")
+        >>> print(benchmark.load_export("my-model").predict("rain.wav"))
     """
     from benchmark.tools.export import load_export as load
 
-    return load(Path(folder), checkpoint_folder(checkpoints), methods)
+    return load(Path(folder), checkpoint_folder(checkpoints), methods, backbones)

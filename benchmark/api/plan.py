@@ -23,7 +23,7 @@ from benchmark.api.trial_matrix import (
 )
 from benchmark.commands import command
 from benchmark.console import Block, Styled, as_text, stderr_console
-from benchmark.units import data_size, duration
+from benchmark.units import data_size, duration, plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -65,6 +65,8 @@ class PlanResult:
         total: the estimates summed up.
         decisions: with `power`, what would decide a difference of that many points on each dataset.
         failures: the errors of the failed trials.
+        phases: of a grid that chooses settings, the states and the time of both phases, a line each. `total` has the
+            trials whose settings are not chosen yet, too, at the cost of the default settings.
     """
 
     results: Path
@@ -80,6 +82,7 @@ class PlanResult:
     decisions: list[Decision] = field(default_factory=list)
     unfit: list[str] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    phases: list[str] = field(default_factory=list)
 
     @property
     def cells(self) -> list[TrialCell]:
@@ -95,6 +98,7 @@ class PlanResult:
         content["failures"] = [failure.as_dict() for failure in self.failures]
         content["skipped"] = self.skipped
         content |= {"too_large": self.too_large, "no_room": self.no_room, "unfit": self.unfit, "notes": self.notes}
+        content |= {"phases": self.phases}
         machine = {"device": self.machine.device, "threads": self.machine.threads}
         if self.decisions:
             content["decisions"] = [dataclasses.asdict(decision) for decision in self.decisions]
@@ -121,9 +125,11 @@ class PlanResult:
         yield from map(str, self.decisions)
         if self.no_room:
             yield Styled(f"no room: {self.no_room}", "red")
+        yield from self.phases
         yield counts_line(self.plan, self.results)
         if self.estimates:
-            yield f"cost of the {len(self.estimates)} to run on {self.machine.device}: {self.total.text()}"
+            number = "all to run" if self.phases else f"the {len(self.estimates)} to run"
+            yield f"cost of {number} on {self.machine.device}: {self.total.text()}"
 
     def _line(self, entry: Entry) -> Block:
         estimate = self.estimates.get(entry.request.id)
@@ -146,6 +152,9 @@ def plan(
     protocol: str | None = None,
     limit_clips: int | None = None,
     on_bad_audio: OnBadAudio | None = None,
+    shots: Numbers = (),
+    draws: int | None = None,
+    candidates: int | None = None,
     shard: str | None = None,
     data_root: str | Path | None = None,
     checkpoints: str | Path | None = None,
@@ -176,6 +185,9 @@ def plan(
         protocol: as for `run`.
         limit_clips: as for `run`.
         on_bad_audio: as for `run`.
+        shots: as for `run`.
+        draws: as for `run`.
+        candidates: as for `run`.
         shard: as for `run`.
         data_root: as for `run`.
         checkpoints: as for `run`.
@@ -196,6 +208,7 @@ def plan(
     Example:
         >>> print(benchmark.plan("paper", datasets="esc50", data_root="DIR"))
     """
+    from benchmark.api.tuned import plan_rounds
     from benchmark.planning.estimate import estimate_trials
     from benchmark.planning.machine import machine_here
     from benchmark.planning.node import node_here
@@ -211,19 +224,25 @@ def plan(
     console = console or stderr_console()
     selected = Selection(
         grid=grid, methods=methods, datasets=datasets, backbones=backbones, folds=folds, seeds=seeds,
-        settings=settings, protocol=protocol, limit_clips=limit_clips, on_bad_audio=on_bad_audio, shard=shard,
+        settings=settings, protocol=protocol, limit_clips=limit_clips, on_bad_audio=on_bad_audio, shots=shots,
+        draws=draws, candidates=candidates, shard=shard,
         data_root=data_root, checkpoints=checkpoints, results=results, cache=cache,
     ).resolve()  # fmt: skip
     expansion, store = selected.expand(), selected.store
-    made = make_plan(expansion.requests, store)
+    rounds = plan_rounds(selected.grid, expansion, store)
+    made = make_plan(rounds.requests, store)
     options = RunOptions(selected.data_root, cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial)
     here = machine_here(options.cpus_per_trial, options.gpus_per_trial)
     to_run, machine = made.to_run(), dataclasses.replace(here, compiled=compile, checkpointing=checkpointing)
     if calibrate:
         _calibrate(to_run, store, machine, console)
-    estimates = estimate_trials(to_run, expansion, store, machine, console, test_curves=test_curves)
+    estimates: dict[str, Estimate] = {}
+    for part, trials in rounds.split([*to_run, *rounds.copied]):
+        estimates |= estimate_trials(trials, part, store, machine, console, test_curves=test_curves)
+    to_come = rounds.to_come(estimates)
+    estimates = {request.id: estimates[request.id] for request in to_run}
     node = node_here()
-    needs = {trial_id: estimate.need for trial_id, estimate in estimates.items()}
+    needs = {trial_id: estimate.need for trial_id, estimate in {**estimates, **to_come}.items()}
     shares = pack([node], needs, options.cpus_per_trial, options.gpus_per_trial, exclusive=False)
     too_large = beyond_memory([node], shares, needs)
     name = grid.name if isinstance(grid, Grid) else grid
@@ -236,12 +255,13 @@ def plan(
         missing_inputs=_missing_inputs(selected, expansion),
         skipped=expansion.skipped,
         too_large=[f"{request.label} {too_large[request.id]}" for request in to_run if request.id in too_large],
-        notes=[*notes_on_inputs(expansion), *sharing_notes],
+        notes=[*notes_on_inputs(expansion, store), *sharing_notes],
         estimates=estimates,
         machine=machine,
-        total=total(estimates, shares, node),
+        total=total({**estimates, **to_come}, shares, node),
+        phases=rounds.lines(made, estimates, to_come, lambda part: total(part, shares, node)),
         unfit=unfit_lines(to_run, estimates),
-        no_room=lacking_room(store.folder, estimates, options),
+        no_room=lacking_room(store.folder, {**estimates, **to_come}, options),
         decisions=[] if power is None else _decisions(power, expansion, store, estimates),
         failures=read_failures(store, made),
     )
@@ -297,6 +317,7 @@ def _cost(estimate: Estimate | None) -> dict[str, Any]:
     return {
         "seconds": estimate.seconds,
         "by": estimate.source,
+        "steps": estimate.steps,
         "flops": estimate.flops,
         "memory_bytes": estimate.memory_bytes,
         "checkpoint_bytes": estimate.checkpoint_bytes,
@@ -305,4 +326,5 @@ def _cost(estimate: Estimate | None) -> dict[str, Any]:
 
 
 def _text(estimate: Estimate) -> str:
-    return f"{duration(estimate.seconds)} by {estimate.source}, {data_size(estimate.memory_bytes)}"
+    steps = "" if estimate.steps is None else f", {plural(estimate.steps, 'step')}"
+    return f"{duration(estimate.seconds)} by {estimate.source}, {data_size(estimate.memory_bytes)}{steps}"

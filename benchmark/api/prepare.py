@@ -14,12 +14,12 @@ from benchmark.errors import BenchmarkError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from benchmark.data.datasets.folder import Folder
+    from benchmark.data.measured_dataset import MeasuredDataset
 
 
 @dataclass(frozen=True)
 class PreparedFolder:
-    """The recipe that was measured for a folder of the user's own audio.
+    """The recipe that was measured for a user's own audio, or for a dataset of a public collection.
 
     Attributes:
         path: the recipe file that was written.
@@ -58,20 +58,24 @@ def prepare_data(
     source: str | None = None,
     columns: str | None = None,
     label_separator: str | None = None,
+    group: str | None = None,
     cache: str | Path | None = None,
     console: Console | None = None,
 ) -> PreparedDataset | PreparedFolder:
-    """Download and unpack a dataset; for a folder of the user's own audio, measure the values of its recipe.
+    """Download and unpack a dataset; for one without a declared recipe, measure the values of its recipe.
 
     An interrupted download is continued. The dataset's folder appears only when it is complete.
 
     Args:
-        name: a dataset, or `folder:NAME`.
+        name: a dataset, or `folder:NAME`, `hear:TASK`, `xares:TASK`, `hf:REPO`.
         data_root: as for `run`.
-        source: an archive file that is already here, or the address of a mirror; None for the publisher's address.
+        source: an archive file that is already here (for `xares:TASK` also a folder of tars), or the address of a
+            mirror; None for the publisher's address.
         columns: of the table of `folder:NAME`, such as `path=filename,label=category`; kept beside the table.
         label_separator: character between several labels of a clip in that table; kept beside the table.
-        cache: as for `run`; the audio of `folder:NAME` is read through it.
+        group: regular expression that finds the group of a clip of `folder:NAME` in its path, such as
+            `REC_([0-9]+)_`: clips of one group are in one fold; kept in the folder.
+        cache: as for `run`; audio that is measured is read through it.
         console: where progress is shown; None for stderr, `Console(quiet=True)` for silence.
 
     Raises:
@@ -82,31 +86,30 @@ def prepare_data(
     """
     from benchmark.data.copy_notes import copy_notes
     from benchmark.data.datasets.folder import Folder
+    from benchmark.data.measured_dataset import MeasuredDataset
     from benchmark.data.registry import get_dataset
+    from benchmark.tools.data.obtain import obtain
     from benchmark.tools.data.prepare import prepare
 
     root, console = data_root_folder(data_root), console or stderr_console()
     dataset = get_dataset(name, data_root=root)
-    if isinstance(dataset, Folder):
-        if source:
-            raise BenchmarkError(f"{name}: --from is for published datasets; your own audio is in its folder already")
-        return _prepare_folder(dataset, root, columns, label_separator, cache_folder(cache), console)
-    if columns or label_separator:
-        raise BenchmarkError(f"{name}: columns are for the table of your own audio, folder:NAME")
+    if columns is not None or label_separator is not None or group is not None:
+        if not isinstance(dataset, Folder):
+            raise BenchmarkError(f"{name}: columns and groups are for your own audio, folder:NAME")
+        dataset.choose_columns(root, columns or "", label_separator, group)
+    if isinstance(dataset, MeasuredDataset):
+        obtain(dataset, root, source, console)
+        return _prepare_folder(dataset, root, cache_folder(cache), console)
     folder = prepare(dataset, root, source, console)
     manifest = dataset.manifest(root)
     return PreparedDataset(folder, len(manifest.clips), dataset.info.clips, copy_notes(dataset, manifest))
 
 
-def _prepare_folder(
-    dataset: Folder, root: Path, columns: str | None, separator: str | None, cache: Path | None, console: Console
-) -> PreparedFolder:
-    """Measure a folder of the user's own audio, and collect what its user must know."""
+def _prepare_folder(dataset: MeasuredDataset, root: Path, cache: Path | None, console: Console) -> PreparedFolder:
+    """Measure the audio of a folder, and collect what its user must know."""
     from benchmark.data.copy_notes import copy_notes
     from benchmark.tools.data.measure import LEFT_OUT, write_folder_recipe
 
-    if columns is not None or separator is not None:
-        dataset.choose_columns(root, columns or "", separator)
     with counting(console) as progress:
         path, remarks = write_folder_recipe(dataset, root, cache, progress)
     manifest = dataset.manifest(root)

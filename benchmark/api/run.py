@@ -16,13 +16,14 @@ from benchmark.api.selection import Names, Numbers, OnBadAudio, SelectedGrid, Se
 from benchmark.api.trial_matrix import read_failures
 from benchmark.commands import command
 from benchmark.console import say, stderr_console
-from benchmark.errors import BenchmarkError, closest, first_line
+from benchmark.errors import ArgumentError, BenchmarkError, closest, first_line
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
     from benchmark.api.method_names import MethodNames
+    from benchmark.api.tuned import Chosen
     from benchmark.orchestrator.run import Ended
     from benchmark.planning.expand import Expansion
     from benchmark.planning.plan import Plan
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-LOGGERS = ("tensorboard", "mlflow")
+LOGGERS = ("tensorboard", "mlflow", "wandb")
 
 
 @checked
@@ -51,6 +52,9 @@ def run(
     protocol: str | None = None,
     limit_clips: int | None = None,
     on_bad_audio: OnBadAudio | None = None,
+    shots: Numbers = (),
+    draws: int | None = None,
+    candidates: int | None = None,
     shard: str | None = None,
     data_root: str | Path | None = None,
     checkpoints: str | Path | None = None,
@@ -94,6 +98,9 @@ def run(
         protocol: a protocol instead of the grid's: `reference` or `corrected`.
         limit_clips: use at most this many clips of each split; results are marked.
         on_bad_audio: `stop` (default) at a file that cannot be read, or `skip` it and record that.
+        shots: few-shot: training clips per class, a number or a list; results are marked.
+        draws: draws of these clips, the same for all methods and seeds; default the grid's (5).
+        candidates: settings per method and dataset, of a grid that chooses settings (`tuned`); default the grid's (8).
         shard: `I/N`, run only the I-th of N parts of the trials.
         data_root: folder that holds the official dataset folders; default AAT_BENCHMARK_DATA or `data`. A grid that
             generates its audio does not read it.
@@ -122,7 +129,7 @@ def run(
         checkpointing: activation checkpointing: compute activations again in the backward pass instead of keeping
             them: less memory, more operations, the same results.
         keep_weights: keep the trained parameters beside each record, for `export`.
-        loggers: also write the curves for `tensorboard` or `mlflow`, into RESULTS/logs.
+        loggers: also write the curves for `tensorboard`, `mlflow` or `wandb`, into RESULTS/logs.
         restart_on_ray_death: start the command line of this process again when Ray's own processes die. Only right
             for a command line: a script or notebook would start from its beginning.
         console: where progress is shown; None for stderr, `Console(quiet=True)` for silence.
@@ -148,7 +155,8 @@ def run(
     curves = _known("loggers", texts(loggers), LOGGERS)
     selected = Selection(
         grid=grid, methods=methods, datasets=datasets, backbones=backbones, folds=folds, seeds=seeds,
-        settings=settings, protocol=protocol, limit_clips=limit_clips, on_bad_audio=on_bad_audio, shard=shard,
+        settings=settings, protocol=protocol, limit_clips=limit_clips, on_bad_audio=on_bad_audio, shots=shots,
+        draws=draws, candidates=candidates, shard=shard,
         data_root=data_root, checkpoints=checkpoints, results=results, cache=cache,
     ).resolve()  # fmt: skip
     store = selected.store
@@ -158,20 +166,8 @@ def run(
         synthesize(selected)
     expansion = selected.expand()
     requests = available(expansion, console, skip_missing=skip_missing)
-    for note in notes_on_inputs(expansion):
+    for note in notes_on_inputs(expansion, store):
         say(console, f"note: {note}")
-    plan = make_plan(requests, store)
-    to_run = plan.to_run(wanted)
-    if keep_weights and (without := without_weights(plan, to_run, store)):
-        say(
-            console,
-            f"{without} finished trials kept no weights and are not run again: --keep-weights needs another --results",
-        )
-    with store.lock():
-        store.submitted()  # a damaged list, or a folder that cannot be written, is reported before hours of work
-    logger.info("%d of %d trials of grid %s are to run", len(to_run), len(requests), selected.grid.name)
-    if not to_run:
-        return _result(selected, requests, expansion, plan, console, report=report, ended=None, submitted=0)
     options = RunOptions(
         data_root=selected.data_root,
         cache=selected.cache,
@@ -192,11 +188,73 @@ def run(
         restart_on_ray_death=restart_on_ray_death,
         verified=verdicts(expansion),
     )
+    chosen = None
+    if selected.grid.tune:
+        if budget is not None:
+            raise ArgumentError("budget", f"{selected.grid.origin} chooses settings, which judges no claim")
+        chosen = _choose(
+            selected, replace(expansion, requests=requests), options, wanted, console, skip_unfit=skip_missing
+        )
+        expansion, requests = chosen.expansion, chosen.expansion.requests
+    of_choice = chosen.choosing if chosen else []
+    plan = make_plan(requests, store)
+    to_run = plan.to_run(wanted)
+    if chosen and chosen.ended and chosen.ended.interrupted:
+        to_run = []
+    if keep_weights and (without := without_weights(plan, to_run, store)):
+        say(
+            console,
+            f"{without} finished trials kept no weights and are not run again: --keep-weights needs another --results",
+        )
+    with store.lock():
+        store.submitted()  # a damaged list, or a folder that cannot be written, is reported before hours of work
+    logger.info("%d of %d trials of grid %s are to run", len(to_run), len(requests), selected.grid.name)
+    if not to_run:
+        whole = make_plan([*of_choice, *requests], store) if chosen else plan
+        ended, submitted = (chosen.ended, chosen.submitted) if chosen else (None, 0)
+        return _result(selected, requests, expansion, whole, console, report=report, ended=ended, submitted=submitted)
     submitted, ended = _train(
         to_run, requests, plan, selected, expansion, options, budget, console, skip_unfit=skip_missing
     )
-    after = make_plan(requests, store)
+    if chosen:
+        submitted += chosen.submitted
+        ended = replace(ended, failed=ended.failed + (chosen.ended.failed if chosen.ended else 0))
+    after = make_plan([*of_choice, *requests], store)
     return _result(selected, requests, expansion, after, console, report=report, ended=ended, submitted=submitted)
+
+
+def _choose(
+    selected: SelectedGrid,
+    expansion: Expansion,
+    options: RunOptions,
+    rerun: list[str],
+    console: Console,
+    *,
+    skip_unfit: bool,
+) -> Chosen:
+    """Choose the settings of a grid with `tune`; see `choose_settings`.
+
+    Args:
+        selected: the grid and its folders.
+        expansion: its trials with the default settings.
+        options: machine, resources and folders of the final trials.
+        rerun: states of trials to run again.
+        console: where progress is shown.
+        skip_unfit: leave out trials whose model cannot be built, instead of raising an error.
+    """
+    from benchmark.api.tuned import choose_settings
+    from benchmark.search.tuned import tuned_grid
+
+    without_weights = replace(options, keep_weights=False)
+
+    def train(
+        to_run: list[TrialRequest], remembered: list[TrialRequest], plan: Plan, choosing: Expansion
+    ) -> tuple[int, Ended]:
+        return _train(
+            to_run, remembered, plan, selected, choosing, without_weights, None, console, skip_unfit=skip_unfit
+        )
+
+    return choose_settings(tuned_grid(selected.grid, expansion), selected.store, console, train, rerun)
 
 
 def _known(name: str, values: list[str], valid: tuple[str, ...]) -> list[str]:

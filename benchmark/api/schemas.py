@@ -17,6 +17,7 @@ from benchmark.api.data import DatasetState
 from benchmark.api.decisions import Decision
 from benchmark.api.trial_matrix import Failure, TrialCell
 from benchmark.planning.total import Total
+from benchmark.records.choice import Choice
 from benchmark.records.floor import Floor
 from benchmark.records.leftovers import Leftover
 from benchmark.records.merge import Merged
@@ -121,6 +122,7 @@ class Status(Trials):
     """What `status` prints."""
 
     trials: list[TrialState] = Field(description="every submitted trial")
+    choices: list[Choice] = Field(description="choices of settings, made and open")
 
 
 class Plan(Trials):
@@ -132,6 +134,7 @@ class Plan(Trials):
     no_room: str = Field(description="how much disk space is free and needed if that is too little; else empty")
     unfit: list[str] = Field(description="a line per method that cannot be built")
     notes: list[str] = Field(description="findings on data and checkpoints")
+    phases: list[str] = Field(description="of a grid that chooses settings: states and time of both phases")
     decisions: list[DecisionModel] = Field(
         default=[], description="with --power: what would decide a difference of that many points"
     )
@@ -223,6 +226,13 @@ class ParameterRow(BaseModel):
     pct_trainable_of_total_excl: str = Field(description="trained share in per cent, of the model that is run")
 
 
+class Prediction(BaseModel):
+    """Labels of a file; also `class1`, `score1`, `class2`, ... as many as --top says."""
+
+    path: str = Field(description="the file")
+    labels: str = Field(description="its labels, joined by `|`")
+
+
 class Search(Output):
     """What `search` prints at its end."""
 
@@ -297,6 +307,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "clean": Cleaned,
     "doctor": list_of(model_of(Finding)),
     "parity": list_of(model_of(Outcome, passed=(bool, Field(description="whether nothing is wrong")))),
+    "predict": list_of(Prediction),
     "list": mapping_of(dict[str, Any]),
     "show": mapping_of(Any),
     "data list": mapping_of(model_of(DatasetState)),

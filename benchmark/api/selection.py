@@ -43,6 +43,9 @@ class Selection:
         protocol: a protocol instead of the grid's.
         limit_clips: use at most this many clips of each split; results are marked.
         on_bad_audio: stop at a file that cannot be read, or skip it and record that.
+        shots: training clips per class, instead of all.
+        draws: draws of these clips.
+        candidates: settings per method, of a grid that chooses settings.
         shard: `I/N`, the I-th of N parts of the trials.
         data_root: folder that holds the official dataset folders.
         checkpoints: folder of pre-trained checkpoints.
@@ -60,6 +63,9 @@ class Selection:
     protocol: str | None = None
     limit_clips: int | None = None
     on_bad_audio: OnBadAudio | None = None
+    shots: Numbers = ()
+    draws: int | None = None
+    candidates: int | None = None
     shard: str | None = None
     data_root: PathLike | None = None
     checkpoints: PathLike | None = None
@@ -86,6 +92,9 @@ class Selection:
             seeds=texts(self.seeds),
             settings=[*settings_text(self.settings), *settings_text(recipe)],
             protocol=self.protocol,
+            shots=texts(self.shots),
+            draws=self.draws,
+            candidates=self.candidates,
         )
         store = ResultStore(results_folder(self.results, grid.name))
         # a grid that generates its audio keeps it apart from the user's data
@@ -124,15 +133,22 @@ class SelectedGrid:
     shard: tuple[int, int] | None = None
 
     def expand(self) -> Expansion:
-        """Return the trials, or those of the shard.
+        """Return the trials, or those of the shard; of a grid that chooses settings, those with the default settings.
 
         Raises:
             BenchmarkError: an unknown name, a bad option, or data that does not follow its layout.
         """
         from benchmark.planning.expand import expand
 
-        expansion = expand(self.grid, self.data_root, self.checkpoints)
-        return expansion if self.shard is None else expansion.part(*self.shard)
+        grid = self.grid
+        if grid.tune is not None:
+            from benchmark.search.tuned import with_defaults
+
+            grid = with_defaults(grid)
+        expansion = expand(grid, self.data_root, self.checkpoints)
+        # the settings of a method are compared with each other: one part has all of them
+        is_tuned = self.grid.tune is not None
+        return expansion if self.shard is None else expansion.part(*self.shard, whole_cells=is_tuned)
 
 
 def texts(values: Names | Numbers) -> list[str]:

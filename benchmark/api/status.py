@@ -19,11 +19,13 @@ from benchmark.api.trial_matrix import (
     read_failures,
     trial_cells,
 )
+from benchmark.api.tuned import phase_lines
 from benchmark.console import Block, Styled, as_text
 from benchmark.units import duration, plural
 
 if TYPE_CHECKING:
     from benchmark.planning.plan import Entry, Plan
+    from benchmark.records.choice import Choice
     from benchmark.records.store import ResultStore
 
 
@@ -37,6 +39,7 @@ class StatusResult:
         running: ids of the trials that are running now.
         last_lines: the last line of the log of each running trial, by id.
         failures: the errors of the failed trials.
+        choices: choices of settings, made and open.
     """
 
     results: Path
@@ -44,6 +47,7 @@ class StatusResult:
     running: frozenset[str]
     last_lines: Mapping[str, str] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
+    choices: tuple[Choice, ...] = ()
 
     @property
     def is_over(self) -> bool:
@@ -69,6 +73,7 @@ class StatusResult:
                 yield f"{LEGEND} of the finished ones."
             yield from self.running_lines()
         yield from failure_lines(self.failures)
+        yield from phase_lines(self.plan, self.choices, self.running)
         yield self.counts()
 
     def running_lines(self) -> Iterator[Block]:
@@ -89,7 +94,8 @@ class StatusResult:
         """Return the content as plain data, for JSON."""
         content = plan_as_dict(self.plan, self.results, running=self.running)
         content["cells"] = [cell.as_dict() for cell in self.cells]
-        return {**content, "failures": [failure.as_dict() for failure in self.failures]}
+        content["failures"] = [failure.as_dict() for failure in self.failures]
+        return {**content, "choices": [choice.model_dump(mode="json") for choice in self.choices]}
 
     def __str__(self) -> str:
         return as_text(self.blocks())
@@ -115,13 +121,9 @@ def status(results: str | Path) -> StatusResult:
     store = ResultStore(Path(results))
     store.require()
     plan, running = make_plan(store.submitted(), store), frozenset(leased(store.folder))
-    return StatusResult(
-        store.folder,
-        plan,
-        running,
-        {trial_id: _last_line(store, trial_id) for trial_id in running},
-        read_failures(store, plan),
-    )
+    last_lines = {trial_id: _last_line(store, trial_id) for trial_id in running}
+    failures = read_failures(store, plan)
+    return StatusResult(store.folder, plan, running, last_lines, failures, tuple(store.choices()))
 
 
 def _last_line(store: ResultStore, trial_id: str) -> str:

@@ -29,11 +29,12 @@ class TrialCell:
     Attributes:
         protocol: name of the protocol.
         backbone: the backbone with its options.
-        dataset: name of the dataset.
+        dataset: name of the dataset, with the number of training clips per class of few-shot trials.
         method: the method with its hyper-parameters.
         counts: number of trials by state (done, running, stale, failed, missing); zeros are left out.
         spent_seconds: time of the finished trials, from their records.
         left_seconds: time of the trials that a run would submit; None if it is not estimated.
+        chooses: whether the trials are scored on held-out clips, to choose a setting.
     """
 
     protocol: str
@@ -43,6 +44,12 @@ class TrialCell:
     counts: dict[str, int]
     spent_seconds: float
     left_seconds: float | None = None
+    chooses: bool = False
+
+    @property
+    def table(self) -> tuple[str, str, bool]:
+        """Which table shows the cell: protocol, backbone, and whether the trials choose."""
+        return self.protocol, self.backbone, self.chooses
 
     def as_dict(self) -> dict[str, Any]:
         """Return the content as plain data, for JSON."""
@@ -59,22 +66,26 @@ def trial_cells(
         running: ids of the trials that are running now.
         left: estimated seconds of the trials that a run would submit, by id.
     """
-    groups: dict[tuple[str, str, str, str], list[Entry]] = {}
+    groups: dict[tuple[str, str, str, str, bool], list[Entry]] = {}
     for entry in plan.entries:
         request = entry.request
-        key = (request.protocol.name, request.backbone.variant, request.dataset.name, request.method.variant)
-        groups.setdefault(key, []).append(entry)
+        names = (request.protocol.name, request.backbone.variant, request.task, request.method.variant)
+        groups.setdefault((*names, request.held_out), []).append(entry)
     return [_cell(key, entries, running, left or {}) for key, entries in groups.items()]
 
 
 def _cell(
-    key: tuple[str, str, str, str], entries: list[Entry], running: Collection[str], left: Mapping[str, float | None]
+    key: tuple[str, str, str, str, bool],
+    entries: list[Entry],
+    running: Collection[str],
+    left: Mapping[str, float | None],
 ) -> TrialCell:
     counts = Counter("running" if entry.request.id in running else entry.state for entry in entries)
     estimated = [left[entry.request.id] for entry in entries if entry.request.id in left]
     known = [seconds for seconds in estimated if seconds is not None]
     return TrialCell(
-        *key,
+        *key[:4],
+        chooses=key[4],
         counts={state: counts[state] for state in STYLES if counts[state]},
         spent_seconds=sum(entry.seconds for entry in entries),
         left_seconds=sum(known) if estimated and len(known) == len(estimated) else None,
@@ -89,13 +100,14 @@ def matrices(cells: list[TrialCell], names: Names, *, show_left: bool) -> Iterat
         names: labels of backbones, datasets and protocols; methods keep the names that commands take.
         show_left: show the time that is left, in place of the time that was spent.
     """
-    for protocol, backbone in dict.fromkeys((cell.protocol, cell.backbone) for cell in cells):
-        found = {(c.method, c.dataset): c for c in cells if (c.protocol, c.backbone) == (protocol, backbone)}
+    for key in dict.fromkeys(cell.table for cell in cells):
+        protocol, backbone, chooses = key
+        found = {(cell.method, cell.dataset): cell for cell in cells if cell.table == key}
         methods, datasets = (list(dict.fromkeys(key[place] for key in found)) for place in (0, 1))
         label = names.backbone(backbone)
         title = f"{label}{f' ({backbone})' if label != backbone else ''}, protocol {names.protocol(protocol)}"
         yield Sheet(
-            title,
+            f"{title}: trials on validation clips, to choose settings" if chooses else title,
             ["method", *(tuple(names.dataset(name).split()) for name in datasets)],
             [[method, *(_text(found.get((method, name)), show_left) for name in datasets)] for method in methods],
         )

@@ -81,10 +81,13 @@ def convert(
 
 @app.command()
 def fetch(
-    backbones: Annotated[list[str], typer.Argument(help="Declared backbones, e.g. ast 'ssast\\[size=tiny]'.")],
+    backbones: Annotated[
+        list[str],
+        typer.Argument(help="Backbones, e.g. ast 'ssast\\[size=tiny]' 'ast\\[weights=hf:OWNER/NAME@REVISION]'."),
+    ],
     checkpoints: options.Checkpoints = None,
 ) -> None:
-    """Download declared checkpoints from their published addresses; an interrupted download is continued.
+    """Download checkpoints from their published addresses or the hub; an interrupted download is continued.
 
     Example: python -m benchmark checkpoint fetch ast ssast
     """

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Get, check, measure and generate datasets.", no_args_is_help=True)
 Name = Annotated[
-    str, typer.Argument(metavar="DATASET", help="A dataset (`data list`), or folder:NAME for your own audio.")
+    str,
+    typer.Argument(metavar="DATASET", help="A dataset (`data list`); folder:NAME, hear:TASK, xares:TASK or hf:REPO."),
 ]
 FAULTY = 3  # exit code
 MAX_BAR = 30  # characters of the longest bar of a histogram
@@ -56,7 +57,10 @@ def prepare(
     name: Name,
     data_root: options.DataRoot = options.DATA_ROOT,
     source: Annotated[
-        str | None, typer.Option("--from", help="An archive file that you have already, or the address of a mirror.")
+        str | None,
+        typer.Option(
+            "--from", help="An archive that you have, or the address of a mirror; of xares:TASK also a folder of tars."
+        ),
     ] = None,
     columns: Annotated[
         str | None,
@@ -66,11 +70,20 @@ def prepare(
         str | None,
         typer.Option(help="Character between several labels of a clip in your own table.", show_default="|"),
     ] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(
+            help="Regular expression that finds the recording, speaker or site of your own clips in their paths, as "
+            "'REC_([0-9]+)_': clips of one group are in one fold; it is kept."
+        ),
+    ] = None,
     cache: options.CacheFolder = None,
 ) -> None:
-    """Download and unpack a dataset, or say what to do by hand. For your own audio, measure the values of its recipe.
+    """Download and unpack a dataset, or say what to do by hand. Without a declared recipe, measure its values.
 
     An interrupted download is continued. The dataset's folder appears only when it is complete.
+
+    hear:TASK, xares:TASK and hf:REPO are public collections; folder:NAME is your own audio.
 
     Example: python -m benchmark data prepare esc50 --data-root DIR
     """
@@ -82,6 +95,7 @@ def prepare(
         source=source,
         columns=columns,
         label_separator=label_separator,
+        group=group,
         cache=cache,
         console=stderr_console(),
     )

@@ -31,6 +31,7 @@ from benchmark.cli import (
     params,
     parity,
     plan,
+    predict,
     pretrain,
     profile,
     report,
@@ -90,6 +91,7 @@ app.command("explain")(explain.explain)
 app.command("cite")(cite.cite)
 app.command("floor")(floor.floor)
 app.command("export")(export.export)
+app.command("predict")(predict.predict)
 app.command("merge")(merge.merge)
 app.command("clean")(clean.clean)
 app.command("doctor")(doctor.doctor)

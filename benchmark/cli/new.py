@@ -1,13 +1,19 @@
-"""`new method`: a file to start from."""
+"""`new method` and `new slurm`: files to start from."""
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from benchmark.cli import options
+from benchmark.cli.printing import say_line
 from benchmark.commands import command
+from benchmark.errors import BenchmarkError
+
+OF_THE_SCRIPT = {"--grid", "--results", "--data-root", "--shard", "--report", "--no-report"}
 
 app = typer.Typer(no_args_is_help=True, help="Write files to start from.")
 
@@ -30,5 +36,83 @@ def method(
 
     path = new_method(name, folder)
     where = path if path.is_absolute() else f"./{path}"
-    typer.echo(f"{path}\ncheck it:  {command('check', where)}")
-    typer.echo(f"run it:    {command('run', '--grid', 'smoke', '--method', f'linear,{where}')}")
+    say_line(str(path))
+    say_line(f"check it:  {command('check', where)}")
+    say_line(f"run it:    {command('run', '--grid', 'smoke', '--method', f'linear,{where}')}")
+
+
+@app.command("slurm")
+def slurm(
+    grid: options.GridName,
+    shards: Annotated[int, typer.Option("--shards", min=1, help="Number of tasks; each runs a part of the trials.")],
+    time: Annotated[str, typer.Option("--time", help="Time limit of a task: 12h, or as Slurm reads it, 1-00:00:00.")],
+    more: Annotated[
+        list[str], typer.Argument(metavar="-- OPTIONS", help="More options of `run`, after --.", show_default=False)
+    ] = [],
+    results: options.GridResults = None,
+    data_root: options.DataRoot = options.DATA_ROOT,
+    partition: Annotated[
+        str | None, typer.Option("--partition", help="Partition of the cluster.", show_default="the cluster's")
+    ] = None,
+    account: Annotated[str | None, typer.Option("--account", help="Account that pays.", show_default="yours")] = None,
+    gpus: Annotated[str, typer.Option("--gpus", help="GPUs of a task: 1, a100:1; 0 for none.")] = "1",
+    cpus: Annotated[int, typer.Option("--cpus", min=1, help="CPU cores of a task.")] = 8,
+    memory: Annotated[
+        str | None, typer.Option("--memory", help="Memory of a task: 64G.", show_default="the cluster's")
+    ] = None,
+    stop_before: Annotated[
+        str, typer.Option("--stop-before", help="Time before the limit at which trials stop after their epoch.")
+    ] = "10min",
+    python: Annotated[
+        str | None,
+        typer.Option("--python", help="Command that starts Python.", show_default="the Python of this command"),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The script to write.", show_default="aat-GRID.sbatch")
+    ] = None,
+) -> None:
+    """Write an sbatch script that runs a grid as a job array of Slurm.
+
+    A task stops gently before its time limit and is queued again while trials are left.
+
+    Example: python -m benchmark new slurm --grid paper --shards 8 --time 12h --results OUT -- --method aat_ms
+    """
+    from benchmark.api.new_slurm import new_slurm
+
+    _check_run_options(grid, more)
+    script = new_slurm(
+        grid,
+        shards=shards,
+        time=time,
+        results=results,
+        data_root=data_root,
+        options=more,
+        partition=partition,
+        account=account,
+        gpus=gpus,
+        cpus=cpus,
+        memory=memory,
+        stop_before=stop_before,
+        python=python,
+        path=out,
+    )
+    say_line(str(script.path))
+    say_line(f"submit it:  {shlex.join(['sbatch', str(script.path)])}")
+    say_line(f"watch it:   {command('status', '--results', script.results)}")
+    say_line(f"at the end: {command('report', '--results', script.results, '--html')}")
+
+
+def _check_run_options(grid: str, more: list[str]) -> None:
+    """Let the parser of `run` check its options now, not in each task of the job.
+
+    Raises:
+        BenchmarkError: an option that the script sets itself.
+    """
+    from typer.main import get_command
+
+    from benchmark.cli.main import app as whole
+
+    if taken := OF_THE_SCRIPT & {option.partition("=")[0] for option in more}:
+        raise BenchmarkError(f"{', '.join(sorted(taken))}: set by the script; give it before --, or leave it out")
+    commands = get_command(whole).commands  # type: ignore[attr-defined]
+    commands["run"].make_context("run", ["--grid", grid, *more])

@@ -64,7 +64,7 @@ Backbones = Annotated[
     list[str],
     typer.Option(
         "--backbone",
-        help="Only this backbone, e.g. 'ast\\[size=demo]'.",
+        help="Only this backbone, e.g. 'ast\\[size=demo]' or ./FILE.py:CLASS.",
         rich_help_panel=CHOICE,
         autocompletion=_names("backbones"),
     ),
@@ -116,6 +116,35 @@ LimitClips = Annotated[
         "--limit-clips",
         min=1,
         help="Use at most this many clips of each split; results are marked.",
+        rich_help_panel=CHOICE,
+    ),
+]
+Shots = Annotated[
+    list[str],
+    typer.Option(
+        "--shots",
+        help="Few-shot: training clips per class; lists as 1,2,4.",
+        show_default="all training clips",
+        rich_help_panel=CHOICE,
+    ),
+]
+Draws = Annotated[
+    int | None,
+    typer.Option(
+        "--draws",
+        min=1,
+        help="Draws of these clips, the same for all methods.",
+        show_default="5",
+        rich_help_panel=CHOICE,
+    ),
+]
+Candidates = Annotated[
+    int | None,
+    typer.Option(
+        "--candidates",
+        min=2,
+        help="Settings per method and dataset that a grid such as `tuned` chooses from.",
+        show_default="the grid's",
         rich_help_panel=CHOICE,
     ),
 ]
@@ -194,6 +223,14 @@ Trials = Annotated[
     bool, typer.Option("--trials", help="List every trial with its id, in place of the matrix.", rich_help_panel=OUTPUT)
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel=OUTPUT)]
+OutsideMethods = Annotated[
+    list[str],
+    typer.Option("--method", help="File of a method from outside the suite, as it was given to `run`."),
+]
+OutsideBackbones = Annotated[
+    list[str],
+    typer.Option("--backbone", help="File of a backbone from outside the suite, as it was given to `run`."),
+]
 
 DATA_ROOT = Path("data")
 

@@ -21,6 +21,7 @@ class Logger(StrEnum):
 
     TENSORBOARD = "tensorboard"
     MLFLOW = "mlflow"
+    WANDB = "wandb"
 
 
 class Rerun(StrEnum):
@@ -45,6 +46,9 @@ def run(
     cache: options.CacheFolder = None,
     limit_clips: options.LimitClips = None,
     on_bad_audio: options.BadAudio = None,
+    shots: options.Shots = [],
+    draws: options.Draws = None,
+    candidates: options.Candidates = None,
     shard: options.Shard = None,
     rerun: Annotated[
         list[Rerun],
@@ -135,7 +139,8 @@ def run(
     log: Annotated[
         list[Logger],
         typer.Option(
-            help="Also write the curves for TensorBoard or MLflow, into RESULTS/logs.", rich_help_panel=options.OUTPUT
+            help="Also write the curves for TensorBoard, MLflow or Weights & Biases, into RESULTS/logs.",
+            rich_help_panel=options.OUTPUT,
         ),
     ] = [],
     json: options.Json = False,
@@ -161,6 +166,9 @@ def run(
         protocol=protocol,
         limit_clips=limit_clips,
         on_bad_audio=on_bad_audio,
+        shots=shots,
+        draws=draws,
+        candidates=candidates,
         shard=shard,
         data_root=data_root,
         checkpoints=checkpoints,

@@ -52,15 +52,27 @@ class ArrayCache:
     def __contains__(self, key: str | None) -> bool:
         return key in self._places
 
-    def get(self, key: str | None) -> Array | None:
-        """Return an array, (size,); None if it is not stored, cannot be read now, or is damaged.
+    def size(self, key: str | None) -> int | None:
+        """Return the number of values of an array; None if it is not stored."""
+        place = self._places.get(key) if key else None
+        return place.size if place else None
+
+    def get(self, key: str | None, start: int = 0, size: int | None = None) -> Array | None:
+        """Return an array, (size,), or a part of it; None if it is not stored, cannot be read now, or is damaged.
 
         The checksum is compared when an array is read for the first time. A damaged array leaves its shard's index.
+
+        Args:
+            key: of the array.
+            start: first value.
+            size: largest number of values; None for all.
         """
         if key is None or (place := self._places.get(key)) is None:
             return None
+        end = place.size if size is None else min(place.size, start + size)
+        part = place._replace(start=place.start + start, size=max(0, end - start))
         try:
-            values = self._read(place)
+            values = self._read(part if key in self._checked else place)
         except OSError as error:
             _warn_unreadable(self.folder, error)
             return None
@@ -71,6 +83,7 @@ class ArrayCache:
                 self._remove(key, place)
                 return None
             self._checked.add(key)
+            return values if size is None and not start else values[start:end]
         return values
 
     @contextmanager

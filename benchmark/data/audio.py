@@ -127,17 +127,36 @@ def read_audio(path: Path, data: bytes | None = None) -> Audio:
     if len({part.rate for part in decoded}) > 1:
         raise BadAudioError(path, "holds several recordings of different sample rates")
     rate = decoded[0].rate
-    parts = [_mean(part.frames) for part in decoded]
+    parts = [mean_of_channels(part.frames) for part in decoded]
     mono = parts[0] if len(parts) == 1 else np.concatenate(parts)
-    if not np.isfinite(mono).all():
-        raise BadAudioError(path, "holds samples that are not finite")
-    if (peak := float(np.abs(mono).max())) > LOUDEST:
-        raise BadAudioError(path, f"holds samples far beyond full scale (peak {peak:.1g})")
+    try:
+        resampled = to_model_rate(mono, rate)
+    except DamagedError as error:
+        raise BadAudioError(path, str(error)) from None
     cancels = any(_cancels(part.frames, mix) for part, mix in zip(decoded, parts, strict=True))
+    return Audio(resampled, rate, decoded[0].frames.shape[1], cancels, decoded[0].format)
+
+
+def to_model_rate(mono: Wave, rate: int) -> Wave:
+    """Resample (samples,) to 16 kHz with soxr HQ.
+
+    Raises:
+        DamagedError: no samples, or samples that are not finite or far beyond full scale.
+    """
+    if not np.isfinite(mono).all():
+        raise DamagedError("holds samples that are not finite")
+    if len(mono) and (peak := float(np.abs(mono).max())) > LOUDEST:
+        raise DamagedError(f"holds samples far beyond full scale (peak {peak:.1g})")
     resampled: Wave = mono if rate == RATE else np.asarray(soxr.resample(mono, rate, RATE, quality="HQ"), np.float32)
     if not len(resampled):
-        raise BadAudioError(path, "holds no samples")
-    return Audio(resampled, rate, decoded[0].frames.shape[1], cancels, decoded[0].format)
+        raise DamagedError("holds no samples")
+    return resampled
+
+
+def mean_of_channels(frames: Wave) -> Wave:
+    """(samples, channels) -> (samples,); of one channel quicker than numpy's, and like it without negative zeros."""
+    mean: Wave = frames[:, 0] + np.float32(0) if frames.shape[1] == 1 else frames.mean(axis=1)
+    return mean
 
 
 def cancelling(paths: Iterable[str]) -> str:
@@ -183,12 +202,6 @@ def _decode_content(content: bytes) -> _Decoded:
     if not blocks:
         raise DamagedError("holds no samples")
     return _Decoded(blocks[0] if len(blocks) == 1 else np.concatenate(blocks), rate, announced, coding)
-
-
-def _mean(frames: Wave) -> Wave:
-    """Return the mean over the channels; of one channel quicker than numpy's, and like it without negative zeros."""
-    mean: Wave = frames[:, 0] + np.float32(0) if frames.shape[1] == 1 else frames.mean(axis=1)
-    return mean
 
 
 def _cancels(frames: Wave, mix: Wave) -> bool:

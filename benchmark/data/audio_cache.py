@@ -64,12 +64,16 @@ class AudioCache(ABC):
         """Return the sha256 of a clip's file; None if it is not known."""
 
     @abstractmethod
-    def wave(self, clip: Clip) -> Array | None:
-        """Return the (samples,) waveform; None if it is not stored."""
+    def wave(self, clip: Clip, start: int = 0, samples: int | None = None) -> Array | None:
+        """Return the (samples,) waveform, or `samples` of it from a sample on; None if it is not stored."""
 
     @abstractmethod
-    def bank(self, clip: Clip) -> Array | None:
-        """Return the (frames, mels) filter bank; None if it is not stored."""
+    def bank(self, clip: Clip, start: int = 0, frames: int | None = None) -> Array | None:
+        """Return the (frames, mels) filter bank, or `frames` of it from a frame on; None if it is not stored."""
+
+    @abstractmethod
+    def frames(self, clip: Clip) -> int | None:
+        """Return the length of the whole filter bank; None if it is not stored."""
 
     @abstractmethod
     def missing(self, clip: Clip, mixed: Collection[str]) -> Missing:
@@ -135,14 +139,20 @@ class DiskCache(AudioCache):
         """See `AudioCache.digest`."""
         return self.file_digests.digest(clip)
 
-    def wave(self, clip: Clip) -> Array | None:
+    def wave(self, clip: Clip, start: int = 0, samples: int | None = None) -> Array | None:
         """See `AudioCache.wave`."""
-        return self.waves.get(self.digest(clip))
+        return self.waves.get(self.digest(clip), start, samples)
 
-    def bank(self, clip: Clip) -> Array | None:
+    def bank(self, clip: Clip, start: int = 0, frames: int | None = None) -> Array | None:
         """See `AudioCache.bank`."""
-        values = self.banks.get(self.digest(clip))
+        size = None if frames is None else frames * self.mels
+        values = self.banks.get(self.digest(clip), start * self.mels, size)
         return None if values is None else values.reshape(-1, self.mels)
+
+    def frames(self, clip: Clip) -> int | None:
+        """See `AudioCache.frames`."""
+        size = self.banks.size(self.digest(clip))
+        return None if size is None else size // self.mels
 
     def missing(self, clip: Clip, mixed: Collection[str]) -> Missing:
         """See `AudioCache.missing`."""
@@ -209,11 +219,15 @@ class NullCache(AudioCache):
         """Return None."""
         return None
 
-    def wave(self, clip: Clip) -> Array | None:
+    def wave(self, clip: Clip, start: int = 0, samples: int | None = None) -> Array | None:
         """Return None."""
         return None
 
-    def bank(self, clip: Clip) -> Array | None:
+    def bank(self, clip: Clip, start: int = 0, frames: int | None = None) -> Array | None:
+        """Return None."""
+        return None
+
+    def frames(self, clip: Clip) -> int | None:
         """Return None."""
         return None
 

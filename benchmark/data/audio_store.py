@@ -16,7 +16,7 @@ import torch
 from benchmark.data.array_shard import Array
 from benchmark.data.audio import RATE, BadAudioError, decode, read_audio, read_content, remove_mean
 from benchmark.data.audio_cache import REMEDY, Decoded, open_cache, unwritable
-from benchmark.data.frontend import HOP, filter_bank
+from benchmark.data.frontend import HOP, filter_bank, frame_count
 from benchmark.data.manifest import Clip
 from benchmark.data.parallel import Progress, in_order, torch_threads
 from benchmark.units import data_size, plural
@@ -91,25 +91,49 @@ class AudioStore:
         self.mels = mels
         self.stored = open_cache(cache, folder, mels)
 
-    def wave(self, clip: Clip) -> Array:
+    def wave(self, clip: Clip, start: int = 0, samples: int | None = None) -> Array:
         """Return a clip's (samples,) waveform at 16 kHz.
 
-        Raises:
-            BadAudioError: the file is bad.
-            OSError: it is not in the cache, and cannot be read now.
-        """
-        cached = self.stored.wave(clip)
-        return decode(self.folder / clip.path) if cached is None else cached
-
-    def bank(self, clip: Clip) -> Array:
-        """Return a clip's (frames, mels) log-mel filter bank, whole and not normalised.
+        Args:
+            clip: the clip.
+            start: first sample.
+            samples: largest number of samples; None for all.
 
         Raises:
             BadAudioError: the file is bad.
             OSError: it is not in the cache, and cannot be read now.
         """
-        cached = self.stored.bank(clip)
-        return self._compute(self.wave(clip)) if cached is None else cached
+        cached = self.stored.wave(clip, start, samples)
+        if cached is not None:
+            return cached
+        return decode(self.folder / clip.path)[start : None if samples is None else start + samples]
+
+    def bank(self, clip: Clip, start: int = 0, frames: int | None = None) -> Array:
+        """Return a clip's (frames, mels) log-mel filter bank, not normalised.
+
+        Args:
+            clip: the clip.
+            start: first frame.
+            frames: largest number of frames; None for all.
+
+        Raises:
+            BadAudioError: the file is bad.
+            OSError: it is not in the cache, and cannot be read now.
+        """
+        cached = self.stored.bank(clip, start, frames)
+        if cached is not None:
+            return cached
+        return self._compute(self.wave(clip))[start : None if frames is None else start + frames]
+
+    def frames(self, clip: Clip) -> int:
+        """Return the length of a clip's filter bank.
+
+        Raises:
+            BadAudioError: the file is bad.
+            OSError: it is not in the cache, and cannot be read now.
+        """
+        cached = self.stored.frames(clip)
+        return frame_count(len(self.wave(clip))) if cached is None else cached
 
     def _compute(self, wave: Array) -> Array:
         bank: Array = filter_bank(torch.from_numpy(remove_mean(wave)).unsqueeze(0), self.mels)[0].numpy()
@@ -232,13 +256,13 @@ class AudioStore:
         return list(groups.values())
 
     def statistics(
-        self, clips: Sequence[Clip], frames: int, progress: Progress | None = None, workers: int | None = None
+        self, clips: Sequence[Clip], frames: int | None, progress: Progress | None = None, workers: int | None = None
     ) -> Level:
         """Return the level of the clips' filter banks.
 
         Args:
             clips: what to measure.
-            frames: rows of a filter bank that count.
+            frames: rows of a filter bank that count; None for all.
             progress: called after each clip.
             workers: number of threads; None for all cores, with processes if there are many clips.
 
@@ -253,7 +277,7 @@ class AudioStore:
         return sum_of_levels
 
     def levels(
-        self, clips: Sequence[Clip], frames: int, progress: Progress | None = None, workers: int | None = None
+        self, clips: Sequence[Clip], frames: int | None, progress: Progress | None = None, workers: int | None = None
     ) -> Iterator[Level | BadAudioError]:
         """Yield the level of each clip, or the error of its file. For the arguments see `statistics`."""
         results = in_order(functools.partial(self._level, frames), clips, workers, processes=workers is None)
@@ -262,9 +286,9 @@ class AudioStore:
                 progress("measuring", number, len(clips))
             yield level
 
-    def _level(self, frames: int, clip: Clip) -> Level | BadAudioError:
+    def _level(self, frames: int | None, clip: Clip) -> Level | BadAudioError:
         try:
-            bank = self.bank(clip)[:frames].astype(np.float64)
+            bank = self.bank(clip, 0, frames).astype(np.float64)
         except BadAudioError as error:
             return error
         return Level(bank.size, float(bank.sum()), float(np.square(bank).sum()))

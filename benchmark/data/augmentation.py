@@ -27,6 +27,8 @@ class Draws:
         gain: factor of the noise.
         noise_seed: seed of the uniform noise.
         roll: shift along time in frames.
+        start: frames by which the clip's window is moved.
+        partner_start: frames by which its partner's window is moved.
     """
 
     partner: Array
@@ -36,6 +38,8 @@ class Draws:
     gain: Array
     noise_seed: Array
     roll: Array
+    start: Array
+    partner_start: Array
 
     def __len__(self) -> int:
         return len(self.partner)
@@ -67,6 +71,8 @@ def draw(generator: np.random.Generator, clips: int, mixup: float) -> Draws:
         gain=generator.random(clips) * MAX_GAIN,
         noise_seed=generator.integers(2**63, size=clips),
         roll=generator.integers(-MAX_ROLL, MAX_ROLL, size=clips),
+        start=np.zeros(clips, np.int64),
+        partner_start=np.zeros(clips, np.int64),
     )
 
 

@@ -26,8 +26,9 @@ def class_gaps(manifest: Manifest, folds: Sequence[int], bad: Collection[str] = 
         for label in clip.labels:
             holders[label].add(_part(clip))
     for fold in folds:
+        held_out = {fold, manifest.following(fold)} if manifest.info.validation_fold else {fold}
         for label in sorted(known):
-            if not (holders[label] - {fold} if manifest.info.folds else holders[label] & {"train"}):
+            if not (holders[label] - held_out if manifest.info.folds else holders[label] & {"train"}):
                 gaps["training"][label].append(fold)
             if (fold if manifest.info.folds else "test") not in holders[label]:
                 gaps["test"][label].append(fold)

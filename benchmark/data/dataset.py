@@ -88,6 +88,10 @@ class Dataset(ABC):
         """Return whether a folder has the dataset's layout, or is named as its folder."""
         return folder.name in {PurePosixPath(name).name for name in self.info.folders}
 
+    def folder_name(self, found: Path) -> str:
+        """Return the name under which an unpacked folder is kept."""
+        return found.name if found.name in self.info.folders else self.info.folders[0]
+
     def left_out(self, path: PurePosixPath) -> str | None:
         """Return why the dataset's own rules leave out a file of its folder; None if they do not."""
         return None

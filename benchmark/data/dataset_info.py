@@ -64,6 +64,7 @@ class DatasetInfo:
         by_hand: how to get the data without `data prepare`.
         folds: numbers of the folds; empty if the dataset has listed `splits`.
         splits: names of the listed splits; empty if the dataset has folds.
+        validation_fold: whether the fold after the test fold is for validation, not for training; see `Manifest`.
         multi_label: whether a clip can have several labels.
         archive: the file to download; None for the user's own audio.
         audio: digest of the publisher's audio; None if none is published.
@@ -71,6 +72,7 @@ class DatasetInfo:
         lengths: shortest and longest official clip in seconds; None if not known.
         published: official counts of clips by kind (class, fold, split, ...) and name.
         notes: known faults.
+        held_out: whether the validation clips were taken from the training clips, because the dataset lists none.
     """
 
     name: str
@@ -87,6 +89,7 @@ class DatasetInfo:
     by_hand: str
     folds: tuple[int, ...] = ()
     splits: tuple[str, ...] = ()
+    validation_fold: bool = False
     multi_label: bool = False
     archive: Archive | None = None
     audio: AudioDigest | None = None
@@ -94,11 +97,17 @@ class DatasetInfo:
     lengths: tuple[float, float] | None = None
     published: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    held_out: bool = False
 
     @property
     def fold_units(self) -> tuple[int, ...]:
         """Return the folds to test on, one trial each; (0,) if the dataset has no folds."""
         return self.folds or (0,)
+
+    @property
+    def has_validation(self) -> bool:
+        """Return whether the dataset itself has validation clips."""
+        return "validation" in self.splits or (self.validation_fold and bool(self.folds))
 
     def split_sizes(self, fold: int) -> dict[str, int]:
         """Return the official number of clips per split; empty if none are published (a user's own folder)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -54,7 +54,7 @@ def held_bytes(splits: Mapping[str, Clips]) -> int:
 def hold(splits: Mapping[str, Clips], device: torch.device, threads: int) -> dict[str, Clips]:
     """Read the clean filter banks of all splits into the memory of a device; return the splits with them.
 
-    A clip of several splits is held once.
+    A window of several splits is held once.
 
     Args:
         splits: clips by split, of one dataset folder and one front end.
@@ -66,22 +66,29 @@ def hold(splits: Mapping[str, Clips], device: torch.device, threads: int) -> dic
         OSError: a clip cannot be read now.
         torch.OutOfMemoryError: the device has no room.
     """
-    any_split, clips = next(iter(splits.values())), _distinct(splits)
+    assert not any(split.windows and split.windows.move for split in splits.values())  # other banks in every epoch
+    any_split, windows = next(iter(splits.values())), _distinct(splits)
     banks = torch.full(_shape(splits), any_split.front_end.fill, device=device)
     read = functools.partial(_read, any_split.audio, any_split.front_end.frames)
     with torch_threads(1):  # each core has a clip already, where banks are computed
-        for place, bank in zip(banks, in_order(read, list(clips.values()), threads), strict=True):
+        for place, bank in zip(banks, in_order(read, list(windows.values()), threads), strict=True):
             place[: len(bank)] = torch.from_numpy(bank)
-    row_of = {path: row for row, path in enumerate(clips)}
+    row_of = {window: row for row, window in enumerate(windows)}
     return {
-        name: split.holding(HeldBanks(banks, torch.tensor([row_of[clip.path] for clip in split.clips])))
+        name: split.holding(HeldBanks(banks, torch.tensor([row_of[window] for window, _ in _windows(split)])))
         for name, split in splits.items()
     }
 
 
-def _distinct(splits: Mapping[str, Clips]) -> dict[str, Clip]:
-    """Return the clips of all splits by path."""
-    return {clip.path: clip for split in splits.values() for clip in split.clips}
+def _distinct(splits: Mapping[str, Clips]) -> dict[tuple[str, int], tuple[Clip, int]]:
+    """Return the windows of all splits by path and first frame: the clip and the first frame of each."""
+    return {window: (clip, window[1]) for split in splits.values() for window, clip in _windows(split)}
+
+
+def _windows(split: Clips) -> Iterator[tuple[tuple[str, int], Clip]]:
+    """Yield path and first frame of each window of a split, and its clip."""
+    for position, clip in enumerate(split.clips):
+        yield (clip.path, split.start(position)), clip
 
 
 def _shape(splits: Mapping[str, Clips]) -> tuple[int, int, int]:
@@ -89,5 +96,5 @@ def _shape(splits: Mapping[str, Clips]) -> tuple[int, int, int]:
     return len(_distinct(splits)), end.frames, end.mels
 
 
-def _read(audio: AudioStore, frames: int, clip: Clip) -> Array:
-    return audio.bank(clip)[:frames]
+def _read(audio: AudioStore, frames: int, window: tuple[Clip, int]) -> Array:
+    return audio.bank(*window, frames)

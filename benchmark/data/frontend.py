@@ -22,6 +22,7 @@ from benchmark.data.audio import RATE
 WINDOW = 400
 HOP = 160
 FFT = 512
+LOW_HZ, HIGH_HZ = 20.0, RATE / 2  # lowest and highest frequency of the mel bands
 PREEMPHASIS = 0.97
 LOG_FLOOR = -15.9424  # log of float32's epsilon: the value of digital silence
 BINS_AT_ONCE = 64
@@ -221,6 +222,12 @@ def _log_mel(windows: torch.Tensor, emphasised: torch.Tensor, out: torch.Tensor)
     out.clamp_(min=torch.finfo(torch.float32).eps).log_()
 
 
+def mel_weights(mels: int) -> torch.Tensor:
+    """Return the (257, mels) weights of Kaldi's mel bands for the bins of a power spectrum, 0 for the Nyquist bin."""
+    weights, _ = kaldi.get_mel_banks(mels, FFT, float(RATE), LOW_HZ, HIGH_HZ, 100.0, -500.0, 1.0)
+    return functional.pad(weights, (0, 1)).T
+
+
 @functools.cache
 def _constants(mels: int, device: torch.device) -> tuple[torch.Tensor, list[tuple[slice, slice, torch.Tensor]]]:
     """Return the window (400,), and the weights of the mel bands from 20 Hz to 8 kHz in blocks.
@@ -228,8 +235,7 @@ def _constants(mels: int, device: torch.device) -> tuple[torch.Tensor, list[tupl
     A block is a slice of bins, a slice of bands, and (bins, bands) weights. A bin lies in two bands only, so that most
     of one large matrix would be zeros.
     """
-    weights, _ = kaldi.get_mel_banks(mels, FFT, float(RATE), 20.0, 0.0, 100.0, -500.0, 1.0)
-    weights = functional.pad(weights, (0, 1)).T  # (257, mels), 0 for the Nyquist bin
+    weights = mel_weights(mels)
     blocks = []
     for start in range(0, FFT // 2, BINS_AT_ONCE):
         bins = slice(start, start + BINS_AT_ONCE)
@@ -237,6 +243,11 @@ def _constants(mels: int, device: torch.device) -> tuple[torch.Tensor, list[tupl
         bands = slice(int(touched.min()), int(touched.max()) + 1)
         blocks.append((bins, bands, weights[bins, bands].contiguous().to(device)))
     return torch.hann_window(WINDOW, periodic=False).to(device), blocks
+
+
+def frame_count(samples: int) -> int:
+    """Return the number of frames of a waveform; at least one."""
+    return 1 + max(0, samples - WINDOW) // HOP
 
 
 def frame_counts(lengths: torch.Tensor) -> torch.Tensor:

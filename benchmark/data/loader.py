@@ -5,28 +5,29 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
+from benchmark.data.array_shard import Array
 from benchmark.data.audio_store import AudioStore
-from benchmark.data.augmentation import UNMIXED, Draws, draw, noise, spans
-from benchmark.data.frontend import Augmentation, FrontEnd, Mixture, RawBatch
+from benchmark.data.augmentation import UNMIXED, Draws, noise, spans
+from benchmark.data.frontend import HOP, WINDOW, Augmentation, FrontEnd, Mixture, RawBatch
 from benchmark.data.manifest import Clip
+from benchmark.data.order import Item, TrainingOrder
 from benchmark.data.prefetch import prefetched
 from benchmark.data.targets import Targets, Truth, mix_targets, truth_of
+from benchmark.data.windows import Windows
 from benchmark.spec.recipe import EVAL_FACTOR
 
 if TYPE_CHECKING:
     from benchmark.data.device_banks import HeldBanks
     from benchmark.data.workers import DataWorkers
 
-Item = tuple[list[int], Draws | None]  # positions of a batch's clips, and their random draws in training
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # features, targets, weight of each target (0: not annotated)
 
 
@@ -49,11 +50,12 @@ class Clips(Dataset[Loaded]):
 
     Args:
         audio: where the audio is read.
-        clips: which clips, in which order.
+        clips: which clips, in which order; a clip with several windows is repeated for each.
         classes: number of classes.
         front_end: settings of the features.
         truth: targets of the clips; None makes them of the clips' labels when they are needed.
         held: filter banks of the clips in the memory of a device; None reads them batch by batch.
+        windows: which part of each clip is read; None for the beginning, as in the reference.
     """
 
     def __init__(
@@ -65,17 +67,36 @@ class Clips(Dataset[Loaded]):
         *,
         truth: Truth | None = None,
         held: HeldBanks | None = None,
+        windows: Windows | None = None,
     ) -> None:
         self.audio = audio
         self.clips = clips
         self.classes = classes
         self.front_end = front_end
         self.held = held
+        self.windows = windows
         self._truth = truth
 
     def holding(self, held: HeldBanks) -> Clips:
         """Return the same clips with their filter banks in the memory of a device."""
-        return Clips(self.audio, self.clips, self.classes, self.front_end, truth=self._truth, held=held)
+        return Clips(
+            self.audio,
+            self.clips,
+            self.classes,
+            self.front_end,
+            truth=self._truth,
+            held=held,
+            windows=self.windows,
+        )
+
+    @property
+    def recordings(self) -> Sequence[Clip]:
+        """The clips, each once."""
+        return self.clips if self.windows is None else [self.clips[i] for i in self.windows.firsts]
+
+    def start(self, position: int) -> int:
+        """Return the first frame of the window at a position."""
+        return 0 if self.windows is None else int(self.windows.starts[position])
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -94,30 +115,35 @@ class Clips(Dataset[Loaded]):
         positions, draws = item
         targets, observed = self.targets(positions)
         if draws is None:
-            clean = self._banks(positions, [0] * len(positions), mixed=set()) if banks else self._no_banks()
+            still = [0] * len(positions)
+            clean = self._banks(positions, still, still, mixed=set()) if banks else self._no_banks()
             return Loaded(RawBatch(clean, None, None), targets, observed)
         rows = np.flatnonzero(draws.partner != UNMIXED).tolist()
         mixture = None
         if rows:
             partners = draws.partner[rows].tolist()
             shares = torch.from_numpy(draws.weight[rows]).to(torch.float32)
-            mixture = self._mixture(rows, [positions[row] for row in rows], partners, shares)
+            first = zip([positions[row] for row in rows], draws.start[rows].tolist(), strict=True)
+            second = zip(partners, draws.partner_start[rows].tolist(), strict=True)
+            mixture = self._mixture(rows, list(first), list(second), shares)
             both = mix_targets((targets[rows], observed[rows]), self.targets(partners), shares.unsqueeze(1))
             targets[rows], observed[rows] = both
         rolls = draws.roll.tolist() if self.front_end.noise else [0] * len(positions)
-        clean = self._banks(positions, rolls, mixed=set(rows)) if banks else self._no_banks()
+        moves = draws.start.tolist()
+        clean = self._banks(positions, moves, rolls, mixed=set(rows)) if banks else self._no_banks()
         return Loaded(RawBatch(clean, mixture, self._augmentation(draws)), targets, observed)
 
     def _no_banks(self) -> torch.Tensor:
         return torch.empty(0, self.front_end.frames, self.front_end.mels)
 
-    def _banks(self, positions: list[int], rolls: list[int], mixed: set[int]) -> torch.Tensor:
+    def _banks(self, positions: list[int], moves: list[int], rolls: list[int], mixed: set[int]) -> torch.Tensor:
         """Return (B, frames, mels) banks, cut or padded, and rolled; rows of mixed clips are left to the front end."""
         end = self.front_end
         banks = np.empty((len(positions), end.frames, end.mels), np.float32)
-        for row, (bank, position, roll) in enumerate(zip(banks, positions, rolls, strict=True)):
+        for row, (bank, position, move, roll) in enumerate(zip(banks, positions, moves, rolls, strict=True)):
             if row not in mixed:
-                clean, start = self.audio.bank(self.clips[position])[: end.frames], roll % end.frames
+                begin = self.start(position) + move
+                clean, start = self.audio.bank(self.clips[position], begin, end.frames), roll % end.frames
                 straight = min(len(clean), end.frames - start)  # the rest wraps around to the start
                 wrapped = len(clean) - straight
                 bank[start : start + straight] = clean[:straight]
@@ -125,18 +151,34 @@ class Clips(Dataset[Loaded]):
                 bank[wrapped:start] = bank[start + straight :] = end.fill
         return torch.from_numpy(banks)
 
-    def _mixture(self, rows: list[int], positions: list[int], partners: list[int], shares: torch.Tensor) -> Mixture:
-        """Read the waveforms of mixed clips and their partners, padded to the longest clip, without their means."""
-        first, second = ([self.audio.wave(self.clips[i]) for i in chosen] for chosen in (positions, partners))
-        lengths = [len(wave) for wave in first]
+    def _mixture(
+        self, rows: list[int], first: list[tuple[int, int]], second: list[tuple[int, int]], shares: torch.Tensor
+    ) -> Mixture:
+        """Read the waveforms of mixed clips and their partners, padded to the longest clip, without their means.
+
+        Args:
+            rows: of the mixed clips in the batch.
+            first: position of each, and frames by which its window is moved.
+            second: the same of the partners.
+            shares: (M,) share of the first.
+        """
+        ones, others = ([self._wave(*place) for place in places] for places in (first, second))
+        lengths = [len(wave) for wave in ones]
         waves = np.empty((2, len(rows), max(lengths)), np.float32)
-        for row, (pair, size) in enumerate(zip(zip(first, second, strict=True), lengths, strict=True)):
+        for row, (pair, size) in enumerate(zip(zip(ones, others, strict=True), lengths, strict=True)):
             for wave, place in zip(pair, waves[:, row], strict=True):
                 kept = min(len(wave), size)
                 np.subtract(wave[:kept], wave.mean(), out=place[:kept])  # mean of the whole clip, as in the reference
                 place[kept:] = 0.0
         one, other = torch.from_numpy(waves)
         return Mixture(torch.tensor(rows), one, other, shares, torch.tensor(lengths))
+
+    def _wave(self, position: int, move: int) -> Array:
+        """Return the waveform of a window; the whole clip's where the beginning is read, as in the reference."""
+        if self.windows is None:
+            return self.audio.wave(self.clips[position])
+        begin = HOP * (self.start(position) + move)
+        return self.audio.wave(self.clips[position], begin, HOP * (self.front_end.frames - 1) + WINDOW)
 
     def _augmentation(self, draws: Draws) -> Augmentation:
         end = self.front_end
@@ -169,6 +211,7 @@ class Clips(Dataset[Loaded]):
             self.front_end,
             truth=self.truth[:, needed],
             held=self.held,
+            windows=self.windows and self.windows.take(needed),
         )
         return clips, ([place[position] for position in positions], draws)
 
@@ -181,36 +224,6 @@ class Clips(Dataset[Loaded]):
         """Return two (B, classes) tensors: ones at the clips' labels, and ones at annotated classes."""
         targets, observed = self.truth[:, list(positions)].astype(np.float32)
         return torch.from_numpy(targets), torch.from_numpy(observed)
-
-
-class TrainingOrder(Sampler[Item]):
-    """Batches of an epoch: a new permutation and new draws, which depend on the epoch's seeds only.
-
-    Args:
-        clips: length of the training list.
-        batch_size: clips per batch; the last batch may have fewer.
-        mixup: probability that a clip is mixed.
-    """
-
-    def __init__(self, clips: int, batch_size: int, mixup: float) -> None:
-        self.clips = clips
-        self.batch_size = batch_size
-        self.mixup = mixup
-        self.order_seed = self.draw_seed = 0
-
-    def set_epoch(self, order_seed: int, draw_seed: int) -> None:
-        """Set the seeds of the next epoch."""
-        self.order_seed, self.draw_seed = order_seed, draw_seed
-
-    def __len__(self) -> int:
-        return math.ceil(self.clips / self.batch_size)
-
-    def __iter__(self) -> Iterator[Item]:
-        draws = draw(np.random.default_rng(self.draw_seed), self.clips, self.mixup)
-        order = np.random.default_rng(self.order_seed).permutation(self.clips)
-        for start in range(0, self.clips, self.batch_size):
-            positions = order[start : start + self.batch_size]
-            yield positions.tolist(), draws.take(positions)
 
 
 def take_number_of_pass() -> None:

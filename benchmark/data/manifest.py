@@ -97,6 +97,7 @@ class Manifest:
         synthetic: whether the audio was generated.
         absent: clips that the metadata lists and whose file is not there.
         remarks: what was read in another way than it is written, one line each.
+        source: which version of a published repository the clips are; None if that is not known.
     """
 
     info: DatasetInfo
@@ -105,6 +106,7 @@ class Manifest:
     synthetic: bool
     absent: tuple[Clip, ...] = ()
     remarks: tuple[str, ...] = ()
+    source: str | None = None
 
     def require_all(self) -> None:
         """Check that all listed clips have a file.
@@ -149,13 +151,18 @@ class Manifest:
     def splits(self, fold: int) -> dict[str, list[int]]:
         """Return indices into `clips` for every split: `test` is the fold and `train` the others, or as listed.
 
+        If the dataset has validation folds, `validation` is the fold after the test fold.
+
         Raises:
             BenchmarkError: a split is empty.
         """
         if self.info.folds:
+            held_out = {"test": fold}
+            if self.info.validation_fold:
+                held_out = {"validation": self.following(fold), "test": fold}
             by_split = {
-                "train": [i for i, clip in enumerate(self.clips) if clip.fold != fold],
-                "test": [i for i, clip in enumerate(self.clips) if clip.fold == fold],
+                "train": [i for i, clip in enumerate(self.clips) if clip.fold not in held_out.values()],
+                **{name: [i for i, clip in enumerate(self.clips) if clip.fold == of] for name, of in held_out.items()},
             }
         else:
             names = [name for name in ("train", "validation", "test") if name in self.info.splits]
@@ -165,6 +172,10 @@ class Manifest:
                 there = f" (folds with clips: {', '.join(map(str, self.folds))})" if self.info.folds else ""
                 raise BenchmarkError(f"{self.folder}: no clips in the {name} split of fold {fold}{there}")
         return by_split
+
+    def following(self, fold: int) -> int:
+        """Return the fold with clips after a fold; after the last one, the first."""
+        return next((number for number in self.folds if number > fold), self.folds[0])
 
     @property
     def folds(self) -> tuple[int, ...]:

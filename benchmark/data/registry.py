@@ -1,4 +1,4 @@
-"""Find datasets by name: modules of `benchmark/data/datasets/` that define `DATASET`, and `folder:NAME`.
+"""Find datasets by name: modules of `benchmark/data/datasets/` that define `DATASET`, and those named by a prefix.
 
 Installed packages can add datasets by entry points of the group `aat_benchmark.datasets`, each a `Dataset`.
 """
@@ -9,13 +9,15 @@ import functools
 import importlib
 import itertools
 import pkgutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.data import datasets as folder
 from benchmark.data.dataset import Dataset
-from benchmark.data.datasets.folder import PREFIX, Folder, is_folder_name
+from benchmark.data.datasets.folder import PREFIX, is_folder_name
 from benchmark.data.datasets.own_table import TABLE
 from benchmark.data.metadata_files import folder_names
+from benchmark.data.sources import PREFIXES, named_by_prefix, names_below
 from benchmark.data.unused import SUFFIXES, files_below
 from benchmark.errors import BenchmarkError, closest
 from benchmark.plugins import load_installed
@@ -42,7 +44,7 @@ def datasets() -> dict[str, Dataset]:
 
 
 def get_dataset(name: str, where: str = "dataset", data_root: Path | None = None) -> Dataset:
-    """Return the dataset of a name; `folder:NAME` is a folder of the user.
+    """Return the dataset of a name; a prefix such as `folder:` says where it comes from.
 
     Args:
         name: of the dataset.
@@ -52,13 +54,14 @@ def get_dataset(name: str, where: str = "dataset", data_root: Path | None = None
     Raises:
         BenchmarkError: unknown name.
     """
-    if name.startswith(PREFIX):
-        return Folder(name.removeprefix(PREFIX))
+    if (dataset := named_by_prefix(name)) is not None:
+        return dataset
     known = datasets()
     if name not in known and data_root is not None and name and (data_root / name).is_dir():
         raise BenchmarkError(f"{where}: unknown dataset '{name}' (did you mean '{PREFIX}{name}'?)")
     if name not in known:
-        raise BenchmarkError(f"{where}: unknown dataset '{name}'{closest(name.lower(), known)}")
+        sources = ", ".join(f"{prefix}NAME" for prefix in PREFIXES)
+        raise BenchmarkError(f"{where}: unknown dataset '{name}'{closest(name.lower(), known)}; others: {sources}")
     return known[name]
 
 
@@ -67,11 +70,20 @@ def available(data_root: Path) -> list[str]:
     return list(_found(data_root))
 
 
-def own_folders(data_root: Path) -> list[str]:
-    """Return the names, as `folder:NAME`, of the other folders under a data root that have a table or audio."""
+def own_names(data_root: Path) -> list[str]:
+    """Return the names of the other datasets under a data root: `hear:TASK`, `xares:TASK`, `hf:REPO`, `folder:NAME`.
+
+    Any other folder that has a table or audio is a `folder:NAME`.
+    """
     if not data_root.is_dir():
         return []
-    taken = {place.relative_to(data_root).parts[:1] for place in _found(data_root).values()}
+    named = names_below(data_root)
+    return [*filter(None, named.values()), *_own_folders(data_root, [*_found(data_root).values(), *named])]
+
+
+def _own_folders(data_root: Path, others: Sequence[Path]) -> list[str]:
+    """Return the names of the folders with a table or audio that hold none of the other datasets."""
+    taken = {place.relative_to(data_root).parts[:1] for place in others}
     if () in taken:  # the data root itself is a dataset
         return []
     names = [name for name in folder_names(data_root) if (name,) not in taken and is_folder_name(name)]

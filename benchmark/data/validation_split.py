@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from benchmark.data.dataset_info import DatasetInfo
 from benchmark.data.manifest import Clip, Manifest
 from benchmark.errors import BenchmarkError
 
@@ -32,7 +34,7 @@ def hold_out(manifest: Manifest, fold: int) -> ValidationSplit:
     """Remove the test clips, and hold out validation clips if the dataset lists none.
 
     - Listed validation clips are kept.
-    - With folds, the fold after the test fold is held out; after the last fold, the first one.
+    - With folds, the fold with clips after the test fold is held out; after the last fold, the first one.
     - Otherwise a share of the training clips is held out, stratified by class, and the same in every call.
 
     Args:
@@ -44,7 +46,7 @@ def hold_out(manifest: Manifest, fold: int) -> ValidationSplit:
     """
     info = manifest.info
     if info.folds:
-        following = next((number for number in info.folds if number > fold), info.folds[0])
+        following = manifest.following(fold)
         kept = [clip for clip in manifest.clips if clip.fold != fold]
         validation = {clip.path for clip in kept if clip.fold == following}
         rule = f"fold {following}, held out from the training folds of test fold {fold}"
@@ -54,7 +56,7 @@ def hold_out(manifest: Manifest, fold: int) -> ValidationSplit:
         rule = "the dataset's validation list"
     else:
         kept = [clip for clip in manifest.clips if clip.split == "train"]
-        validation = _share_of(kept)
+        validation = share_of(kept)
         rule = f"{100 * SHARE:.0f} % of the training clips, stratified by class"
     clips = tuple(
         dataclasses.replace(clip, fold=None, split="validation" if clip.path in validation else "train")
@@ -62,19 +64,51 @@ def hold_out(manifest: Manifest, fold: int) -> ValidationSplit:
     )
     if not validation or len(validation) == len(clips):
         raise BenchmarkError(f"{manifest.folder}: too few training clips to hold some out for validation")
-    reduced = dataclasses.replace(info, folds=(), splits=("train", "validation"))
+    reduced = dataclasses.replace(info, folds=(), splits=("train", "validation"), held_out=not info.has_validation)
     return ValidationSplit(Manifest(reduced, manifest.folder, clips, manifest.synthetic), rule)
 
 
-def _share_of(clips: list[Clip]) -> set[str]:
-    """Return the paths of a stratified share; a clip with several labels counts for its rarest label."""
+def held_out_sizes(info: DatasetInfo, fold: int) -> dict[str, int]:
+    """Return the official number of clips per split after `hold_out`; empty if none are published.
+
+    Args:
+        info: facts of the dataset.
+        fold: the test fold; 0 if the dataset has no folds.
+    """
+    sizes = info.split_sizes(fold)
+    if not sizes:
+        return {}
+    train, validation = sizes["train"], sizes.get("validation", 0)
+    if info.folds:
+        following = next((number for number in info.folds if number > fold), info.folds[0])
+        validation = info.split_sizes(following)["test"]
+    elif not validation:
+        validation = round(SHARE * train)
+    listed = "validation" in sizes
+    return {"train": train if listed else train - validation, "validation": validation}
+
+
+def share_of(clips: Sequence[Clip]) -> set[str]:
+    """Return the paths of a stratified share in which groups are whole.
+
+    A group counts for the rarest label of its clips, and a clip with several labels for its rarest one.
+    """
     frequency = Counter(label for clip in clips for label in clip.labels)
-    groups: dict[int, list[str]] = defaultdict(list)
+    groups: dict[str, list[Clip]] = defaultdict(list)
     for clip in clips:
-        groups[min(clip.labels, key=lambda label: (frequency[label], label), default=-1)].append(clip.path)
+        groups[clip.group].append(clip)
+    by_label: dict[int, list[list[Clip]]] = defaultdict(list)
+    for group in groups.values():
+        labels = (label for clip in group for label in clip.labels)
+        by_label[min(labels, key=lambda label: (frequency[label], label), default=-1)].append(group)
     generator = np.random.default_rng(SEED)
     chosen: set[str] = set()
-    for _, paths in sorted(groups.items()):
-        number = max(math.floor(SHARE * len(paths) + 0.5), 1) if len(paths) > 1 else 0
-        chosen |= {paths[i] for i in generator.permutation(len(paths))[:number]}
+    for _, of_label in sorted(by_label.items()):
+        order = [of_label[i] for i in generator.permutation(len(of_label))]
+        wanted = max(math.floor(SHARE * sum(map(len, order)) + 0.5), 1)
+        held = 0
+        for group in order[:-1]:  # one group stays for training
+            if not held or abs(held + len(group) - wanted) < abs(held - wanted):
+                held += len(group)
+                chosen |= {clip.path for clip in group}
     return chosen

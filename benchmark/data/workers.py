@@ -14,9 +14,11 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from benchmark.data.audio_store import AudioStore
 from benchmark.data.frontend import FrontEnd
-from benchmark.data.loader import Clips, Item, Loaded
+from benchmark.data.loader import Clips, Loaded
 from benchmark.data.manifest import Clip
+from benchmark.data.order import Item
 from benchmark.data.targets import Truth
+from benchmark.data.windows import Windows
 from benchmark.data.worker_processes import WorkerContext
 from benchmark.temporary import shared_memory
 
@@ -36,6 +38,7 @@ class _Work:
         front_end: settings of the features.
         item: the batch; positions are those in `clips`.
         banks: whether to read the filter banks, which the device may hold.
+        windows: which part of each clip is read.
     """
 
     clips: list[Clip]
@@ -43,6 +46,7 @@ class _Work:
     front_end: FrontEnd
     item: Item
     banks: bool
+    windows: Windows | None = None
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,8 @@ class _Queue(Sampler[_Work]):
     def __iter__(self) -> Iterator[_Work]:
         for clips, item in self.items:
             part, local = clips.part(item)
-            yield _Work(list(part.clips), part.truth, part.front_end, local, banks=part.held is None)
+            banks = part.held is None
+            yield _Work(list(part.clips), part.truth, part.front_end, local, banks, part.windows)
 
 
 class _Reader(Dataset[Loaded | bytes | _Caught]):
@@ -146,7 +151,8 @@ class _Reader(Dataset[Loaded | bytes | _Caught]):
         try:
             if self._audio is None:
                 self._audio, self._pickled = pickle.loads(self._pickled), b""
-            clips = Clips(self._audio, work.clips, work.truth.shape[2], work.front_end, truth=work.truth)
+            classes = work.truth.shape[2]
+            clips = Clips(self._audio, work.clips, classes, work.front_end, truth=work.truth, windows=work.windows)
             batch = clips.load(work.item, banks=work.banks)
             return batch if shared_memory() >= SPARE_BYTES + AT_ONCE * _size(batch) else pickle.dumps(batch)
         except Exception as error:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args, get_origin, 
 from pydantic import TypeAdapter, ValidationError
 
 from benchmark.errors import BenchmarkError
+from benchmark.places import External
 from benchmark.spec.grammar import canonical
 from benchmark.spec.recipe import Tuning
 from benchmark.spec.request import MethodChoice, MethodPart, TrialRequest
@@ -23,28 +24,6 @@ if TYPE_CHECKING:
 
 FACTORS = (0.25, 0.5, 1, 2, 4)
 SHARES = (0.03125, 0.0625, 0.125, 0.25, 0.5)  # bottlenecks to search, as shares of the width
-
-
-@dataclass(frozen=True)
-class External:
-    """Where a method from outside the suite comes from.
-
-    Attributes:
-        place: FILE.py:CLASS or MODULE:CLASS.
-        digest: first 12 hex digits of the sha256 of its file; None if the package's version identifies it.
-        distribution: name of the installed package, if it is in one.
-        version: of that package.
-    """
-
-    place: str
-    digest: str | None
-    distribution: str | None = None
-    version: str | None = None
-
-    @property
-    def identity(self) -> str:
-        """The part of a trial's id that changes with the method's code: digest, or distribution and version."""
-        return self.digest or f"{self.distribution} {self.version}"
 
 
 @dataclass(frozen=True)

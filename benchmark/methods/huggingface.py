@@ -15,21 +15,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
 from benchmark.errors import BenchmarkError
-from benchmark.methods.contract import External, Method
+from benchmark.methods.contract import Method
+from benchmark.places import External
 
 if TYPE_CHECKING:
     from benchmark.models.transformer import AudioTransformer
 
 PREFIX = "peft/"
-LAYERS = {
-    "attention": ["attn.qkv", "attn.proj"],
-    "mlp": ["mlp.fc1", "mlp.fc2"],
-    "all": ["attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2"],
-}
+LAYERS = ("attention", "mlp", "all")
 ALL_LINEAR = "all-linear"  # peft's word for all linear layers, which it takes for models of transformers only
 DEFAULT_LAYERS = "attention"
 NORM_TUNER = "ln_tuning"
-NORMS = r"v\.(blocks\.\d+\.norm[12]|norm)"  # peft takes a text as a regular expression
 # fields of peft's configurations that say nothing about the tuner, or that only its wrapper of whole models reads
 BOOKKEEPING = {
     *(
@@ -89,13 +85,14 @@ class HuggingFaceMethod(Method):
         from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING, PEFT_TYPE_TO_TUNER_MAPPING
         from peft.utils import PeftType
 
-        options = {**self._targets(), **self.options()}
+        options = {**self._targets(model), **self.options()}
         options.pop("layers", None)
         if options["target_modules"] == ALL_LINEAR:
-            options["target_modules"] = LAYERS["all"]
+            options["target_modules"] = model.linear_layers("all")
         _require_known_layers(model, options)
         if self.kind == "ia3" and "feedforward_modules" not in options:
-            options["feedforward_modules"] = [path for path in options["target_modules"] if path == "mlp.fc2"]
+            down = model.SLOTS["down"].path
+            options["feedforward_modules"] = [path for path in options["target_modules"] if path == down]
         kind = PeftType(self.kind.upper())
         config = PEFT_TYPE_TO_CONFIG_MAPPING[kind](**options)
         named = torch.nn.Module()  # peft sees the names that the suite's model has, such as v.blocks.0.attn.qkv
@@ -108,7 +105,7 @@ class HuggingFaceMethod(Method):
         defaults = {field.name: field.default for field in dataclasses.fields(self)}  # type: ignore[arg-type]
         return {key: value for key, value in super().options().items() if not (value is None is defaults[key])}
 
-    def _targets(self) -> dict[str, Any]:
+    def _targets(self, model: AudioTransformer) -> dict[str, Any]:
         """Return which layers to adapt, unless `target_modules` names them.
 
         Raises:
@@ -120,7 +117,9 @@ class HuggingFaceMethod(Method):
             raise ValueError(
                 f"init_lora_weights={start} needs {UNFIT_STARTS[start]}, which this suite does not give it"
             )
-        return {"target_modules": NORMS if layers is None else LAYERS[layers]}
+        if layers is not None:
+            return {"target_modules": model.linear_layers(layers)}
+        return {"target_modules": "|".join(map(re.escape, model.all_norms()))}  # a text is a regular expression to peft
 
 
 def installed() -> bool:
@@ -199,13 +198,12 @@ def _require_known_layers(model: AudioTransformer, options: Mapping[str, Any]) -
         for wanted in value:
             pattern = re.escape(wanted) if listed else wanted
             if not any(re.search(rf"(^|\.)({pattern})$", name) for name in known):
-                raise ValueError(
-                    f"{key}: no layer is called '{wanted}'; those of a block are {', '.join(LAYERS['all'])}"
-                )
+                layers = ", ".join(model.linear_layers("all"))
+                raise ValueError(f"{key}: no layer is called '{wanted}'; those of a block are {layers}")
     blocks = options.get("layers_to_transform") or []
     for block in [blocks] if isinstance(blocks, int) else blocks:
-        if not 0 <= block < len(model.blocks):
-            raise ValueError(f"layers_to_transform: no block {block}; blocks are 0 to {len(model.blocks) - 1}")
+        if block not in model.layers:
+            raise ValueError(f"layers_to_transform: no block {block}; blocks are 0 to {model.layers[-1]}")
 
 
 def _plain_types(hint: Any) -> set[Any]:
@@ -232,7 +230,7 @@ def _method(kind: str, config: Any) -> type[Method]:
     """Return a method class whose hyper-parameters are those of the configuration that can be written as text."""
     fields: list[Any] = []
     if kind != NORM_TUNER:
-        fields.append(("layers", Literal[tuple(LAYERS)], DEFAULT_LAYERS))
+        fields.append(("layers", Literal[LAYERS], DEFAULT_LAYERS))
     hints = get_type_hints(config)
     for field in dataclasses.fields(config):
         given = NEEDED.get(kind, {}).get(field.name, field.default)

@@ -17,19 +17,22 @@ from typing import TypeVar
 
 from benchmark.errors import BenchmarkError, closest
 from benchmark.methods import huggingface
-from benchmark.methods.contract import Composed, External, Method
-from benchmark.methods.external import UserFile, choose_class, import_or_explain, is_place, parse_place, run_file
-from benchmark.methods.origin import (
+from benchmark.methods.contract import Composed, Method
+from benchmark.methods.origin import is_registered, method_text, no_file, of_suite, unregistered
+from benchmark.methods.resolve import check_class, check_name, check_source, compose, instantiate, require_compatible
+from benchmark.places import (
     FILE_MODULE,
+    External,
+    UserFile,
     changed_file,
+    choose_class,
     defining_file,
     describe,
-    is_registered,
-    method_text,
-    no_file,
-    of_suite,
+    import_or_explain,
+    is_place,
+    parse_place,
+    run_file,
 )
-from benchmark.methods.resolve import check_class, check_name, check_source, compose, instantiate, require_compatible
 from benchmark.plugins import installed, warn_left_out
 from benchmark.spec.grammar import Ref, parse_refs
 from benchmark.spec.request import MethodChoice
@@ -123,7 +126,7 @@ class Registry:
                 module = self._run(place.file, text).module
             else:
                 module = import_or_explain(text, functools.partial(importlib.import_module, place.module or ""))
-            method = choose_class(module, place)
+            method = choose_class(module, place, Method, is_registered, unregistered("{name}"))  # type: ignore[type-abstract]
             self._methods[method.name] = method
         return method
 

@@ -12,7 +12,8 @@ from typing import Any, get_args
 from pydantic import TypeAdapter, ValidationError
 
 from benchmark.errors import BenchmarkError, closest, first_line
-from benchmark.methods.contract import Composed, External, Method
+from benchmark.methods.contract import Composed, Method
+from benchmark.places import External
 from benchmark.spec.recipe import Tuning
 
 

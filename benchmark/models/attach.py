@@ -13,6 +13,7 @@ The order in which a host's modules act:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -81,14 +82,15 @@ def attach(model: nn.Module, path: str, name: str, module: nn.Module, *, paralle
     return [f"{path}.{name}.{parameter}" for parameter, _ in module.named_parameters()]
 
 
-def insert(block: nn.Module, site: Site, name: str, module: nn.Module) -> None:
+def insert(block: nn.Module, site: Site, name: str, module: nn.Module, sublayers: Mapping[str, str]) -> None:
     """Add a module as a child of a Transformer block, at one of the block's sites.
 
     Args:
-        block: has the sub-layers `attn` and `mlp`.
+        block: the owner.
         site: where the module acts.
         name: the name of the child.
         module: what is added, (B, N, D) -> (B, N, D).
+        sublayers: paths of the block's attention (`attn`) and MLP (`mlp`).
 
     Raises:
         ValueError: unknown site, or the block has something of that name.
@@ -98,7 +100,26 @@ def insert(block: nn.Module, site: Site, name: str, module: nn.Module) -> None:
     _add_child(block, "the block", name, module)
     layer, _, kind = site.partition("_")
     parallel = kind == "parallel"
-    _extend(block.get_submodule(layer), _Added(module, parallel, AT_PARALLEL if parallel else AT_OUT))
+    _extend(block.get_submodule(sublayers[layer]), _Added(module, parallel, AT_PARALLEL if parallel else AT_OUT))
+
+
+def added_to(host: nn.Module) -> list[tuple[nn.Module, bool]]:
+    """Return the modules that act on a host's output, in their order, and whether each is in parallel with it."""
+    hook = vars(host).get("added_modules")
+    return [(entry.module, entry.parallel) for entry in hook.entries] if hook else []
+
+
+def remove_added(model: nn.Module, host: nn.Module) -> None:
+    """Remove the modules that act on a host's output from the model that contains it."""
+    removed = {id(module) for module, _ in added_to(host)}
+    for owner in list(model.modules()):
+        for name, child in list(owner.named_children()):
+            if id(child) in removed:
+                delattr(owner, name)
+    for key, hook in list(host._forward_hooks.items()):
+        if isinstance(hook, _AddedModules):
+            del host._forward_hooks[key]
+    vars(host).pop("added_modules", None)
 
 
 def has_other_hooks(module: nn.Module) -> bool:

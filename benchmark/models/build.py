@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Mapping
 
 import torch
 from torch import nn
@@ -13,9 +11,10 @@ from benchmark.errors import BenchmarkError
 from benchmark.models.abstract import abstract_tensors
 from benchmark.models.checkpoint import Checkpoint
 from benchmark.models.checkpoint_layout import IMAGENET_CLASSES
-from benchmark.models.positional import adapt_positional
+from benchmark.models.outside import require_same
+from benchmark.models.registry import model_class
 from benchmark.models.transformer import AudioTransformer, ModelConfig
-from benchmark.spec.backbone import BackboneChoice, Pretrained, published_family
+from benchmark.spec.backbone import AST, SSAST, BackboneChoice, Pretrained, published_family
 from benchmark.spec.protocol import Protocol
 from benchmark.spec.recipe import Recipe
 
@@ -29,20 +28,31 @@ def model_config(backbone: BackboneChoice, recipe: Recipe, protocol: Protocol, c
         protocol: pooling and prompts.
         classes: outputs of the head.
     """
-    known = backbone.pretrained or Pretrained()
+    known, architecture = backbone.pretrained or Pretrained(), backbone.stated_architecture
     return ModelConfig(
         shape=backbone.shape,
         mels=recipe.mels,
         frames=recipe.frames,
         stride=recipe.stride,
         classes=classes,
-        pooling=backbone.pooling if protocol.ssast_pooling == "patches" else "cls",
+        pooling=backbone.pooled_tokens(protocol.ssast_pooling),
         prompts=protocol.prompts,
-        distilled=known.distilled,
         qkv_bias=known.qkv_bias,
         # half-precision logits tie; the official code has them, in float16
         float32_logits=protocol.eval_precision == "training" or recipe.precision == "bf16",
+        head_dropout=recipe.head_dropout,
+        **{**architecture.of_model(), "class_tokens": min(architecture.class_tokens, 2 if known.distilled else 1)},
     )
+
+
+def bare_model(backbone: BackboneChoice, config: ModelConfig) -> AudioTransformer:
+    """Return a model of the backbone's class, with whatever weights it is made with.
+
+    Raises:
+        BenchmarkError: the class is not the one that the trial was planned with.
+    """
+    require_same(backbone)
+    return model_class(backbone.name)(config)
 
 
 def build_backbone(
@@ -60,9 +70,10 @@ def build_backbone(
         BenchmarkError: the checkpoint has another size than the backbone, or is of another family.
     """
     if checkpoint is None:
-        return _random_backbone(config, backbone.grid, weights_seed)
+        return _random_backbone(config, backbone, weights_seed)
+    require_same(backbone)
     require_fit(backbone, checkpoint)
-    return from_checkpoint(config, checkpoint)
+    return from_checkpoint(config, checkpoint, model_class(backbone.name))
 
 
 def require_fit(backbone: BackboneChoice, checkpoint: Checkpoint) -> None:
@@ -84,6 +95,10 @@ def require_fit(backbone: BackboneChoice, checkpoint: Checkpoint) -> None:
         raise BenchmarkError(
             f"{name}: the checkpoint is of the family {family}, but weights_of={backbone.weights_of} is stated"
         )
+    if {family, backbone.weights_family} != {AST, SSAST}:  # whose architectures are equal
+        raise BenchmarkError(
+            f"{name}: the checkpoint ({checkpoint.layout}) is of the family {family}: name it {family}[weights=FILE]"
+        )
     raise BenchmarkError(
         f"{name}: the checkpoint ({checkpoint.layout}) is of the family {family}: name it {family}[weights=FILE], or, "
         f"if {family} weights in {backbone.name} ({backbone.pretraining}, {backbone.pooling} pooling) are meant, "
@@ -91,44 +106,46 @@ def require_fit(backbone: BackboneChoice, checkpoint: Checkpoint) -> None:
     )
 
 
-def from_checkpoint(config: ModelConfig, checkpoint: Checkpoint) -> AudioTransformer:
-    """Return the model with a checkpoint's backbone; the positional embedding is adapted to the grid of `config`.
+def from_checkpoint(
+    config: ModelConfig, checkpoint: Checkpoint, kind: type[AudioTransformer] = AudioTransformer
+) -> AudioTransformer:
+    """Return the model with a checkpoint's backbone, whose positional embedding is adapted to the grid of `config`.
 
     The checkpoint's size, class tokens and epsilons replace those of `config`. The head is random.
+
+    Args:
+        config: the architecture.
+        checkpoint: the weights.
+        kind: class of the model.
     """
     config = dataclasses.replace(
         config,
+        final_norm=checkpoint.final_norm,
         shape=checkpoint.shape,
-        distilled=checkpoint.distilled,
+        class_tokens=min(config.class_tokens, 2 if checkpoint.distilled else 1),
         norm_eps=checkpoint.norm_eps,
         head_norm_eps=checkpoint.head_norm_eps,
         qkv_bias=checkpoint.qkv_bias,
     )
     with abstract_tensors():  # random weights would be overwritten
-        model = AudioTransformer(config)
+        model = kind(config)
     model.to_empty(device="cpu")
     init_head(model, seed=0)
-    _load(model, checkpoint.tensors, checkpoint.grid)
+    model.load_backbone(model.fit_grid(checkpoint.tensors, checkpoint.grid))
     return model
 
 
-def _random_backbone(config: ModelConfig, grid: tuple[int, int], seed: int) -> AudioTransformer:
+def _random_backbone(config: ModelConfig, backbone: BackboneChoice, seed: int) -> AudioTransformer:
     """Return a model with random weights; the caller's random state stays.
 
     They are drawn on the pre-training grid and adapted like pre-trained weights.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = AudioTransformer(config)
-        positions = torch.empty(1, config.prefix + math.prod(grid), model.width)
-        nn.init.trunc_normal_(positions, std=0.02)
-    _load(model, {**model.backbone_tensors(), "v.pos_embed": positions}, grid)
+        model = bare_model(backbone, config)
+        tensors = model.random_tensors(backbone.grid)
+    model.load_backbone(model.fit_grid(tensors, backbone.grid))
     return model
-
-
-def _load(model: AudioTransformer, tensors: Mapping[str, torch.Tensor], grid: tuple[int, int]) -> None:
-    positions = adapt_positional(tensors["v.pos_embed"], grid, model.config.grid, model.config.prefix)
-    model.load_backbone({**tensors, "v.pos_embed": positions})
 
 
 def init_head(model: AudioTransformer, seed: int) -> None:
@@ -146,6 +163,6 @@ def init_head(model: AudioTransformer, seed: int) -> None:
         nn.init.trunc_normal_(linear.weight, std=0.01)
 
 
-def unused_head_parameters(width: int, *, distilled: bool = True) -> int:
+def unused_head_parameters(width: int, *, heads: int = 2) -> int:
     """Return the parameters of the official model's unused 1000-way heads, one per class token (defect D23)."""
-    return (2 if distilled else 1) * (width * IMAGENET_CLASSES + IMAGENET_CLASSES)
+    return heads * (width * IMAGENET_CLASSES + IMAGENET_CLASSES)

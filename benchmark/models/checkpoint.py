@@ -1,4 +1,4 @@
-"""Read pre-trained weights from every format in which AST and SSAST are published; write two formats.
+"""Read pre-trained weights from every format in which AST, SSAST and AudioMAE are published; write two formats.
 
 Source: AST@31088be, SSAST@a1a3eec, transformers.
 """
@@ -27,7 +27,7 @@ from benchmark.models.checkpoint_search import find_tensors
 from benchmark.models.masked import MaskedPatches
 from benchmark.models.transformer import AudioTransformer
 from benchmark.models.weights import MODEL_FILES, CheckpointFiles, checkpoint_files
-from benchmark.spec.backbone import Family, Shape, Stated
+from benchmark.spec.backbone import Shape, Stated
 
 Tensors = dict[str, torch.Tensor]
 LISTED = 12  # wrong tensors named in a message
@@ -52,6 +52,7 @@ class Checkpoint:
         mels: mel bands of pre-training; None if not known.
         normalisation: mean and standard deviation of pre-training's input; None if the checkpoint does not say.
         qkv_bias: whether query, key and value have biases.
+        final_norm: whether a LayerNorm follows the last block.
         assumed: what was concluded without a statement or a stored value, one line each.
     """
 
@@ -64,10 +65,11 @@ class Checkpoint:
     tensors: Tensors
     head: Tensors
     dropped: tuple[str, ...]
-    family: Family | None = None
+    family: str | None = None
     mels: int | None = None
     normalisation: tuple[float, float] | None = None
     qkv_bias: bool = True
+    final_norm: bool = True
     assumed: tuple[str, ...] = ()
 
 
@@ -151,8 +153,10 @@ def interpret(content: object, evidence: Evidence) -> Checkpoint:
         raise BenchmarkError(f"{where}: {layout.name}: the patch projection is missing")
     _require_square_patches(proj, where)
     found = layout.geometry(tensors, evidence)
-    expected = backbone_tensors(found.shape, found.distilled, found.grid, qkv_bias=found.qkv_bias)
-    _check(tensors, {**expected, **layout.extras(found, tensors)}, f"{where}: {layout.name}")
+    expected = backbone_tensors(
+        found.shape, found.distilled, found.grid, qkv_bias=found.qkv_bias, final_norm=found.final_norm
+    )
+    check_tensors(tensors, {**expected, **layout.extras(found, tensors)}, f"{where}: {layout.name}")
     head = {name: tensor.float() for name, tensor in tensors.items() if name.startswith("mlp_head.")}
     return Checkpoint(
         layout=layout.name,
@@ -167,6 +171,7 @@ def interpret(content: object, evidence: Evidence) -> Checkpoint:
         family=layout.family or found.family,
         mels=found.mels,
         qkv_bias=found.qkv_bias,
+        final_norm=found.final_norm,
         assumed=found.assumed,
     )
 
@@ -232,6 +237,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path, *, half: bool) -> None:
         "family": checkpoint.family,
         "mels": checkpoint.mels,
         "qkv_bias": checkpoint.qkv_bias,
+        "final_norm": checkpoint.final_norm,
     }
     dtype = torch.float16 if half else torch.float32
     tensors = {
@@ -256,7 +262,8 @@ def save_official(model: AudioTransformer, path: Path, masked: MaskedPatches | N
         BenchmarkError: the file cannot be written.
     """
     tensors = model.state_dict()
-    tensors |= {name: torch.zeros(shape) for name, shape in imagenet_heads(model.width, model.config.distilled).items()}
+    heads = imagenet_heads(model.width, model.config.class_tokens > 1)
+    tensors |= {name: torch.zeros(shape) for name, shape in heads.items()}
     if masked is not None:
         tensors = {name: value for name, value in tensors.items() if not name.startswith("mlp_head.")}
         ssast_parts = {name: value for name, value in masked.state_dict().items() if not name.startswith("model.")}
@@ -287,7 +294,25 @@ def _require_square_patches(proj: torch.Tensor, where: str) -> None:
     )
 
 
-def _check(tensors: Tensors, expected: Mapping[str, tuple[int, ...]], where: str) -> None:
+def read_tensors(path: Path) -> Tensors:
+    """Return the tensors of the only model in a checkpoint by name, without wrappers such as `module.`.
+
+    Args:
+        path: as for `read_checkpoint`.
+
+    Raises:
+        BenchmarkError: the file is not a checkpoint, or holds several models.
+    """
+    values, _ = _read_parts(checkpoint_files(path).tensors)
+    return find_tensors(values, f"{path}")[0]
+
+
+def check_tensors(tensors: Mapping[str, torch.Tensor], expected: Mapping[str, tuple[int, ...]], where: str) -> None:
+    """Check that tensors are those of a model: names, shapes, floating-point values.
+
+    Raises:
+        BenchmarkError: names the first that are missing, surplus or wrong.
+    """
     problems = [f"missing {name}" for name in expected if name not in tensors]
     problems += [f"extra {name}" for name in tensors if name not in expected]
     problems += [

@@ -27,8 +27,9 @@ from benchmark.models.checkpoint_layout import (
     positions_of,
     require_heads,
 )
+from benchmark.models.checkpoint_timm import AudioMae
 from benchmark.models.pretraining_grid import PATCH, Grid, find_grid, find_grid_of_input, require_agreement
-from benchmark.spec.backbone import Family, Shape
+from benchmark.spec.backbone import Shape
 from benchmark.spec.yaml import Spec, validate
 
 OWN_KEY = "aat_benchmark"
@@ -38,7 +39,7 @@ class OfficialAst(Layout):
     """A DataParallel state dict, such as `audioset_10_10_0.4593.pth`, or one that somebody fine-tuned from it."""
 
     name = "official AST"
-    family: Family | None = "ast"
+    family: str | None = "ast"
 
     def matches(self, tensors: Tensors, metadata: Mapping[str, str]) -> bool:
         """Look for the class token; `LAYOUTS` tries the other formats that have one first."""
@@ -70,7 +71,7 @@ class OfficialSsast(Layout):
     """`SSAST-Base-Patch-400.pth`: input sizes as tensors, a mask vector and two prediction heads; strides (16, 16)."""
 
     name = "official SSAST"
-    family: Family | None = "ssast"
+    family: str | None = "ssast"
 
     def matches(self, tensors: Tensors, metadata: Mapping[str, str]) -> bool:
         """Look for the mask vector, a prediction head, or input sizes without a tagging head."""
@@ -105,7 +106,7 @@ class OfficialSsast(Layout):
 
 
 class _Metadata(Spec):
-    """The geometry in the metadata of this suite's files; see `Geometry`. Older files lack the last three values."""
+    """The geometry in the metadata of this suite's files; see `Geometry`. Older files lack the last four values."""
 
     width: PositiveInt
     depth: PositiveInt
@@ -114,16 +115,17 @@ class _Metadata(Spec):
     grid: tuple[PositiveInt, PositiveInt]
     norm_eps: PositiveFloat
     head_norm_eps: PositiveFloat
-    family: Family | None = None
+    family: str | None = None
     mels: PositiveInt | None = None
     qkv_bias: bool = True
+    final_norm: bool = True
 
 
 class Own(Layout):
     """This suite's format: safetensors with official names, the geometry in the metadata; any size and precision."""
 
     name = "AAT benchmark"
-    family: Family | None = None
+    family: str | None = None
 
     def matches(self, tensors: Tensors, metadata: Mapping[str, str]) -> bool:
         """Look for the suite's key in the metadata."""
@@ -146,4 +148,4 @@ class Own(Layout):
         return Geometry(shape=Shape(width=stored.width, depth=stored.depth, heads=stored.heads), **values)
 
 
-LAYOUTS: tuple[Layout, ...] = (Own(), HuggingFace(), OfficialSsast(), OfficialAst())
+LAYOUTS: tuple[Layout, ...] = (Own(), HuggingFace(), OfficialSsast(), OfficialAst(), AudioMae())

@@ -20,7 +20,6 @@ from benchmark.models.checkpoint_layout import (
     positions_of,
 )
 from benchmark.models.pretraining_grid import find_grid, require_agreement, rows
-from benchmark.spec.backbone import Family
 
 MODEL_TYPE = "audio-spectrogram-transformer"
 INPUT_DEFAULTS = {"num_mel_bins": 128, "frequency_stride": 10}  # of transformers, for its own configurations
@@ -30,7 +29,7 @@ class HuggingFace(Layout):
     """`MIT/ast-finetuned-audioset-10-10-0.4593`, as transformers writes it: separate query, key and value."""
 
     name = "Hugging Face AST"
-    family: Family | None = "ast"
+    family: str | None = "ast"
     PREFIX = "audio_spectrogram_transformer."
     class_token = "embeddings.cls_token"
     part = PREFIX

@@ -15,7 +15,7 @@ import torch
 
 from benchmark.errors import BenchmarkError
 from benchmark.models.pretraining_grid import PATCH, Grid
-from benchmark.spec.backbone import HEAD_WIDTH, SHAPES, Family, Shape, Stated
+from benchmark.spec.backbone import HEAD_WIDTH, SHAPES, Shape, Stated
 
 Tensors = Mapping[str, torch.Tensor]
 Shapes = dict[str, tuple[int, ...]]
@@ -57,6 +57,7 @@ class Geometry:
         head_norm_eps: epsilon of the head's LayerNorm.
         mels: mel bands of pre-training; None if not known.
         qkv_bias: whether query, key and value have biases.
+        final_norm: whether a LayerNorm follows the last block.
         family: whose weights they are, where the file itself says so.
         assumed: what was concluded without a statement or a stored value, one line each.
     """
@@ -68,11 +69,14 @@ class Geometry:
     head_norm_eps: float
     mels: int | None = None
     qkv_bias: bool = True
-    family: Family | None = None
+    final_norm: bool = True
+    family: str | None = None
     assumed: tuple[str, ...] = ()
 
 
-def backbone_tensors(shape: Shape, distilled: bool, grid: tuple[int, int], *, qkv_bias: bool = True) -> Shapes:
+def backbone_tensors(
+    shape: Shape, distilled: bool, grid: tuple[int, int], *, qkv_bias: bool = True, final_norm: bool = True
+) -> Shapes:
     """Return name and shape of every tensor of a backbone.
 
     Args:
@@ -80,6 +84,7 @@ def backbone_tensors(shape: Shape, distilled: bool, grid: tuple[int, int], *, qk
         distilled: whether there is a dist token.
         grid: patches in frequency and time.
         qkv_bias: whether query, key and value have biases.
+        final_norm: whether a LayerNorm follows the last block.
     """
     d = shape.width
     tokens = (2 if distilled else 1) + grid[0] * grid[1]
@@ -93,7 +98,7 @@ def backbone_tensors(shape: Shape, distilled: bool, grid: tuple[int, int], *, qk
             shapes[f"v.blocks.{block}.{name}.weight"] = weight
             if qkv_bias or name != "attn.qkv":
                 shapes[f"v.blocks.{block}.{name}.bias"] = weight[:1]
-    return {**shapes, "v.norm.weight": (d,), "v.norm.bias": (d,)}
+    return {**shapes, "v.norm.weight": (d,), "v.norm.bias": (d,)} if final_norm else shapes
 
 
 class Layout(ABC):
@@ -107,9 +112,15 @@ class Layout(ABC):
     """
 
     name: str
-    family: Family | None
+    family: str | None
     class_token = "v.cls_token"
     part = ""
+
+    def prefix_of(self, name: str) -> str | None:
+        """Return what stands before a model's part of the name of its class token; None for other tensors."""
+        if name != self.class_token and not name.endswith(f".{self.class_token}"):
+            return None
+        return name.removesuffix(self.class_token).removesuffix(self.part)
 
     @abstractmethod
     def matches(self, tensors: Tensors, metadata: Mapping[str, str]) -> bool:

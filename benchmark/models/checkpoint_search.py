@@ -11,7 +11,6 @@ import torch
 from benchmark.errors import BenchmarkError
 from benchmark.models.checkpoint_file import SAVE, Unknown
 from benchmark.models.checkpoint_formats import LAYOUTS
-from benchmark.models.checkpoint_layout import Layout
 
 Tensors = dict[str, torch.Tensor]
 # parts of names that DataParallel, compilation and sharded training insert, at any depth
@@ -103,10 +102,9 @@ def _models(place: str, tensors: Tensors, where: str) -> Iterator[_Found]:
 
 def _prefixes(name: str) -> Iterator[str]:
     """Yield what stands before the class token of a known format; nothing for other tensors."""
-    layout: Layout
     for layout in LAYOUTS:
-        if name == layout.class_token or name.endswith(f".{layout.class_token}"):
-            yield name.removesuffix(layout.class_token).removesuffix(layout.part)
+        if (prefix := layout.prefix_of(name)) is not None:
+            yield prefix
 
 
 def _unwrapped(tensors: Tensors, where: str) -> Tensors:

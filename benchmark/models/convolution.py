@@ -15,7 +15,7 @@ class Convpass(nn.Module):
     Args:
         width: D, size of the tokens.
         bottleneck: channels.
-        grid: number of patches in frequency and time; the patches are the last tokens, frequency-major.
+        grid: rows and columns of the patch grid; the patches are the last tokens, row by row.
         scale: factor on the output.
     """
 

@@ -11,7 +11,8 @@ import torch
 
 from benchmark.errors import BenchmarkError
 from benchmark.models.build import require_fit
-from benchmark.models.checkpoint import Checkpoint, needed_statements, read_checkpoint
+from benchmark.models.checkpoint import Checkpoint, needed_statements
+from benchmark.models.class_checkpoint import read_weights
 from benchmark.spec.backbone import SHAPES, STATED, BackboneChoice, Pretrained, Shape, load_backbone
 
 
@@ -30,7 +31,7 @@ def fit(choice: BackboneChoice, path: Path) -> BackboneChoice:
         BenchmarkError: the checkpoint cannot be read, holds numbers that are not finite, or is of another size or
             family than the backbone.
     """
-    checkpoint = read_checkpoint(path, choice.stated)
+    checkpoint = read_weights(choice, path)
     try:
         fitted = _with_shape(choice, checkpoint)
         require_fit(fitted, checkpoint)
@@ -43,9 +44,10 @@ def fit(choice: BackboneChoice, path: Path) -> BackboneChoice:
         normalisation=checkpoint.normalisation,
         qkv_bias=checkpoint.qkv_bias,
         distilled=checkpoint.distilled,
-        assumed=checkpoint.assumed if choice.weights.startswith("file:") else (),
+        assumed=checkpoint.assumed if choice.chosen_weights else (),
+        commit=choice.pretrained.commit if choice.pretrained else None,
     )
-    return fitted if pretrained == Pretrained() else fitted.model_copy(update={"pretrained": pretrained})
+    return fitted.model_copy(update={"pretrained": None if pretrained == Pretrained() else pretrained})
 
 
 def require_finite(checkpoint: Checkpoint, path: Path) -> None:
@@ -69,14 +71,14 @@ def _with_shape(choice: BackboneChoice, checkpoint: Checkpoint) -> BackboneChoic
     """Return the choice of a user's file with the file's shape, if it does not name a shape itself."""
     shape = checkpoint.shape
     named = choice.size != load_backbone(choice.name).size or choice.width is not None or choice.depth is not None
-    if named or choice.shape == shape or not choice.weights.startswith("file:"):
+    if named or choice.shape == shape or not choice.chosen_weights:
         return choice
     return choice.model_copy(update=_shape_fields(choice, shape))
 
 
 def _without_redundant(choice: BackboneChoice, checkpoint: Checkpoint, path: Path) -> BackboneChoice:
     """Return a fitting choice of a user's file without what its file or its backbone says, too."""
-    if not choice.weights.startswith("file:"):
+    if not choice.chosen_weights:
         return choice
     given = [key for key in STATED if getattr(choice, key) is not None]
     if not given and choice.size == load_backbone(choice.name).size:

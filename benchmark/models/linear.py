@@ -38,6 +38,13 @@ class LowRank(nn.Module):
         no_update = torch.zeros_like(next(iter(updates.values())))
         return torch.cat([updates.get(part, no_update) for part in range(self.of)], dim=-1)
 
+    def merged(self, weight: torch.Tensor, bias: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return weight and bias of one layer that computes what a linear layer and this module in parallel do."""
+        parts = list(weight.chunk(self.of))
+        for part, down, up in zip(self.parts, self.down, self.up, strict=True):
+            parts[part] = parts[part] + up @ down * self.scale
+        return torch.cat(parts), bias
+
 
 class ScaleShift(nn.Module):
     """A per-channel scale and shift, near 1 and 0 at initialization (SSF, arXiv:2210.08823)."""
@@ -52,3 +59,8 @@ class ScaleShift(nn.Module):
         if x.dim() == 4:
             return x * self.scale[:, None, None] + self.shift[:, None, None]
         return x * self.scale + self.shift
+
+    def merged(self, weight: torch.Tensor, bias: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return weight and bias of one layer that computes what a layer and this module after it do."""
+        scale = self.scale.view(-1, *[1] * (weight.dim() - 1))
+        return weight * scale, self.shift if bias is None else bias * self.scale + self.shift

@@ -1,71 +1,29 @@
-"""The audio Transformer of AST and SSAST: a (distilled) ViT on spectrograms, with prompts and sites for modules.
+"""The audio Transformer of AST, SSAST and AudioMAE: a ViT on spectrograms, with prompts and sites for modules.
 
-Source: AST@31088be, SSAST@a1a3eec src/models/ast_models.py.
+Source: AST@31088be, SSAST@a1a3eec src/models/ast_models.py; AudioMAE@877faec models_vit.py.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import nn
 
-from benchmark.models.attach import Site, attach, insert
-from benchmark.models.attention import Attention
-from benchmark.models.vit import PATCH, VisionTransformer
-from benchmark.spec.backbone import Shape
+from benchmark.models.contract import Backbone, ModelConfig
+from benchmark.models.head import Head
+from benchmark.models.positional import adapt_positional, draw_positional
+from benchmark.models.vit import PATCH, Block, SpectrogramPatches, VisionTransformer
+
+__all__ = ["AudioTransformer", "CallBlock", "ModelConfig"]
 
 CallBlock = Callable[[int, nn.Module, torch.Tensor], torch.Tensor]  # number of the block, block, tokens -> tokens
 OVERWRITTEN_FROM = 2  # the official prompts assume two class tokens (defect D26)
+POSITIONS = "v.pos_embed"
 
 
-@dataclass(frozen=True)
-class ModelConfig:
-    """The architecture of an `AudioTransformer`.
-
-    Attributes:
-        shape: width, depth and heads.
-        mels: mel bands of the input.
-        frames: frames of the input.
-        stride: of the patches, in (mel bands, frames).
-        classes: outputs of the head.
-        pooling: tokens whose mean the head reads: class tokens or patches.
-        prompts: whether prompt tokens overwrite patch tokens, as in the official code, or are inserted.
-        distilled: whether there is a dist token; one SSAST checkpoint has none.
-        norm_eps: epsilon of LayerNorms in the backbone.
-        head_norm_eps: epsilon of the head's LayerNorm.
-        qkv_bias: whether query, key and value have biases.
-        float32_logits: whether an evaluation under autocast computes the head in float32.
-    """
-
-    shape: Shape
-    mels: int
-    frames: int
-    stride: tuple[int, int]
-    classes: int
-    pooling: Literal["cls", "patches"] = "cls"
-    prompts: Literal["overwrite", "insert"] = "overwrite"
-    distilled: bool = True
-    norm_eps: float = 1e-6
-    head_norm_eps: float = 1e-5
-    qkv_bias: bool = True
-    float32_logits: bool = False
-
-    @property
-    def prefix(self) -> int:
-        """Number of class tokens before the patches."""
-        return 2 if self.distilled else 1
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Number of patches in frequency and time."""
-        return (self.mels - PATCH) // self.stride[0] + 1, (self.frames - PATCH) // self.stride[1] + 1
-
-
-class AudioTransformer(nn.Module):
+class AudioTransformer(Backbone):
     """A Transformer from spectrograms to logits; parameters have the official names (`v.*`, `mlp_head.*`).
 
     The two ImageNet heads of the official model, which its forward pass never uses, do not exist here.
@@ -80,32 +38,70 @@ class AudioTransformer(nn.Module):
         ValueError: the input is smaller than a patch.
     """
 
+    v: VisionTransformer
+
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         if min(config.grid) < 1:
             raise ValueError(f"{config.mels} mel bands x {config.frames} frames are less than a {PATCH}x{PATCH} patch")
         self.config = config
+        patch_embed = self.make_patches(config)
         self.v = VisionTransformer(
-            config.shape, config.grid, config.stride, distilled=config.distilled, norm_eps=config.norm_eps,
-            qkv_bias=config.qkv_bias,
-        )  # fmt: skip
-        self.mlp_head = nn.Sequential(
-            nn.LayerNorm(config.shape.width, eps=config.head_norm_eps), nn.Linear(config.shape.width, config.classes)
+            config.shape.width,
+            math.prod(config.grid),
+            patch_embed,
+            [self.make_block(config) for _ in range(config.shape.depth)],
+            class_tokens=config.class_tokens,
+            fixed_positions=config.positions.kind == "fixed",
+            norm=nn.LayerNorm(config.shape.width, eps=config.norm_eps) if config.final_norm else nn.Identity(),
         )
+        self.mlp_head = Head(config.shape.width, config.classes, config.head_norm_eps, config.head_dropout)
         self.prompt_tokens = 0
-        self.prompts: Literal["overwrite", "insert"] = config.prompts
+        self.prompts = config.prompts
         self.deep_prompts = True
         self.call_block: CallBlock = _call_block
 
-    @property
-    def width(self) -> int:
-        """D, the size of a token."""
-        return self.config.shape.width
+    def make_block(self, config: ModelConfig) -> nn.Module:
+        """Return a new Transformer block, (B, N, D) -> (B, N, D)."""
+        return Block(config.shape.width, config.shape.heads, config.norm_eps, qkv_bias=config.qkv_bias)
 
-    @property
-    def blocks(self) -> nn.Sequential:
-        """The Transformer blocks."""
-        return self.v.blocks
+    def make_patches(self, config: ModelConfig) -> nn.Module:
+        """Return a new projection of patches: (B, 1, rows, columns) -> (B, F*T, D), row by row.
+
+        Rows are mel bands, or frames where the sequence of tokens begins with all patches of the first frames.
+        """
+        stride = config.stride if config.tokens == "frequency" else config.stride[::-1]
+        return SpectrogramPatches(config.shape.width, stride)
+
+    @classmethod
+    def rename_tensors(cls, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Return the tensors of a checkpoint file under the names of this class (`v.*`); others are dropped.
+
+        For classes from outside; the suite's own backbones read every published format (`LAYOUTS`).
+
+        Args:
+            tensors: by the file's names, without wrappers such as `module.`.
+        """
+        return {name: tensor for name, tensor in tensors.items() if name.startswith("v.")}
+
+    def fit_grid(self, tensors: Mapping[str, torch.Tensor], grid: tuple[int, int]) -> dict[str, torch.Tensor]:
+        """Return a backbone's tensors for this model's input size.
+
+        Args:
+            tensors: of a model with the patch grid `grid`.
+            grid: patches in frequency and time.
+        """
+        config = self.config
+        fitted = adapt_positional(tensors[POSITIONS], grid, config.grid, config.prefix, config.positions)
+        return {**tensors, POSITIONS: fitted}
+
+    def random_tensors(self, grid: tuple[int, int]) -> dict[str, torch.Tensor]:
+        """Return the backbone's random weights, as of pre-training on the patch grid `grid`.
+
+        The positional embedding is drawn, or computed if it is fixed.
+        """
+        positions = draw_positional(self.width, grid, self.config.prefix, self.config.positions)
+        return {**self.backbone_tensors(), POSITIONS: positions}
 
     def backbone_tensors(self) -> dict[str, torch.Tensor]:
         """Return the backbone's tensors by name."""
@@ -118,96 +114,6 @@ class AudioTransformer(nn.Module):
             RuntimeError: names or shapes differ from the backbone's.
         """
         self.v.load_state_dict({name.removeprefix("v."): tensor for name, tensor in tensors.items()})
-
-    def insert(self, site: Site, layer: int, name: str, module: nn.Module) -> list[str]:
-        """Insert a module at a site of a block; see `benchmark.models.attach` for the order in which modules act.
-
-        Args:
-            site: `attn_out` or `mlp_out`: the module gets the sub-layer's output and replaces it, before the residual
-                addition. `attn_parallel` or `mlp_parallel`: it gets the sub-layer's normalised input, and its output
-                is added to the sub-layer's.
-            layer: number of the block, from 0.
-            name: of the module as a child of the block.
-            module: (B, N, D) -> (B, N, D).
-
-        Returns:
-            The names of the module's parameters within this model.
-
-        Raises:
-            ValueError: unknown site, or the name is taken.
-        """
-        insert(self.blocks[layer], site, name, module)
-        return [f"v.blocks.{layer}.{name}.{parameter}" for parameter, _ in module.named_parameters()]
-
-    def attach(self, path: str, name: str, module: nn.Module, *, parallel: bool) -> list[str]:
-        """Attach a module to any other, its host; see `benchmark.models.attach` for the order in which modules act.
-
-        Args:
-            path: the host, such as `v.blocks.0.attn.qkv`.
-            name: of the module as a child of the host.
-            module: what is attached.
-            parallel: it gets the host's input, and its output is added; else it gets the host's output and replaces it.
-
-        Returns:
-            The names of the module's parameters within this model.
-
-        Raises:
-            ValueError: there is no such host, or the name is taken.
-        """
-        return attach(self, path, name, module, parallel=parallel)
-
-    def add_prefix(self, layer: int, tokens: int) -> list[str]:
-        """Add learnable keys and values to the attention of block `layer` (from 0).
-
-        Returns:
-            The names of the new parameters.
-
-        Raises:
-            ValueError: the block has a prefix already.
-        """
-        attention = self.blocks[layer].attn
-        assert isinstance(attention, Attention)
-        attention.add_prefix(tokens)
-        return [f"v.blocks.{layer}.attn.prefix"]
-
-    def add_prompts(
-        self,
-        tokens: int,
-        deep_tokens: int | None = None,
-        *,
-        deep: bool = True,
-        prompts: Literal["overwrite", "insert"] | None = None,
-    ) -> list[str]:
-        """Add prompts: learnable tokens for every block or for the first, initialized uniformly as in VPT.
-
-        Source: AAT@dc406ad src/models/ast_models.py; arXiv:2203.12119.
-
-        Args:
-            tokens: number of prompts of the first block.
-            deep_tokens: number of prompts of a later block, if it differs, as in one branch of the official code
-                (defect D9); only prompts that overwrite may differ.
-            deep: new prompts for every block; else those of the first block stay.
-            prompts: overwrite patch tokens or insert; None follows the protocol.
-
-        Returns:
-            The names of the new parameters.
-
-        Raises:
-            ValueError: there are prompts already, or more prompts than patches to overwrite.
-        """
-        if self.prompt_tokens:
-            raise ValueError("the model has prompts already: two methods add them")
-        self.prompts, self.deep_prompts = prompts or self.prompts, deep
-        if self.prompts == "overwrite" and tokens > math.prod(self.config.grid):
-            raise ValueError(f"{tokens} prompt tokens cannot overwrite {math.prod(self.config.grid)} patch tokens")
-        bound = math.sqrt(6 / (3 * PATCH * PATCH + self.width))
-        self.prompt_embeddings = nn.Parameter(torch.empty(1, tokens, self.width).uniform_(-bound, bound))
-        self.prompt_tokens = tokens
-        if not deep:
-            return ["prompt_embeddings"]
-        later = (len(self.blocks) - 1, tokens if deep_tokens is None else deep_tokens, self.width)
-        self.deep_prompt_embeddings = nn.Parameter(torch.empty(later).uniform_(-bound, bound))
-        return ["prompt_embeddings", "deep_prompt_embeddings"]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, frames, mels) normalised filter banks -> (B, classes) logits."""
@@ -223,8 +129,11 @@ class AudioTransformer(nn.Module):
         return logits
 
     def patches(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, frames, mels) normalised filter banks -> (B, F*T, D) projected patches, frequency-major."""
-        patches: torch.Tensor = self.v.patch_embed(x.unsqueeze(1).transpose(2, 3))
+        """(B, frames, mels) normalised filter banks -> (B, F*T, D) projected patches in the order of tokens."""
+        frames_first = x.unsqueeze(1)
+        patches: torch.Tensor = self.v.patch_embed(
+            frames_first.transpose(2, 3) if self.config.tokens == "frequency" else frames_first
+        )
         return patches
 
     def encode(self, patches: torch.Tensor) -> torch.Tensor:
@@ -234,8 +143,11 @@ class AudioTransformer(nn.Module):
 
     def embed(self, patches: torch.Tensor) -> torch.Tensor:
         """(B, F*T, D) projected patches -> (B, N, D) tokens before the first block, class tokens first."""
+        class_tokens = self.v.class_tokens()
+        if class_tokens is None:
+            return patches + self.v.pos_embed
         # shape[0], not len(): that would fix the number of clips in an exported model
-        expanded = self.v.class_tokens().expand(patches.shape[0], -1, -1)
+        expanded = class_tokens.expand(patches.shape[0], -1, -1)
         return torch.cat([expanded, patches], dim=1) + self.v.pos_embed
 
     def run_blocks(self, tokens: torch.Tensor, first: int = 0, end: int | None = None) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""The Vision Transformer on spectrograms: what AST and SSAST take from timm.
+"""The Vision Transformer on spectrograms: what AST, SSAST and AudioMAE take from timm.
 
 Parameters have timm's names and order, and a seed draws timm's initial weights. `tests/models/test_vit.py` compares the
 two.
@@ -8,11 +8,12 @@ Source: arXiv:2010.11929, arXiv:2012.12877; timm's `VisionTransformer` and `Visi
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import nn
 
 from benchmark.models.attention import Attention
-from benchmark.spec.backbone import Shape
 
 PATCH = 16
 EXPANSION = 4  # width of an MLP's hidden layer, in widths of a token
@@ -21,11 +22,13 @@ CLASS_TOKEN_STD = 1e-6
 
 
 class SpectrogramPatches(nn.Module):
-    """Project overlapping 16x16 patches by a convolution without padding; flattened frequency-major.
+    """Project overlapping 16x16 patches by a convolution without padding.
+
+    The rows of the input are the axis that varies slowest in the sequence of patches.
 
     Args:
         width: D, the size of a token.
-        stride: of the patches, in (mel bands, frames).
+        stride: of the patches, in (rows, columns) of the input.
     """
 
     def __init__(self, width: int, stride: tuple[int, int]) -> None:
@@ -85,36 +88,41 @@ class VisionTransformer(nn.Module):
     """The parts of a (distilled) Vision Transformer without a head; `AudioTransformer` puts them together.
 
     Args:
-        shape: width, depth and heads.
-        grid: number of patches in frequency and time.
-        stride: of the patches, in (mel bands, frames).
-        distilled: whether there is a dist token beside the class token.
-        norm_eps: epsilon of the LayerNorms.
-        qkv_bias: whether query, key and value have biases.
+        width: D, the size of a token.
+        patches: number of patches.
+        patch_embed: projects the input to patch tokens.
+        blocks: the Transformer blocks.
+        class_tokens: number of tokens before the patches: a class token, and a dist token.
+        fixed_positions: whether the positional embedding is a buffer, which nothing trains, instead of a parameter.
+        norm: the last LayerNorm; `nn.Identity` for none.
     """
 
+    cls_token: nn.Parameter | None
     dist_token: nn.Parameter | None
+    pos_embed: torch.Tensor
 
     def __init__(
         self,
-        shape: Shape,
-        grid: tuple[int, int],
-        stride: tuple[int, int],
+        width: int,
+        patches: int,
+        patch_embed: nn.Module,
+        blocks: Iterable[nn.Module],
         *,
-        distilled: bool,
-        norm_eps: float,
-        qkv_bias: bool = True,
+        class_tokens: int,
+        fixed_positions: bool,
+        norm: nn.Module,
     ) -> None:
         super().__init__()
-        tokens = 1 + distilled + grid[0] * grid[1]
-        self.cls_token = nn.Parameter(torch.empty(1, 1, shape.width))
-        self.pos_embed = nn.Parameter(torch.empty(1, tokens, shape.width))
-        self.register_parameter("dist_token", nn.Parameter(torch.empty(1, 1, shape.width)) if distilled else None)
-        self.patch_embed = SpectrogramPatches(shape.width, stride)
-        self.blocks = nn.Sequential(
-            *(Block(shape.width, shape.heads, norm_eps, qkv_bias=qkv_bias) for _ in range(shape.depth))
-        )
-        self.norm = nn.LayerNorm(shape.width, eps=norm_eps)
+        self.register_parameter("cls_token", nn.Parameter(torch.empty(1, 1, width)) if class_tokens else None)
+        positions = torch.empty(1, class_tokens + patches, width)
+        if fixed_positions:
+            self.register_buffer("pos_embed", positions)
+        else:
+            self.pos_embed = nn.Parameter(positions)
+        self.register_parameter("dist_token", nn.Parameter(torch.empty(1, 1, width)) if class_tokens > 1 else None)
+        self.patch_embed = patch_embed
+        self.blocks = nn.Sequential(*blocks)
+        self.norm = norm
         self._initialize()
 
     def _initialize(self) -> None:
@@ -122,15 +130,17 @@ class VisionTransformer(nn.Module):
         if self.dist_token is not None:
             nn.init.trunc_normal_(self.dist_token, std=STD)
         nn.init.trunc_normal_(self.pos_embed, std=STD)
-        nn.init.normal_(self.cls_token, std=CLASS_TOKEN_STD)
+        if self.cls_token is not None:
+            nn.init.normal_(self.cls_token, std=CLASS_TOKEN_STD)
         for module in self.blocks.modules():
             if isinstance(module, nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=STD)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
 
-    def class_tokens(self) -> torch.Tensor:
-        """Return the class token and the dist token, if there is one: (1, 1 or 2, D)."""
-        if self.dist_token is None:
-            return self.cls_token
-        return torch.cat([self.cls_token, self.dist_token], dim=1)
+    def class_tokens(self) -> torch.Tensor | None:
+        """Return the class token and the dist token, as far as they are there: (1, 1 or 2, D); None for none."""
+        found: list[torch.Tensor] = [token for token in (self.cls_token, self.dist_token) if token is not None]
+        if len(found) < 2:
+            return found[0] if found else None
+        return torch.cat(found, dim=1)

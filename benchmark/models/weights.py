@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmark.commands import command
 from benchmark.errors import BenchmarkError, MissingInputError
-from benchmark.spec.backbone import BackboneChoice, load_backbone
+from benchmark.spec.backbone import HUB, BackboneChoice, Pretrained, load_backbone
 
 OWN_FOLDER = Path(__file__).parent / "demo"  # checkpoints that come with the suite
 MODEL_FILES = ("model.safetensors", "pytorch_model.bin")  # of a Hugging Face folder
@@ -30,7 +30,8 @@ def locate(choice: BackboneChoice, folder: Path) -> tuple[BackboneChoice, Path |
     """Find a backbone's checkpoint and add its digest to the choice.
 
     Args:
-        choice: `pretrained`, `random:SEED`, or `file:PATH`, which becomes `file:NAME`.
+        choice: `pretrained`, `random:SEED`, `file:PATH`, which becomes `file:NAME`, or `hf:REPOSITORY@REVISION`, which
+            is downloaded and becomes `hf:REPOSITORY`.
         folder: the checkpoint folder.
 
     Returns:
@@ -50,6 +51,12 @@ def locate(choice: BackboneChoice, folder: Path) -> tuple[BackboneChoice, Path |
                 f"`{command('checkpoint', 'fetch', choice.variant)}`, or {source.by_hand}"
             )
         return choice.model_copy(update={"sha256": digest(path)}), path
+    if choice.weights.startswith(HUB):
+        from benchmark.models.hub import fetch  # imports the hub's client
+
+        found = fetch(choice.weights)
+        named = {"weights": found.name, "sha256": digest(found.folder), "pretrained": Pretrained(commit=found.commit)}
+        return choice.model_copy(update=named), found.folder
     path = Path(choice.weights.removeprefix("file:")).expanduser()
     if not path.exists():
         raise MissingInputError(f"{choice.name}: no checkpoint {path}")

@@ -1,8 +1,9 @@
-"""Write training curves for TensorBoard and MLflow through Ray's callbacks."""
+"""Write training curves for TensorBoard, MLflow and Weights & Biases through Ray's callbacks."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -50,18 +51,46 @@ def _mlflow(folder: Path, labels: Mapping[str, str]) -> Callback:
         raise BenchmarkError(f"--log mlflow: {first_line(error)}; pip install -e '.[mlflow]'") from None
 
 
-_MAKERS: dict[str, Callable[[Path, Mapping[str, str]], Callback]] = {"tensorboard": _tensorboard, "mlflow": _mlflow}
+def _wandb(folder: Path, labels: Mapping[str, str]) -> Callback:
+    """Return the callback of Weights & Biases: a run per trial, in files unless WANDB_MODE says otherwise.
+
+    Ray's callback starts a process for each trial, which need not inherit this environment: it is passed on.
+    """
+    from ray.air.integrations.wandb import WandbLoggerCallback
+
+    mode = os.environ.setdefault("WANDB_MODE", "offline")
+    # W&B refuses project names with these characters
+    project = os.environ.get("WANDB_PROJECT") or re.sub(r"[/\\#?%:]", "-", folder.absolute().parent.parent.name)[:128]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return WandbLoggerCallback(
+            project=project,
+            group=os.environ.get("WANDB_RUN_GROUP", "trials"),
+            entity=os.environ.get("WANDB_ENTITY"),
+            mode=mode,
+            dir=str(folder.absolute().parent),  # in which W&B makes the folder `wandb`
+            resume="allow",  # a trial that continues keeps its curve
+        )
+    except (ImportError, RuntimeError) as error:
+        raise BenchmarkError(f"--log wandb: {first_line(error)}; pip install -e '.[wandb]'") from None
+
+
+_MAKERS: dict[str, Callable[[Path, Mapping[str, str]], Callback]] = {
+    "tensorboard": _tensorboard,
+    "mlflow": _mlflow,
+    "wandb": _wandb,
+}
 
 
 def make_loggers(names: Sequence[str], folder: Path, labels: Mapping[str, str]) -> list[Callback]:
     """Return Ray's callbacks of these names.
 
     Args:
-        names: `tensorboard`, `mlflow`.
+        names: `tensorboard`, `mlflow`, `wandb`.
         folder: the results folder.
         labels: labels of the trials by id.
 
     Raises:
-        BenchmarkError: MLflow is not installed.
+        BenchmarkError: the library of a logger is not installed.
     """
     return [_MAKERS[name](folder / "logs" / name, labels) for name in dict.fromkeys(names)]

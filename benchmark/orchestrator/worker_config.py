@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from benchmark.methods.registry import externals
 from benchmark.planning.packing import Share
 from benchmark.records.schema import Cost
 from benchmark.spec.options import RunOptions
 from benchmark.spec.request import TrialRequest
+from benchmark.trial.outside import outside_places
 from benchmark.trial.setting import Setting
 
 if TYPE_CHECKING:
@@ -55,7 +55,6 @@ def run_setting(
         run: name of this call of `run`.
         features: see `Setting`.
     """
-    found = externals(request.method for request in requests)
     return Setting(
         results=results,
         options=_with_absolute_folders(options),
@@ -63,7 +62,7 @@ def run_setting(
         stop=stop,
         run=run,
         features=features,
-        methods={name: external.place for name, external in found.items()},
+        outside=outside_places(requests),
     )
 
 

@@ -33,7 +33,7 @@ def able_to_judge(
     requests: Sequence[TrialRequest],
     protocol: str,
     expansion: Expansion,
-    submitted: Mapping[str, Collection[tuple[int, int]]],
+    submitted: Mapping[str, Collection[tuple[int, int, int]]],
     is_comparable: Callable[[TrialRequest], bool],
 ) -> list[TrialRequest]:
     """Return the trials whose records can judge a claim: comparable with a paper, on all clips and all folds.
@@ -42,14 +42,14 @@ def able_to_judge(
         requests: trials that are left to run.
         protocol: name of the protocol whose claims are meant.
         expansion: facts and clips of their datasets.
-        submitted: fold and seed of the submitted trials, by cell.
+        submitted: fold, seed and draw of the submitted trials, by cell.
         is_comparable: whether the request of a trial is that of a paper.
     """
 
     def is_able(request: TrialRequest) -> bool:
         name = request.dataset.name
         manifest = expansion.manifests.get(name)
-        folds = {fold for fold, _ in submitted.get(request.cell, ())}
+        folds = {fold for fold, _, _ in submitted.get(request.cell, ())}
         return (
             request.protocol.name == protocol
             and is_comparable(request)

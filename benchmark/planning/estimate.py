@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,13 +14,16 @@ from typing import Literal
 from rich.console import Console
 
 from benchmark.data.dataset_info import DatasetInfo
+from benchmark.data.few_shot import shots_of
 from benchmark.data.manifest import Manifest
+from benchmark.data.validation_split import held_out_sizes
 from benchmark.planning.expand import Expansion
 from benchmark.planning.flops import count_costs
 from benchmark.planning.machine import Machine, matrix_product_speed
 from benchmark.planning.memory import Need, need_of
 from benchmark.planning.packing import trials_per_gpu
 from benchmark.planning.sharing import SharingMeasurements
+from benchmark.planning.windows import WindowCounts
 from benchmark.records.schema import Cost, Record, SharingProfile, StepProfile
 from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
@@ -46,6 +50,7 @@ class Estimate:
         memory_bytes: memory that the trial needs of its GPU; on a CPU, of its machine.
         checkpoint_bytes: disk space of the resume state.
         record_bytes: disk space of the record and its predictions.
+        steps: optimizer steps of the whole trial; None if the number of clips is unknown.
         need: all memory that the trial needs, and what it gains by sharing a GPU, for packing.
         fault: why the trial's model cannot be built, in one line; None if it can.
     """
@@ -57,6 +62,7 @@ class Estimate:
     memory_bytes: int
     checkpoint_bytes: int
     record_bytes: int
+    steps: int | None = None
     need: Need = field(default_factory=Need)
     fault: str | None = None
 
@@ -78,7 +84,7 @@ class _Pace:
 
 @dataclass(frozen=True)
 class _Evaluation:
-    """What a trial evaluates.
+    """What a trial evaluates: clips, or their windows.
 
     Attributes:
         repeated: clips of the splits that are evaluated more than once, in their order.
@@ -114,7 +120,7 @@ def estimate_trials(
     estimator = Estimator(
         counted.costs,
         machine,
-        list(store.records()),
+        [*store.records(), *store.choice_records()],
         list(store.profiles()),
         list(store.sharing()),
         test_curves=test_curves,
@@ -173,6 +179,7 @@ class Estimator:
             and profile.clips == profile.request.recipe.batch_size
         }
         self._speed: float | None = None
+        self._windows = WindowCounts()
 
     def of(self, request: TrialRequest, info: DatasetInfo, manifest: Manifest | None) -> Estimate:
         """Return the estimate of one trial.
@@ -184,9 +191,10 @@ class Estimator:
         """
         recipe, cost = request.recipe, self.costs.get(request.step_key)
         sizes = split_sizes(request, info, manifest)
-        trained = recipe.epochs * sizes.get("train", 0)
+        inputs = self._windows.inputs(recipe, sizes, info, manifest)
+        trained = recipe.epochs * inputs.get("train", 0)
         held_out = sum(number for name, number in sizes.items() if name != "train")
-        evaluation = self._evaluation(request, info, sizes, cost)
+        evaluation = self._evaluation(request, info, inputs, cost)
         pace, source = self._pace(request.step_key, cost)
         # a record's pace is that of passes with and without kept outputs
         passed = evaluation.clips if source == "records" else evaluation.whole_clips
@@ -195,7 +203,7 @@ class Estimator:
             cost, recipe, self._memory.get(request.step_key), recorded=recorded, evaluated=evaluation.repeated
         )
         need = dataclasses.replace(need, sharing=self._sharing.of(request, cost))
-        open_choice = len(info.folds) > 1 and request.protocol.selection == "best_on_test"
+        open_choice = len(info.folds) > 1 and selection_rule(request, info) == "best_on_test"
         kept = recipe.epochs if open_choice else 2  # epochs whose predictions are stored
         return Estimate(
             cost=cost,
@@ -205,6 +213,7 @@ class Estimator:
             memory_bytes=need.gpu if self.machine.has_gpu else need.cpu,
             checkpoint_bytes=2 * (cost.stored_bytes + cost.optimizer_bytes) if cost else 0,  # two generations
             record_bytes=kept * held_out * len(info.classes) * BYTES,
+            steps=recipe.epochs * math.ceil(inputs["train"] / recipe.batch_size) if sizes else None,
             need=need,
         )
 
@@ -248,7 +257,7 @@ def _paces(records: Iterable[Record], machine: Machine, sharing: SharingMeasurem
     """Return the median pace by step key over the records of this machine, as of trials that share no GPU."""
     by_key: dict[str, list[_Pace]] = defaultdict(list)
     for record in records:
-        profile, used, epochs = record.profile, record.data.used, len(record.curves)
+        profile, used, epochs = record.profile, record.data.inputs, len(record.curves)
         evaluated = sum(used[split] for point in record.curves for split in point.splits)
         is_same = machine.is_like(profile.device, record.environment)
         # on a GPU, trials have few threads where they share it
@@ -289,9 +298,31 @@ def split_sizes(request: TrialRequest, info: DatasetInfo, manifest: Manifest | N
     """
     if manifest is None:
         sizes = info.split_sizes(request.fold)
+        sizes = held_out_sizes(info, request.fold) if request.held_out else sizes
     else:
         sizes = {name: len(indices) for name, indices in manifest.splits(request.fold).items()}
     if sizes and info.name == "openmic" and request.protocol.openmic_test == "train_list":
         sizes["test"] = sizes["train"]
     limit = request.recipe.limit_clips
-    return {name: min(number, limit) if limit else number for name, number in sizes.items()}
+    sizes = {name: min(number, limit) if limit else number for name, number in sizes.items()}
+    return few_shot_sizes(sizes, request.shots.per_class, request.fold, info, manifest) if request.shots else sizes
+
+
+def few_shot_sizes(
+    sizes: dict[str, int], per_class: int, fold: int, info: DatasetInfo, manifest: Manifest | None
+) -> dict[str, int]:
+    """Return the number of clips in every split of a few-shot trial; with several labels, that of some draw.
+
+    Args:
+        sizes: of a trial with all training clips; empty if unknown.
+        per_class: training clips per class.
+        fold: the test fold.
+        info: facts of the dataset.
+        manifest: clips of the dataset; None when the data is not there.
+    """
+    if not sizes:
+        return {}
+    train = per_class * len(info.classes)
+    if manifest is not None:
+        train = len(shots_of([manifest.clips[i] for i in manifest.splits(fold)["train"]], per_class, 0))
+    return {"train": train, "test": sizes["test"]}

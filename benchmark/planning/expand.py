@@ -11,17 +11,20 @@ from typing import Any
 
 from benchmark.data.dataset import Dataset
 from benchmark.data.dataset_info import DatasetInfo
-from benchmark.data.manifest import Manifest
+from benchmark.data.few_shot import smallest_class
+from benchmark.data.manifest import Clip, Manifest
 from benchmark.data.registry import available, datasets, get_dataset
-from benchmark.errors import BenchmarkError, MissingInputError
+from benchmark.errors import ArgumentError, BenchmarkError, MissingInputError
 from benchmark.methods.contract import Composed
 from benchmark.methods.registry import resolve_methods
+from benchmark.models.outside import resolve_backbones
 from benchmark.models.weights import locate
-from benchmark.spec.backbone import BackboneChoice, resolve_backbones
+from benchmark.spec.backbone import BackboneChoice
 from benchmark.spec.grid import Grid
 from benchmark.spec.protocol import Protocol, load_protocol, override
 from benchmark.spec.recipe import Layer, Recipe, resolve_recipe
 from benchmark.spec.request import DatasetChoice, TrialRequest
+from benchmark.units import plural
 
 
 @dataclass(frozen=True)
@@ -44,11 +47,19 @@ class Expansion:
     info: dict[str, DatasetInfo]
     skipped: list[str]
 
-    def part(self, number: int, parts: int) -> Expansion:
-        """Return one of several parts of about equal size; every call returns the same trials."""
-        return dataclasses.replace(
-            self, requests=[request for request in self.requests if int(request.id, 16) % parts == number - 1]
-        )
+    def part(self, number: int, parts: int, *, whole_cells: bool = False) -> Expansion:
+        """Return one of several parts of about equal size; every call returns the same trials.
+
+        Args:
+            number: number of the part, from 1.
+            parts: number of parts.
+            whole_cells: keep the folds and seeds of a setting in one part.
+        """
+
+        def is_in(request: TrialRequest) -> bool:
+            return int(request.cell if whole_cells else request.id, 16) % parts == number - 1
+
+        return dataclasses.replace(self, requests=[request for request in self.requests if is_in(request)])
 
     @property
     def runnable(self) -> list[TrialRequest]:
@@ -111,6 +122,7 @@ def _combine(
     methods: Sequence[Composed],
 ) -> Iterator[tuple[TrialRequest, Composed]]:
     """Yield every combination as a request with its method."""
+    training_clips = grid.training_clips()
     for backbone, source, method, swept in itertools.product(backbones, sources, methods, grid.swept()):
         recipe = recipe_of(grid, source, backbone, method, swept)
         if recipe is None:
@@ -123,8 +135,8 @@ def _combine(
             "protocol": protocol,
         }
         shared["micro_batch_matters"] = micro_batch_matters(TrialRequest(fold=0, seed=0, **shared))
-        for seed, fold in itertools.product(grid.seeds, _folds(grid, source.info)):
-            yield TrialRequest(fold=fold, seed=seed, **shared), method
+        for shots, seed, fold in itertools.product(training_clips, grid.seeds, _folds(grid, source.info)):
+            yield TrialRequest(fold=fold, seed=seed, shots=shots, **shared), method
 
 
 def micro_batch_matters(request: TrialRequest) -> bool:
@@ -261,7 +273,28 @@ def _check_clips(grid: Grid, sources: Sequence[Source], requests: Sequence[Trial
             if source.info.name in strict:
                 source.manifest.require_all()
             for fold in _folds(grid, source.info):
-                source.manifest.splits(fold)
+                splits = source.manifest.splits(fold)
+                if grid.shots:
+                    _check_shots(
+                        max(grid.shots), source.manifest, [source.manifest.clips[i] for i in splits["train"]], fold
+                    )
+
+
+def _check_shots(shots: int, manifest: Manifest, clips: Sequence[Clip], fold: int) -> None:
+    """Reject more shots than the smallest class has training clips.
+
+    Raises:
+        ArgumentError: naming class, number and the most shots.
+    """
+    label, number = smallest_class(clips)
+    if shots > number:
+        of_fold = f" of fold {fold}" if manifest.info.folds else ""
+        raise ArgumentError(
+            "shots",
+            f"{manifest.info.name}: class '{manifest.info.classes[label]}' has {plural(number, 'training clip')}"
+            f"{of_fold}; at most {number} shots",
+            shots,
+        )
 
 
 def recipe_of(
@@ -293,4 +326,7 @@ def recipe_of(
             f"{source.info.name}: clips have several labels, which the loss cross_entropy cannot use; set "
             "recipe.loss=bce"
         )
+    if recipe.early_stop is not None and (grid.shots or not source.info.has_validation):
+        lacking = "few-shot trials have none" if grid.shots else "it lists none"
+        raise BenchmarkError(f"{source.info.name}: recipe.early_stop needs validation clips, and {lacking}")
     return recipe

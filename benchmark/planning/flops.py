@@ -16,12 +16,12 @@ from benchmark.console import counting
 from benchmark.data.parallel import in_order, usable_cores
 from benchmark.errors import BenchmarkError, first_line
 from benchmark.files import write_atomic
-from benchmark.methods.registry import externals, load_externals
 from benchmark.models.weights import default_folder
 from benchmark.records.environment import CHECKPOINTING
 from benchmark.records.schema import Cost
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.code_digest import code_digest
+from benchmark.trial.outside import load_places, outside_places
 
 SHAPES_PER_PROCESS = 12  # counting so many takes longer than starting a process
 
@@ -72,7 +72,7 @@ def count_costs(requests: Sequence[TrialRequest], console: Console, *, checkpoin
 def _count_all(requests: Sequence[TrialRequest], *, checkpointing: bool) -> Iterator[Cost | str | None]:
     """Yield what `_count` returns for each request, in order, computed in several processes if there are many."""
     processes = min(usable_cores(), len(requests) // SHAPES_PER_PROCESS)
-    places = {name: external.place for name, external in externals(request.method for request in requests).items()}
+    places = outside_places(requests)
     count = functools.partial(_count, places=places, checkpointing=checkpointing)
     if processes > 1:
         yield from in_order(count, requests, processes, processes=True, enough=2)
@@ -85,13 +85,13 @@ def _count(request: TrialRequest, *, places: Mapping[str, str], checkpointing: b
 
     Args:
         request: shape of the step.
-        places: of the methods from outside the suite, by name.
+        places: of methods and backbones from outside the suite.
         checkpointing: whether activations are computed again in the backward pass.
     """
     from benchmark.trial.cost import count_cost
 
     try:
-        load_externals(places)
+        load_places(places)
         return count_cost(request, request.classes, checkpointing=checkpointing)
     except Exception as error:  # whatever a method does
         logger.info("%s: its cost cannot be counted: %s", request.label, first_line(error))

@@ -8,26 +8,57 @@ from typing import TYPE_CHECKING
 from benchmark.data.class_gaps import class_gaps
 from benchmark.data.copy_notes import copy_notes
 from benchmark.data.registry import get_dataset
+from benchmark.spec.backbone import HUB
 from benchmark.trial.selection import choosing_folds
 
 if TYPE_CHECKING:
     from benchmark.data.dataset_info import DatasetInfo
     from benchmark.planning.expand import Expansion
+    from benchmark.records.store import ResultStore
+    from benchmark.spec.backbone import BackboneChoice
     from benchmark.spec.request import TrialRequest
 
 
-def notes_on_inputs(expansion: Expansion) -> list[str]:
-    """Return one line per finding: unused and absent files, classes without clips, input unlike that of pre-training.
+def notes_on_inputs(expansion: Expansion, store: ResultStore) -> list[str]:
+    """Return one line per finding.
+
+    That is: unused and absent files, classes without clips, input unlike that of pre-training, weights of the hub that
+    have changed since trials of the results folder.
 
     Args:
         expansion: trials of a grid, with the clips of their datasets.
+        store: the results folder.
     """
     notes = epoch_notes(expansion.requests, expansion.info)
     for name, manifest in expansion.manifests.items():
         folds = sorted({request.fold for request in expansion.requests if request.dataset.name == name})
         found = [*copy_notes(get_dataset(name), manifest), *class_gaps(manifest, folds)]
         notes += [f"{name}: {line}" for line in found]
-    return [*notes, *pretraining_notes(expansion.requests)]
+    return [*notes, *pretraining_notes(expansion.requests), *moved_notes(expansion.requests, store)]
+
+
+def moved_notes(requests: Sequence[TrialRequest], store: ResultStore) -> list[str]:
+    """Return one line per backbone of the hub whose weights differ from those of records with the same name."""
+    named = {request.backbone.variant: request.backbone for request in requests if request.backbone.sha256}
+    now = {variant: backbone for variant, backbone in named.items() if backbone.weights.startswith(HUB)}
+    if not now or not store.exists:
+        return []
+    earlier = {
+        (record.request.backbone.variant, record.request.backbone.sha256): record.request.backbone
+        for record in store.records()
+        if record.request.backbone.variant in now
+    }
+    return [
+        f"{variant}: its weights have changed: {_of_commit(before)} in earlier records, {_of_commit(now[variant])} "
+        "now; these are other trials, and the records stay"
+        for (variant, sha256), before in earlier.items()
+        if sha256 != now[variant].sha256
+    ]
+
+
+def _of_commit(backbone: BackboneChoice) -> str:
+    commit = backbone.pretrained.commit if backbone.pretrained else None
+    return f"sha256 {(backbone.sha256 or '')[:12]} (commit {(commit or 'unknown')[:12]})"
 
 
 def pretraining_notes(requests: Sequence[TrialRequest]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.planning.node import Node
 from benchmark.planning.packing import Share
-from benchmark.units import data_size, duration, quantity
+from benchmark.units import data_size, duration, plain, quantity
 
 if TYPE_CHECKING:
     from benchmark.planning.estimate import Estimate
@@ -45,16 +45,22 @@ class Total:
         """Return the sums for JSON."""
         return dataclasses.asdict(self)
 
+    @property
+    def device_hours(self) -> str:
+        """Summed time of the devices as text."""
+        hours = "?" if self.device_seconds is None else plain(self.device_seconds / 3600)
+        return f"{hours} {'GPU' if self.gpu else 'slot'}-hours"
+
+    def short_text(self) -> str:
+        """Return duration and time of the devices."""
+        return f"{duration(self.seconds)} ({self.device_hours})"
+
     def text(self) -> str:
         """Return the sums in one line."""
-        device = "GPU" if self.gpu else "slot"
-        hours = "?" if self.device_seconds is None else f"{self.device_seconds / 3600:,.3g}"
-        if self.device_seconds is not None and self.device_seconds >= 3600_000:
-            hours = f"{self.device_seconds / 3600:,.0f}"
         limit = ", limited by memory" if self.limited_by_memory else ""
         return (
             f"{quantity(self.flops, 'FLOPs')}, {duration(self.seconds)} with up to {self.at_once} at once{limit} "
-            f"({hours} {device}-hours), at most {data_size(self.memory_bytes)} per trial, disk "
+            f"({self.device_hours}), at most {data_size(self.memory_bytes)} per trial, disk "
             f"{data_size(self.record_bytes)} for records and up to {data_size(self.checkpoint_bytes)} for "
             "resume states"
         )

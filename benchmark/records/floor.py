@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from benchmark.files import write_atomic
-from benchmark.spec.request import TrialRequest
+from benchmark.spec.request import TrialRequest, dataset_path_name
 from benchmark.spec.yaml import Spec
 
 FLOORS = "floors"  # a folder of a results folder
@@ -51,6 +51,7 @@ def floor_settings(request: TrialRequest, fold: int | None = None) -> dict[str, 
         "frames": recipe.frames,
         "limit_clips": recipe.limit_clips,
         "on_bad_audio": recipe.on_bad_audio,
+        **({} if recipe.windows == "first" else {"whole_clips": True}),
         **(switches if request.dataset.name == "openmic" else {}),
     }
 
@@ -64,7 +65,7 @@ def write_floor(results: Path, floor: Floor) -> None:
     """Write a floor into a results folder."""
     settings = floor.settings
     name = f"f{settings['fold']}-{floor_key(settings)}.json"
-    path = results / FLOORS / str(settings["dataset"]).replace(":", "-") / name
+    path = results / FLOORS / dataset_path_name(str(settings["dataset"])) / name
     write_atomic(path, floor.model_dump_json(indent=1).encode() + b"\n")
 
 

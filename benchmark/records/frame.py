@@ -26,6 +26,9 @@ COLUMNS = {
     "method": "method, with the hyper-parameters that differ from their defaults",
     "fold": "fold; 0 if the dataset has no folds",
     "seed": "seed of all random streams",
+    "shots": "few-shot: training clips per class; empty if all training clips were used",
+    "draw": "few-shot: number of the draw of the training clips; empty if all were used",
+    "unit": "what errors between trained models are counted over: the seed, in few-shot trials the draw",
     "lr": "learning rate of the recipe",
     "batch_size": "batch size of the recipe",
     "recipe_changes": "values that differ from the dataset's recipe, as JSON",
@@ -131,7 +134,7 @@ def tabulate(records: Iterable[Record]) -> tuple[pd.DataFrame, dict[str, Curve]]
                 row["marks"] = "; ".join(filter(None, (row["marks"], NO_CHOICE.format(fold=row["fold"]))))
     for row in rows:
         row["score"] = _known(reported[row["id"]][row["epoch"] - 1]) if row["epoch"] else None
-    order = ["protocol", "backbone", "dataset", "method", "seed", "fold", "id"]
+    order = ["protocol", "backbone", "dataset", "method", "seed", "fold", "shots", "draw", "id"]
     return pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(order, ignore_index=True), curves
 
 
@@ -180,6 +183,9 @@ def _row(record: Record) -> dict[str, Any]:
         "method": request.method.variant,
         "fold": request.fold,
         "seed": request.seed,
+        "shots": request.shots.per_class if request.shots else None,
+        "draw": request.shots.draw if request.shots else None,
+        "unit": request.unit,
         "lr": request.recipe.lr,
         "batch_size": request.recipe.batch_size,
         "recipe_changes": json.dumps(request.recipe_changes),

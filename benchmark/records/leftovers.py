@@ -11,7 +11,17 @@ from pathlib import Path
 
 from benchmark.errors import BenchmarkError
 from benchmark.records.lease import alive
-from benchmark.records.store import CACHE, LEASES, PREDICTIONS, RESUME, SCRATCH, TRIALS, WEIGHTS, ResultStore
+from benchmark.records.store import (
+    CACHE,
+    CHOICE_TRIALS,
+    LEASES,
+    PREDICTIONS,
+    RESUME,
+    SCRATCH,
+    TRIALS,
+    WEIGHTS,
+    ResultStore,
+)
 from benchmark.units import plural
 
 logger = logging.getLogger(__name__)
@@ -68,7 +78,8 @@ def _candidates(store: ResultStore) -> Iterator[tuple[Path, str]]:
         if path.stem.rpartition("-")[0] in finished:
             yield path, "failed attempt of a finished trial"
     for suffix, content in ((PREDICTIONS, "predictions"), (WEIGHTS, "weights")):
-        for path in sorted((folder / TRIALS).rglob(f"*{suffix}")):
+        paths = [path for kind in (TRIALS, CHOICE_TRIALS) for path in sorted((folder / kind).rglob(f"*{suffix}"))]
+        for path in paths:
             if not path.with_suffix(".json").is_file():
                 yield path, f"{content} without a record"
     for path in _leases(store):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -63,8 +64,9 @@ def merge(sources: Sequence[Path], target: Path) -> Merged:
         for store in stores:
             logger.info("merging %s into %s", store.folder, into.folder)
             into.submit(store.submitted())
-            for record in store.records():
+            for record in itertools.chain(store.records(), store.choice_records()):
                 _merge_record(store, into, record, merged)
+            _merge_choices(store, into)
             _merge_attempts(store, into, merged)
             known = read_floors(into.folder)
             for key, floor in read_floors(store.folder).items():
@@ -113,6 +115,14 @@ def _read(store: ResultStore, path: Path) -> Record | None:
         return store.read(path)
     except DamagedRecordError:
         return None
+
+
+def _merge_choices(store: ResultStore, into: ResultStore) -> None:
+    """Copy choices of settings; an open one does not replace one that was made."""
+    made = {choice.id for choice in into.choices() if choice.chosen is not None}
+    for choice in store.choices():
+        if choice.id not in made:
+            into.write_choice(choice)
 
 
 def _merge_attempts(store: ResultStore, into: ResultStore, merged: Merged) -> None:

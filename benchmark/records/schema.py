@@ -13,7 +13,8 @@ from benchmark.spec.request import TrialRequest
 from benchmark.spec.yaml import Spec
 
 # 2: cost; 3: plugins, source of a method; 4: numerics version; 5: memory of evaluation apart; 6: data verified, energy;
-# 7: scores of the test split only where they count, frozen part of the model, shared features; 8: labels
+# 7: scores of the test split only where they count, frozen part of the model, shared features; 8: labels, source of
+# the clips, windows, early stop, few-shot trials, trials that choose a setting
 SCHEMA_VERSION = 8
 
 Rule = Literal["best_on_test", "best_on_validation", "last"]  # which epoch is reported
@@ -36,10 +37,21 @@ class Data(Spec):
     official_clips: int = Field(description="clips of the dataset")
     official_folds: int = Field(description="number of folds of the dataset; 1 if it has none")
     used: dict[str, int] = Field(description="clips per split that the trial used")
+    windows: dict[str, int] | None = Field(
+        default=None, description="windows of these clips per split; null where each clip is one input, cut or padded"
+    )
     classes: int = Field(description="number of outputs of the head")
     classes_present: int = Field(description="number of classes with at least one clip")
     skipped: dict[str, str] = Field(default={}, description="skipped files and the reason of each")
     verified: Verified | None = Field(default=None, description="verdict of `data verify`; null: not verified")
+    source: str | None = Field(
+        default=None, description="repository and commit of the clips; null if they are of none, or before version 8"
+    )
+
+    @property
+    def inputs(self) -> dict[str, int]:
+        """Return the inputs of the model per split in one pass: clips, or their windows."""
+        return self.windows or self.used
 
 
 class Epoch(Spec):
@@ -164,6 +176,9 @@ class Record(Spec):
     data: Data = Field(description="the data of the trial")
     selection: Selection = Field(description="how the reported epoch is chosen")
     curves: list[Epoch] = Field(min_length=1, description="results of every epoch")
+    stopped_early: int | None = Field(
+        default=None, description="epoch after which early stopping ended training; null if it did not"
+    )
     parameters: Parameters = Field(description="numbers of parameters")
     cost: Cost | None = Field(
         default=None,

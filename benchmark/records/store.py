@@ -21,6 +21,7 @@ from pydantic import BaseModel, ValidationError
 from benchmark.commands import command
 from benchmark.errors import BenchmarkError
 from benchmark.files import write_atomic
+from benchmark.records.choice import Choice
 from benchmark.records.environment import CHECKPOINTING, EAGER, checkpointing, compilation
 from benchmark.records.schema import SCHEMA_VERSION, Attempt, Record, SharingProfile, StepProfile
 from benchmark.spec.request import TrialRequest
@@ -31,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 # Folders of a results folder.
 TRIALS = "trials"  # records, with predictions and weights beside them
+TUNING = "tuning"  # how settings were chosen: the trials of all candidates, and the choices
+CHOICE_TRIALS, CHOICES = f"{TUNING}/trials", f"{TUNING}/choices"
 ATTEMPTS = "attempts"  # failed attempts
 PROFILES = "profiles"  # of training steps, alone and at the same time
 LOGS = "logs"  # one log per trial
@@ -71,7 +74,7 @@ class ResultStore:
     @property
     def exists(self) -> bool:
         """Whether this is a results folder."""
-        folders = (self.folder / TRIALS, self.folder / PROFILES)
+        folders = (self.folder / TRIALS, self.folder / TUNING, self.folder / PROFILES)
         return any(path.is_dir() for path in folders) or self._grid.is_file()
 
     def require(self) -> None:
@@ -86,7 +89,8 @@ class ResultStore:
 
     def record_path(self, request: TrialRequest) -> Path:
         """Return the path of a request's record, whether it exists or not."""
-        return self.folder / TRIALS / f"{request.path_stem}.json"
+        folder = CHOICE_TRIALS if request.held_out else TRIALS
+        return self.folder / folder / f"{request.path_stem}.json"
 
     def log_path(self, trial_id: str) -> Path:
         """Return the path of a trial's log."""
@@ -128,7 +132,7 @@ class ResultStore:
             write_atomic(path.with_suffix(WEIGHTS), weights)
         write_atomic(path, content)
         # The file name has the method's changed hyper-parameters: it differs if the defaults were others at that time.
-        for earlier in self._record_paths(record.id):
+        for earlier in self._record_paths(record.id, CHOICE_TRIALS if record.request.held_out else TRIALS):
             if earlier != path:
                 earlier.unlink()
                 for suffix in BESIDE:
@@ -158,16 +162,37 @@ class ResultStore:
             raise DamagedRecordError(f"{path}: damaged record ({reason}); run the trial again") from None
 
     def records(self) -> Iterator[Record]:
-        """Yield every record, in the order of the paths; a damaged one is skipped with a warning.
+        """Yield every record of a result, in the order of the paths; a damaged one is skipped with a warning.
 
         Raises:
             BenchmarkError: as `read`, except for damaged ones.
         """
-        for path in self._record_paths():
+        return self._records(TRIALS)
+
+    def choice_records(self) -> Iterator[Record]:
+        """Yield every record of a trial that chooses a setting, as `records` does; they are no results."""
+        return self._records(CHOICE_TRIALS)
+
+    def _records(self, folder: str) -> Iterator[Record]:
+        for path in self._record_paths(folder=folder):
             try:
                 yield self.read(path)
             except DamagedRecordError as error:
                 warnings.warn(f"{error}; it is skipped", stacklevel=2)
+
+    def write_choice(self, choice: Choice) -> None:
+        """Write a choice of a setting, in place of an earlier one among the same candidates."""
+        write_atomic(self.folder / CHOICES / f"{choice.path_stem}.json", _dump(choice))
+
+    def choices(self) -> list[Choice]:
+        """Return every choice of a setting, in the order of the paths; a damaged one is skipped with a warning."""
+        found = []
+        for path in sorted((self.folder / CHOICES).rglob("*.json")):
+            try:
+                found.append(Choice.model_validate_json(path.read_bytes()))
+            except (OSError, ValueError):
+                warnings.warn(f"{path}: damaged choice; it is skipped, the same `run` writes it again", stacklevel=2)
+        return found
 
     def find(self, prefix: str) -> Record:
         """Read the record of the trial whose id begins with `prefix`.
@@ -179,7 +204,7 @@ class ResultStore:
         paths = self._record_paths(f"{prefix}*") if re.fullmatch(r"[0-9a-f]{1,12}", prefix) else []
         ids = [path.stem.rpartition("-")[2] for path in paths]
         if not paths:
-            how = command("status", "--results", self.folder)
+            how = command("status", "--trials", "--results", self.folder)
             raise BenchmarkError(f"{self.folder}: no finished trial '{prefix}'; `{how}` lists the ids")
         if len(paths) > 1:
             more = f" and {len(ids) - MAX_IDS_SHOWN} more" if len(ids) > MAX_IDS_SHOWN else ""
@@ -191,7 +216,7 @@ class ResultStore:
     def finished(self) -> dict[str, Finished]:
         """Return what is known of each finished trial, by id; damaged records do not count."""
         found = {}
-        for path in self._record_paths():
+        for path in [*self._record_paths(), *self._record_paths(folder=CHOICE_TRIALS)]:
             try:
                 record = self.read(path)
             except DamagedRecordError as error:
@@ -200,8 +225,8 @@ class ResultStore:
                 found[record.id] = Finished(record.is_current, record.profile.seconds.get("total", 0.0))
         return found
 
-    def _record_paths(self, trial_id: str = "*") -> list[Path]:
-        return sorted((self.folder / TRIALS).rglob(f"f*-s*-{trial_id}.json"))
+    def _record_paths(self, trial_id: str = "*", folder: str = TRIALS) -> list[Path]:
+        return sorted((self.folder / folder).rglob(f"f*-s*-{trial_id}.json"))
 
     def write_attempt(self, attempt: Attempt) -> Path:
         """Write a failed attempt, beside earlier ones of the same trial, and return its path."""

@@ -14,14 +14,14 @@ from benchmark.report.full_rows import full_rows
 from benchmark.report.layout import Order
 from benchmark.spec.request import TrialRequest
 
-Submitted = set[tuple[int, int]]  # fold and seed of each submitted trial of a cell
+Submitted = set[tuple[int, int, int]]  # fold, seed and draw of each submitted trial of a cell; draw 0 without shots
 GROUP = ["protocol", "backbone", "dataset"]  # methods are compared within these
 KEYS = ["protocol", "backbone", "dataset", "method"]
 COLUMNS = {
     "cell": "digest of the request without fold and seed; the argument of `explain`",
     "protocol": "protocol name, with switches that were set one by one",
     "backbone": "backbone, with the options that differ from its declared entry",
-    "dataset": "dataset name",
+    "dataset": "dataset name; few-shot trials with their training clips per class, as esc50[shots=4]",
     "method": "method, with the hyper-parameters that differ from their defaults",
     "settings": "settings that differ between rows of the same protocol, backbone, dataset and method",
     "metric": "accuracy or map (mean average precision)",
@@ -32,9 +32,11 @@ COLUMNS = {
     "high": "upper end of the same interval",
     "best": "best of its dataset, protocol and backbone, or not significantly different from it (5 %, Holm)",
     "floor": "score of a regression on log-mel statistics of the clips, which needs no backbone; empty if unknown",
-    "seed_sd": "standard deviation over seeds of the mean over folds",
+    "seed_sd": "standard deviation over seeds, in few-shot trials over draws, of the mean over folds",
     "fold_sd": "standard deviation over folds of the mean over seeds",
     "seeds": "submitted seeds",
+    "shots": "few-shot: training clips per class; empty if all training clips are used",
+    "draws": "few-shot: number of submitted draws of the training clips; empty if all are used",
     "folds": "submitted folds",
     "official_folds": "number of folds of the dataset",
     "done": "number of submitted trials that are finished",
@@ -80,6 +82,7 @@ class Coverage:
     Attributes:
         seeds: submitted seeds, or those of the records if nothing was submitted.
         folds: submitted folds, or those of the records if nothing was submitted.
+        draws: submitted draws of training clips, or those of the records if nothing was submitted; [0] without shots.
         official_folds: number of folds of the dataset; None while there is no record.
         done: number of submitted trials that are finished.
         expected: number of trials of the complete cell.
@@ -89,6 +92,7 @@ class Coverage:
 
     seeds: list[int]
     folds: list[int]
+    draws: list[int]
     official_folds: int | None
     done: int
     expected: int
@@ -107,8 +111,8 @@ def aggregate(
     Args:
         trials: finished trials, as in `benchmark.records.frame`.
         requests: one request of each cell.
-        submitted: fold and seed of the submitted trials, by cell. All folds of the dataset are expected of a cell that
-            is not in it.
+        submitted: fold, seed and draw of the submitted trials, by cell. All folds of the dataset are expected of a cell
+            that is not in it.
         order: order of the rows.
     """
     by_cell = dict(list(trials.groupby("cell", sort=False)))
@@ -150,10 +154,12 @@ def _row(request: TrialRequest, trials: pd.DataFrame, submitted: Submitted | Non
     return {
         "protocol": request.protocol.name,
         "backbone": request.backbone.variant,
-        "dataset": request.dataset.name,
+        "dataset": request.task,
         "method": request.method.variant,
         "unused_heads": request.protocol.count_unused_heads,
         **_count_columns(coverage),
+        "shots": request.shots.per_class if request.shots else None,
+        "draws": len(coverage.draws) if request.shots else None,
         **_score_columns(trials, is_complete=coverage.is_complete),
         **_cost_columns(trials),
         "device": "; ".join(sorted(set(trials["device"]))),
@@ -162,17 +168,24 @@ def _row(request: TrialRequest, trials: pd.DataFrame, submitted: Submitted | Non
     }
 
 
+def finished_of(trials: pd.DataFrame) -> Submitted:
+    """Return fold, seed and draw of finished trials."""
+    draws = trials["draw"].fillna(0).astype(int)
+    return set(zip(trials["fold"], trials["seed"], draws, strict=True))
+
+
 def _coverage(trials: pd.DataFrame, submitted: Submitted | None) -> Coverage:
-    finished = set(zip(trials["fold"], trials["seed"], strict=True))
-    seeds = sorted({seed for _, seed in submitted or finished})
-    folds = sorted({fold for fold, _ in submitted or finished})
+    finished = finished_of(trials)
+    seeds = sorted({seed for _, seed, _ in submitted or finished})
+    folds = sorted({fold for fold, _, _ in submitted or finished})
+    draws = sorted({draw for _, _, draw in submitted or finished})
     official_folds = int(trials["official_folds"].iloc[0]) if len(trials) else None
     # Each seed needs each fold: otherwise the spread over seeds would also be a spread over folds.
-    expected = len(seeds) * (len(folds) if submitted else official_folds or 0)
+    expected = len(seeds) * len(draws) * (len(folds) if submitted else official_folds or 0)
     done = len(finished & submitted if submitted else finished)
     diverged = int((trials["status"] == "diverged").sum())
     all_scored = done == expected == len(trials) and bool(trials["score"].notna().all())
-    return Coverage(seeds, folds, official_folds, done, expected, diverged, all_scored and not diverged)
+    return Coverage(seeds, folds, draws, official_folds, done, expected, diverged, all_scored and not diverged)
 
 
 def _count_columns(coverage: Coverage) -> dict[str, Any]:
@@ -188,7 +201,7 @@ def _count_columns(coverage: Coverage) -> dict[str, Any]:
 
 def _score_columns(trials: pd.DataFrame, *, is_complete: bool) -> dict[str, Any]:
     """Return metric, rule, chosen epochs, and the means and their spread if the cell is complete."""
-    seeds = trials.groupby("seed")
+    seeds = trials.groupby("unit")
     columns: dict[str, Any] = {
         **_first(trials, ("metric", "rule")),
         "epochs_chosen": " ".join(str(int(epoch)) for epoch in seeds["epoch"].first().dropna()),
@@ -254,4 +267,5 @@ def _sort_keys(column: pd.Series, order: Order) -> pd.Series:
     names = {"dataset": order.datasets, "method": order.methods}.get(str(column.name), [])
     bare = column.str.replace(r"\[[^\]]*\]", "", regex=True)
     places = bare.map(lambda name: names.index(name) if name in names else len(names))
-    return places.map("{:04d}".format) + column
+    text = column.str.replace(r"(?<=\[shots=)\d+", lambda found: found[0].zfill(6), regex=True)  # 2 before 16
+    return places.map("{:04d}".format) + text

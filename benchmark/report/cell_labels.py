@@ -18,16 +18,22 @@ def distinguishing_settings(requests: Mapping[str, TrialRequest]) -> dict[str, s
     """
     groups: dict[tuple[str, ...], list[str]] = {}
     for cell, request in requests.items():
-        key = (request.protocol.name, request.backbone.variant, request.dataset.name, request.method.variant)
+        key = (request.protocol.name, request.backbone.variant, request.task, request.method.variant)
         groups.setdefault(key, []).append(cell)
     settings = {}
     for cells in groups.values():
-        flat = {cell: flatten(requests[cell].model_dump(mode="json", exclude={"fold", "seed"})) for cell in cells}
+        flat = {cell: flatten(_content(requests[cell])) for cell in cells}
         keys = {key for values in flat.values() for key in values}
         differing = sorted(key for key in keys if len({str(values.get(key)) for values in flat.values()}) > 1)
         for cell, values in flat.items():
             settings[cell] = ", ".join(f"{key.rpartition('.')[2]}={_shorten(values.get(key))}" for key in differing)
     return settings
+
+
+def _content(request: TrialRequest) -> dict[str, Any]:
+    """Return everything of a request but fold, seed and shots, with recipe keys that are off."""
+    left_out = {"fold", "seed", "shots"}
+    return {**request.model_dump(mode="json", exclude=left_out), "recipe": request.recipe.values}
 
 
 def _shorten(value: object) -> str:

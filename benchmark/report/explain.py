@@ -8,6 +8,7 @@ import pandas as pd
 
 from benchmark.errors import BenchmarkError, closest
 from benchmark.records.predictions import UnusablePredictionsError
+from benchmark.report.aggregate import finished_of
 from benchmark.report.by_class.read import read_by_class
 from benchmark.report.papers import known_papers, load_paper
 from benchmark.report.render import RULES
@@ -18,6 +19,7 @@ PAIRS = 10  # confused classes that are named
 TRIAL_COLUMNS = [
     "fold",
     "seed",
+    "draw",
     "status",
     "epoch",
     "epochs",
@@ -60,8 +62,8 @@ def explain(results: Results, cell: pd.Series) -> dict[str, Any]:
     trials = results.trials[results.trials["cell"] == cell["cell"]].sort_values(["seed", "fold"])
     request, first = results.requests[cell["cell"]], results.first_records.get(cell["cell"])
     recipe, names = request.declared_recipe([]), results.names
-    declared = recipe.model_dump(mode="json") if recipe else {}
-    missing = results.submitted.get(cell["cell"], set()) - set(zip(trials["fold"], trials["seed"], strict=True))
+    declared = recipe.values if recipe else {}
+    missing = results.submitted.get(cell["cell"], set()) - finished_of(trials)
     return {
         "cell": cell["cell"],
         "what": f"{cell['protocol']} {cell['backbone']} {cell['dataset']} {cell['method']}".strip(),
@@ -80,7 +82,7 @@ def explain(results: Results, cell: pd.Series) -> dict[str, Any]:
         "reported_epoch": _reported_epoch(cell["rule"], request.protocol.selection),
         "protocol_switches": {"name": request.protocol.name, **request.protocol.switches},
         "method": [part.model_dump(mode="json") for part in request.method.parts],
-        "recipe": request.recipe.model_dump(mode="json"),
+        "recipe": request.recipe.values,
         "recipe_changes": request.recipe_changes,
         "recipe_declared": {key: declared.get(key) for key in request.recipe_changes},
         "backbone": {**request.backbone.model_dump(mode="json"), "checkpoint": request.backbone.checkpoint_status},
@@ -91,7 +93,9 @@ def explain(results: Results, cell: pd.Series) -> dict[str, Any]:
         "trials": [
             {name: _to_json(value) for name, value in row.items()} for row in trials[TRIAL_COLUMNS].to_dict("records")
         ],
-        "missing": [f"fold {fold} seed {seed}" for fold, seed in sorted(missing)],
+        "missing": [
+            f"fold {fold} seed {seed}{f' draw {draw}' if request.shots else ''}" for fold, seed, draw in sorted(missing)
+        ],
         "environments": {name: results.environments[name] for name in trials["environment"].unique()},
     }
 

@@ -10,7 +10,10 @@ from benchmark.report.cell_labels import flatten
 from benchmark.spec.request import NOT_IN_STEP, TrialRequest
 
 FULL = "full"  # the method that others are compared with
-SMALL = NOT_IN_STEP - {"limit_clips"}  # keys of a recipe that change neither the time of an epoch nor its memory
+SMALL = NOT_IN_STEP - {
+    "limit_clips",
+    "windows",
+}  # keys of a recipe that change neither the time of an epoch nor its memory
 NOTE = (
     "Of several rows of full fine-tuning, a ratio refers to the one with the most similar recipe, of equals to the "
     "best on validation, else to the one closest to the dataset's recipe"
@@ -59,5 +62,5 @@ def note(cells: pd.DataFrame, column: str, names: pd.Series, datasets: pd.Series
 
 
 def _settings(request: TrialRequest) -> dict[str, object]:
-    """Return everything of a request but method, fold and seed, with dotted keys."""
-    return flatten(request.model_dump(mode="json", exclude={"method", "fold", "seed"}))
+    """Return everything of a request but method, fold, seed and draw, with dotted keys."""
+    return flatten(request.model_dump(mode="json", exclude={"method", "fold", "seed", "shots"}))

@@ -64,6 +64,10 @@ class Names:
         options = ", ".join(_backbone_option(key, str(value)) for key, value in ref.options)
         return f"{label} ({options})" if options else label
 
+    def task(self, backbone: object, dataset: object) -> str:
+        """Return the labels of a backbone and a dataset: `AST, ESC-50`."""
+        return f"{self.backbone(str(backbone))}, {self.dataset(str(dataset))}"
+
     def protocol(self, name: str) -> str:
         """Return `reference (prompts inserted)` for `reference+prompts=insert`."""
         base, *switches = name.split("+")
@@ -104,7 +108,7 @@ def _backbone_option(key: str, value: str) -> str:
             return f"{value} size"
         case "weights", ("random", _, seed):
             return "random weights" if seed == "0" else f"random weights, seed {seed}"
-        case "weights", ("file", _, name):
+        case "weights", ("file" | "hf", _, name):
             return f"weights of {name}"
     return f"{key}={value}"
 

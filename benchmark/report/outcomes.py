@@ -25,7 +25,7 @@ class Fold:
     Attributes:
         clips: (clips,) paths.
         groups: (clips,) what clips share.
-        values: (clips,) of each seed; their mean is the score of the fold.
+        values: (clips,) of each seed, or draw of few training clips; their mean is the score of the fold.
     """
 
     clips: Names

@@ -60,9 +60,10 @@ class Bounded:
 def all_runs(results: Results) -> Iterator[Runs]:
     """Yield the runs of each protocol and backbone, see `widely_complete` for the choice of datasets and methods.
 
-    Left out: a backbone with fewer than two datasets or methods, or without a seed that all of them have.
+    Left out: a backbone with fewer than two datasets or methods, or without a seed that all of them have, and few-shot
+    trials, whose numbers of shots are not independent datasets.
     """
-    cells = results.cells[results.cells["score"].notna()]
+    cells = results.cells[results.cells["score"].notna() & results.cells["shots"].isna()]
     cells = cells.assign(name=row_names(cells))
     trials = results.trials[results.trials["cell"].isin(set(cells["cell"]))]
     by_seed = trials.groupby(["cell", "seed"])["score"].mean()

@@ -9,11 +9,15 @@ from typing import Any
 import numpy as np
 
 from benchmark.records.predictions import UnusablePredictionsError, open_predictions
+from benchmark.report.inference import Array
 from benchmark.report.outcomes import Fold, Outcome
 
 
 def read_outcome(folder: Path, method: str, trials: Iterable[Mapping[Any, Any]]) -> Outcome:
     """Read the predictions of the chosen epoch of all trials of a cell.
+
+    The values of a seed are those of its trial; in few-shot trials the draw takes the place of the seed, with the mean
+    over its seeds.
 
     Args:
         folder: the results folder.
@@ -23,22 +27,26 @@ def read_outcome(folder: Path, method: str, trials: Iterable[Mapping[Any, Any]])
     Raises:
         UnusablePredictionsError: there is no trial, predictions are missing or damaged, or seeds have different clips.
     """
-    folds: dict[int, Fold] = {}
+    folds: dict[int, tuple[Fold, dict[int, list[Array]]]] = {}
     all_grouped = True
     for trial in trials:
-        number = trial["fold"]
-        found, grouped = _read(folder / trial["record"], trial["seed"], trial["epoch"])
-        first = folds.setdefault(number, found)
+        number, unit = trial["fold"], trial["unit"]
+        found, grouped = _read(folder / trial["record"], unit, trial["epoch"])
+        first, values = folds.setdefault(number, (found, {}))
         if not np.array_equal(first.clips, found.clips) or not np.array_equal(first.groups, found.groups):
             raise UnusablePredictionsError(f"its seeds have different test clips or groups of them in fold {number}")
-        folds[number] = Fold(first.clips, first.groups, {**first.values, **found.values})
+        values.setdefault(unit, []).append(found.values[unit])
         all_grouped &= grouped
     if not folds:
         raise UnusablePredictionsError("it has no finished trial")
-    return Outcome(method, folds, all_grouped)
+    means = {
+        number: Fold(first.clips, first.groups, {unit: np.mean(found, axis=0) for unit, found in values.items()})
+        for number, (first, values) in folds.items()
+    }
+    return Outcome(method, means, all_grouped)
 
 
-def _read(record: Path, seed: int, epoch: float) -> tuple[Fold, bool]:
+def _read(record: Path, unit: int, epoch: float) -> tuple[Fold, bool]:
     """Return the predictions beside a record, and whether it says which clips share a recording.
 
     Records of earlier versions have no groups, and for map no value by clip.
@@ -52,4 +60,4 @@ def _read(record: Path, seed: int, epoch: float) -> tuple[Fold, bool]:
         raise UnusablePredictionsError(f"{record.stem} does not have one value per clip")
     if not np.isfinite(values).all():
         raise UnusablePredictionsError(f"{record.stem} has values that are not finite")
-    return Fold.of(clips, groups, {seed: values}), grouped
+    return Fold.of(clips, groups, {unit: values}), grouped

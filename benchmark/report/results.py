@@ -11,6 +11,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
+from benchmark.records.choice import Choice
 from benchmark.records.floor import NAMES, REGRESSION, Floor, floor_key, floor_settings, read_floors
 from benchmark.records.frame import Curve, tabulate
 from benchmark.records.predictions import UnusablePredictionsError
@@ -44,7 +45,7 @@ class Results:
         curves: score at every epoch, by trial id.
         first_records: the first record of each cell, for what its trials share.
         requests: one request of each cell, submitted or recorded.
-        submitted: fold and seed of the submitted trials, by cell.
+        submitted: fold, seed and draw of the submitted trials, by cell.
         environments: environments of the records, by their digest.
         labels: different labels of the records.
         profiles: profiles of training steps.
@@ -66,8 +67,9 @@ class Results:
     def __post_init__(self) -> None:
         self.store.require()
         for request in self.store.submitted():
-            self.requests.setdefault(request.cell, request)
-            self.submitted.setdefault(request.cell, set()).add((request.fold, request.seed))
+            if not request.held_out:  # trials that choose a setting are no results
+                self.requests.setdefault(request.cell, request)
+                self.submitted.setdefault(request.cell, set()).add((request.fold, request.seed, request.draw))
         self.trials, self.curves = tabulate(map(self._note, self.store.records()))
         self.profiles = list(self.store.profiles())
         self.floors = read_floors(self.store.folder)
@@ -104,6 +106,14 @@ class Results:
     def cells(self) -> pd.DataFrame:
         """One row per table cell, with the columns of `benchmark.report.aggregate`."""
         cells = aggregate(self.trials, self.requests, self.submitted, self.order)
+        tuned = {
+            choice.winner.cell: len(choice.candidates) for choice in self.choices if choice.winner and choice.chosen
+        }
+        mark = "setting chosen on validation clips (of {})"
+        cells["marks"] = [
+            "; ".join(filter(None, (marks, mark.format(tuned[cell]) if cell in tuned else "")))
+            for cell, marks in zip(cells["cell"], cells["marks"], strict=True)
+        ]
         intervals: dict[str, tuple[float, float]] = {}
         best: set[str] = set()
         for _, rows in cells[cells["score"].notna()].groupby(GROUP, sort=False):
@@ -118,9 +128,26 @@ class Results:
         floors = [self.floor(cell).get(REGRESSION, math.nan) for _, cell in cells.iterrows()]
         return cells.assign(best=cells["cell"].isin(best), floor=floors)
 
+    @functools.cached_property
+    def choices(self) -> list[Choice]:
+        """Choices of settings, made and open."""
+        return self.store.choices()
+
+    @property
+    def tuned_cells(self) -> set[str]:
+        """Cells of settings that were chosen, and of the default settings beside them."""
+        return {
+            candidate.cell
+            for choice in self.choices
+            for candidate in (choice.candidates[0], choice.winner)
+            if candidate is not None
+        }
+
     def floor(self, cell: pd.Series) -> dict[str, float]:
         """Return scores without a backbone over the folds of a cell, by name; those that are not known are left out."""
         request = self.requests[cell["cell"]]
+        if request.shots:  # a regression on all training clips is not what few clips should beat
+            return {}
         keys = [floor_key(floor_settings(request, int(fold))) for fold in cell["folds"].split()]
         of_folds = [self.floors[key].scores if key in self.floors else {} for key in keys]
         known = [name for name in NAMES if of_folds and all(name in scores for scores in of_folds)]
@@ -130,7 +157,7 @@ class Results:
         """Return why some complete cells have no interval, or were not compared with the best one of their dataset."""
         reasons = []
         for key, rows in self.cells[self.cells["score"].notna()].groupby(GROUP, sort=False):
-            place = f"{self.names.backbone(key[1])}, {self.names.dataset(key[2])}"
+            place = self.names.task(key[1], key[2])
             best = rows.sort_values("score", ascending=False, kind="stable").iloc[0]
             for _, row in rows.iterrows():
                 if reason := self.obstacle(best, row):

@@ -20,7 +20,7 @@ from benchmark.planning.expand import Expansion, Source, micro_batch_matters, re
 from benchmark.planning.flops import count_costs, fault_line
 from benchmark.spec.grammar import canonical, parse_refs, split_list
 from benchmark.spec.grid import Grid
-from benchmark.spec.request import TrialRequest
+from benchmark.spec.request import TrialRequest, changed
 from benchmark.trial.build import count_parameters
 from benchmark.units import data_size
 
@@ -63,11 +63,13 @@ class MethodSpace:
         name: name without options, such as `aat_m+prompt`.
         parts: every method of it as the command line takes it, without options.
         hyperparameters: what to choose.
+        default: as the command line takes it, with the first of the given values and the defaults of other options.
     """
 
     name: str
     parts: tuple[str, ...]
     hyperparameters: tuple[Hyperparameter, ...]
+    default: str
 
     def text(self, params: Mapping[str, Any]) -> str:
         """Return the chosen method as the command line takes it, such as `aat_m[bottleneck=0.5]+prompt`."""
@@ -117,7 +119,8 @@ def method_spaces(texts: Sequence[str]) -> dict[str, MethodSpace]:
                 if labels.setdefault(label, choices) != choices:  # a label has the same choices throughout a study
                     label = f"{name}:{label}"
                 parameters.append(Hyperparameter(label, index, key, choices))
-        spaces[name] = MethodSpace(name, parts, tuple(parameters))
+        default = "+".join(canonical(text, part.changed()) for text, part in zip(parts, composed.parts, strict=True))
+        spaces[name] = MethodSpace(name, parts, tuple(parameters), default)
     return spaces
 
 
@@ -143,7 +146,7 @@ class Space:
     def first(self) -> TrialRequest:
         """A request of the search: backbone, dataset, fold, seed and protocol are those of all requests."""
         base = next(iter(self.bases.values()))
-        return _changed(base, dataset=base.dataset.model_copy(update={"manifest": self.split.manifest.digest}))
+        return changed(base, dataset=base.dataset.model_copy(update={"manifest": self.split.manifest.digest}))
 
     @property
     def epochs(self) -> int:
@@ -179,8 +182,8 @@ class Space:
         if recipe is None:
             raise BenchmarkError(f"{self.source.info.name}: its recipe depends on data that is not there")
         rate = float(f"{recipe.lr * float(params[RATE]):.3g}")
-        request = _changed(self.first, method=method.choice(), recipe=recipe.model_copy(update={"lr": rate}))
-        request = _changed(request, micro_batch_matters=micro_batch_matters(request))
+        request = changed(self.first, method=method.choice(), recipe=recipe.model_copy(update={"lr": rate}))
+        request = changed(request, micro_batch_matters=micro_batch_matters(request))
         if reason := method.skip(request):
             raise BenchmarkError(reason)
         return text, request
@@ -198,11 +201,6 @@ class Space:
             "numerics_version": NUMERICS_VERSION,
             "seed": seed,
         }
-
-
-def _changed(request: TrialRequest, **values: Any) -> TrialRequest:
-    """Return a copy with other values; pydantic's own copy would keep the old id."""
-    return TrialRequest(**{name: getattr(request, name) for name in TrialRequest.model_fields} | values)
 
 
 def make_space(grid: Grid, expansion: Expansion, known: Mapping[str, MethodSpace]) -> Space:

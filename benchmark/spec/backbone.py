@@ -1,4 +1,4 @@
-"""Backbones: one Transformer with different sizes, pre-training, positional grids and pooling.
+"""Backbones: what a backbone states of itself, and the backbone in a trial request.
 
 Source: AST@31088be, SSAST@a1a3eec src/models/ast_models.py.
 """
@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import functools
 import re
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
 from benchmark.errors import BenchmarkError, closest
+from benchmark.places import External, content_digest
 from benchmark.spec.choices import Size
-from benchmark.spec.declared import declared, find
-from benchmark.spec.grammar import canonical, parse_refs, path_name
+from benchmark.spec.declared import declared, suite_names
+from benchmark.spec.grammar import Ref, canonical, parse_refs, path_name
 from benchmark.spec.yaml import Spec, read_yaml, validate
 
 
@@ -26,7 +28,62 @@ class Shape(Spec):
     heads: int
 
 
-Family = Literal["ast", "ssast"]
+class Input(Spec):
+    """The input of pre-training. The suite has one front end, so that rate, window and hop have one valid value."""
+
+    rate: Literal[16000] = Field(default=16000, description="samples per second")
+    window: Literal[400] = Field(default=400, description="samples per frame, Hann window")
+    hop: Literal[160] = Field(default=160, description="samples between frames")
+    scaling: Literal["(log mel - mean) / (2 std)"] = Field(
+        default="(log mel - mean) / (2 std)", description="how filter banks are normalised"
+    )
+    mels: Annotated[int, Field(ge=16)] = Field(default=128, description="mel bands")
+    frames: Annotated[int, Field(ge=16)] = Field(default=1024, description="frames of a clip")
+    mean: float | None = Field(default=None, description="mean of the filter banks; null if none is published")
+    std: Annotated[float, Field(gt=0)] | None = Field(default=None, description="their standard deviation")
+
+
+class Positions(Spec):
+    """The positional embedding, and how it is fitted to another grid than that of pre-training."""
+
+    kind: Literal["learned", "fixed"] = Field(
+        default="learned", description="fixed: sines that no method trains; learned: parameters of the model"
+    )
+    rows: Literal["frequency", "time"] = Field(
+        default="frequency", description="axis that varies slowest in the embedding"
+    )
+    shorter: Literal["middle", "first"] = Field(default="middle", description="which part of a longer axis is cut out")
+    longer: Literal["bilinear", "bicubic"] = Field(default="bilinear", description="how a shorter axis is interpolated")
+
+
+class Architecture(Spec):
+    """In what backbones of the suite's Transformer differ. The defaults are AST's."""
+
+    family: str | None = Field(
+        default=None, description="family of the weights; null: ast if supervised, ssast if self-supervised"
+    )
+    patch: Literal[16] = Field(default=16, description="side of a patch, in mel bands and frames")
+    class_tokens: Literal[0, 1, 2] = Field(default=2, description="tokens before the patches")
+    tokens: Literal["frequency", "time"] = Field(
+        default="frequency", description="axis of the patch grid that varies slowest in the sequence of patch tokens"
+    )
+    positions: Positions = Positions()
+    final_norm: bool = Field(default=True, description="whether a LayerNorm follows the last block, before pooling")
+    norm_eps: Annotated[float, Field(gt=0)] = Field(default=1e-6, description="epsilon of the backbone's LayerNorms")
+    head_norm_eps: Annotated[float, Field(gt=0)] = Field(default=1e-5, description="epsilon of the head's LayerNorm")
+    unused_heads: Annotated[int, Field(ge=0)] = Field(
+        default=2, description="1000-way heads that the official model has and never uses (defect D23)"
+    )
+
+    def of_model(self) -> dict[str, Any]:
+        """Return the fields that the configuration of a model has, too."""
+        return {name: getattr(self, name) for name in OF_MODEL}
+
+
+OF_MODEL = ("class_tokens", "tokens", "positions", "final_norm", "norm_eps", "head_norm_eps")
+
+
+Family = Literal["ast", "ssast"]  # families whose weights fit into each other's backbone
 
 
 class Stated(Spec):
@@ -45,10 +102,17 @@ class Pretrained(Spec):
     qkv_bias: bool = Field(default=True, description="whether query, key and value have biases")
     distilled: bool = Field(default=True, description="whether there is a dist token")
     assumed: tuple[str, ...] = Field(default=(), description="what neither a user's file nor the user states")
+    commit: str | None = Field(default=None, description="commit of the hub's repository that the checkpoint is from")
+
+    @model_serializer(mode="wrap")
+    def _plain(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out `commit` where there is none: most requests were written without it."""
+        return {key: value for key, value in serialize(self).items() if key != "commit" or value is not None}
 
 
 HEAD_WIDTH = 64
 DEMO = "-demo"  # suffix of the names of the small backbones that come with the suite
+FINE_TUNED = "-ft"  # suffix of backbones whose self-supervised pre-training was followed by a supervised one
 SHAPES: dict[Size, Shape] = {
     "demo": Shape(width=64, depth=4, heads=2),
     "tiny": Shape(width=192, depth=12, heads=3),
@@ -65,7 +129,7 @@ class BackboneChoice(Spec):
 
     name: str
     size: Size = Field(description="demo, tiny, small or base: width, depth and heads")
-    weights: str = Field(description="`pretrained`, `random:SEED` or `file:NAME`")
+    weights: str = Field(description="`pretrained`, `random:SEED`, `file:NAME` or `hf:REPOSITORY`")
     sha256: str | None = Field(default=None, description="digest of the checkpoint; null until the file is found")
     pretraining: Literal["supervised", "self-supervised"]
     grid: tuple[int, int] = Field(description="patches of the pre-training grid (frequency, time)")
@@ -85,6 +149,9 @@ class BackboneChoice(Spec):
     pretrained: Pretrained | None = Field(
         default=None, description="what the checkpoint says of itself; its digest, not this, is part of the id"
     )
+    outside: str | None = Field(
+        default=None, description="digest of the file of a backbone from outside; null for the suite's own"
+    )
 
     @model_serializer(mode="wrap")
     def _plain(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -94,8 +161,10 @@ class BackboneChoice(Spec):
     @field_validator("weights")
     @classmethod
     def _weights_form(cls, value: str) -> str:
-        if not re.fullmatch(r"pretrained|random:[0-9]{1,18}|file:.+", value):
-            raise ValueError("expected pretrained, random:SEED or the path of a checkpoint")
+        if value.startswith(HUB) and not re.fullmatch(HUB_FORM, value):
+            raise ValueError("expected hf:OWNER/NAME or hf:OWNER/NAME@REVISION")
+        if not re.fullmatch(rf"pretrained|random:[0-9]{{1,18}}|file:.+|{HUB}.+", value):
+            raise ValueError("expected pretrained, random:SEED, hf:OWNER/NAME or the path of a checkpoint")
         return value
 
     @property
@@ -120,13 +189,38 @@ class BackboneChoice(Spec):
 
     @property
     def family(self) -> str:
-        """`ast` or `ssast`; demo backbones use the recipes of their family."""
-        return self.name.removesuffix(DEMO)
+        """The name whose recipes are used: `ast` for `ast-demo`, `audiomae` for `audiomae-ft`."""
+        return self.name.removesuffix(DEMO).removesuffix(FINE_TUNED)
 
     @property
-    def weights_family(self) -> Family:
-        """Whose weights are expected: `weights_of` where it is given, else by the pre-training."""
-        return self.weights_of or ("ssast" if self.pretraining == "self-supervised" else "ast")
+    def weights_family(self) -> str:
+        """Whose weights are expected: `weights_of` where it is given, else as declared, else by the pre-training."""
+        by_pretraining = SSAST if self.pretraining == "self-supervised" else AST
+        return self.weights_of or self.stated_architecture.family or by_pretraining
+
+    @property
+    def stated_architecture(self) -> Architecture:
+        """What the declared backbone states; AST's for one from outside that is not loaded."""
+        try:
+            return load_backbone(self.name).architecture
+        except BenchmarkError:
+            return Architecture()
+
+    @property
+    def other_architecture(self) -> dict[str, str]:
+        """What distinguishes steps of this backbone from those of AST and SSAST; nothing for these two."""
+        if self.outside is None and self.stated_architecture == Architecture():
+            return {}
+        return {"backbone": f"{self.family} {self.outside or ''}".rstrip()}
+
+    def pooled_tokens(self, ssast_pooling: Literal["cls", "patches"]) -> Literal["cls", "patches"]:
+        """Return the tokens that are pooled under a protocol; its switch is about SSAST alone (defect D3)."""
+        return "cls" if self.family == SSAST and ssast_pooling == "cls" else self.pooling
+
+    @property
+    def chosen_weights(self) -> bool:
+        """True if the user names the checkpoint: a file, or a repository of the hub."""
+        return self.weights.startswith(("file:", HUB))
 
     @property
     def random_weights(self) -> bool:
@@ -138,9 +232,12 @@ class BackboneChoice(Spec):
         """What is known of the weights: whose file they are."""
         if self.random_weights:
             return "random weights"
-        for source in load_backbone(self.name).checkpoints.values():
+        for source in _checkpoints(self.name).values():
             if source.sha256 is not None and source.sha256 == self.sha256:
                 return "the publisher's file" if source.urls else "comes with this suite"
+        if self.weights.startswith(HUB):
+            commit = self.pretrained.commit if self.pretrained else None
+            return f"from the hub, commit {commit}" if commit else "from the hub"
         return "unknown: no digest is published" if self.weights == "pretrained" else "a file of the user"
 
     @property
@@ -161,9 +258,14 @@ class BackboneChoice(Spec):
         return {**special, **{key: value for key, value in stated.items() if value is not None}}
 
 
+NAME = r"[a-z][a-z0-9_-]*"  # of a backbone
+YAML = (".yaml", ".yml")
+HUB = "hf:"  # before the name of a repository of Hugging Face's hub
+HUB_FORM = r"hf:(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w.][\w./-]*))?"
 STATED = ("width", "depth", "heads", "stride", "mels", "weights_of")
 OPTIONS = ("size", "weights", *STATED)
-LATER = {*STATED, "pretrained"}
+LATER = {*STATED, "pretrained", "outside"}
+AST, SSAST = "ast", "ssast"
 
 
 class CheckpointSource(Spec):
@@ -176,29 +278,118 @@ class CheckpointSource(Spec):
 
 
 class BackboneEntry(BackboneChoice):
-    """A declared backbone: one YAML file in `benchmark/spec/backbones/`."""
+    """What a backbone states: a YAML file in `benchmark/spec/backbones/`, a user's file, or a registered class.
 
-    checkpoints: dict[Size, CheckpointSource] = Field(default_factory=dict)
+    `input`, `architecture` and `parameters` are not part of requests: the name stands for them.
+    """
 
     label: str
     description: str
-    source: str
+    source: str = Field(description="paper and code that describe it")
+    checkpoints: dict[Size, CheckpointSource] = Field(default_factory=dict)
+    input: Input = Input()
+    architecture: Architecture = Architecture()
+    parameters: dict[Size, int] = Field(
+        default_factory=dict, description="official number of parameters without the head, on the pre-training grid"
+    )
 
 
-@functools.cache
+class _Entered(NamedTuple):
+    """A backbone from outside: what it states, and where it comes from."""
+
+    entry: BackboneEntry
+    external: External
+
+
+_entered: dict[str, _Entered] = {}  # by name: a user's YAML files, and registered classes
+
+
+def enter_backbone(entry: BackboneEntry, external: External) -> None:
+    """Make a backbone from outside known under its name; the latest version of it counts.
+
+    Args:
+        entry: what it states.
+        external: where it comes from.
+
+    Raises:
+        BenchmarkError: the suite has a backbone of this name, or another file has entered one.
+    """
+    name = entry.name
+    if not re.fullmatch(NAME, name):
+        raise BenchmarkError(f"backbone name '{name}': lower-case letters, digits, _ and - only, a letter first")
+    namesake = _entered.get(name)
+    if name in suite_names("backbones") or (namesake is not None and namesake.external.place != external.place):
+        other = namesake.external.place if namesake is not None else "the suite"
+        raise BenchmarkError(f"backbone '{name}' is registered twice: {other} and {external.place}")
+    _entered[name] = _Entered(entry.model_copy(update={"outside": external.identity}), external)
+
+
+def enter_backbone_file(path: Path) -> str:
+    """Read a user's YAML file and enter the backbone, whose name is the file's.
+
+    Returns:
+        The name.
+
+    Raises:
+        BenchmarkError: the file cannot be read, or as `enter_backbone`.
+    """
+    place = path.absolute()
+    entry = _entry_of(place)
+    enter_backbone(entry, External(str(place), content_digest(place.read_bytes())))
+    return entry.name
+
+
+def forget_backbone(name: str) -> None:
+    """Remove a backbone from outside."""
+    _entered.pop(name, None)
+
+
+def outside_backbone(name: str) -> External | None:
+    """Return where a backbone from outside comes from; None for the suite's, and YAML files of packages."""
+    return _entered[name].external if name in _entered else None
+
+
+def backbone_names() -> list[str]:
+    """Return the names of all known backbones, sorted."""
+    return sorted({*declared("backbones"), *_entered})
+
+
 def load_backbone(name: str) -> BackboneEntry:
-    """Return the declared backbone of a name.
+    """Return what the backbone of a name states.
 
     Raises:
         BenchmarkError: unknown name, or an error in its file.
     """
-    path = find("backbones", name)
+    known = declared("backbones")  # first: this imports installed packages, whose classes enter themselves
+    if name in _entered:
+        return _entered[name].entry
+    if name not in known:
+        raise BenchmarkError(f"unknown backbone '{name}'{closest(name, backbone_names())}")
+    return _declared_entry(known[name])
+
+
+@functools.cache
+def _declared_entry(path: Path) -> BackboneEntry:
+    return _entry_of(path)
+
+
+def _entry_of(path: Path) -> BackboneEntry:
+    if not path.is_file():
+        raise BenchmarkError(f"{path}: no such backbone file")
     return validate(BackboneEntry, {"name": path.stem, **read_yaml(path)}, str(path))
 
 
-def published_family(sha256: str | None) -> Family | None:
+def _checkpoints(name: str) -> dict[Size, CheckpointSource]:
+    """Return the published checkpoints; none of a backbone from outside that is not loaded."""
+    try:
+        return load_backbone(name).checkpoints
+    except BenchmarkError:
+        return {}
+
+
+def published_family(sha256: str | None) -> str | None:
     """Return the family of a declared checkpoint by its digest; None if no declared one has it."""
-    for name in declared("backbones"):
+    for name in backbone_names():
         entry = load_backbone(name)
         if sha256 is not None and any(source.sha256 == sha256 for source in entry.checkpoints.values()):
             return entry.weights_family
@@ -206,9 +397,10 @@ def published_family(sha256: str | None) -> Family | None:
 
 
 def resolve_backbones(text: str, where: str) -> list[BackboneChoice]:
-    """Parse `ast` or `ast[size=demo;weights=random:0]`; commas inside the brackets sweep.
+    """Parse `ast`, `ast[size=demo;weights=random:0]` or `./mine.yaml`; commas inside the brackets sweep.
 
-    A user's checkpoint is `file:PATH` in the result, until it is located.
+    A user's checkpoint is `file:PATH` in the result, until it is located. Classes (`./mine.py:Mine`) must be entered
+    before: `benchmark.models.registry` does that.
 
     Args:
         text: as written on the command line or in a grid.
@@ -217,34 +409,41 @@ def resolve_backbones(text: str, where: str) -> list[BackboneChoice]:
     Raises:
         BenchmarkError: unknown name or option.
     """
-    choices = []
-    for refs in parse_refs(text):
-        if len(refs) != 1:
-            raise BenchmarkError(f"{where}: backbones cannot be composed: '{text}'")
-        ref = refs[0]
-        try:
-            entry = load_backbone(ref.name)
-        except BenchmarkError as error:
-            raise BenchmarkError(f"{where}: {error}") from None
-        fields = BackboneChoice.model_fields
-        values = {key: value for key, value in entry.model_dump().items() if key in fields}
-        options = dict(ref.options)
-        if extra := set(options) - set(OPTIONS):
-            raise BenchmarkError(f"{where}: {ref.name}: unknown option '{min(extra)}'{closest(min(extra), OPTIONS)}")
-        weights = str(options.get("weights", entry.weights))
-        if weights != "pretrained" and not weights.startswith("random:"):
-            options["weights"] = f"file:{weights}"
-        choice = validate(BackboneChoice, {**values, **options}, f"{where}: {text}")
-        _require_file(choice, text, where)
-        if not choice.weights.startswith("file:") and choice.shape.width % choice.shape.heads:
-            raise BenchmarkError(f"{where}: {text}: {choice.shape.heads} heads do not divide {choice.shape.width}")
-        if choice.weights == "pretrained" and choice.size not in entry.checkpoints:
-            raise BenchmarkError(
-                f"{where}: {text}: no pre-trained {ref.name} of size {choice.size} is published; "
-                "add weights=random:0 or weights=FILE"
-            )
-        choices.append(choice)
-    return choices
+    return [resolve_backbone(ref, text, where) for ref in backbone_refs(text, where)]
+
+
+def backbone_refs(text: str, where: str) -> list[Ref]:
+    """Return the backbones that a text names, with their options; see `resolve_backbones`."""
+    found = parse_refs(text)
+    if any(len(refs) != 1 for refs in found):
+        raise BenchmarkError(f"{where}: backbones cannot be composed: '{text}'")
+    return [ref for refs in found for ref in refs]
+
+
+def resolve_backbone(ref: Ref, text: str, where: str) -> BackboneChoice:
+    """Return the backbone of a name or a YAML file with its options; see `resolve_backbones`."""
+    try:
+        entry = load_backbone(enter_backbone_file(Path(ref.name)) if ref.name.endswith(YAML) else ref.name)
+    except BenchmarkError as error:
+        raise BenchmarkError(f"{where}: {error}") from None
+    fields = BackboneChoice.model_fields
+    values = {key: value for key, value in entry.model_dump().items() if key in fields}
+    options = dict(ref.options)
+    if extra := set(options) - set(OPTIONS):
+        raise BenchmarkError(f"{where}: {ref.name}: unknown option '{min(extra)}'{closest(min(extra), OPTIONS)}")
+    weights = str(options.get("weights", entry.weights))
+    if weights != "pretrained" and not weights.startswith(("random:", HUB)):
+        options["weights"] = f"file:{weights}"
+    choice = validate(BackboneChoice, {**values, **options}, f"{where}: {text}")
+    _require_file(choice, text, where)
+    if not choice.chosen_weights and choice.shape.width % choice.shape.heads:
+        raise BenchmarkError(f"{where}: {text}: {choice.shape.heads} heads do not divide {choice.shape.width}")
+    if choice.weights == "pretrained" and choice.size not in entry.checkpoints:
+        raise BenchmarkError(
+            f"{where}: {text}: no pre-trained {ref.name} of size {choice.size} is published; "
+            "add weights=random:0 or weights=FILE"
+        )
+    return choice
 
 
 def _require_file(choice: BackboneChoice, text: str, where: str) -> None:
@@ -253,7 +452,7 @@ def _require_file(choice: BackboneChoice, text: str, where: str) -> None:
     Raises:
         BenchmarkError: they are given with published or random weights.
     """
-    if choice.weights.startswith("file:"):
+    if choice.chosen_weights:
         return
     shape = ("width", "depth", "heads")
     about_file = [key for key in STATED if key not in shape or choice.weights == "pretrained"]

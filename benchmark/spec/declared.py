@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from benchmark.errors import BenchmarkError, closest
 from benchmark.plugins import load_installed
 
 SPEC_DIR = Path(__file__).parent
+ENTERED = "backbone_name"  # attribute of a class that `register_backbone` has entered
 
 
 @functools.cache
@@ -17,12 +19,16 @@ def declared(folder: str) -> dict[str, Path]:
     """Return the YAML files of a kind (backbones, recipes, grids, protocols): path by name, sorted.
 
     They are in this package's folder or come from installed packages: an entry point of the group
-    `aat_benchmark.FOLDER` is the path of a file `NAME.yaml`. An entry point that cannot be used is reported and left
-    out.
+    `aat_benchmark.FOLDER` is the path of a file `NAME.yaml`, or the class of a backbone, which has entered itself when
+    it was imported. An entry point that cannot be used is reported and left out.
     """
-    found = {path.stem: path for path in sorted((SPEC_DIR / folder).glob("*.yaml"))}
+    found = suite_names(folder)
 
     def accept(name: str, given: Any) -> None:
+        if getattr(given, ENTERED, None) == name:
+            return
+        if not isinstance(given, (str, os.PathLike)):
+            raise ValueError(f"{given!r} is neither the path of {name}.yaml nor a class registered as '{name}'")
         path = Path(given)
         if path.stem != name or path.stem in found:
             raise ValueError("its name is taken" if path.stem in found else f"{path} is not {name}.yaml")
@@ -30,6 +36,11 @@ def declared(folder: str) -> dict[str, Path]:
 
     load_installed(folder, accept)
     return dict(sorted(found.items()))
+
+
+def suite_names(folder: str) -> dict[str, Path]:
+    """Return the suite's own YAML files of a kind: path by name, sorted."""
+    return {path.stem: path for path in sorted((SPEC_DIR / folder).glob("*.yaml"))}
 
 
 def find(folder: str, name: str) -> Path:

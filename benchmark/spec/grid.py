@@ -8,12 +8,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from benchmark.errors import ArgumentError
 from benchmark.spec.declared import find
 from benchmark.spec.grammar import split_list, unordered
 from benchmark.spec.recipe import Condition, Layer
+from benchmark.spec.request import Shots
 from benchmark.spec.yaml import Spec, parse_scalar, read_yaml, validate
 
 NameList = Annotated[list[str], Field(min_length=1)]
@@ -28,6 +29,23 @@ class Synthesis(Spec):
         default=None, description="length of a clip; null for the dataset's own"
     )
     seed: Annotated[int, Field(ge=0)] = 0
+
+
+class Tune(Spec):
+    """How settings are chosen before the trials of a grid, equally for all methods."""
+
+    candidates: Annotated[int, Field(ge=2)] = Field(
+        default=8, description="settings of each method, backbone and dataset, the default setting included"
+    )
+    rates: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = Field(
+        default=(1e-5, 1e-2), description="lowest and highest learning rate"
+    )
+
+    @model_validator(mode="after")
+    def _rates_rise(self) -> Tune:
+        if self.rates[0] >= self.rates[1]:
+            raise ValueError("rates: the second must be above the first")
+        return self
 
 
 class Values(Spec):
@@ -56,6 +74,28 @@ class GridFile(Spec):
     synthesize: Synthesis | dict[str, Synthesis] | None = Field(
         default=None, description="audio to generate, equally for every dataset or by dataset"
     )
+    shots: list[Annotated[int, Field(ge=1)]] = Field(
+        default=[], description="few-shot: training clips per class; empty for all clips"
+    )
+    draws: Annotated[int, Field(ge=1)] = Field(default=5, description="draws of the training clips, with `shots`")
+    tune: Tune | None = Field(
+        default=None, description="choose a setting of each method on held-out clips first; null for given settings"
+    )
+
+    @field_validator("tune")
+    @classmethod
+    def _only_settings_are_chosen(cls, tune: Tune | None, info: ValidationInfo) -> Tune | None:
+        """Reject what is not compared by a choice; `tune` comes after these fields."""
+        if tune and (given := [name for name in ("sweep", "shots") if info.data.get(name)]):
+            raise ValueError(f"one setting is chosen, with all training clips: leave out {' and '.join(given)}")
+        return tune
+
+    def training_clips(self) -> list[Shots | None]:
+        """Return the choices of training clips: every number of shots in every draw, or None for all clips."""
+        chosen = [
+            Shots(per_class=number, draw=draw) for number in dict.fromkeys(self.shots) for draw in range(self.draws)
+        ]
+        return list(chosen) or [None]
 
     def swept(self) -> list[list[Layer]]:
         """Return the recipe layers of every combination of swept values; `[[]]` without a sweep."""
@@ -101,6 +141,9 @@ def narrow(
     seeds: Iterable[str] = (),
     settings: Iterable[str] = (),
     protocol: str | None = None,
+    shots: Iterable[str] = (),
+    draws: int | None = None,
+    candidates: int | None = None,
 ) -> Grid:
     """Return a grid with the choices of the command line.
 
@@ -115,23 +158,62 @@ def narrow(
         seeds: comma lists of seeds.
         settings: `recipe.KEY=VALUE` or `protocol.SWITCH=VALUE`.
         protocol: name or file of a protocol.
+        shots: comma lists of numbers of training clips per class.
+        draws: number of draws of these clips.
+        candidates: settings that a grid with `tune` tries for each method.
 
     Raises:
-        BenchmarkError: a fold or seed is not a whole number, or a setting does not have the form recipe.KEY=VALUE.
+        BenchmarkError: a fold or seed is not a whole number, a setting does not have the form recipe.KEY=VALUE, or
+            an option does not fit the grid.
     """
     changes: dict[str, Any] = {}
     for key, given in (("backbones", backbones), ("datasets", datasets), ("methods", methods)):
         if names := split_list(given):
             changes[key] = _pick(getattr(grid, key), names)
-    for key, given in (("folds", folds), ("seeds", seeds)):
+    for key, given in (("folds", folds), ("seeds", seeds), ("shots", shots)):
         if numbers := split_list(given):
             changes[key] = [whole_number(number, key) for number in numbers]
+    changes |= _choices_of_clips_and_settings(grid, changes.get("shots", grid.shots), draws, candidates)
     if protocol:
         changes["protocol"] = protocol
     values, switches = _settings(settings)
     if values:
         changes["overrides"] = [*grid.overrides, Layer(source="--set", values=values)]
     return grid.model_copy(update={**changes, "switches": {**grid.switches, **switches}})
+
+
+def _choices_of_clips_and_settings(
+    grid: Grid, shots: list[int], draws: int | None, candidates: int | None
+) -> dict[str, Any]:
+    """Return the fields of a grid that say how many draws and candidates there are.
+
+    Args:
+        grid: the grid to change.
+        shots: training clips per class; empty for all.
+        draws: number of draws; None for the grid's.
+        candidates: number of settings to try; None for the grid's.
+
+    Raises:
+        ArgumentError: they do not fit the grid.
+    """
+    changes: dict[str, Any] = {}
+    if 0 in shots:
+        raise ArgumentError("shots", "expected at least 1 training clip per class")
+    if grid.tune and shots:
+        raise ArgumentError("shots", f"{grid.origin} chooses settings with all training clips; use another grid")
+    if draws is not None:
+        if not shots or draws < 1:
+            reason = (
+                "expected at least 1" if shots else "draws are of few training clips: give the number of shots, too"
+            )
+            raise ArgumentError("draws", reason, draws)
+        changes["draws"] = draws
+    if candidates is not None:
+        if grid.tune is None or candidates < 2:
+            other = f"{grid.origin} chooses no settings; grids with `tune` do, such as 'tuned'"
+            raise ArgumentError("candidates", "expected at least 2 settings" if grid.tune else other, candidates)
+        changes["tune"] = grid.tune.model_copy(update={"candidates": candidates})
+    return changes
 
 
 def _pick(entries: list[str] | str, names: list[str]) -> list[str]:

@@ -31,7 +31,7 @@ class RunOptions:
         compile: compile training, which changes results by rounding only.
         test_curves: evaluate the test split after every epoch, not only where its score counts.
         checkpointing: compute activations again in the backward pass instead of keeping them, which changes no result.
-        loggers: where curves are also written: `tensorboard`, `mlflow`.
+        loggers: where curves are also written: `tensorboard`, `mlflow`, `wandb`.
         gang: trials that differ in what only the optimizer sees, and train only the head, compute its input once.
         verified: verdicts of `data verify` on the data as it is now, as JSON, by the manifest's digest.
         keep_weights: keep the trained parameters beside the record.

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from benchmark.errors import BenchmarkError, closest
 from benchmark.spec.declared import find
@@ -21,7 +21,17 @@ Tuning = Literal["full", "peft"]
 TrainingPrecision = Literal["amp", "bf16", "float32"]
 EVAL_FACTOR = 2  # the reference evaluates with twice the training batch
 Share = Annotated[float, Field(ge=0, le=1)]
+Part = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
+# keys that were added later, with the values that change nothing: the ids of most requests were defined without them
+OFF: dict[str, Any] = {
+    "schedule": "step", "min_lr_share": 0.0, "class_weights": "none", "sampling": "shuffle", "label_smoothing": 0.0,
+    "clip_norm": None, "layer_decay": 1.0, "head_dropout": 0.0, "early_stop": None, "windows": "first",
+}  # fmt: skip
+
+
+def _later(name: str, text: str) -> Any:
+    return Field(OFF[name], description=text)
 
 
 class Recipe(Spec):
@@ -59,10 +69,63 @@ class Recipe(Spec):
         description="if a file is empty, truncated or not audio: stop, or skip and record it"
     )
 
+    schedule: Literal["step", "cosine"] = _later(
+        "schedule",
+        "step: the decays above; cosine: at every step, after a linear warm-up, down to min_lr_share; the "
+        "decay keys and the protocol's switch `warmup` then have no effect",
+    )
+    min_lr_share: Share = _later(
+        "min_lr_share", "learning rate at the end of a cosine schedule, as a share of lr, so that it fits a swept lr"
+    )
+    class_weights: Literal["none", "balanced"] = _later(
+        "class_weights",
+        "balanced: a class weighs labels / (classes x labels of this class), counted over the training inputs; "
+        "cross_entropy: weight of a clip; bce: weight of positive targets",
+    )
+    sampling: Literal["shuffle", "balanced"] = _later(
+        "sampling",
+        "shuffle: each training clip once per epoch; balanced: as many draws with replacement, of a clip with the "
+        "probability 1 / clips of its class, summed over its labels; partners of mixup are drawn as always",
+    )
+    label_smoothing: Part = _later("label_smoothing", "s: a target y becomes (1 - s) y + s / classes, in both losses")
+    clip_norm: Annotated[float, Field(gt=0)] | None = _later(
+        "clip_norm", "largest 2-norm of the gradient of all trained parameters; null for no clipping"
+    )
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = _later(
+        "layer_decay",
+        "factor on the learning rate per block, counted from the head down (BEiT): head and last LayerNorm 1, the last "
+        "block layer_decay, the first tokens layer_decay^(blocks + 1); prompts, which belong to no block, 1",
+    )
+    head_dropout: Part = _later("head_dropout", "dropout between the head's LayerNorm and its linear layer")
+    early_stop: Count | None = _later(
+        "early_stop",
+        "end training after this many epochs without a better score on the validation clips, which the dataset must "
+        "list; null trains all epochs",
+    )
+    windows: Literal["first", "all", "random"] = _later(
+        "windows",
+        "clips longer than `frames`: first: only their beginning; random: training sees one random window of a clip "
+        "per epoch; all: every window is a training example; random and all average the logits of all windows in an "
+        "evaluation",
+    )
+
+    @model_serializer(mode="wrap")
+    def _plain(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out later keys that are off."""
+        return {key: value for key, value in serialize(self).items() if key not in OFF or value != OFF[key]}
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """Return every key with its value in the form of JSON, also those that are off."""
+        given = self.model_dump(mode="json")
+        return {name: given.get(name, OFF.get(name)) for name in type(self).model_fields}
+
     @model_validator(mode="after")
-    def _masks_fit(self) -> Recipe:
+    def _is_possible(self) -> Recipe:
         if self.freq_mask > self.mels or self.time_mask > self.frames:
             raise ValueError("a SpecAugment mask is larger than the filter bank")
+        if self.min_lr_share and self.schedule != "cosine":
+            raise ValueError("min_lr_share is for the cosine schedule (use schedule cosine)")
         if self.loss == "cross_entropy" and self.mixup > 0:
             raise ValueError("cross_entropy needs one label per clip and cannot take mixup > 0 (use loss bce)")
         return self

@@ -15,6 +15,7 @@ from benchmark.spec.grammar import path_name
 from benchmark.spec.protocol import LATER, Protocol
 from benchmark.spec.recipe import Layer, Recipe, TrainingPrecision, Tuning, resolve_recipe
 from benchmark.spec.yaml import Spec
+from benchmark.units import plural
 
 # Left out of the id: `variant` is a name whose form depends on the defaults of its time; `pretrained` follows from the
 # checkpoint, `classes` from the manifest; `micro_batch` changes no result, except where `micro_batch_matters`.
@@ -25,9 +26,11 @@ NOT_IN_ID: dict[str, Any] = {
     "recipe": {"micro_batch": True},
     "micro_batch_matters": True,
 }
+ADDED = {"micro_batch_matters", "held_out", "shots"}  # keys of a request that are left out at their defaults
 AUDIOSET_NORMALISATION = (-4.2677393, 4.5689974)  # mean and std of AST's pre-training, AST@31088be egs/audioset/run.sh
 SAME_NORMALISATION = 0.01
-OWN_DATASET = "folder:"  # datasets of this prefix are a user's folders: their name does not fix the classes
+# datasets of these prefixes are folders whose content decides: their name does not fix the classes
+MEASURED_DATASETS = ("folder:", "hear:", "xares:", "hf:")
 
 
 class DatasetChoice(Spec):
@@ -73,6 +76,15 @@ class MethodChoice(Spec):
         return path_name(self.name, "" if self.variant == self.name else self.variant)
 
 
+class Shots(Spec):
+    """The training clips of a few-shot trial."""
+
+    per_class: Annotated[int, Field(ge=1)] = Field(
+        description="training clips per class; at least this many where clips have several labels"
+    )
+    draw: Annotated[int, Field(ge=0)] = Field(description="number of the draw; a draw of more shots contains this one")
+
+
 class TrialRequest(Spec):
     """Backbone x dataset x method x fold x seed under one protocol."""
 
@@ -89,11 +101,16 @@ class TrialRequest(Spec):
         "changes results and is part of the id",
     )
 
+    held_out: bool = Field(
+        default=False,
+        description="trained without its test clips and scored on validation clips, to choose a setting",
+    )
+    shots: Shots | None = Field(default=None, description="few-shot: the training clips; null for all of them")
+
     @model_serializer(mode="wrap")
     def _plain(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out `micro_batch_matters` where it is False: most requests were defined without it."""
-        key = "micro_batch_matters"
-        return {name: value for name, value in serialize(self).items() if name != key or value}
+        """Leave out what most requests were defined without, where it has its default."""
+        return {name: value for name, value in serialize(self).items() if name not in ADDED or value}
 
     @functools.cached_property
     def id(self) -> str:
@@ -120,17 +137,18 @@ class TrialRequest(Spec):
         switches = protocol.switches if backbone.pretraining != "supervised" else {}
         evaluation = {name: switches[name] for name, default in LATER.items() if switches.get(name, default) != default}
         head = dataset.name  # decides the size of the head
-        if dataset.name.startswith(OWN_DATASET):  # except for a folder's name; its manifest does
+        if dataset.name.startswith(MEASURED_DATASETS):  # except for a folder's name; its manifest does
             head = f"{dataset.classes} classes" if dataset.classes is not None else f"{head} {dataset.manifest}"
         return _digest(
             {
                 "shape": backbone.shape.model_dump(),
-                "pooling": backbone.pooling if protocol.ssast_pooling == "patches" else "cls",
+                "pooling": backbone.pooled_tokens(protocol.ssast_pooling),
                 "prompts": protocol.prompts,
                 "dataset": head,
                 "method": [part.model_dump(mode="json") for part in self.method.parts],
                 "recipe": self.recipe.model_dump(mode="json", exclude=NOT_IN_STEP),
                 **evaluation,
+                **backbone.other_architecture,
             }
         )
 
@@ -161,8 +179,27 @@ class TrialRequest(Spec):
 
     @functools.cached_property
     def cell(self) -> str:
-        """Return a digest of the request without fold and seed: trials that may be averaged share it."""
-        return _digest(self.model_dump(mode="json", exclude={**self._not_in_id, "fold": True, "seed": True}))
+        """Return a digest of the request without fold, seed and draw: trials that may be averaged share it."""
+        left_out: dict[str, Any] = {**self._not_in_id, "fold": True, "seed": True, "shots": {"draw": True}}
+        return _digest(self.model_dump(mode="json", exclude=left_out))
+
+    @property
+    def draw(self) -> int:
+        """Return the number of the draw of training clips; 0 without shots."""
+        return self.shots.draw if self.shots else 0
+
+    @property
+    def unit(self) -> int:
+        """Return what an error between trained models is counted over: the seed, in few-shot trials the draw.
+
+        The seeds of one draw share their training clips. They are not independent, and their mean counts once.
+        """
+        return self.shots.draw if self.shots else self.seed
+
+    @property
+    def task(self) -> str:
+        """Return the dataset, with the shots if there are any: `esc50`, `esc50[shots=4]`. Tables compare within it."""
+        return f"{self.dataset.name}[shots={self.shots.per_class}]" if self.shots else self.dataset.name
 
     @property
     def ranking(self) -> Literal["fp16_sigmoid", "float32"]:
@@ -189,6 +226,10 @@ class TrialRequest(Spec):
         marks += self.input_changes
         if mark := recipe_mark(self.recipe_changes):
             marks.append(mark)
+        if self.shots:
+            marks.append(f"few-shot ({plural(self.shots.per_class, 'training clip')} per class)")
+        if self.held_out:
+            marks.append("validation clips, to choose a setting")
         return marks
 
     @property
@@ -229,7 +270,7 @@ class TrialRequest(Spec):
         published = self.declared_recipe(layers)
         if published is None:
             return {}
-        used, original = self.recipe.model_dump(mode="json"), published.model_dump(mode="json")
+        used, original = self.recipe.values, published.values
         ignored = {"on_bad_audio"} if self.micro_batch_matters else {"on_bad_audio", "micro_batch"}
         return {key: value for key, value in used.items() if value != original[key] and key not in ignored}
 
@@ -253,25 +294,37 @@ class TrialRequest(Spec):
     @property
     def label(self) -> str:
         """Return one readable line: `reference ast[size=demo] esc50 aat_ms f1 s0`."""
-        parts = (self.protocol.name, self.backbone.variant, self.dataset.name, self.method.variant)
-        return f"{' '.join(parts)} f{self.fold} s{self.seed}"
+        parts = (self.protocol.name, self.backbone.variant, self.task, self.method.variant)
+        draw = f" draw {self.draw}" if self.shots else ""
+        choice = f" choice lr={self.recipe.lr:g}" if self.held_out else ""
+        return f"{' '.join(parts)} f{self.fold} s{self.seed}{draw}{choice}"
 
     @property
     def path_stem(self) -> str:
         """Return the path of the record under `trials/`, without its suffix."""
         name = f"f{self.fold}-s{self.seed}-{self.id}"
-        dataset = self.dataset.name.replace(":", "-")  # folder:NAME
-        return f"{self.backbone.path_name}/{dataset}/{self.method.path_name}/{name}"
+        return f"{self.backbone.path_name}/{dataset_path_name(self.dataset.name)}/{self.method.path_name}/{name}"
 
 
 # keys of a recipe that do not change the time and memory of a step
 NOT_IN_STEP = {
     *("lr", "weight_decay", "epochs", "decay_start", "decay_step", "decay_gamma", "warmup_steps", "mixup", "noise"),
     *("freq_mask", "time_mask", "mean", "std", "limit_clips", "on_bad_audio"),
+    *("schedule", "min_lr_share", "class_weights", "sampling", "label_smoothing", "layer_decay", "early_stop"),
+    "windows",
 }
 
-# keys of a recipe that only the optimizer and its schedule see
-FOR_OPTIMIZER = {"lr", "weight_decay", "decay_start", "decay_step", "decay_gamma", "warmup_steps"}
+# keys of a recipe that only the loss, the optimizer and its schedule see
+FOR_OPTIMIZER = {
+    *("lr", "weight_decay", "decay_start", "decay_step", "decay_gamma", "warmup_steps", "schedule", "min_lr_share"),
+    *("class_weights", "label_smoothing", "clip_norm", "layer_decay"),
+}
+
+
+def dataset_path_name(name: str) -> str:
+    """Return the name of a dataset's folder in a results folder: `folder-NAME`, `hf-OWNER_NAME-HASH`."""
+    base = name.partition("[")[0].replace(":./", "-").replace(":", "-")
+    return path_name(base, name) if set(name) & set("/@[") else base
 
 
 def recipe_mark(changes: dict[str, Any]) -> str:
@@ -283,3 +336,8 @@ def recipe_mark(changes: dict[str, Any]) -> str:
 def _digest(content: dict[str, Any]) -> str:
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def changed(request: TrialRequest, **values: Any) -> TrialRequest:
+    """Return a copy with other values; pydantic's own copy would keep the old id."""
+    return TrialRequest(**{name: getattr(request, name) for name in TrialRequest.model_fields} | values)

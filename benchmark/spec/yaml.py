@@ -66,7 +66,8 @@ def validate(model: type[Model], data: object, where: str) -> Model:
             names = set(_field_names(model))
             message = f"unknown key{closest(str(first['loc'][-1]), names)}"
         else:
-            message = f"{first['msg']}, got {first['input']!r}"
+            message = first["msg"].removeprefix("Value error, ")
+            message += f", got {first['input']!r}" if key else ""  # without a key, the input is all there is
         more = f" (and {len(rest)} more)" if rest else ""
         raise BenchmarkError(f"{where}: {key or 'value'}: {message}{more}") from None
 

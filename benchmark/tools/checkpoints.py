@@ -16,9 +16,11 @@ from benchmark.models.transformer import ModelConfig
 from benchmark.models.weights import checkpoint_files, digest
 from benchmark.spec.backbone import (
     SHAPES,
+    Architecture,
     BackboneChoice,
     CheckpointSource,
     Stated,
+    backbone_names,
     load_backbone,
     published_family,
 )
@@ -82,8 +84,12 @@ def verify(path: Path, source: CheckpointSource | None, stated: Stated | None = 
         raise BenchmarkError(f"{path}: sha256 {sha256} instead of {source.sha256}; fetch it again")
     checkpoint = read_checkpoint(path, stated)
     require_finite(checkpoint, path)
+    known = checkpoint.family in backbone_names()
+    stated_by = load_backbone(checkpoint.family).architecture if known and checkpoint.family else Architecture()
     for frames in CHECK_FRAMES:
-        config = ModelConfig(checkpoint.shape, mels=128, frames=frames, stride=(10, 10), classes=1)
+        config = ModelConfig(
+            checkpoint.shape, mels=128, frames=frames, stride=(10, 10), classes=1, **stated_by.of_model()
+        )
         logits = from_checkpoint(config, checkpoint).eval()(torch.zeros(1, frames, 128))
         if not torch.isfinite(logits).all():
             raise BenchmarkError(f"{path}: the model's output on {frames} frames is not finite")

@@ -52,11 +52,16 @@ class Statistics:
 
     def __init__(self, progress: Progress | None = None) -> None:
         self.progress = progress
-        self.known: dict[tuple[Path, int, int, str], Array] = {}
+        self.known: dict[tuple[Path, int, int | None, str], Array] = {}
 
-    def of(self, clips: Clips) -> Array:
-        """Return (clips, 2 x mels) features of the frames that a model would see."""
-        audio, frames = clips.audio, clips.front_end.frames
+    def of(self, clips: Clips, *, whole: bool = False) -> Array:
+        """Return (clips, 2 x mels) features of the frames that a model would see.
+
+        Args:
+            clips: the clips, each once.
+            whole: whether a model sees all frames, in windows.
+        """
+        audio, frames = clips.audio, None if whole else clips.front_end.frames
         kind = (audio.folder, audio.mels, frames)
         lacking = list({clip.path: clip for clip in clips.clips if (*kind, clip.path) not in self.known}.values())
         found = in_order(functools.partial(_statistics, audio, frames), lacking, processes=True)
@@ -67,8 +72,8 @@ class Statistics:
         return np.stack([self.known[*kind, clip.path] for clip in clips.clips])
 
 
-def _statistics(audio: AudioStore, frames: int, clip: Clip) -> Array:
-    bank = audio.bank(clip)[:frames].astype(np.float64)
+def _statistics(audio: AudioStore, frames: int | None, clip: Clip) -> Array:
+    bank = audio.bank(clip, 0, frames).astype(np.float64)
     return np.concatenate([bank.mean(axis=0), bank.std(axis=0)])
 
 
@@ -87,12 +92,14 @@ def compute_floor(request: TrialRequest, manifest: Manifest, cache: Path | None,
     Raises:
         BenchmarkError: the data changed since the request was made, or a file is bad.
     """
-    splits = prepare(request, manifest, cache).splits
+    whole = request.recipe.windows != "first"
+    first = request.model_copy(update={"recipe": request.recipe.model_copy(update={"windows": "first"})})
+    splits = prepare(first, manifest, cache).splits
     train, test = splits["train"], splits["test"]
     (truth, seen), (test_truth, test_seen) = (
         tuple(part.numpy() for part in split.targets(range(len(split)))) for split in (train, test)
     )
-    features, test_features = statistics.of(train), statistics.of(test)
+    features, test_features = statistics.of(train, whole=whole), statistics.of(test, whole=whole)
     metric, scores = manifest.info.metric, dict[str, float | None]()
     if metric == "accuracy":
         ranked = _one_of(features, truth.argmax(1), test_features, truth.shape[1])
@@ -133,7 +140,9 @@ def fill_floors(
         results: the results folder.
         console: where progress is shown.
     """
-    wanted = {floor_key(floor_settings(request)): request for request in requests}
+    wanted = {
+        floor_key(floor_settings(request)): request for request in requests if not (request.shots or request.held_out)
+    }
     lacking = {key: wanted[key] for key in wanted.keys() - read_floors(results).keys()}
     if not lacking:
         return 0

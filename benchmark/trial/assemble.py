@@ -15,16 +15,18 @@ from benchmark.data.registry import get_dataset
 from benchmark.data.validation_split import hold_out
 from benchmark.data.worker_processes import start_server
 from benchmark.errors import BenchmarkError
-from benchmark.methods.registry import load_externals
-from benchmark.models.checkpoint import Checkpoint, read_checkpoint
+from benchmark.models.checkpoint import Checkpoint
+from benchmark.models.class_checkpoint import read_weights
 from benchmark.models.weights import digest
 from benchmark.numerics import NUMERICS_VERSION
 from benchmark.records.schema import Parameters
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.banks import with_banks
 from benchmark.trial.build import build_model
-from benchmark.trial.data import TrialData, prepare
+from benchmark.trial.data import TrialData, prepare, training_order
 from benchmark.trial.device import set_up_device
+from benchmark.trial.loss import balanced_weights
+from benchmark.trial.outside import load_places
 from benchmark.trial.setting import Setting
 from benchmark.trial.train_step import Trainer
 
@@ -72,20 +74,21 @@ def assemble(request: TrialRequest, setting: Setting, *, validation_only: bool =
     Args:
         request: the trial.
         setting: where it runs.
-        validation_only: leave the test clips out and hold out a validation split, as a search does.
+        validation_only: leave the test clips out and hold out a validation split, as a search does, also where the
+            request does not say so.
 
     Raises:
         BenchmarkError: bad data, a changed checkpoint, or a method that does not fit the model.
     """
     began = time.perf_counter()
     _check_version(setting)
-    load_externals(setting.methods)
+    load_places(setting.outside)
     device = set_up_device(setting)
     manifest = _manifest(request, setting, validation_only=validation_only)
     data = with_banks(prepare(request, manifest, setting.options.cache), setting, device)
     if data.loaders(setting.workers):
         start_server()  # imports torch while this process reads weights
-    trainer, parameters = _make_trainer(request, setting, device, data.data.classes)
+    trainer, parameters = _make_trainer(request, setting, device, data)
     trainer.memory.left_out = data.held_bytes
     trainer.clock.began = began
     trainer.clock.seconds["setup"] = time.perf_counter() - began
@@ -104,7 +107,7 @@ def _check_version(setting: Setting) -> None:
 
 def _manifest(request: TrialRequest, setting: Setting, *, validation_only: bool) -> Manifest:
     manifest = _read_manifest(request.dataset.name, setting.options.data_root, setting.run)
-    return hold_out(manifest, request.fold).manifest if validation_only else manifest
+    return hold_out(manifest, request.fold).manifest if validation_only or request.held_out else manifest
 
 
 def _read_manifest(dataset: str, data_root: Path, run: str) -> Manifest:
@@ -121,12 +124,19 @@ def _read_manifest(dataset: str, data_root: Path, run: str) -> Manifest:
 
 
 def _make_trainer(
-    request: TrialRequest, setting: Setting, device: torch.device, classes: int
+    request: TrialRequest, setting: Setting, device: torch.device, data: TrialData
 ) -> tuple[Trainer, Parameters]:
-    model, parameters, groups = build_model(request, classes, _read_weights(request, setting))
-    options = setting.options
+    model, parameters, groups = build_model(request, data.data.classes, _read_weights(request, setting))
+    options, train = setting.options, data.splits["train"]
     trainer = Trainer(
-        model.to(device), request, device, groups, compiled=options.compile, checkpointing=options.checkpointing
+        model.to(device),
+        request,
+        device,
+        groups,
+        compiled=options.compile,
+        checkpointing=options.checkpointing,
+        steps_per_epoch=len(training_order(request, train)),
+        class_weights=balanced_weights(train.truth) if request.recipe.class_weights == "balanced" else None,
     )
     return trainer, parameters
 
@@ -139,4 +149,4 @@ def _read_weights(request: TrialRequest, setting: Setting) -> Checkpoint | None:
     path = setting.options.checkpoints.get(backbone.sha256 or "")
     if path is None or digest(path) != backbone.sha256:
         raise BenchmarkError(f"{backbone.variant}: its checkpoint changed since this trial was planned; run again")
-    return read_checkpoint(path, backbone.stated)
+    return read_weights(backbone, path)

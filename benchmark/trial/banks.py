@@ -33,6 +33,9 @@ def with_banks(data: TrialData, setting: Setting, device: torch.device) -> Trial
         BadAudioError: a file is bad.
         OSError: a clip cannot be read now.
     """
+    if data.moves:
+        logger.debug("filter banks are read in every epoch: other windows each time")
+        return data
     size, room = held_bytes(data.splits), _room(setting, device)
     if size > room:
         logger.debug("filter banks are read in every epoch: %s, room for %s", data_size(size), data_size(room))

@@ -13,7 +13,7 @@ from benchmark.errors import BenchmarkError, first_line
 from benchmark.methods.contract import ParamGroup
 from benchmark.methods.registry import build_method
 from benchmark.models.abstract import abstract_tensors
-from benchmark.models.build import build_backbone, init_head, model_config, unused_head_parameters
+from benchmark.models.build import bare_model, build_backbone, init_head, model_config, unused_head_parameters
 from benchmark.models.checkpoint import Checkpoint
 from benchmark.models.transformer import AudioTransformer
 from benchmark.records.schema import Parameters
@@ -85,14 +85,18 @@ def abstract_model(request: TrialRequest, classes: int) -> AudioTransformer:
     except Exception as error:  # whatever a method does
         logger.info("%s: its method does not run on meta tensors: %s", request.label, first_line(error))
         with torch.random.fork_rng(devices=[]):
-            model = AudioTransformer(model_config(request.backbone, request.recipe, request.protocol, classes))
+            model = _bare(request, classes)
             _adapt(model, request)
     return model
 
 
 def _abstract(request: TrialRequest, classes: int) -> AudioTransformer:
     with abstract_tensors():
-        return AudioTransformer(model_config(request.backbone, request.recipe, request.protocol, classes))
+        return _bare(request, classes)
+
+
+def _bare(request: TrialRequest, classes: int) -> AudioTransformer:
+    return bare_model(request.backbone, model_config(request.backbone, request.recipe, request.protocol, classes))
 
 
 def freeze_others(model: AudioTransformer, trainable: set[str], method: str) -> None:
@@ -118,11 +122,13 @@ def freeze_others(model: AudioTransformer, trainable: set[str], method: str) -> 
 def trained_tensors(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     """Return what a trial keeps of its model, by name: what training changes, and what the method made.
 
-    That is: parameters that train, all buffers, and frozen parameters that the method made or changed. Only modules of
-    a method have buffers; the backbone has none.
+    That is: parameters that train, buffers, and frozen parameters that the method made or changed. A buffer of the
+    backbone that nothing changes, as a fixed positional embedding, is no part of it.
     """
+    constant: frozenset[str] = getattr(model, "constant_buffers", frozenset())
+    buffers = {name: buffer for name, buffer in model.named_buffers() if name not in constant}
     kept = {name: tensor for name, tensor in model.named_parameters() if tensor.requires_grad or is_made(tensor)}
-    return {name: tensor.detach() for name, tensor in {**kept, **dict(model.named_buffers())}.items()}
+    return {name: tensor.detach() for name, tensor in {**kept, **buffers}.items()}
 
 
 def load_trained(model: torch.nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
@@ -140,7 +146,7 @@ def load_trained(model: torch.nn.Module, tensors: Mapping[str, torch.Tensor]) ->
         {name: (tensor.shape, tensor.dtype) for name, tensor in content.items()} for content in (present, tensors)
     )
     needed = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
-    needed |= set(model.state_dict()) & dict(model.named_buffers()).keys()
+    needed |= set(model.state_dict()) & dict(model.named_buffers()).keys() & set(present)
     names = {*found, *needed}
     if wrong := sorted(name for name in names if expected.get(name) != found.get(name)):
         raise ValueError(f"{wrong[0]}{f' and {len(wrong) - 1} more tensors' if len(wrong) > 1 else ''}")
@@ -176,7 +182,8 @@ def _count(model: torch.nn.Module, backbone_size: int, request: TrialRequest) ->
     sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
     total = sum(sizes.values())
     trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    unused = unused_head_parameters(request.backbone.shape.width)
+    backbone = request.backbone
+    unused = unused_head_parameters(backbone.shape.width, heads=backbone.stated_architecture.unused_heads)
     return Parameters(
         total=total,
         trainable=trainable,

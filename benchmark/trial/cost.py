@@ -20,9 +20,9 @@ from benchmark.spec.request import TrialRequest
 from benchmark.trial.build import abstract_model
 from benchmark.trial.checkpointing import checkpoint_blocks
 from benchmark.trial.frozen_features import FrozenPart, output_bytes
+from benchmark.trial.loss import loss_of
 from benchmark.trial.plain_mode import PlainMode
 from benchmark.trial.precision import autocast_type
-from benchmark.trial.train_step import loss_of
 
 MOMENTS = 2  # tensors that AdamW keeps per parameter
 
@@ -94,7 +94,7 @@ class _Step(torch.nn.Module):
         half = autocast_type(self.recipe.precision, "cuda")
         with self.saved.hooks(), torch.autocast("cpu", half or torch.float16, enabled=half is not None):
             logits = self.model(features)
-            loss = loss_of(logits, targets, observed, self.recipe.loss)
+            loss = loss_of(logits, targets, observed, self.recipe.loss, smoothing=self.recipe.label_smoothing)
         del logits
         self.forward_flops = self.counter.operations
         torch.autograd.backward(loss)

@@ -9,9 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.data.audio_store import AudioStore
+from benchmark.data.few_shot import shots_of
 from benchmark.data.frontend import LOG_FLOOR, FrontEnd
 from benchmark.data.loader import Clips
 from benchmark.data.manifest import Clip, Manifest
+from benchmark.data.order import TrainingOrder, balanced_shares
+from benchmark.data.parallel import in_order
+from benchmark.data.windows import cut, movable
 from benchmark.errors import BenchmarkError
 from benchmark.records.schema import Data
 from benchmark.spec.protocol import Protocol
@@ -34,6 +38,12 @@ class TrialData:
     mixes: bool
 
     @property
+    def moves(self) -> bool:
+        """Return whether every epoch reads other windows of the training clips."""
+        windows = self.splits["train"].windows
+        return windows is not None and windows.move
+
+    @property
     def evaluation(self) -> dict[str, Clips]:
         """Return the held-out splits: all but the training split."""
         return {name: clips for name, clips in self.splits.items() if name != "train"}
@@ -54,13 +64,21 @@ class TrialData:
 
 
 def choose_clips(request: TrialRequest, manifest: Manifest) -> dict[str, list[Clip]]:
-    """Return the clips of every split that a trial uses, bad files included."""
+    """Return the clips of every split that a trial uses, bad files included.
+
+    A few-shot trial uses no validation clips, and `limit_clips` does not apply to its training clips.
+    """
+    splits = {name: [manifest.clips[i] for i in indices] for name, indices in manifest.splits(request.fold).items()}
     chosen = {
-        name: _limit([_labelled(manifest.clips[i], request.protocol) for i in indices], request, manifest.info.name)
-        for name, indices in manifest.splits(request.fold).items()
+        name: _limit([_labelled(clip, request.protocol) for clip in clips], request, manifest.info.name)
+        for name, clips in splits.items()
     }
     if "test" in chosen and manifest.info.name == "openmic" and request.protocol.openmic_test == "train_list":
         chosen["test"] = chosen["train"]
+    if request.shots:
+        seed = stream("shots", manifest.info.name, request.fold, request.shots.draw)
+        few = shots_of(splits["train"], request.shots.per_class, seed)  # by present labels, under every protocol
+        chosen = {"train": [_labelled(clip, request.protocol) for clip in few], "test": chosen["test"]}
     return chosen
 
 
@@ -95,9 +113,17 @@ def prepare(request: TrialRequest, manifest: Manifest, cache: Path | None) -> Tr
         fill=0.0 if request.protocol.padding == "raw_zero" else LOG_FLOOR,
         noise=recipe.noise,
     )
+    whole = recipe.windows != "first"
     if request.protocol.norm_stats == "training_clips":
-        level = recordings.statistics(chosen["train"], recipe.frames, workers=1)
+        level = recordings.statistics(chosen["train"], None if whole else recipe.frames, workers=1)
         front_end = dataclasses.replace(front_end, mean=level.mean, std=level.std)
+    classes = len(info.classes)
+    splits = {
+        name: _windowed(request, recordings, clips, classes, front_end, training=name == "train")
+        if whole
+        else Clips(recordings, clips, classes, front_end)
+        for name, clips in chosen.items()
+    }
     data = Data(
         kind=manifest.kind,
         clips=len(manifest.clips),
@@ -107,9 +133,44 @@ def prepare(request: TrialRequest, manifest: Manifest, cache: Path | None) -> Tr
         classes=len(info.classes),
         classes_present=len({label for clip in manifest.clips for label in clip.labels}),
         skipped=skipped,
+        windows={name: len(split) for name, split in splits.items()} if whole else None,
+        source=manifest.source,
     )
-    splits = {name: Clips(recordings, clips, len(info.classes), front_end) for name, clips in chosen.items()}
     return TrialData(splits, data, mixes=recipe.mixup > 0)
+
+
+def _windowed(
+    request: TrialRequest,
+    recordings: AudioStore,
+    clips: list[Clip],
+    classes: int,
+    front_end: FrontEnd,
+    *,
+    training: bool,
+) -> Clips:
+    """Return the windows of a split's clips: all of them, or in training one of each that is moved in every epoch.
+
+    Raises:
+        BadAudioError: without a cache, a file is bad.
+    """
+    lengths = list(in_order(recordings.frames, clips))
+    moved = training and request.recipe.windows == "random"
+    windows = (movable if moved else cut)(lengths, request.recipe.frames)
+    repeated = [clip for clip, count in zip(clips, windows.counts.tolist(), strict=True) for _ in range(count)]
+    return Clips(recordings, repeated, classes, front_end, windows=windows)
+
+
+def training_order(request: TrialRequest, train: Clips) -> TrainingOrder:
+    """Return the order of a trial's training examples.
+
+    Args:
+        request: batch size, mixup and sampling.
+        train: its training clips.
+    """
+    recipe = request.recipe
+    shares = balanced_shares(train.truth) if recipe.sampling == "balanced" else None
+    spare = train.windows.spare if train.windows else None
+    return TrainingOrder(len(train), recipe.batch_size, recipe.mixup, shares=shares, spare=spare)
 
 
 def _ready(

@@ -10,7 +10,7 @@ from benchmark.data.dataset_info import DatasetInfo
 from benchmark.data.loader import Batch, Batches, take_number_of_pass
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.batch_split import evaluation_has_effects
-from benchmark.trial.evaluation_plan import is_test, is_test_needed
+from benchmark.trial.evaluation_plan import is_test, is_test_needed, stops_early
 from benchmark.trial.frozen_features import FrozenFeatures, runs_known_code
 from benchmark.trial.history import History, Scores
 from benchmark.trial.metrics import evaluate
@@ -67,11 +67,20 @@ class Evaluation:
             if name == "test" and not self._complete and not self._is_test_needed(history, scores, is_last=is_last):
                 take_number_of_pass()
                 continue
-            logits, targets, observed = self._predict(history, name, batches, is_last=is_last)
+            logits, targets, observed = self._predict(name, batches, is_last=is_last)
             history.logits.setdefault(name, {})[epoch] = logits
             history.targets[name], history.observed[name] = targets, observed
             scores[name] = evaluate(logits, targets, observed, self._request.ranking)
         return scores
+
+    def stops(self, history: History, scores: Scores) -> bool:
+        """Return whether the recipe's early stopping ends training after an epoch.
+
+        Args:
+            history: the epochs before.
+            scores: metrics of this epoch by split.
+        """
+        return stops_early(self._rule, self._validation(history, scores), self._request.recipe.early_stop)
 
     def _can_be_left_out(self) -> bool:
         """Return whether training continues equally if a pass is left out; outside code is tried on a copy."""
@@ -84,11 +93,21 @@ class Evaluation:
         )
 
     def _is_test_needed(self, history: History, scores: Scores, *, is_last: bool) -> bool:
-        points = [*(point.splits for point in history.curves), scores]
-        validation = [point["validation"][self._metric] for point in points if "validation" in point]
-        return is_test_needed(self._rule, validation, is_last=is_last)
+        is_last = is_last or self.stops(history, scores)
+        return is_test_needed(self._rule, self._validation(history, scores), is_last=is_last)
 
-    def _predict(self, history: History, name: str, batches: Batches, *, is_last: bool) -> Batch:
+    def _validation(self, history: History, scores: Scores) -> list[float | None]:
+        points = [*(point.splits for point in history.curves), scores]
+        return [point["validation"][self._metric] for point in points if "validation" in point]
+
+    def _predict(self, name: str, batches: Batches, *, is_last: bool) -> Batch:
+        """Evaluate the clips of a split; the logits of a clip are the means over its windows."""
+        logits, targets, observed = self._predict_inputs(name, batches, is_last=is_last)
+        if (windows := batches.clips.windows) is None:
+            return logits, targets, observed
+        return windows.average(logits), targets[windows.firsts], observed[windows.firsts]
+
+    def _predict_inputs(self, name: str, batches: Batches, *, is_last: bool) -> Batch:
         """Evaluate a split, from the kept outputs of the model's frozen part if there are some."""
         trainer, features = self._trainer, self._features
         trainer.model.eval()
@@ -96,7 +115,7 @@ class Evaluation:
             take_number_of_pass()
             outputs, rest = kept
             sizes = [len(output) for output in outputs]
-            truths = (torch.split(tensor[name], sizes) for tensor in (history.targets, history.observed))
+            truths = (torch.split(tensor, sizes) for tensor in batches.clips.targets(range(len(batches.clips))))
             return trainer.predict(zip(outputs, *truths, strict=True), rest)
         found = trainer.predict(batches, None if is_last else features.keeping(name, len(batches.clips)))
         trainer.memory.kept_bytes = features.bytes

@@ -27,6 +27,19 @@ def is_test_needed(rule: Rule, validation: Sequence[float | None], *, is_last: b
     return rule == "best_on_validation" and best_epoch(validation) == len(validation)
 
 
+def stops_early(rule: Rule, validation: Sequence[float | None], patience: int | None) -> bool:
+    """Return whether training ends early after an epoch.
+
+    Args:
+        rule: how the reported epoch is chosen; without validation clips, training never ends early.
+        validation: scores of the validation split so far, this epoch's included.
+        patience: epochs without a better score after which training ends; None for never.
+    """
+    if patience is None or rule != "best_on_validation":
+        return False
+    return len(validation) - (best_epoch(validation) or 0) >= patience
+
+
 def expected_passes(rule: Rule, epochs: int, splits: Sequence[str], *, test_curves: bool) -> dict[str, float]:
     """Return how often each held-out split is evaluated; the best epochs so far are guessed (`BEST_SHARE`).
 

@@ -7,13 +7,14 @@ import math
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypedDict
 
-from benchmark.data.loader import TrainingOrder, evaluation_batches, training_batches
+from benchmark.data.loader import evaluation_batches, training_batches
 from benchmark.data.workers import DataWorkers
 from benchmark.numerics import NUMERICS_VERSION
 from benchmark.records.schema import Epoch
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.assemble import Assembled
 from benchmark.trial.banks import room_for_outputs
+from benchmark.trial.data import training_order
 from benchmark.trial.evaluation import Evaluation
 from benchmark.trial.history import History, Scores
 from benchmark.trial.resume import ResumeFiles, UnfitStateError, random_state, restore_random_state
@@ -75,7 +76,8 @@ def fit(
 ) -> Fitted:
     """Train for all epochs of the recipe, from the resume state if there is one, and evaluate what counts after each.
 
-    Training ends early when the loss is not finite. The resume state is saved now and then, and when the user stops.
+    Training ends early when the loss is not finite, and when the recipe's patience with the validation score ends. The
+    resume state is saved now and then, and when the user stops.
 
     Args:
         request: recipe, protocol and seeds.
@@ -91,7 +93,7 @@ def fit(
     device = trainer.clock.device
     history = _resume(request, trainer, resume_files)
     resumed = len(history.curves)
-    order = TrainingOrder(data.data.used["train"], recipe.batch_size, recipe.mixup)
+    order = training_order(request, data.splits["train"])
     readers = DataWorkers.of(data.splits["train"], data.loaders(setting.workers), device)
     batches = training_batches(data.splits["train"], order, readers, device)
     held_out = {
@@ -115,6 +117,8 @@ def fit(
             loss = shared.train(epoch, batches) if shared else trainer.train(batches)
             is_last = epoch == recipe.epochs or not math.isfinite(loss)
             scores = evaluation.after_epoch(history, epoch, is_last=is_last)
+            stops = not is_last and evaluation.stops(history, scores)
+            is_last = is_last or stops
             history.curves.append(_curve_point(trainer, epoch, loss, scores, seconds_before))
             if math.isfinite(loss):
                 trainer.schedule.after_epoch()
@@ -125,6 +129,9 @@ def fit(
             report(_progress(epoch, recipe.epochs, loss, parts.info.metric, scores))
             if not math.isfinite(loss):
                 logger.info("%s: the loss is not finite in epoch %d; training ends", request.label, epoch)
+            if stops:
+                history.stopped_early = epoch
+                logger.info("%s: no better score for %s epochs; training ends", request.label, recipe.early_stop)
             if is_last:
                 break
             if setting.asked_to_stop and resume_files:

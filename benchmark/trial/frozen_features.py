@@ -66,7 +66,7 @@ class FrozenPart:
     def versions(self) -> list[tuple[int, int]]:
         """Return what changes when a parameter of the part is replaced or written to."""
         v = self.model.v
-        owned = [v.cls_token, v.pos_embed, *([] if v.dist_token is None else [v.dist_token])]
+        owned = [token for token in (v.cls_token, v.pos_embed, v.dist_token) if token is not None]
         modules = [v.patch_embed, *list(v.blocks)[: self.blocks], *([v.norm] if self.pooled else [])]
         parameters = [*owned, *(parameter for module in modules for parameter in module.parameters())]
         return [(parameter.data_ptr(), parameter._version) for parameter in parameters]

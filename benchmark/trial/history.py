@@ -29,17 +29,20 @@ class History:
         logits: by split and epoch after which it was evaluated, (clips, classes) float32.
         targets: by evaluated split, (clips, classes).
         observed: by evaluated split, (clips, classes); 0 where a class was not annotated.
+        stopped_early: epoch after which early stopping ended training; None if it did not. Not part of the state, as
+            no state is saved after the last epoch.
     """
 
     curves: list[Epoch] = field(default_factory=list)
     logits: dict[str, dict[int, torch.Tensor]] = field(default_factory=dict)
     targets: dict[str, torch.Tensor] = field(default_factory=dict)
     observed: dict[str, torch.Tensor] = field(default_factory=dict)
+    stopped_early: int | None = None
 
-    def diverged(self, metric: str) -> bool:
-        """Return True when the last epoch's loss or test score is not finite."""
+    def diverged(self, metric: str, split: str) -> bool:
+        """Return True when the last epoch's loss or its score on the reported split is not finite."""
         end = self.curves[-1]
-        return end.train_loss is None or end.splits["test"][metric] is None
+        return end.train_loss is None or end.splits[split][metric] is None
 
     def prune(self, epochs: list[int]) -> None:
         """Drop the logits of all epochs but these."""
@@ -76,8 +79,8 @@ class History:
         epochs = sorted(set.intersection(*(set(self.logits[name]) for name in data.evaluation)))
         kept: Predictions = {"classes": np.array(info.classes), "epochs": np.array(epochs)}
         for name, split in data.evaluation.items():
-            kept[f"clips_{name}"] = np.array([clip.path for clip in split.clips])
-            kept[f"groups_{name}"] = np.array([clip.group for clip in split.clips])
+            kept[f"clips_{name}"] = np.array([clip.path for clip in split.recordings])
+            kept[f"groups_{name}"] = np.array([clip.group for clip in split.recordings])
             kept[f"targets_{name}"] = self.targets[name].numpy()
             kept[f"observed_{name}"] = self.observed[name].numpy()
             by_epoch = [self.logits[name][epoch] for epoch in epochs]

@@ -27,8 +27,9 @@ from benchmark.trial.code_digest import code_digest
 from benchmark.trial.cost import count_cost
 from benchmark.trial.device import device_name, is_out_of_memory
 from benchmark.trial.evaluation_plan import eval_factor
+from benchmark.trial.outside import outside_places
 from benchmark.trial.precision import Precision
-from benchmark.trial.profile_child import places, start_child
+from benchmark.trial.profile_child import start_child
 from benchmark.trial.random_step import random_batch, random_step, with_batch_size, with_random_weights
 from benchmark.trial.train_step import Trainer
 
@@ -70,12 +71,12 @@ class Job:
     Attributes:
         request: the step.
         how: how to profile it.
-        methods: places of methods from outside the suite, by name.
+        outside: places of methods and backbones from outside the suite.
     """
 
     request: TrialRequest
     how: How
-    methods: Mapping[str, str]
+    outside: Mapping[str, str]
 
 
 def shapes(requests: Sequence[TrialRequest]) -> list[TrialRequest]:
@@ -99,7 +100,7 @@ def _profile_in_child(request: TrialRequest, how: How) -> StepProfile:
     """Profile a step in a new process; a process that was killed counts as out of memory."""
     with start_child("benchmark.trial.profile_worker") as child:
         try:
-            content, _ = child.communicate(pickle.dumps(Job(request, how, places(request))))
+            content, _ = child.communicate(pickle.dumps(Job(request, how, outside_places([request]))))
         except BaseException:  # Ctrl-C, too
             child.kill()
             raise

@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmark.data.parallel import end_with
-from benchmark.methods.registry import externals
-from benchmark.spec.request import TrialRequest
 
 
 def start_child(module: str, variables: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
@@ -33,11 +31,6 @@ def start_child(module: str, variables: Mapping[str, str] | None = None) -> subp
         env={**os.environ, "PYTHONPATH": paths, **(variables or {})},
         process_group=0,  # Ctrl-C reaches the caller alone, which ends the child
     )
-
-
-def places(request: TrialRequest) -> dict[str, str]:
-    """Return the places of a request's methods from outside the suite, by name, for `load_externals` in a child."""
-    return {name: external.place for name, external in externals([request.method]).items()}
 
 
 @contextmanager

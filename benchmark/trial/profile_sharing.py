@@ -15,8 +15,9 @@ from benchmark.errors import BenchmarkError
 from benchmark.records.environment import EAGER
 from benchmark.records.schema import Cost, SharingProfile
 from benchmark.spec.request import TrialRequest
+from benchmark.trial.outside import outside_places
 from benchmark.trial.profile import provenance
-from benchmark.trial.profile_child import places, start_child
+from benchmark.trial.profile_child import start_child
 
 WORKER = "benchmark.trial.profile_sharing_worker"
 
@@ -55,12 +56,12 @@ class SharedStep:
     Attributes:
         request: the step.
         how: how it is measured.
-        methods: places of methods from outside the suite, by name.
+        outside: places of methods and backbones from outside the suite.
     """
 
     request: TrialRequest
     how: Together
-    methods: Mapping[str, str]
+    outside: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def _process(request: TrialRequest, how: Together) -> Iterator[subprocess.Popen[
     """Start a process that trains on command, and kill it at the end."""
     with start_child(WORKER, how.variables) as process:
         try:
-            _send(process, SharedStep(request, how, places(request)))
+            _send(process, SharedStep(request, how, outside_places([request])))
             yield process
         finally:
             process.kill()

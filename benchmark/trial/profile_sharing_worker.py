@@ -13,8 +13,8 @@ import torch
 
 from benchmark.data.loader import Batch
 from benchmark.errors import BenchmarkError, first_line
-from benchmark.methods.registry import load_externals
 from benchmark.trial.device import is_out_of_memory
+from benchmark.trial.outside import load_places
 from benchmark.trial.profile_child import answering
 from benchmark.trial.profile_sharing import Burst, Fault, SharedStep
 from benchmark.trial.random_step import random_step
@@ -28,7 +28,7 @@ def main() -> None:
     with answering() as answer:
         try:
             step: SharedStep = pickle.load(sys.stdin.buffer)
-            load_externals(step.methods)
+            load_places(step.outside)
             how = step.how
             torch.set_num_threads(how.cores)
             trainer, batch = random_step(

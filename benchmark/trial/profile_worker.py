@@ -6,8 +6,8 @@ import pickle
 import sys
 
 from benchmark.errors import BenchmarkError
-from benchmark.methods.registry import load_externals
 from benchmark.records.schema import StepProfile
+from benchmark.trial.outside import load_places
 from benchmark.trial.profile import Job, profile_step
 from benchmark.trial.profile_child import answering
 
@@ -18,7 +18,7 @@ def main() -> None:
         job: Job = pickle.load(sys.stdin.buffer)
         profile: StepProfile | BenchmarkError
         try:
-            load_externals(job.methods)
+            load_places(job.outside)
             profile = profile_step(job.request, job.how)
         except BenchmarkError as error:
             profile = error

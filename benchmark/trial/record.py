@@ -9,7 +9,7 @@ import torch
 
 from benchmark import nvml
 from benchmark.errors import first_line
-from benchmark.methods.registry import externals, find_method
+from benchmark.methods.registry import find_method
 from benchmark.numerics import NUMERICS_VERSION
 from benchmark.records.environment import capture, utc_now
 from benchmark.records.schema import Cost, Labels, Plugin, Profile, Record, Selection, Verified
@@ -22,7 +22,8 @@ from benchmark.trial.device import device_name
 from benchmark.trial.fit import Fitted
 from benchmark.trial.history import History, Predictions
 from benchmark.trial.matrix_products import library
-from benchmark.trial.selection import choose, kept_epochs
+from benchmark.trial.outside import outside_parts
+from benchmark.trial.selection import choose, kept_epochs, reported_split
 from benchmark.trial.setting import Setting
 
 logger = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ def finish(request: TrialRequest, setting: Setting, parts: Assembled, fitted: Fi
         started: when the trial began, as in `utc_now`.
     """
     history, info = fitted.history, parts.info
-    diverged = history.diverged(info.metric)
+    diverged = history.diverged(info.metric, reported_split(request))
     selection = choose(request, info, history.curves, diverged=diverged)
     history.prune(kept_epochs(selection, len(history.curves)))
     record = _make_record(request, setting, parts, fitted, selection, started)
@@ -81,10 +82,11 @@ def _make_record(
     return Record(
         id=request.id,
         request=request,
-        status="diverged" if history.diverged(parts.info.metric) else "completed",
+        status="diverged" if history.diverged(parts.info.metric, selection.split) else "completed",
         data=parts.data.data.model_copy(update={"verified": _verified(request, setting)}),
         selection=selection,
         curves=history.curves,
+        stopped_early=history.stopped_early,
         parameters=parts.parameters,
         cost=setting.cost or _count_cost(request, setting, parts.data.data.classes),
         profile=_make_profile(setting, parts, fitted),
@@ -94,7 +96,7 @@ def _make_record(
         fingerprint=code_digest(request),
         plugins={
             name: Plugin(distribution=external.distribution, version=external.version)
-            for name, external in externals([request.method]).items()
+            for name, external in outside_parts([request]).items()
         },
         labels=_labels(request, parts.info.label),
         started=started,
@@ -137,7 +139,7 @@ def _count_cost(request: TrialRequest, setting: Setting, classes: int) -> Cost |
 def _make_profile(setting: Setting, parts: Assembled, fitted: Fitted) -> Profile:
     trainer = parts.trainer
     device, seconds = trainer.clock.device, trainer.clock.so_far()
-    trained_clips = len(fitted.history.curves) * parts.data.data.used["train"]
+    trained_clips = len(fitted.history.curves) * parts.data.data.inputs["train"]
     training, evaluation = trainer.memory.training, trainer.memory.evaluation
     assert training is not None
     assert evaluation is not None
@@ -165,5 +167,5 @@ def _make_profile(setting: Setting, parts: Assembled, fitted: Fitted) -> Profile
 
 
 def _pack_weights(request: TrialRequest, parts: Assembled, history: History, selection: Selection) -> bytes:
-    front_end = parts.data.splits["test"].front_end
+    front_end = parts.data.splits["train"].front_end
     return pack(parts.trainer.model, request, history.curves[-1], selection, parts.info.classes, front_end)

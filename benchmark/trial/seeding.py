@@ -44,7 +44,9 @@ class Seeds:
 
     def _data(self, name: str, *parts: object) -> int:
         request = self.request
-        return stream(name, request.dataset.name, request.fold, request.seed, *parts)
+        # the models of different draws are independent: their head and order differ, too
+        draw = [f"draw {request.draw}"] if request.shots else []
+        return stream(name, request.dataset.name, request.fold, request.seed, *draw, *parts)
 
 
 def stream(*parts: object) -> int:

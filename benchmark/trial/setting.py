@@ -28,7 +28,7 @@ class Setting:
         cost: counted cost of a training step; None counts it again.
         stop: file whose presence asks to stop after the current epoch.
         run: name of the call of `run`; an attempt of it that ended by timeout is not repeated.
-        methods: places of the methods from outside the suite, by name.
+        outside: places of methods and backbones from outside the suite, see `benchmark.trial.outside`.
         features: folder of features that several trials of the run share; None shares none.
         sharers: number of trials of the run that train on the same batches.
         numerics_version: numerics version of the code that submitted the trial.
@@ -44,7 +44,7 @@ class Setting:
     cost: Cost | None = None
     stop: Path | None = None
     run: str = ""
-    methods: Mapping[str, str] = field(default_factory=dict)
+    outside: Mapping[str, str] = field(default_factory=dict)
     features: Path | None = None
     sharers: int = 1
     numerics_version: int = NUMERICS_VERSION

@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
 from torch.amp.grad_scaler import GradScaler
-from torch.nn import functional
 
 from benchmark.data.loader import Batch
 from benchmark.methods.contract import ParamGroup
@@ -22,6 +21,8 @@ from benchmark.trial.clock import Clock
 from benchmark.trial.compiled import Call, TrainingForward
 from benchmark.trial.energy import EnergyMeter
 from benchmark.trial.frozen import attribute_digest
+from benchmark.trial.layer_decay import decayed_groups
+from benchmark.trial.loss import loss_of, share_of_part
 from benchmark.trial.matrix_products import fast_products
 from benchmark.trial.memory import PeakMemory
 from benchmark.trial.optimizer import AdamW
@@ -30,23 +31,6 @@ from benchmark.trial.resume import UnfitStateError
 from benchmark.trial.schedule import Schedule
 
 logger = logging.getLogger(__name__)
-
-
-def loss_of(
-    logits: torch.Tensor, targets: torch.Tensor, observed: torch.Tensor, kind: Literal["cross_entropy", "bce"]
-) -> torch.Tensor:
-    """Return the mean loss of a batch.
-
-    Args:
-        logits: (B, classes).
-        targets: (B, classes), multi-hot, possibly mixed.
-        observed: (B, classes) weights; classes with 0 do not count in `bce`.
-        kind: loss of the recipe.
-    """
-    if kind == "cross_entropy":
-        return functional.cross_entropy(logits, targets.argmax(1))
-    losses = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
-    return (losses * observed).sum() / observed.sum()
 
 
 def _sent_to_host(value: torch.Tensor) -> Callable[[], float]:
@@ -63,9 +47,13 @@ def _sent_to_host(value: torch.Tensor) -> Callable[[], float]:
     return read
 
 
-def _optimizer_groups(model: nn.Module, groups: Iterable[ParamGroup]) -> list[dict[str, Any]]:
+def _optimizer_groups(
+    model: AudioTransformer, groups: Iterable[ParamGroup], layer_decay: float
+) -> list[dict[str, Any]]:
     """Return the trainable parameters in the optimizer's form; the first group follows the recipe."""
     rest = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    if layer_decay < 1:
+        groups = decayed_groups(list(rest), groups, len(model.blocks), layer_decay)
     special: list[dict[str, Any]] = []
     for group in groups:
         decay = {} if group.weight_decay is None else {"weight_decay": group.weight_decay}
@@ -83,6 +71,8 @@ class Trainer:
         groups: parameters whose learning rate or weight decay differs from the recipe's.
         compiled: whether training is compiled, which changes results by rounding only.
         checkpointing: whether blocks compute their activations again in the backward pass, which changes no result.
+        steps_per_epoch: for a cosine schedule.
+        class_weights: (classes,) weights of the loss; None weighs all classes equally.
     """
 
     def __init__(
@@ -94,10 +84,13 @@ class Trainer:
         *,
         compiled: bool = False,
         checkpointing: bool = False,
+        steps_per_epoch: int = 1,
+        class_weights: torch.Tensor | None = None,
     ) -> None:
         recipe = request.recipe
         self.model = model
-        self.loss = recipe.loss
+        self.recipe = recipe
+        self.class_weights = None if class_weights is None else class_weights.to(device)
         self.micro_batch = recipe.micro_batch
         self.clock = Clock(device)
         self.memory = PeakMemory(device)
@@ -111,10 +104,13 @@ class Trainer:
                 logger.warning("%s: activations are kept in %s", request.label, line)
         self.forward = TrainingForward(model, request, self.precision, compiled=compiled)
         self.optimizer = AdamW(
-            _optimizer_groups(model, groups), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True
+            _optimizer_groups(model, groups, recipe.layer_decay),
+            lr=recipe.lr,
+            weight_decay=recipe.weight_decay,
+            fused=True,
         )
         self.scaler = GradScaler(device.type, enabled=self.precision.scales_loss)
-        self.schedule = Schedule(self.optimizer, recipe, request.protocol.warmup)
+        self.schedule = Schedule(self.optimizer, recipe, request.protocol.warmup, steps_per_epoch)
 
     def train(self, batches: Iterable[Batch], call: Call | None = None) -> float:
         """Train for one pass over the batches.
@@ -160,6 +156,7 @@ class Trainer:
             self.schedule.before_step()
             self.optimizer.zero_grad(set_to_none=True)
             read_loss, size = self._backward(batch, call), len(batch[0])
+            self._clip_gradients()
             self.scaler.step(self.optimizer)
             self.scaler.update()
         if read_loss:
@@ -172,17 +169,26 @@ class Trainer:
         read_loss: Callable[[], float] = value.item
         for features, targets, observed in zip(*(torch.split(tensor, size) for tensor in batch), strict=True):
             share = 1.0
-            if size < len(batch[0]):  # weight of the part's mean in the batch's mean
-                share = float(observed.sum() / batch[2].sum()) if self.loss == "bce" else len(features) / len(batch[0])
+            if size < len(batch[0]):
+                share = share_of_part((targets, observed), batch[1:], self.recipe.loss, self.class_weights)
             if not share:
                 continue
             logits = self.forward.uncompiled(features, self.precision, call) if call else self.forward(features)
             with self.precision.autocast():
-                loss = share * loss_of(logits, targets, observed, self.loss)
+                loss = share * loss_of(
+                    logits, targets, observed, self.recipe.loss, self.class_weights, self.recipe.label_smoothing
+                )
             value = value + loss.detach()
             read_loss = _sent_to_host(value)
             torch.autograd.backward(self.scaler.scale(loss))
         return read_loss
+
+    def _clip_gradients(self) -> None:
+        """Scale the gradient of all trained parameters down to the recipe's largest norm, without the loss scale."""
+        if self.recipe.clip_norm is not None:
+            self.scaler.unscale_(self.optimizer)
+            trained = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+            nn.utils.clip_grad_norm_(trained, self.recipe.clip_norm)
 
     def state(self) -> dict[str, Any]:
         """Return the content for the resume state: trained tensors, optimizer, loss scale, schedule, seconds so far."""

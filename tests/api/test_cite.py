@@ -25,7 +25,7 @@ def test_everything_that_comes_with_the_suite_has_an_entry() -> None:
     assert all(key_of_dataset(name) for name in datasets())
     own = [name for name in methods() if find_method(name).external is None]  # other tests add methods
     sources = {name: find_method(name).source for name in own}
-    sources |= {name: load_backbone(name).source for name in ("ast", "ssast")}
+    sources |= {name: load_backbone(name).source for name in ("ast", "ssast", "audiomae")}
     assert not [name for name, source in sources.items() if not keys_of_source(source) or unlisted(source)]
 
 

@@ -218,7 +218,7 @@ def test_a_checkpoint_of_any_shape_is_used_and_planned_with_its_shape(
     assert "80x2, 5 heads backbone" in row["marks"]
     done = cli("export", row["id"], "--results", tmp_path / "out", "--out", tmp_path / "e", "--checkpoints", tmp_path)
     assert done.returncode == 0, done.stderr
-    assert benchmark.load_export(tmp_path / "e", checkpoints=tmp_path).width == 80
+    assert benchmark.load_export(tmp_path / "e", checkpoints=tmp_path).model.width == 80
 
 
 def test_the_options_that_decide_are_those_of_the_checkpoint_commands(cli: Cli, tmp_path: Path) -> None:

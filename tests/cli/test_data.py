@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.conftest import SSAST, TINY_RECIPE, Cli
@@ -132,6 +133,35 @@ def test_a_users_own_audio_from_prepare_to_the_table(cli: Cli, root: Path, tmp_p
     assert record["request"]["recipe"]["frames"] == 112
     assert record["data"]["classes"] == 2
     assert "folder-mine" in path.parts
+
+
+def test_own_recordings_in_groups_and_windows(cli: Cli, root: Path, tmp_path: Path) -> None:
+    """Two clips of each of six recordings, each longer than the input of the model."""
+    for word in ("bed", "bird"):
+        (tmp_path / "mine" / word).mkdir(parents=True)
+        for number, path in enumerate(sorted((root / "speech_commands_v0.01" / word).glob("*.wav")) * 2):
+            (tmp_path / "mine" / word / f"{word}{number // 2}_{number}.wav").write_bytes(
+                path.read_bytes() + bytes(number)
+            )
+    prepared = cli("data", "prepare", "folder:mine", "--data-root", tmp_path, "--group", r"^.*?/(\w+?\d+)_")
+    assert prepared.returncode == 0, prepared.stderr
+    assert "6 groups in 5 folds, balanced by class" in prepared.stdout
+    options = [
+        "--grid", "quick", "--dataset", "folder:mine", "--method", "linear", "--backbone", "ast", "--fold", "1", *TINY,
+        "--set", "recipe.windows=all", "--data-root", tmp_path, "--results", tmp_path / "out",
+    ]  # fmt: skip
+    done = cli("run", *options, "--no-report")
+    assert done.returncode == 0, done.stderr
+    [path] = (tmp_path / "out" / "trials").rglob("*.json")
+    data = json.loads(path.read_text())["data"]
+    assert data["windows"] == {name: 2 * clips for name, clips in data["used"].items()}
+    with np.load(path.with_suffix(".npz")) as predictions:
+        assert len(predictions["clips_test"]) == len(predictions["logits_test"][0]) == data["used"]["test"]
+        assert len(set(predictions["groups_test"])) == len(predictions["clips_test"]) / 2
+    assert "by records" not in cli("plan", *options).stdout  # the trial is done
+    wrong = cli("plan", *options, "--set", "recipe.early_stop=2")
+    assert wrong.returncode == 2
+    assert "folder:mine: recipe.early_stop needs validation clips, and it lists none" in wrong.stderr
 
 
 def test_a_cache_that_cannot_be_written_is_one_clear_line(cli: Cli, root: Path, tmp_path: Path) -> None:

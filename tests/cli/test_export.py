@@ -79,7 +79,7 @@ def test_an_export_predicts_bit_for_bit_what_the_trial_predicted(
     each = record(results, method)
     done = cli("export", each.id, "--results", results, "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"adapter.safetensors", "adapter.json"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"adapter.safetensors", "adapter.json", "README.md"}
     assert "last epoch" not in done.stdout
     assert "Not comparable with the paper: random weights; demo backbone; " in done.stdout
     assert f"{each.parameters.trainable:,} of {each.parameters.total:,}" in done.stdout
@@ -95,7 +95,7 @@ def test_an_export_predicts_bit_for_bit_what_the_trial_predicted(
     assert (card["frames"], card["mels"], len(card["classes"])) == (64, 128, 50)
     assert card["score"] == each.curves[-1].splits["test"]["accuracy"]
     assert card["adapter_bytes"] == (tmp_path / "out" / "adapter.safetensors").stat().st_size
-    assert card["backbone"]["parameters"] == sum(tensor.numel() for tensor in _bare(model).values())
+    assert card["backbone"]["parameters"] == sum(tensor.numel() for tensor in _bare(model.model).values())
     assert [latency["runtime"].split()[0] for latency in card["latency"]] == ["torch"]
 
 

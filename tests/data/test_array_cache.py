@@ -66,6 +66,21 @@ def damage(folder: Path, number: int) -> None:
         file.write(b"\x01")
 
 
+def test_a_part_of_an_array_is_checked_as_a_whole_once(folder: Path) -> None:
+    values = np.arange(20, dtype=np.float32)
+    add(folder.parent / "other", {OTHER: values})
+    cache = ArrayCache(folder.parent / "other")
+    assert [cache.size(key) for key in (OTHER, KEYS[0], None)] == [20, None, None]
+    for _ in range(2):  # the second time, only the part is read
+        for start, size in ((0, 5), (3, 4), (18, 9), (7, None)):
+            part = cache.get(OTHER, start, size)
+            assert part is not None
+            assert part.tolist() == values[start : None if size is None else start + size].tolist()
+    damage(folder, 0)
+    with pytest.warns(UserWarning, match="damaged"):
+        assert ArrayCache(folder).get(KEYS[0], 5, 2) is None  # the damage is elsewhere in the array
+
+
 class Failing(io.FileIO):
     """A file that opens, but cannot be read."""
 

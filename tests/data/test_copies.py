@@ -15,7 +15,7 @@ from benchmark.data.dataset import Synthesizable
 from benchmark.data.datasets import urbansound8k
 from benchmark.data.datasets.speech_commands import LISTS, which_set
 from benchmark.data.manifest import Manifest
-from benchmark.data.registry import available, get_dataset, own_folders
+from benchmark.data.registry import available, get_dataset, own_names
 from benchmark.errors import BenchmarkError, MissingInputError
 from benchmark.tools.data.prepare import prepare
 from tests.data.test_datasets import TREES, touch
@@ -128,7 +128,7 @@ def test_a_copy_in_another_layout(name: str, change: Callable[[Path], None], tmp
     assert len(manifest.absent) == len(before.absent) == (927 if name == "gtzan" else 0)  # of its 930, three are there
     assert not [group for group in dataset.unused(manifest) if not group.intended]
     assert available(tmp_path) == [name]
-    assert own_folders(tmp_path) == []
+    assert own_names(tmp_path) == []
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -405,13 +405,13 @@ def test_classes_of_urbansound8k_in_words(tmp_path: Path) -> None:
 # ---- names
 
 
-def test_own_folders_are_found_and_suggested(tmp_path: Path) -> None:
+def test_own_names_are_found_and_suggested(tmp_path: Path) -> None:
     esc50(tmp_path)
     touch(tmp_path / "kws" / "yes" / "1.wav")
     touch(tmp_path / "table" / "clips.csv")
     touch(tmp_path / "texts" / "a.txt")
     touch(tmp_path / "with blank" / "x" / "1.wav")
-    assert own_folders(tmp_path) == ["folder:kws", "folder:table"]
+    assert own_names(tmp_path) == ["folder:kws", "folder:table"]
     with pytest.raises(BenchmarkError, match=r"dataset: unknown dataset 'kws' \(did you mean 'folder:kws'\?\)"):
         get_dataset("kws", data_root=tmp_path)
     with pytest.raises(BenchmarkError, match=r"unknown dataset 'ESC50' \(did you mean 'esc50'\?\)"):

@@ -15,8 +15,9 @@ from benchmark.data.audio import RATE, BadAudioError
 from benchmark.data.audio_store import AudioStore
 from benchmark.data.device_banks import held_bytes, hold
 from benchmark.data.frontend import LOG_FLOOR, FrontEnd
-from benchmark.data.loader import Batch, Batches, Clips, TrainingOrder, evaluation_batches, training_batches
+from benchmark.data.loader import Batch, Batches, Clips, evaluation_batches, training_batches
 from benchmark.data.manifest import Clip
+from benchmark.data.order import TrainingOrder
 
 CPU = torch.device("cpu")
 SAMPLES = (300, 5_000, 8_000, 10_640, 10_641, 16_000, 20_000)  # shorter than, as long as and longer than 64 frames

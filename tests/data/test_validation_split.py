@@ -57,6 +57,15 @@ def test_else_a_share_of_every_class_is_held_out_the_same_each_time() -> None:
     assert again.digest == held.digest  # test clips do not matter
 
 
+def test_groups_are_held_out_whole() -> None:
+    clips = [Clip(f"{i}", 1, (i % 2,), split="train", group=f"g{i // 10}" if i < 40 else "") for i in range(100)]
+    train, validation = parts(hold_out(manifest("openmic", clips), 0).manifest)
+    by_group = {clip.group: {c.path in validation for c in clips if c.group == clip.group} for clip in clips}
+    assert all(len(found) == 1 for found in by_group.values())
+    assert 15 <= len(validation) <= 25
+    assert len(train) + len(validation) == 100
+
+
 def test_too_few_clips_are_a_mistake() -> None:
     clips = [Clip("a", 1, (0,), split="train"), Clip("b", 1, (0,), split="test")]
     with pytest.raises(BenchmarkError, match="too few training clips"):

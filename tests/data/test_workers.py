@@ -21,8 +21,9 @@ from benchmark.data import workers
 from benchmark.data.audio import BadAudioError
 from benchmark.data.audio_store import AudioStore
 from benchmark.data.frontend import FrontEnd
-from benchmark.data.loader import Clips, Loaded, TrainingOrder
+from benchmark.data.loader import Clips, Loaded
 from benchmark.data.manifest import Clip
+from benchmark.data.order import TrainingOrder
 from benchmark.data.worker_processes import WorkerContext
 from benchmark.data.workers import _opened, _Queue, _Reader, _sendable, _Work
 from benchmark.errors import MissingInputsError

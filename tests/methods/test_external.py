@@ -145,11 +145,23 @@ clash = aat_test_plugin.clash:Mine
 [aat_benchmark.backbones]
 ast-mine = aat_test_plugin:BACKBONE
 ast = aat_test_plugin:BACKBONE
+packed = aat_test_plugin.backbone:Packed
+wrong = aat_test_plugin.backbone:Packed
 [aat_benchmark.datasets]
 mine = aat_test_plugin.data:DATASET
 broken = aat_test_plugin:BACKBONE
 """
 INFO = "aat_test_plugin-1.2.3.dist-info"
+BACKBONE_CLASS = """
+from benchmark.models.registry import AudioTransformer, register_backbone
+
+@register_backbone(
+    "packed", label="Packed", source="test", pretraining="supervised", grid=(8, 10), pooling="patches",
+    architecture={"class_tokens": 0},
+)
+class Packed(AudioTransformer):
+    pass
+"""
 DATASET = """
 from dataclasses import replace
 from benchmark.data.datasets.esc50 import Esc50
@@ -177,6 +189,7 @@ def test_an_installed_packages_methods_are_there_and_broken_ones_left_out(tmp_pa
         "aat_test_plugin/ast-mine.yaml": (SPEC_DIR / "backbones" / "ast.yaml").read_text(),
         "aat_test_plugin/clash.py": SOURCE.format(name="linear"),
         "aat_test_plugin/data.py": DATASET,
+        "aat_test_plugin/backbone.py": BACKBONE_CLASS,
         f"{INFO}/METADATA": "Metadata-Version: 2.1\nName: aat-test-plugin\nVersion: 1.2.3\n",
         f"{INFO}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         f"{INFO}/entry_points.txt": ENTRY_POINTS,
@@ -205,11 +218,15 @@ def test_an_installed_packages_methods_are_there_and_broken_ones_left_out(tmp_pa
         more = call("list", kind)
         assert "mine" in more.stdout
         assert broken in more.stderr
+        if kind == "backbones":
+            assert "packed" in more.stdout
+            assert "entry point 'wrong' of aat-test-plugin is left out: ValueError" in more.stderr
     done = call(
-        "run", "--grid", "smoke", "--dataset", "esc50", "--backbone", "ast", "--method", "packaged", "--no-report",
-        "--results", tmp_path / "out",
+        "run", "--grid", "smoke", "--backbone", "packed[size=demo;weights=random:0]", "--method", "packaged",
+        "--no-report", "--results", tmp_path / "out",
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     [record] = ResultStore(tmp_path / "out").records()
     assert record.plugins["packaged"].distribution == "aat-test-plugin"
-    assert record.plugins["packaged"].version == "1.2.3"
+    assert record.plugins["packaged"].version == record.plugins["backbone packed"].version == "1.2.3"
+    assert record.request.backbone.outside is not None

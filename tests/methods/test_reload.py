@@ -10,7 +10,6 @@ import pytest
 
 from benchmark.errors import BenchmarkError
 from benchmark.methods import Method, huggingface, registry
-from benchmark.methods.contract import External
 from benchmark.methods.registry import (
     build_method,
     externals,
@@ -22,6 +21,7 @@ from benchmark.methods.registry import (
     resolve_methods,
 )
 from benchmark.methods.resolve import check_source
+from benchmark.places import External
 from benchmark.spec.request import MethodChoice
 
 SOURCE = '''

@@ -20,7 +20,8 @@ MELS, FRAMES = 32, 64
 
 def ours(seed: int, size: str = "demo", distilled: bool = True, stride: tuple[int, int] = (16, 16)) -> AudioTransformer:
     torch.manual_seed(seed)
-    return AudioTransformer(ModelConfig(SHAPES[size], MELS, FRAMES, stride, classes=3, distilled=distilled))
+    class_tokens = 2 if distilled else 1
+    return AudioTransformer(ModelConfig(SHAPES[size], MELS, FRAMES, stride, classes=3, class_tokens=class_tokens))
 
 
 def timms(seed: int, size: str = "demo", distilled: bool = True) -> Any:

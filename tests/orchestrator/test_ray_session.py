@@ -54,6 +54,30 @@ def test_mlflow_missing_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path) -
         make_loggers(["mlflow"], tmp_path, {})
 
 
+def test_wandb_missing_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("ray.air.integrations.wandb.wandb", None)
+    with pytest.raises(BenchmarkError, match=r"--log wandb: .*pip install -e '\.\[wandb\]'"):
+        make_loggers(["wandb"], tmp_path, {})
+
+
+@pytest.mark.parametrize(("mode", "expected"), [(None, "offline"), ("online", "online")])
+def test_wandb_is_offline_unless_the_user_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, mode: str | None, expected: str
+) -> None:
+    made: list[dict[str, object]] = []
+    monkeypatch.setattr("ray.air.integrations.wandb.WandbLoggerCallback", lambda **options: made.append(options))
+    for name in ("WANDB_MODE", "WANDB_PROJECT", "WANDB_ENTITY", "WANDB_RUN_GROUP"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    if mode:
+        monkeypatch.setenv("WANDB_MODE", mode)
+    make_loggers(["wandb"], tmp_path / "a#b", {})
+    assert made[0]["mode"] == os.environ["WANDB_MODE"] == expected
+    assert made[0]["project"] == "a-b"  # W&B refuses some characters
+    assert made[0]["dir"] == str(tmp_path / "a#b" / "logs")
+    assert (tmp_path / "a#b" / "logs").is_dir()
+
+
 @pytest.mark.ray
 def test_ray_that_was_imported_before_starts_all_the_same(tmp_path: Path) -> None:
     """As in a notebook; Ray reads its variables when it is imported."""

@@ -15,7 +15,7 @@ from benchmark.records import environment
 def test_the_packages_are_those_that_were_imported() -> None:
     """In a process of its own: this one has imported nearly everything."""
     code = (
-        "import json, soundfile\nfrom benchmark.records.environment import capture\n"
+        "import json, numpy, soundfile\nfrom benchmark.records.environment import capture\n"
         "print(json.dumps(capture(device='cpu')[0]))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

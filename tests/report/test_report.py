@@ -33,7 +33,7 @@ from benchmark.report.tables import TableSource, build_table, table_names
 from benchmark.report.tables.paper import paper_rows
 from benchmark.report.tables.parameters import parameters_text
 from benchmark.report.tables.results import score_text
-from benchmark.report.tables.tuned import tuned_rows, tuned_text
+from benchmark.report.tables.swept import swept_rows, swept_text
 from benchmark.report.write import build_report, build_tables, read_results
 from benchmark.spec.request import TrialRequest
 from tests.conftest import TINY_RECIPE
@@ -148,7 +148,7 @@ def tried(make: Make, lr: float, validation: list[float], test: list[float], **c
 
 
 def tuned_of(tmp_path: Path, records: list[Record], submitted: list[TrialRequest] | None = None) -> pd.DataFrame:
-    return tuned_rows(make_results(tmp_path, records, submitted))
+    return swept_rows(make_results(tmp_path, records, submitted))
 
 
 def test_the_setting_is_chosen_by_validation_never_by_test(make_request: Make, tmp_path: Path) -> None:
@@ -162,13 +162,13 @@ def test_the_setting_is_chosen_by_validation_never_by_test(make_request: Make, t
     assert (row["validation"], row["score"]) == pytest.approx((0.8, 0.75))
     store = ResultStore(tmp_path)
     build_report(store)
-    assert "75.0 (lr=0.001)" in (store.folder / "report" / "tuned.md").read_text()
+    assert "75.0 (lr=0.001)" in (store.folder / "report" / "swept.md").read_text()
 
 
 def test_nothing_is_chosen_before_every_setting_is_finished(make_request: Make, tmp_path: Path) -> None:
     records = [tried(make_request, lr, [0.5], [0.9]) for lr in (1e-4, 1e-3, 1e-2)]
     rows = tuned_of(tmp_path, records[:2], [record.request for record in records])
-    assert tuned_text(rows)["esc50"].tolist() == ["2/3 settings"]
+    assert swept_text(rows)["esc50"].tolist() == ["2/3 settings"]
     assert pd.isna(rows["score"][0])
     build_report(ResultStore(tmp_path), html=True)
 
@@ -189,14 +189,14 @@ def test_a_mark_of_some_rows_has_their_number(make_request: Make) -> None:
 
 def test_the_changes_of_all_recipes_are_one_mark(make_request: Make) -> None:
     def records(ways: int) -> list[Record]:
-        layers = [[{"source": "test", "values": {**TINY_RECIPE, "lr": 10.0**-way}}] for way in range(1, ways + 1)]
+        layers = [[{"source": "test", "values": {**TINY_RECIPE, "lr": 3 * 10.0**-way}}] for way in range(1, ways + 1)]
         return [make_record(make_request(overrides=layer), [0.5]) for layer in layers]
 
     [three], [four] = (
         [mark for mark in marks(cells_of(records(ways))) if mark.startswith("recipe changed")] for ways in (3, 4)
     )
     assert three.startswith("recipe changed (frames=64, stride=[16, 16], ")
-    assert "lr=0.001 or 0.01 or 0.1" in three
+    assert three.count(" or ") == 2
     assert "lr: 4 values" in four
 
 
@@ -342,8 +342,10 @@ def test_explain_says_how_the_epoch_fits_the_protocols_switch(
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_figure_with_nothing_to_show_says_why(make_request: Make, tmp_path: Path, name: str) -> None:
-    requests = [record.request for record in folds(make_request, [0.5, 0.6])]
+    few = {"shots": [1]} if name == "shots" else {}  # other results have no such figure
+    requests = [record.request for record in folds(make_request, [0.5, 0.6], **few)]
     figure = FIGURES[name](make_results(tmp_path, [], requests), "Title")
+    assert figure is not None
     text = figure.axes[0].texts[0].get_text()
     assert text.startswith("Title: ")
     assert len(text) > len("Title: ") + 20

@@ -41,6 +41,15 @@ def test_every_value_names_its_source() -> None:
         ({"mixup": 0.5}, "cannot take mixup"),
         ({"time_mask": 600}, "larger than the filter bank"),
         ({"lr": -1}, "lr"),
+        ({"label_smoothing": 1}, "label_smoothing: Input should be less than 1, got 1"),
+        ({"layer_decay": 0}, "layer_decay: Input should be greater than 0, got 0"),
+        ({"clip_norm": 0}, "clip_norm: Input should be greater than 0, got 0"),
+        ({"early_stop": 0}, "early_stop: Input should be greater than or equal to 1, got 0"),
+        ({"head_dropout": 1}, "head_dropout: Input should be less than 1, got 1"),
+        ({"windows": "last"}, "windows: Input should be 'first', 'all' or 'random', got 'last'"),
+        ({"schedule": "linear"}, "schedule: Input should be 'step' or 'cosine', got 'linear'"),
+        ({"min_lr_share": 0.1}, "value: min_lr_share is for the cosine schedule (use schedule cosine)"),
+        ({"min_lr_share": 2, "schedule": "cosine"}, "min_lr_share: Input should be less than or equal to 1, got 2"),
     ],
 )
 def test_mistakes_are_one_line_that_names_the_key(values: dict[str, object], message: str) -> None:

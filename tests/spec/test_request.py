@@ -8,7 +8,7 @@ import pytest
 
 from benchmark.errors import BenchmarkError
 from benchmark.records.schema import Record, StepProfile
-from benchmark.spec.request import DatasetChoice, TrialRequest
+from benchmark.spec.request import DatasetChoice, Shots, TrialRequest, changed
 from tests.conftest import REPOSITORY, SSAST
 
 
@@ -112,3 +112,17 @@ def test_two_folders_whose_classes_are_not_known_share_no_cost_unless_their_file
         )
 
     assert key("0" * 64) != key("1" * 64)
+
+
+def test_new_fields_are_left_out_of_earlier_requests_and_change_the_id(
+    make_request: Callable[..., TrialRequest],
+) -> None:
+    base = make_request()
+    assert not {"shots", "held_out"} & set(base.model_dump())
+    few, other = make_request(shots=[2]), make_request(shots=[4])
+    held_out = changed(base, held_out=True)
+    assert len({base.id, few.id, other.id, changed(few, shots=Shots(per_class=2, draw=1)).id, held_out.id}) == 5
+    assert few.cell == changed(few, shots=Shots(per_class=2, draw=1)).cell
+    assert len({base.cell, few.cell, other.cell, held_out.cell}) == 4
+    assert TrialRequest.model_validate_json(few.model_dump_json()).id == few.id
+    assert few.task == "esc50[shots=2]"

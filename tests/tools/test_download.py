@@ -14,9 +14,10 @@ import pytest
 import torch
 from rich.console import Console
 
+from benchmark import resuming
 from benchmark.errors import BenchmarkError
 from benchmark.spec.backbone import CheckpointSource, Shape, load_backbone, resolve_backbones
-from benchmark.tools import checkpoints, download
+from benchmark.tools import checkpoints
 from benchmark.tools.download import DownloadFailedError, fetch
 from tests.checkpoints import official_ast, official_ssast
 
@@ -92,7 +93,7 @@ def test_a_whole_file(server: tuple[str, type[Handler]], tmp_path: Path) -> None
 def test_an_interrupted_download_is_continued(
     server: tuple[str, type[Handler]], tmp_path: Path, ranges: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("INFO", logger="benchmark.tools.download")
+    caplog.set_level("INFO", logger="benchmark")
     url, handler = server
     handler.ranges = ranges
     part_of(tmp_path / "a.bin", f"{url}/a.bin").write_bytes(CONTENT[:1000])
@@ -111,7 +112,7 @@ PART = 300_000
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is lost of an interrupted download."""
-    monkeypatch.setattr(download, "CHUNK", 2**16)
+    monkeypatch.setattr(resuming, "CHUNK", 2**16)
 
 
 def interrupted(server: tuple[str, type[Handler]], target: Path, **version: str) -> Path:
@@ -261,7 +262,7 @@ def test_a_part_is_kept_while_the_same_file_may_come_later(
 def test_the_next_address_is_tried(
     server: tuple[str, type[Handler]], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("INFO", logger="benchmark.tools.download")
+    caplog.set_level("INFO", logger="benchmark")
     url, _ = server
     path = fetch([f"{url}/gone", f"{url}/a.bin"], tmp_path / "a.bin", None, QUIET)
     assert path.read_bytes() == CONTENT

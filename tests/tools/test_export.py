@@ -19,7 +19,7 @@ from benchmark.models.weights import OWN_FOLDER, digest
 from benchmark.records.store import ResultStore
 from benchmark.spec.options import RunOptions
 from benchmark.spec.request import TrialRequest
-from benchmark.tools.export import export_trial, load_export, merged
+from benchmark.tools.export import export_trial, load_export, onnx_file
 from benchmark.trial.run import Outcome, Setting, attempt_trial
 from tests.samples import logits_of_test, make_cost
 
@@ -162,10 +162,10 @@ def test_a_merged_model_that_differs_is_refused(
     pytest.importorskip("onnxruntime")
     request = make_request()
     store = train(request, setting)
-    monkeypatch.setattr(merged, "TOLERANCE", 0.0)
+    monkeypatch.setattr(onnx_file, "TOLERANCE", 0.0)
     with pytest.raises(BenchmarkError, match="ONNX Runtime differs from torch by"):
         export_trial(store, request.id, tmp_path / "exported", onnx=True)
-    monkeypatch.setattr(merged, "PACKAGES", ("onnx_of_nowhere",))
+    monkeypatch.setattr(onnx_file, "PACKAGES", ("onnx_of_nowhere",))
     with pytest.raises(BenchmarkError, match=r"--onnx needs onnx_of_nowhere: pip install -e '\.\[export\]'"):
         export_trial(store, request.id, tmp_path / "exported", onnx=True)
     assert not list(tmp_path.glob("*export*"))

@@ -40,6 +40,7 @@ from tests.conftest import SSAST, TINY_RECIPE
 from tests.drawing import DRAWING
 from tests.freezing import FREEZING, proof
 from tests.samples import logits_of_test, make_cost
+from tests.trial.test_recipe_keys import EVERYTHING
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")]
 
@@ -95,10 +96,11 @@ def test_in_float32_the_gpu_computes_what_the_cpu_computes(make_request: Make, s
     assert there.profile.precision == here.profile.precision == "float32"
 
 
+@pytest.mark.parametrize("recipe", [{"mixup": 0.5, "noise": True, "loss": "bce"}, EVERYTHING])
 def test_deterministic_trials_repeat_and_go_on_bit_for_bit(
-    make_request: Make, setting: Setting, tmp_path: Path
+    make_request: Make, setting: Setting, tmp_path: Path, recipe: dict[str, object]
 ) -> None:
-    request = make(make_request, f"aat_ms+{DRAWING}", precision="amp", mixup=0.5, noise=True, loss="bce")
+    request = make(make_request, f"aat_ms+{DRAWING}", precision="amp", **recipe)
     setting = replace(setting, options=replace(setting.options, deterministic=True))
 
     def kill(progress: dict[str, Any]) -> None:
@@ -248,7 +250,7 @@ def test_frozen_weights_in_half_precision_change_nothing(
         assert record.profile.gpu_allocated_bytes < other.profile.gpu_allocated_bytes
 
 
-@pytest.mark.parametrize("recipe", [{}, {"mixup": 0.5, "noise": True, "loss": "bce"}])
+@pytest.mark.parametrize("recipe", [{}, {"mixup": 0.5, "noise": True, "loss": "bce"}, {"windows": "all"}])
 @pytest.mark.parametrize("workers", [0, 2])
 def test_banks_in_gpu_memory_and_prefetch_change_no_number(
     make_request: Make, setting: Setting, monkeypatch: pytest.MonkeyPatch, recipe: dict[str, Any], workers: int
@@ -362,8 +364,13 @@ def test_what_trained_on_a_gpu_predicts_the_same_on_a_cpu(
     assert attempt_trial(request, setting, quiet).status == "completed"
     store = ResultStore(setting.results)
     export_trial(store, request.id, tmp_path / "export", onnx=False)
-    found, stored = logits_of_test(load_export(tmp_path / "export"), request, store, data_root)
+    model = load_export(tmp_path / "export")
+    found, stored = logits_of_test(model, request, store, data_root)
     assert np.abs(found - stored).max() < 5e-3
+    manifest = get_dataset("esc50").manifest(data_root)
+    first = manifest.clips[manifest.splits(request.fold)["test"][0]].path
+    for device in ("cuda", "cpu"):
+        assert np.abs(model.to(device).predict(manifest.folder / first).logits - stored[0]).max() < 5e-3
 
 
 @pytest.mark.skipif(not huggingface.installed(), reason="peft is not installed")
@@ -386,6 +393,21 @@ def test_trials_that_share_a_gpu_are_measured(compiled: bool, make_request: Make
     assert machine_here().device == found.device == torch.cuda.get_device_name()
     assert SharingMeasurements([found], Machine(found.device, 1, compiled)).of(request, None)
     assert not SharingMeasurements([found], Machine(found.device, 1, not compiled)).of(request, None)
+
+
+def test_a_clipped_gradient_has_no_loss_scale(make_request: Make) -> None:
+    """Clipped gradients under float16 autocast, whose loss is scaled, have the largest norm of the recipe."""
+    request = make(make_request, "aat_m", precision="amp", clip_norm=1e-3, class_weights="balanced")
+    weights = torch.tensor([1.0, 2.0, 0.5])
+    model = build_model(request, 3).model.to("cuda")
+    trainer = Trainer(model, request, torch.device("cuda"), class_weights=weights)
+    assert trainer.scaler.is_enabled()
+    batch = torch.randn(6, 64, 128), torch.eye(3).repeat(2, 1), torch.ones(6, 3)
+    features, targets, observed = (tensor.to("cuda") for tensor in batch)
+    assert trainer.train([(features, targets, observed)]) > 0
+    gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+    norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients]))
+    assert float(norm) == pytest.approx(1e-3, rel=1e-3)
 
 
 def test_heads_that_share_their_input_train_as_alone(make_request: Make, setting: Setting, tmp_path: Path) -> None:

@@ -11,11 +11,12 @@ import pytest
 import torch
 
 from benchmark import load_export
+from benchmark.data.registry import get_dataset
 from benchmark.methods.registry import resolve_methods
 from benchmark.records.store import ResultStore
 from benchmark.spec.options import RunOptions
 from benchmark.spec.request import TrialRequest
-from benchmark.tools.export import export_trial
+from benchmark.tools.export import Prediction, export_trial
 from benchmark.trial.build import build_model, trained_tensors
 from benchmark.trial.cost import count_cost
 from benchmark.trial.fit import written_by
@@ -136,3 +137,7 @@ def test_an_export_predicts_the_same_under_the_trials_autocast(
     with Precision(CPU, "bf16").autocast():
         found, stored = logits_of_test(model, request, store, data_root)
     assert np.array_equal(found, stored)
+    manifest = get_dataset("esc50").manifest(data_root)
+    paths = [manifest.folder / manifest.clips[place].path for place in manifest.splits(request.fold)["test"]]
+    predictions = [part for part in model.predict_files(paths) if isinstance(part, Prediction)]
+    np.testing.assert_allclose([prediction.logits for prediction in predictions], stored, atol=1e-5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -59,3 +60,48 @@ def test_linear_warmup_rises_at_every_step_and_keeps_the_decay(make_request: Cal
     assert flat[0] == pytest.approx(1e-7)
     assert all(later > earlier for earlier, later in itertools.pairwise(flat[:600]))
     assert flat[999] == pytest.approx(1e-4 / 4)  # in epoch 4, after two decays
+
+
+def cosine(make_request: Callable[..., TrialRequest], **values: object) -> list[float]:
+    recipe = make_request().recipe.model_copy(update={"schedule": "cosine", "epochs": 3, "lr": 1e-3, **values})
+    optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=recipe.lr)
+    schedule, found = Schedule(optimizer, recipe, "stepwise", 10), []
+    for step in range(30):
+        if step == 15:  # in the middle of an epoch's steps a resumed trial begins with the same rate
+            again = Schedule(optimizer, recipe, "stepwise", 10)
+            again.load_state(schedule.state())
+            schedule = again
+        schedule.before_step()
+        found.append(schedule.applied)
+        if step % 10 == 9:
+            schedule.after_epoch()
+    return found
+
+
+def test_a_cosine_is_torchs(make_request: Callable[..., TrialRequest]) -> None:
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1e-3)
+    reference = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=30, eta_min=1e-4)
+    expected = []
+    for _ in range(30):
+        expected.append(reference.get_last_lr()[0])
+        optimizer.step()
+        reference.step()
+    assert cosine(make_request, min_lr_share=0.1) == pytest.approx(expected)
+
+
+def test_a_cosine_after_a_warm_up_is_the_formula_of_hugging_face(make_request: Callable[..., TrialRequest]) -> None:
+    """`get_cosine_schedule_with_warmup`, whose first step has the rate 0; here it has the first part of the rise."""
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1e-3)
+
+    def factor(step: int) -> float:
+        return (step + 1) / 8 if step < 8 else 0.5 * (1 + math.cos(math.pi * (step - 8) / (30 - 8)))
+
+    reference, expected = torch.optim.lr_scheduler.LambdaLR(optimizer, factor), []
+    for _ in range(30):
+        expected.append(reference.get_last_lr()[0])
+        optimizer.step()
+        reference.step()
+    found = cosine(make_request, warmup_steps=8)
+    assert found == pytest.approx(expected)
+    assert max(found) == found[7] == 1e-3
+    assert cosine(make_request, warmup_steps=100)[-1] == pytest.approx(3e-4)  # longer than the training: it only rises

@@ -10,13 +10,11 @@ from pathlib import Path, PurePosixPath
 
 import yaml
 
-from benchmark.commands import command
-from benchmark.data.dataset import Dataset, make_manifest
 from benchmark.data.dataset_info import DatasetInfo
 from benchmark.data.datasets.own_table import (
     COLUMNS,
-    SPLITS,
     TABLE,
+    Columns,
     Table,
     alike,
     check_split_names,
@@ -26,26 +24,26 @@ from benchmark.data.datasets.own_table import (
     read_table,
     split_of,
 )
+from benchmark.data.groups import with_groups
 from benchmark.data.manifest import Clip, Manifest, Split
+from benchmark.data.measured_dataset import RECIPE, SPLITS, Listing, MeasuredDataset
 from benchmark.data.metadata_files import file_names, folder_names
 from benchmark.data.unused import SUFFIXES, Unused, files_below, find_unused, is_document
-from benchmark.errors import BenchmarkError, MissingInputError
+from benchmark.errors import BenchmarkError
 from benchmark.files import write_atomic
-from benchmark.spec.recipe import Layer, resolve_recipe
-from benchmark.spec.yaml import read_yaml, validate
 
 PREFIX = "folder:"
-RECIPE = "recipe.yaml"
 FOLDS = 5
 SHOWN = 5  # files that a message names
 
 
-class Folder(Dataset):
+class Folder(MeasuredDataset):
     """Read `NAME/clips.csv` with columns `path,label` and `fold` or `split`, or the files `NAME/[SPLIT/]CLASS/FILE`.
 
     Paths are relative to the folder. Several labels of a clip are separated by `|`. Classes are in alphabetical order.
     Other names of columns and splits are understood, see `own_table`.
     Without table and split folders, clips are assigned to five folds, stratified by class, by a digest of their path.
+    Groups of clips (a column of the table, or a pattern that `data prepare --group` keeps) stay in one of five folds.
 
     Args:
         name: of the folder under the data root.
@@ -73,68 +71,40 @@ class Folder(Dataset):
             splits=("train", "test"),
         )
 
-    @property
-    def recipe(self) -> str:
-        """Return the name of the recipe of all folders."""
-        return "folder"
-
-    def manifest(self, data_root: Path) -> Manifest:
-        """Return the manifest; classes, folds and splits are those of the folder. See `Dataset.manifest`."""
-        place = self.find(data_root)
-        clips, classes, remarks = self._listing(place)
-        if not clips:
+    def listing(self, folder: Path) -> Listing:
+        """Read the table or the folders of classes; see `MeasuredDataset.listing`."""
+        table = read_table(folder) if find_table(folder) else _read_class_folders(folder)
+        if not table.clips:
             raise BenchmarkError(
-                f"{place}: has no audio files ({', '.join(SUFFIXES)}) in folders named after classes, and no table "
-                f"{TABLE}{_seen(place)}"
+                f"{folder}: has no audio files ({', '.join(SUFFIXES)}) in folders named after classes, and no table "
+                f"{TABLE}{_seen(folder)}"
             )
-        if len(classes) < 2:
-            raise BenchmarkError(f"{place}: has fewer than two classes ({', '.join(classes) or 'no labels'})")
-        splits = tuple(name for name in SPLITS if any(clip.split == name for clip in clips))
-        if splits and not {"train", "test"} <= set(splits):
-            raise BenchmarkError(
-                f"{place}: has clips for {' and '.join(splits)}; it needs clips for train and for test"
-            )
-        folds = tuple(sorted({clip.fold for clip in clips if clip.fold is not None}))
-        if len(folds) == 1:
-            raise BenchmarkError(f"{place}: has only one fold; it needs at least two, one of them for testing")
-        multi_label = any(len(clip.labels) > 1 for clip in clips)
-        if not multi_label and (unlabelled := next((clip.path for clip in clips if not clip.labels), None)):
-            raise BenchmarkError(
-                f"{place}: {unlabelled} has no label; this is allowed only if other clips have several (`a|b`)"
-            )
-        info = replace(
-            self.info,
-            classes=classes,
-            clips=len(clips),
-            folds=folds,
-            splits=splits,
-            multi_label=multi_label,
-            metric="map" if multi_label else "accuracy",
-        )
-        return make_manifest(info, place, clips, remarks)
+        return Listing(table.clips, table.classes, table.remarks)
 
-    def read(self, folder: Path) -> list[Clip]:
-        """Read the clips; see `Dataset.read`."""
-        return self._listing(folder).clips
-
-    def choose_columns(self, data_root: Path, text: str, separator: str | None) -> None:
-        """Write which columns of the table are which into the folder, unless they do not fit the table.
+    def choose_columns(self, data_root: Path, text: str, separator: str | None, group: str | None = None) -> None:
+        """Write the columns of the table and the pattern of groups into the folder, unless they do not fit it.
 
         Args:
             data_root: where the folder is.
             text: such as `path=filename,label=category`.
             separator: between several labels of a clip; None for the usual one.
+            group: regular expression that finds a clip's group in its path; None for no pattern.
 
         Raises:
-            BenchmarkError: there is no table, or the columns do not fit it, or a recipe was measured with others.
+            BenchmarkError: there is no table, or the columns do not fit it, or the pattern does not fit the paths, or a
+                recipe was measured with others.
         """
         place = self.find(data_root)
-        if not (place / TABLE).is_file():
+        if not (place / TABLE).is_file() and (text or separator is not None):
             raise BenchmarkError(f"{place / TABLE}: no such table; columns are for one")
         if (place / RECIPE).exists():
-            raise BenchmarkError(f"{place / RECIPE}: was measured with other columns; remove it first")
-        chosen = parse_columns(text, separator).model_copy(update={"names": kept_columns(place).names})
-        read_table(place, chosen)
+            raise BenchmarkError(f"{place / RECIPE}: was measured with other columns or groups; remove it first")
+        kept = {"names": kept_columns(place).names, "group_pattern": group}
+        chosen = parse_columns(text, separator).model_copy(update=kept)
+        if find_table(place):
+            read_table(place, chosen)
+        else:
+            _read_class_folders(place, chosen)
         values = chosen.model_dump(exclude_defaults=True)
         write_atomic(place / COLUMNS, yaml.safe_dump(values, sort_keys=False, allow_unicode=True).encode())
 
@@ -148,39 +118,22 @@ class Folder(Dataset):
             return find_unused(manifest, self.left_out, lambda _: f"not listed in {TABLE}")
         return super().unused(manifest)
 
-    def own_recipe(self, folder: Path) -> list[Layer]:
-        """Return what `data prepare` measured.
-
-        Raises:
-            MissingInputError: `data prepare` was not called yet.
-            BenchmarkError: the recipe file has a mistake.
-        """
-        path = folder / RECIPE
-        if not path.is_file():
-            raise MissingInputError(
-                f"{self.info.name}: no {path}; measure length and level of your audio with "
-                f"`{command('data', 'prepare', self.info.name, '--data-root', folder.parent)}`"
-            )
-        layer = validate(Layer, read_yaml(path), str(path))
-        layer = layer.model_copy(update={"source": f"{path} ({layer.source})"})
-        # a mistake in the file is an error here, with the name of the file
-        resolve_recipe(self.recipe, backbone="", method="", tuning="peft", overrides=[layer])
-        return [layer]
-
-    def _listing(self, folder: Path) -> Table:
-        return read_table(folder) if find_table(folder) else _read_class_folders(folder)
-
 
 def is_folder_name(name: str) -> bool:
     """Return whether a folder of this name can be a dataset."""
     return re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name) is not None
 
 
-def _read_class_folders(folder: Path) -> Table:
+def _read_class_folders(folder: Path, chosen: Columns | None = None) -> Table:
     """Read `[SPLIT/]CLASS/FILE`.
 
+    Args:
+        folder: of the user's audio.
+        chosen: the pattern of groups; None for the one that is kept in the folder.
+
     Raises:
-        BenchmarkError: folders of splits and of classes lie side by side, or a folder of a class has no audio.
+        BenchmarkError: folders of splits and of classes lie side by side, or a folder of a class has no audio, or
+            groups cannot be assigned to folds.
     """
     aside = [name for name in folder_names(folder) if name.startswith("_") and _only_documents(folder / name)]
     names = [name for name in folder_names(folder) if name not in aside]
@@ -205,7 +158,11 @@ def _read_class_folders(folder: Path) -> Table:
     ]
     if marked := [name for name in classes if name.startswith("_")]:
         remarks.append(f"{' and '.join(marked)} {'are classes' if marked[1:] else 'is a class'} as all other folders")
-    return Table(clips if splits else _with_folds(clips), classes, [*remarks, *alike(classes)])
+    pattern = (chosen or kept_columns(folder)).group_pattern
+    if pattern is not None:
+        clips, of_groups = with_groups(clips, classes, pattern, folder, deal=not splits)
+        return Table(clips, classes, [*remarks, *of_groups, *alike(classes)])
+    return Table(clips if splits else deal_folds(clips), classes, [*remarks, *alike(classes)])
 
 
 def _split_folders(folder: Path, names: Sequence[str]) -> dict[str, Split]:
@@ -266,7 +223,7 @@ def _files(folder: Path, places: Sequence[tuple[str, str]]) -> Iterator[tuple[st
             yield "/".join(filter(None, (split, label, name))), label, split
 
 
-def _with_folds(clips: list[Clip]) -> list[Clip]:
+def deal_folds(clips: Sequence[Clip]) -> list[Clip]:
     """Assign clips to folds, stratified by class."""
     order = sorted(clips, key=lambda clip: (clip.labels, hashlib.sha1(clip.path.encode()).digest()))
     folds = {clip.path: number % FOLDS + 1 for number, clip in enumerate(order)}

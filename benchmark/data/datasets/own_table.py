@@ -13,7 +13,9 @@ from pydantic import Field
 
 from benchmark.commands import command
 from benchmark.data.file_finder import FileFinder
+from benchmark.data.groups import with_groups
 from benchmark.data.manifest import Clip, Split
+from benchmark.data.measured_dataset import SPLITS
 from benchmark.data.metadata_files import column_names, is_utf, one_of, read_rows
 from benchmark.data.unused import SUFFIXES
 from benchmark.errors import BenchmarkError
@@ -21,7 +23,6 @@ from benchmark.spec.yaml import Spec, read_yaml, validate
 from benchmark.units import plural
 
 TABLE, COLUMNS = "clips.csv", "columns.yaml"
-SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 SPLIT_NAMES: dict[str, Split] = {
     "train": "train", "training": "train", "trn": "train",
     "validation": "validation", "valid": "validation", "val": "validation", "dev": "validation",
@@ -58,6 +59,7 @@ class Columns(Spec):
         group: of groups.
         separator: between several labels of a clip.
         names: labels that are names of classes, though programs write them for missing values; written by hand.
+        group_pattern: regular expression that finds the group of a clip in its path; also without a table.
     """
 
     path: str | None = None
@@ -67,6 +69,7 @@ class Columns(Spec):
     group: str | None = None
     separator: str | None = Field(default=None, min_length=1, max_length=1)
     names: tuple[str, ...] = ()
+    group_pattern: str | None = Field(default=None, min_length=1)
 
 
 class Table(NamedTuple):
@@ -169,9 +172,18 @@ def read_table(folder: Path, chosen: Columns | None = None) -> Table:
             raise BenchmarkError(f"{place}: split '{row['split']}' is not one of {', '.join(SPLITS)}")
         indices = tuple(sorted({numbers[label] for label in of_row}))
         clips[path] = Clip.at(folder, path, indices, fold=fold, split=split, place=place, group=row.get("group", ""))
+    if "group" in names and chosen.group_pattern is not None:
+        raise BenchmarkError(f"{table}: has a column of groups already; a pattern cannot state others")
+    listed, of_groups = with_groups(
+        [clips[path] for path in sorted(clips)],
+        classes,
+        chosen.group_pattern,
+        table,
+        deal=not {"fold", "split"} & names.keys(),
+    )
     of_splits = check_split_names(str(table), (row["split"] for _, row in rows)) if "split" in names else []
-    remarks += [*of_folds, *of_splits, *labels.remarks, *alike(classes)]
-    return Table([clips[path] for path in sorted(clips)], classes, remarks)
+    remarks += [*of_folds, *of_splits, *of_groups, *labels.remarks, *alike(classes)]
+    return Table(listed, classes, remarks)
 
 
 def _choose_columns(table: Path, chosen: Columns) -> tuple[dict[str, str], list[str]]:
@@ -209,10 +221,11 @@ def _choose_columns(table: Path, chosen: Columns) -> tuple[dict[str, str], list[
         raise BenchmarkError(f"{table}: column '{unknown[0]}' is missing ({there})")
     if chosen.fold or chosen.split:  # the other one was not chosen
         found = {key: name for key, name in found.items() if key not in {"fold", "split"} or getattr(chosen, key)}
-    if len(found.keys() & {"fold", "split"}) != 1:
+    is_grouped = "group" in found or chosen.group_pattern is not None
+    if len(parted := found.keys() & {"fold", "split"}) > 1 or not (parted or is_grouped):
         raise BenchmarkError(
-            f"{table}: needs a column 'fold' or a column 'split', but not both ({there}); name it with "
-            f"{_prepare(table, '--columns', 'split=NAME')}"
+            f"{table}: needs a column 'fold' or a column 'split', but not both, or a column 'group' ({there}); name it "
+            f"with {_prepare(table, '--columns', 'split=NAME')}"
         )
     renamed = [f"{name} as {key}" for key, name in found.items() if name != key]
     return found, [f"columns of {TABLE}: {', '.join(renamed)}"] if renamed else []

@@ -21,7 +21,7 @@ class Trial:
     """The test clips of one trial at the reported epoch.
 
     Attributes:
-        seed: its seed.
+        seed: its seed; in few-shot trials the number of the model, of all draws and seeds.
         fold: its fold.
         names: (classes,) names of the classes; None in older records.
         logits: (clips, classes).

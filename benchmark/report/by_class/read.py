@@ -50,7 +50,7 @@ class Shown:
             try:
                 found[cell["cell"]] = read_by_class(results, cell)
             except UnusablePredictionsError as error:
-                place = f"{names.backbone(cell['backbone'])}, {names.dataset(cell['dataset'])}"
+                place = names.task(cell["backbone"], cell["dataset"])
                 left_out.append(f"{names.method(cell['method'])} ({place}): {error}")
         return cls(found, left_out)
 
@@ -82,10 +82,12 @@ def read_by_class(results: Results, cell: pd.Series) -> ByClass:
     """
     if pd.isna(cell["score"]):
         raise UnusablePredictionsError(f"{cell['done']} of {cell['expected']} trials are finished and have a score")
-    trials = results.trials[results.trials["cell"] == cell["cell"]].sort_values(["seed", "fold"]).to_dict("records")
+    trials = (
+        results.trials[results.trials["cell"] == cell["cell"]].sort_values(["seed", "draw", "fold"]).to_dict("records")
+    )
     rule, metric = results.requests[cell["cell"]].ranking, trials[0]["metric"]
     digests = [_digest_of_file((results.store.folder / trial["record"]).with_suffix(PREDICTIONS)) for trial in trials]
-    places = [(trial["seed"], trial["fold"], trial["epoch"]) for trial in trials]
+    places = [(trial["unit"], trial["seed"], trial["fold"], trial["epoch"]) for trial in trials]
     key = _digest(json.dumps([_code(), rule, metric, *zip(places, digests, strict=True)]).encode())
     return cached(
         results.store.folder / CACHE / f"classes-{key}.json",
@@ -101,7 +103,10 @@ def _read(folder: Path, trials: Iterable[Mapping[Any, Any]]) -> Iterator[Trial]:
         UnusablePredictionsError: predictions are missing, damaged or older, or seeds have different clips.
     """
     clips_of_folds: dict[int, list[str]] = {}
+    draws: dict[tuple[int, int], int] = {}  # few-shot: number of each model, by draw and seed
     for trial in trials:
+        is_drawn = pd.notna(trial["draw"])
+        model = draws.setdefault((trial["unit"], trial["seed"]), len(draws)) if is_drawn else trial["seed"]
         place = f"fold {trial['fold']} seed {trial['seed']}"
         with open_predictions(folder / trial["record"], trial["epoch"]) as stored:
             if "logits_test" not in stored:
@@ -114,7 +119,7 @@ def _read(folder: Path, trials: Iterable[Mapping[Any, Any]]) -> Iterator[Trial]:
             raise UnusablePredictionsError(f"{place} has arrays of different lengths")
         order = np.argsort(clips, kind="stable")
         paths = clips[order].tolist()
-        found = Trial(trial["seed"], trial["fold"], names, logits[order], targets[order], observed[order])
+        found = Trial(model, trial["fold"], names, logits[order], targets[order], observed[order])
         if not np.isfinite(found.logits).all():
             raise UnusablePredictionsError(f"{place} has logits that are not finite")
         if paths != clips_of_folds.setdefault(found.fold, paths):

@@ -13,14 +13,15 @@ from benchmark.report.figures.default_style import default_style  # comes first:
 # isort: split
 from matplotlib.figure import Figure
 
-from benchmark.report.figures import classes, costs, overall, scores
+from benchmark.report.figures import classes, costs, overall, scores, shots
 from benchmark.report.figures.style import save, to_svg
 from benchmark.report.layout import load_layout
 from benchmark.report.results import Results
 
-FIGURES: dict[str, Callable[[Results, str], Figure]] = {
+FIGURES: dict[str, Callable[[Results, str], Figure | None]] = {  # None: a figure that other results have
     "scatter": scores.scatter,
     "curves": scores.curves,
+    "shots": shots.shots,
     "time": costs.time,
     "memory": costs.memory,
     "slopes": scores.slopes,
@@ -54,10 +55,8 @@ def build_figures(results: Results) -> list[NamedFigure]:
     """Draw the figures of the layout; the title names the protocol if there is only one."""
     protocols = results.cells["protocol"].unique()
     protocol = f", protocol {results.names.protocol(protocols[0])}" if len(protocols) == 1 else ""
-    return [
-        NamedFigure(entry.name, entry.title, FIGURES[entry.name](results, entry.title + protocol))
-        for entry in load_layout().figures
-    ]
+    drawn = [(entry, FIGURES[entry.name](results, entry.title + protocol)) for entry in load_layout().figures]
+    return [NamedFigure(entry.name, entry.title, figure) for entry, figure in drawn if figure is not None]
 
 
 __all__ = ["FIGURES", "NamedFigure", "build_figures", "save", "to_svg"]

@@ -203,6 +203,7 @@ def ranks(results: Results, title: str) -> Figure:
     are not independent, and datasets that share recordings are one block. Source of the diagram: Demsar 2006.
     """
     shown, related = _complete(results), [list(map(results.names.dataset, group)) for group in results.order.related]
+    shown = shown[shown["shots"].isna()]  # numbers of shots are not independent datasets
     tables = {}
     for column, cells in shown.groupby("column", sort=False):
         everywhere = _blocks(widely_complete(cells, "score").astype(float), related)

@@ -47,8 +47,7 @@ def difference_rows(
         compared: dict[str, list[dict[str, Any]]] = {}
         for first, second in _pairs(complete, pairs, against):
             if reason := results.obstacle(first, second):
-                names = results.names
-                place = f"{names.backbone(group['backbone'])}, {names.dataset(group['dataset'])}"
+                place = results.names.task(group["backbone"], group["dataset"])
                 reasons[f"{reason} ({place})"] = None
             else:
                 compared.setdefault(second["method"], []).append({**group, **_row(results, first, second)})

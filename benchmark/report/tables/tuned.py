@@ -1,55 +1,174 @@
-"""The table of tuned methods: the setting of each method that has the best validation score."""
+"""The table of tuned methods: what was chosen on validation clips, and default beside tuned."""
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from typing import Any
 
 import pandas as pd
 
-from benchmark.report.aggregate import KEYS
-from benchmark.report.render import INDEX, Table
+from benchmark.records.choice import Candidate, Choice
+from benchmark.report.aggregate import GROUP
+from benchmark.report.inference import Estimate, holm
+from benchmark.report.outcomes import difference
+from benchmark.report.render import Table
 from benchmark.report.results import Results
 from benchmark.report.tables import TableSource
 
-COLUMNS = ["cell", *KEYS, "settings", "tried", "finished", "validation", "score", "low", "high", "marks"]
+VALUES = ("score", "low", "high", "trainable", "done", "expected", "diverged")  # of a table cell
+COLUMNS = [
+    "cell", *GROUP, "method", "tried", "finished", "fold", "seed", "setting", "lr", "validation",
+    *VALUES, "default_cell", "default_setting", "default_lr", "default_validation",
+    *(f"default_{name}" for name in VALUES), "difference", "difference_low", "difference_high", "p", "p_holm",
+    "clips", "seeds", "unseen", "unseen_low", "unseen_high", "marks",
+]  # fmt: skip
 
 
 def build(source: TableSource) -> Table | None:
-    """Return the table; None if no method was trained with several settings on a dataset with a validation split."""
-    data = tuned_rows(source.results)
-    return None if data.empty else source.table(data, tuned_text(source.results.names.named(data)))
+    """Return the table; None if no setting was to be chosen."""
+    data, reasons = tuned_rows(source.results)
+    if data.empty:
+        return None
+    label = source.results.names.dataset
+    how = dict.fromkeys(f"{label(choice.dataset)}: {choice.validation}" for choice in source.results.choices)
+    not_compared = f" Not compared: {'; '.join(reasons)}." if reasons else ""
+    introduction = f"Validation clips: {'; '.join(how)}.{not_compared}"
+    return source.table(data, tuned_text(_named(source.results, data)), introduction)
 
 
-def tuned_rows(results: Results) -> pd.DataFrame:
-    """Return one row per protocol, backbone, dataset and method with several settings, with the columns `COLUMNS`.
+def _named(results: Results, data: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with labels in place of names."""
+    label, named = results.names.method, results.names.named(data)
+    for column in ("setting", "default_setting"):
+        named[column] = [label(text) if isinstance(text, str) else None for text in data[column]]
+    return named
 
-    The setting with the best mean validation score is chosen, the first of equals. Test scores are not used for the
-    choice, and a diverged setting is never chosen. `finished` is the number of settings with all their trials; while it
-    is smaller than `tried`, nothing is chosen. Methods without validation scores have no row.
+
+def tuned_rows(results: Results) -> tuple[pd.DataFrame, list[str]]:
+    """Return one row per choice, with the columns `COLUMNS`, and why some settings cannot be compared.
+
+    What is not known yet is empty. Where the default was chosen, there is no difference.
     """
-    rows: list[dict[str, Any]] = []
-    for key, cells in results.cells.groupby(KEYS, sort=False):
-        validated = cells[cells["validation"].notna()]
-        if len(cells) == 1 or validated.empty:
-            continue
-        finished = int((cells["done"] == cells["expected"]).sum())
-        row: dict[str, Any] = {**dict(zip(KEYS, key, strict=True)), "tried": len(cells), "finished": finished}
-        if finished == len(cells):
-            best = validated.sort_values("validation", ascending=False, kind="stable").iloc[0]
-            row |= {name: best[name] for name in COLUMNS if name not in row}
-        rows.append(row)
-    return pd.DataFrame(rows, columns=COLUMNS)
+    cells = {cell["cell"]: cell for _, cell in results.cells.iterrows()}
+    reasons: dict[str, None] = {}
+    rows = [_row(results, choice, cells, reasons) for choice in results.choices]
+    data = pd.DataFrame(rows, columns=COLUMNS)
+    if data.empty:
+        return data, []
+    places = {name: place for place, name in enumerate([*results.order.datasets, *results.order.methods])}
+    data = data.sort_values(
+        [*GROUP, "method"], key=lambda column: column.map(lambda name: (places.get(name, len(places)), name)),
+        ignore_index=True, kind="stable",
+    )  # fmt: skip
+    for _, family in data.groupby(GROUP, sort=False):
+        known = family[family["p"].notna()]
+        data.loc[known.index, "p_holm"] = holm(known["p"].tolist())
+    return data, list(reasons)
+
+
+def _row(results: Results, choice: Choice, cells: dict[str, pd.Series], reasons: dict[str, None]) -> dict[str, Any]:
+    """Return the row of one choice.
+
+    Args:
+        results: the results folder.
+        choice: the choice.
+        cells: table cells by digest.
+        reasons: takes why settings cannot be compared.
+    """
+    default, winner = choice.candidates[0], choice.winner
+    tuned, other = (cells.get(one.cell) if one else None for one in (winner, default))
+    row: dict[str, Any] = {
+        "protocol": choice.protocol,
+        "backbone": choice.backbone,
+        "dataset": choice.dataset,
+        "method": choice.method,
+        "tried": len(choice.candidates),
+        "finished": choice.finished,
+        "fold": choice.fold if choice.has_folds else None,
+        "seed": choice.seed,
+        **_of_candidate(winner, tuned, ""),
+        **_of_candidate(default, other, "default_"),
+        "marks": "" if tuned is None else tuned["marks"],
+    }
+    if tuned is None or other is None or not choice.chosen or tuned["score"] is None or other["score"] is None:
+        return row
+    if pd.isna(tuned["score"]) or pd.isna(other["score"]):
+        return row
+    if reason := results.obstacle(tuned, other):
+        reasons[f"{reason} ({choice.backbone}, {choice.dataset})"] = None
+        return row
+    found = results.difference(tuned, other)
+    assert found is not None
+    row |= {**_points(found, "difference"), "p": found.p, "clips": found.clips, "seeds": found.seeds}
+    if choice.has_folds and (unseen := _on_fold(results, tuned, other, choice.fold)):
+        row |= _points(unseen, "unseen")
+    return row
+
+
+def _of_candidate(candidate: Candidate | None, cell: pd.Series | None, prefix: str) -> dict[str, Any]:
+    if candidate is None:
+        return {}
+    own = {"cell": candidate.cell, "setting": candidate.method, "lr": candidate.lr, "validation": candidate.score}
+    values = {} if cell is None else {name: cell[name] for name in VALUES}
+    return {f"{prefix}{name}": value for name, value in {**own, **values}.items()}
+
+
+def _on_fold(results: Results, first: pd.Series, second: pd.Series, fold: int) -> Estimate | None:
+    """Return the difference on the test clips of one fold; None if that fold was not trained."""
+    outcomes = [results.outcome(cell["cell"]) for cell in (first, second)]
+    one, other = (
+        dataclasses.replace(outcome, folds={fold: outcome.folds[fold]}) if outcome and fold in outcome.folds else None
+        for outcome in outcomes
+    )
+    return difference(one, other) if one and other else None
+
+
+def _points(found: Estimate, name: str) -> dict[str, float]:
+    """Return an estimate in points with its interval."""
+    low, high = found.interval()
+    return {name: 100 * found.mean, f"{name}_low": 100 * low, f"{name}_high": 100 * high}
 
 
 def tuned_text(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a column per dataset: `95.6 (lr=0.0005)`, or `3/5 settings` while trials are missing."""
-    texts = [
-        f"{row['finished']}/{row['tried']} settings"
-        if pd.isna(row["score"])
-        else f"{100 * row['score']:.1f} ({row['settings']})"
-        for row in table.to_dict("records")
+    """Return choices, scores and gaps as people read them; `3/8 settings` while the choice is open."""
+    rows = table.to_dict("records")
+    text = table[[*GROUP, "method", "tried"]].copy()
+    text["choice"] = [_choice_text(row) for row in rows]
+    text["validation"] = [f"{_percent(row['default_validation'])} → {_percent(row['validation'])}" for row in rows]
+    text["default"] = [_score_text(row, "default_") for row in rows]
+    text["tuned"] = [_score_text(row, "") for row in rows]
+    text["gap"] = [_gap(row, "difference") for row in rows]
+    text["p"] = ["" if pd.isna(row["p_holm"]) else f"{row['p_holm']:.2g}" for row in rows]
+    text["unseen"] = [_gap(row, "unseen") for row in rows]
+    text["chosen on"] = [
+        f"seed {row['seed']}" if pd.isna(row["fold"]) else f"fold {row['fold']:.0f}, seed {row['seed']}" for row in rows
     ]
-    by_dataset = table.assign(text=texts).pivot_table(
-        index=INDEX, columns="dataset", values="text", aggfunc="first", sort=False
-    )
-    return by_dataset.fillna("").reset_index().rename_axis(columns=None)
+    return text
+
+
+def _choice_text(row: dict[Any, Any]) -> str:
+    if isinstance(row["setting"], str):
+        same = (row["setting"], row["lr"]) == (row["default_setting"], row["default_lr"])
+        return f"{row['setting']}, lr {row['lr']:g}{' (the default)' if same else ''}"
+    return "all diverged" if row["finished"] == row["tried"] else f"{row['finished']}/{row['tried']} settings"
+
+
+def _score_text(row: dict[Any, Any], prefix: str) -> str:
+    score, done, expected, diverged = (row[f"{prefix}{name}"] for name in ("score", "done", "expected", "diverged"))
+    if pd.notna(score):
+        return _percent(score)
+    if pd.isna(expected):
+        return ""
+    return f"diverged ({diverged:.0f} of {expected:.0f})" if diverged else f"{done:.0f}/{expected:.0f}"
+
+
+def _gap(row: dict[Any, Any], name: str) -> str:
+    value, low, high = row[name], row[f"{name}_low"], row[f"{name}_high"]
+    if pd.isna(value):
+        return ""
+    return f"{value:+.1f}" if math.isnan(low) else f"{value:+.1f} [{low:+.1f}, {high:+.1f}]"
+
+
+def _percent(score: float | None) -> str:
+    return "–" if score is None or pd.isna(score) else f"{100 * score:.1f}"

@@ -17,8 +17,8 @@ from benchmark.data.audio_store import AudioStore, Level
 from benchmark.data.class_gaps import class_gaps
 from benchmark.data.copy_notes import copy_notes
 from benchmark.data.dataset import Dataset, tally
-from benchmark.data.datasets.folder import RECIPE
 from benchmark.data.manifest import Clip, Manifest
+from benchmark.data.measured_dataset import RECIPE
 from benchmark.data.parallel import Progress, in_order
 from benchmark.errors import BenchmarkError, MissingInputError
 from benchmark.files import write_atomic
@@ -119,12 +119,12 @@ def describe(dataset: Dataset, data_root: Path, progress: Progress | None = None
 def write_folder_recipe(
     dataset: Dataset, data_root: Path, cache: Path | None, progress: Progress | None
 ) -> tuple[Path, list[str]]:
-    """Measure a user's own audio, and write the recipe values that depend on it into its folder.
+    """Measure the audio of a folder, and write the recipe values that depend on it into its folder.
 
     Frames cover nearly all clips. Mean and standard deviation are over all training clips, of all folds.
 
     Args:
-        dataset: a `folder:NAME`.
+        dataset: one whose recipe is measured.
         data_root: where its folder is.
         cache: folder of the audio cache; None to decode each time.
         progress: called after each clip.
@@ -167,7 +167,11 @@ def write_folder_recipe(
     if cancelled := [path for path, file in good.items() if file.cancels]:
         remarks.append(cancelling(cancelled))
     if cut:
-        remarks.append(f"{cut} of {len(lengths)} clips are longer than {frames / FRAMES_PER_SECOND:g} s and are cut")
+        seconds = frames / FRAMES_PER_SECOND
+        remarks.append(
+            f"{cut} of {len(lengths)} clips are longer than {seconds:g} s and are cut; "
+            "--set recipe.windows=all uses all of them"
+        )
     unreadable = {clip.path for index, clip in enumerate(training) if index not in levels}
     return path, [*remarks, *class_gaps(manifest, manifest.folds, unreadable)]
 

@@ -50,15 +50,16 @@ def prepare(dataset: Dataset, data_root: Path, source: str | None, console: Cons
     if place := dataset.locate(data_root) or next(iter(existing), None):
         check = command("data", "verify", info.name, "--data-root", data_root)
         raise BenchmarkError(f"{place}: exists already; `{check}` checks it, or remove it first")
-    if archive is None or not (source or archive.urls):
+    if not source and (archive is None or not archive.urls):
         raise BenchmarkError(f"{info.label} cannot be downloaded: {info.by_hand}, or give --from FILE")
     data_root.mkdir(parents=True, exist_ok=True)
-    _check_room(data_root, archive)
+    if archive is not None:
+        _check_room(data_root, archive)
     local = Path(source).expanduser() if source and "://" not in source else None
     if local is not None and not local.is_file():
         raise BenchmarkError(f"{local}: no such file")
-    path = local or _download(info, archive, data_root, source, console)
-    if local or not archive.certain:
+    path = local or _download(info, data_root, source, console)
+    if archive is not None and (local or not archive.certain):
         _compare_hash(path, archive, console, strict=local is not None and archive.certain)
     remove = local is None
     try:
@@ -74,12 +75,14 @@ def prepare(dataset: Dataset, data_root: Path, source: str | None, console: Cons
             path.unlink()
 
 
-def _download(info: DatasetInfo, archive: Archive, data_root: Path, mirror: str | None, console: Console) -> Path:
+def _download(info: DatasetInfo, data_root: Path, mirror: str | None, console: Console) -> Path:
     """Download an archive into the data root."""
-    target = data_root / DOWNLOADS / archive.file
+    archive = info.archive
+    name = archive.file if archive else info.folders[0]
     try:
-        known = archive.hash.removeprefix("sha256:") if archive.certain else None
-        return fetch([mirror] if mirror else list(archive.urls), target, known, console)
+        known = archive.hash.removeprefix("sha256:") if archive and archive.certain else None
+        urls = [mirror] if mirror else list(archive.urls if archive else ())
+        return fetch(urls, data_root / DOWNLOADS / name, known, console)
     except DownloadFailedError as error:
         raise BenchmarkError(f"{error}; by hand: {info.by_hand}, or give --from FILE") from None
 
@@ -137,8 +140,7 @@ def _unpack(dataset: Dataset, path: Path, data_root: Path, console: Console) -> 
             raise BenchmarkError(f"{path}: has no clips of {info.label}")
         if lacking := [clip.path for clip in listed if clip.size == ABSENT]:
             raise BenchmarkError(f"{path}: lacks {plural(len(lacking), 'listed clip')}, such as {lacking[0]}")
-        name = found.name if found.name in info.folders else info.folders[0]
-        place = data_root / name
+        place = data_root / dataset.folder_name(found)
         found.rename(place)
         if found == draft:
             draft.mkdir()  # the temporary folder is removed at the end of the block, so it must exist

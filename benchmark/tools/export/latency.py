@@ -11,29 +11,31 @@ from pathlib import Path
 import torch
 
 from benchmark.data.parallel import torch_threads
-from benchmark.models.transformer import AudioTransformer
 from benchmark.tools.export.card import Latency
-from benchmark.tools.export.merged import open_session
+from benchmark.tools.export.onnx_file import example_input, open_session
+from benchmark.tools.export.trained import TrainedModel
 
 WARM_UP, REPEATS, SECONDS = 3, 50, 20.0
 
 
-def measure_latency(model: AudioTransformer, onnx: Path | None) -> list[Latency]:
-    """Time one clip in torch, and in ONNX Runtime if there is a file.
+def measure_latency(trained: TrainedModel, onnx: Path | None, *, with_front_end: bool) -> list[Latency]:
+    """Time one clip in torch from its filter bank on, and in ONNX Runtime from the file's input on.
 
     Args:
-        model: the whole model.
+        trained: the whole model.
         onnx: the ONNX file; None if there is none.
+        with_front_end: whether the file begins with waveforms.
     """
-    clip = torch.randn(1, model.config.frames, model.config.mels, generator=torch.Generator().manual_seed(0)) / 2
-    measured = [_time(f"torch {torch.__version__}", model, clip)]
+    clip = example_input(trained, 1, with_front_end=False)
+    measured = [_time(f"torch {torch.__version__}", trained, clip)]
     if onnx is not None:
-        name = f"onnxruntime {importlib.metadata.version('onnxruntime')}"
-        measured.append(_time(name, open_session(onnx), clip))
+        name = f"onnxruntime {importlib.metadata.version('onnxruntime')}{' with front end' if with_front_end else ''}"
+        given = example_input(trained, 1, with_front_end=with_front_end)
+        measured.append(_time(name, open_session(onnx), given))
     return measured
 
 
-def _time(runtime: str, run: Callable[[torch.Tensor], torch.Tensor], clip: torch.Tensor) -> Latency:
+def _time(runtime: str, run: Callable[[torch.Tensor], object], clip: torch.Tensor) -> Latency:
     """Time a clip on one thread: `REPEATS` times, or fewer if that takes more than `SECONDS`."""
     times = list[float]()
     with torch_threads(1), torch.inference_mode():

@@ -51,7 +51,7 @@ def build_case(case: Content, content: Content) -> AudioTransformer:
         stride=(ctor["fstride"], ctor["tstride"]),
         classes=ctor["label_dim"],
         pooling="patches" if mean_of_patches else "cls",
-        distilled=not ctor["model_size"].endswith("_nokd"),
+        class_tokens=1 if ctor["model_size"].endswith("_nokd") else 2,
     )
     checkpoint = _checkpoint(case["checkpoint"], content) if case.get("checkpoint") else None
     model = AudioTransformer(config) if checkpoint is None else from_checkpoint(config, checkpoint)

@@ -13,7 +13,7 @@ from benchmark.models.transformer import AudioTransformer
 from benchmark.tools.parity.build import build_case
 from benchmark.tools.parity.case import Content, Outcome, beyond, gap
 from benchmark.tools.parity.rules import inputs
-from benchmark.trial.train_step import loss_of
+from benchmark.trial.loss import loss_of
 
 LOSSES: dict[str, Literal["cross_entropy", "bce"]] = {"CE": "cross_entropy", "BCE": "bce"}
 UNUSED_HEADS = ("v.head.weight", "v.head.bias", "v.head_dist.weight", "v.head_dist.bias")
@@ -93,7 +93,7 @@ def _gradient_problems(named: dict[str, torch.nn.Parameter], expected: Content) 
 def _count_problems(model: AudioTransformer, case: Content) -> Iterable[str]:
     """Compare parameter counts, which include the two unused heads except for Hugging Face models."""
     counted = case["family"] != "hf_ast"
-    heads = unused_head_parameters(model.width, distilled=model.config.distilled) if counted else 0
+    heads = unused_head_parameters(model.width, heads=model.config.class_tokens) if counted else 0
     total = sum(parameter.numel() for parameter in model.parameters())
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     if total + heads != case.get("n_params_total", total + heads):

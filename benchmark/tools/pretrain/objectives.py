@@ -13,7 +13,7 @@ from benchmark.models.build import init_head
 from benchmark.models.masked import MaskedPatches
 from benchmark.models.transformer import AudioTransformer, ModelConfig
 from benchmark.spec.pretraining import MELS, Pretraining
-from benchmark.trial.train_step import loss_of
+from benchmark.trial.loss import loss_of
 
 Values = dict[str, torch.Tensor]
 

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 
 from benchmark.data.frontend import FrontEnd
-from benchmark.data.loader import Batches, Clips, TrainingOrder, evaluation_batches, training_batches
+from benchmark.data.loader import Batches, Clips, evaluation_batches, training_batches
+from benchmark.data.order import TrainingOrder
 from benchmark.data.parallel import Progress, usable_cores
 from benchmark.data.workers import DataWorkers
 from benchmark.errors import BenchmarkError

@@ -13,27 +13,27 @@ pytest then collects one test per check: `test_shapes`, `test_frozen`, `test_gra
 from __future__ import annotations
 
 import copy
+import functools
 import io
 import pickle
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from typing import ClassVar
 
 import torch
 
 from benchmark.data.loader import Batch
 from benchmark.data.registry import datasets
-from benchmark.errors import BenchmarkError, first_line
 from benchmark.methods.contract import Composed
 from benchmark.methods.registry import build_method, resolve_methods
-from benchmark.spec.backbone import resolve_backbones
+from benchmark.models.outside import resolve_backbones
 from benchmark.spec.protocol import load_protocol
 from benchmark.spec.recipe import Layer, resolve_recipe
 from benchmark.spec.request import DatasetChoice, MethodChoice, TrialRequest
+from benchmark.testing.findings import Fault, Finding, outcome, outcomes
 from benchmark.trial.batch_split import split_changes_results
 from benchmark.trial.build import build_model, count_parameters, load_trained
-from benchmark.trial.train_step import Trainer, loss_of
+from benchmark.trial.loss import loss_of
+from benchmark.trial.train_step import Trainer
 
 BACKBONES = ("ast[size=tiny;weights=random:0]", "ssast[size=tiny;weights=random:0]")
 CLIPS = 8
@@ -44,30 +44,10 @@ QUICK = {
     "loss": "cross_entropy", "warmup_steps": 0, "lr": 3e-3, "epochs": 1, "precision": "float32",
 }  # fmt: skip
 CPU = torch.device("cpu")
+Check = Callable[..., None]  # of a method, and of backbones other than `BACKBONES`
 LARGEST = 10  # sizes of the model: what a method may add to be checked
 TOLERANCE = 1e-5  # on logits
 SPLIT_TOLERANCE = 1e-3  # on gradients, relative to the largest; rounding differs by 1e-6
-
-
-class Fault(Exception):  # noqa: N818 - the outcome of a check, not an error of the suite
-    """A method breaks the contract; the message says how."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """The outcome of a check.
-
-    Attributes:
-        check: its name in `CHECKS`.
-        about: what it checks, one line.
-        fault: what is wrong, one line; None if the check passed.
-        seconds: how long it took.
-    """
-
-    check: str
-    about: str
-    fault: str | None
-    seconds: float
 
 
 def conform(method: Composed) -> Iterator[Finding]:
@@ -76,26 +56,18 @@ def conform(method: Composed) -> Iterator[Finding]:
     Sets torch to one thread in this process: models this small are no faster with more, and slower on shared cores.
     """
     torch.set_num_threads(1)
-    for name, check in CHECKS.items():
-        start = time.perf_counter()
-        fault = run_check(name, method)
-        about = (check.__doc__ or "").partition("\n")[0].rstrip(".")
-        yield Finding(name, about, fault, time.perf_counter() - start)
-        if fault and check is builds:
-            return
+    yield from outcomes(CHECKS, method)
 
 
-def run_check(name: str, method: Composed) -> str | None:
-    """Run one check and return what is wrong, in one line; None if the method passes."""
-    try:
-        CHECKS[name](method)
-    except Fault as fault:
-        return str(fault)
-    except BenchmarkError as error:
-        return str(error)
-    except Exception as error:  # the method may raise anything
-        return first_line(error)
-    return None
+def run_check(name: str, method: Composed, backbones: Sequence[str] = BACKBONES) -> str | None:
+    """Run one check and return what is wrong, in one line; None if the method passes.
+
+    Args:
+        name: of the check.
+        method: what is checked.
+        backbones: the backbones that it adapts.
+    """
+    return outcome(functools.partial(CHECKS[name], backbones=backbones), method)
 
 
 def _request(choice: MethodChoice, backbone: str, dataset: str = "esc50", *, quick: bool = True) -> TrialRequest:
@@ -131,9 +103,9 @@ def _logits(trainer: Trainer) -> torch.Tensor:
     return trainer.predict([_batch()])[0]
 
 
-def builds(method: Composed) -> None:
+def builds(method: Composed, backbones: Sequence[str] = BACKBONES) -> None:
     """The method adapts a model, which then trains for a step; it is not much larger than the model."""
-    for backbone in BACKBONES:
+    for backbone in backbones:
         request = _request(method.choice(), backbone)
         counts = count_parameters(request, CLIPS)
         if counts.method > LARGEST * (counts.total - counts.method):
@@ -144,9 +116,9 @@ def builds(method: Composed) -> None:
         _train(_trainer(method.choice(), backbone), 1)
 
 
-def shapes(method: Composed) -> None:
+def shapes(method: Composed, backbones: Sequence[str] = BACKBONES) -> None:
     """Logits of the right shape, all finite, at every dataset's length."""
-    for backbone in BACKBONES:
+    for backbone in backbones:
         seen = set()
         for dataset in datasets():
             request = _request(method.choice(), backbone, dataset, quick=False)
@@ -164,9 +136,9 @@ def shapes(method: Composed) -> None:
                 raise Fault(f"{where}: logits are not finite")
 
 
-def frozen(method: Composed) -> None:
+def frozen(method: Composed, backbones: Sequence[str] = BACKBONES) -> None:
     """Only the declared parameters train; all others stay bit-identical."""
-    for backbone in BACKBONES:
+    for backbone in backbones:
         trainer = _trainer(method.choice(), backbone)
         before = copy.deepcopy(trainer.model.state_dict())
         trainable = {name for name, parameter in trainer.model.named_parameters() if parameter.requires_grad}
@@ -181,9 +153,9 @@ def frozen(method: Composed) -> None:
             raise Fault(f"{changed[0]}: requires_grad changed in training")
 
 
-def gradients(method: Composed) -> None:
+def gradients(method: Composed, backbones: Sequence[str] = BACKBONES) -> None:
     """Every trainable parameter gets a gradient within three steps."""
-    for backbone in BACKBONES:
+    for backbone in backbones:
         trainer = _trainer(method.choice(), backbone)
         missing = {name: tensor for name, tensor in trainer.model.named_parameters() if tensor.requires_grad}
         for _ in range(STEPS):
@@ -194,9 +166,9 @@ def gradients(method: Composed) -> None:
             raise Fault(f"{min(missing)} is trainable but never gets a gradient ({len(missing)} such parameters)")
 
 
-def instances(method: Composed) -> None:
+def instances(method: Composed, backbones: Sequence[str] = BACKBONES) -> None:
     """Two models with the method are independent of each other."""
-    first, second = (_trainer(method.choice(), BACKBONES[0]) for _ in range(2))
+    first, second = (_trainer(method.choice(), backbones[0]) for _ in range(2))
     shared = {tensor.data_ptr() for tensor in first.model.state_dict().values() if tensor.numel()}
     for name, tensor in second.model.state_dict().items():
         if tensor.numel() and tensor.data_ptr() in shared:
@@ -207,19 +179,19 @@ def instances(method: Composed) -> None:
         raise Fault("training one model changes the output of another model")
 
 
-def identity(method: Composed) -> None:
+def identity(method: Composed, backbones: Sequence[str] = BACKBONES) -> None:
     """The adapted model starts with the backbone's logits, if the method declares `identity_at_start`."""
     if not all(part.identity_at_start for part in method.parts):
         return
     [bare] = resolve_methods("linear", "check")
-    for backbone in BACKBONES:
+    for backbone in backbones:
         plain, adapted = (_logits(_trainer(compared.choice(), backbone)) for compared in (bare, method))
         difference = float((plain - adapted).abs().max())
         if not difference <= TOLERANCE:
             raise Fault(f"identity_at_start is True, but logits differ by {difference:.2g} from the bare backbone's")
 
 
-def configuration(method: Composed) -> None:
+def configuration(method: Composed, backbones: Sequence[str] = BACKBONES) -> None:
     """Hyper-parameters survive pickling, JSON and the command line's text."""
     choice = method.choice()
     for part in method.parts:
@@ -234,9 +206,9 @@ def configuration(method: Composed) -> None:
         raise Fault(f"the text '{choice.variant}' is parsed as {parsed.choice().variant}")
 
 
-def save_load(method: Composed) -> None:
+def save_load(method: Composed, backbones: Sequence[str] = BACKBONES) -> None:
     """Trained parameters, saved and loaded into a fresh model, give equal logits."""
-    for backbone in BACKBONES:
+    for backbone in backbones:
         trainer = _trainer(method.choice(), backbone)
         _train(trainer)
         file = io.BytesIO()
@@ -250,16 +222,16 @@ def save_load(method: Composed) -> None:
             raise Fault("a loaded model gives other logits: state outside parameters and buffers is lost")
 
 
-def repeats(method: Composed) -> None:
+def repeats(method: Composed, backbones: Sequence[str] = BACKBONES) -> None:
     """The same seed gives the same losses."""
-    first, second = (_train(_trainer(method.choice(), BACKBONES[0])) for _ in range(2))
+    first, second = (_train(_trainer(method.choice(), backbones[0])) for _ in range(2))
     if first != second:
         raise Fault(f"losses {_joined(first)}, then {_joined(second)}: draw only from torch's global generator")
 
 
-def overfits(method: Composed) -> None:
+def overfits(method: Composed, backbones: Sequence[str] = BACKBONES) -> None:
     """The method can overfit eight clips of eight classes."""
-    trainer = _trainer(method.choice(), BACKBONES[0])
+    trainer = _trainer(method.choice(), backbones[0])
     losses = _train(trainer, FIT_STEPS)
     correct = int((_logits(trainer).argmax(1) == torch.arange(CLIPS)).sum())
     if correct < CLIPS:
@@ -268,12 +240,12 @@ def overfits(method: Composed) -> None:
         )
 
 
-def splits(method: Composed) -> None:
+def splits(method: Composed, backbones: Sequence[str] = BACKBONES) -> None:
     """A batch split in two gives the same gradients, unless the model has BatchNorm, draws, or declares otherwise."""
-    request = _request(method.choice(), BACKBONES[0])
+    request = _request(method.choice(), backbones[0])
     if split_changes_results(request):
         return
-    whole, halves = (_gradients(_trainer(method.choice(), BACKBONES[0]).model.train(), parts) for parts in (1, 2))
+    whole, halves = (_gradients(_trainer(method.choice(), backbones[0]).model.train(), parts) for parts in (1, 2))
     largest = max(float(gradient.abs().max()) for gradient in whole.values())
     for name, gradient in whole.items():
         if not float((gradient - halves[name]).abs().max()) <= SPLIT_TOLERANCE * largest:
@@ -299,7 +271,7 @@ def _joined(losses: list[float]) -> str:
     return ", ".join(f"{loss:.6g}" for loss in losses)
 
 
-CHECKS: dict[str, Callable[[Composed], None]] = {
+CHECKS: dict[str, Check] = {
     check.__name__: check
     for check in (
         builds,

@@ -1,0 +1,49 @@
+"""The table of few-shot training: score by the number of training clips per class."""
+
+from __future__ import annotations
+
+import re
+
+import pandas as pd
+
+from benchmark.report.aggregate import KEYS
+from benchmark.report.render import STRONG, Table, row_names
+from benchmark.report.results import Results
+from benchmark.report.tables import TableSource
+
+COLUMNS = [
+    "cell", *KEYS, "settings", "shots", "score", "low", "high", "seed_sd", "fold_sd", "best", "draws", "seeds",
+    "folds", "done", "expected", "trainable", "marks",
+]  # fmt: skip
+
+
+def build(source: TableSource) -> Table | None:
+    """Return the table; None without few-shot trials."""
+    data = shot_rows(source.results)
+    return None if data.empty else source.table(data, shots_text(source.results.names.named(data)))
+
+
+def shot_rows(results: Results) -> pd.DataFrame:
+    """Return one row per table cell of few-shot trials, with the columns `COLUMNS`; `dataset` is the bare name."""
+    cells = results.cells[results.cells["shots"].notna()]
+    bare = [re.sub(r"\[shots=\d+\]$", "", name) for name in cells["dataset"]]
+    return cells.assign(dataset=bare, shots=cells["shots"].astype(int))[COLUMNS].reset_index(drop=True)
+
+
+def shots_text(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a row per method and dataset, and a column per number of shots: `67.3 [60.1, 74.5]`, or `3/5`."""
+    rows = table.assign(method=row_names(table), text=[_text(row) for _, row in table.iterrows()])
+    wide = rows.pivot_table(index=KEYS, columns="shots", values="text", aggfunc=" / ".join, sort=False)
+    wide = wide[sorted(wide.columns)].rename(columns=lambda number: f"{number} shot{'' if number == 1 else 's'}")
+    draws = rows.groupby(list(wide.index.names), sort=False)["draws"].max()
+    wide.insert(0, "draws", [f"{draws[place]:.0f}" for place in wide.index])
+    return wide.fillna("").reset_index().rename_axis(columns=None)
+
+
+def _text(row: pd.Series) -> str:
+    if pd.isna(row["score"]):
+        return f"{row['done']}/{row['expected']}"
+    text = f"{100 * row['score']:.1f}"
+    if pd.notna(row["low"]):
+        text += f" [{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
+    return text.join(STRONG) if row["best"] else text

@@ -1,0 +1,258 @@
+"""Checkpoints of the hub, from a server on this machine that speaks its protocol, and from a cache folder."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import io
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+import torch
+from huggingface_hub import constants
+from rich.console import Console
+
+from benchmark.errors import BenchmarkError, MissingInputError
+from benchmark.models import hub
+from benchmark.models.fit import fit
+from benchmark.models.outside import resolve_backbones
+from benchmark.models.weights import digest, locate
+from benchmark.records.store import ResultStore
+from benchmark.spec.backbone import BackboneChoice, Shape
+from benchmark.spec.request import TrialRequest
+from tests.checkpoints import hugging_face, official_ast
+from tests.conftest import Cli
+
+REPO = "MIT/tiny-ast"
+QUIET = Console(quiet=True)
+COMMITS = {"main": "a" * 40, "old": "b" * 40}
+SHAPE = Shape(width=192, depth=1, heads=3)
+
+
+def weights(seed: int = 0) -> bytes:
+    buffer = io.BytesIO()
+    tensors = hugging_face(official_ast(SHAPE, classes=4))
+    torch.save({name: tensor + seed for name, tensor in tensors.items()}, buffer)
+    return buffer.getvalue()
+
+
+CONFIG = json.dumps({"model_type": "audio-spectrogram-transformer", "num_attention_heads": 3}).encode()
+
+
+class Hub(http.server.BaseHTTPRequestHandler):
+    """A hub with one repository: what a revision stands for, its files, and the addresses of their content."""
+
+    commits: ClassVar[dict[str, str]]
+    files: ClassVar[dict[str, dict[str, bytes]]]  # by commit
+    asked: ClassVar[list[tuple[str, str, str | None]]]
+    cut_at: ClassVar[int | None]  # bytes of a large file after which the connection ends
+
+    def do_HEAD(self) -> None:
+        self.respond()
+
+    def do_GET(self) -> None:
+        self.respond()
+
+    def respond(self) -> None:
+        self.asked.append((self.command, self.path, self.headers.get("Range")))
+        if match := re.fullmatch(rf"/api/models/{REPO}/revision/(.+)", self.path):
+            self.tell(match[1])
+        elif match := re.fullmatch(rf"/{REPO}/resolve/(\w+)/(.+)", self.path):
+            self.send(match[1], match[2])
+        else:
+            self.answer(404, {"X-Error-Code": "RepoNotFound", "X-Error-Message": "Repository not found"}, b"{}")
+
+    def tell(self, revision: str) -> None:
+        commit = self.commits.get(revision, revision)
+        if commit not in self.files:
+            self.answer(404, {"X-Error-Code": "RevisionNotFound", "X-Error-Message": "Invalid rev id"}, b"{}")
+            return
+        siblings = [{"rfilename": name} for name in self.files[commit]]
+        content = {"_id": "0", "id": REPO, "modelId": REPO, "sha": commit, "siblings": siblings, "tags": []}
+        self.answer(200, {"Content-Type": "application/json"}, json.dumps(content).encode())
+
+    def send(self, revision: str, name: str) -> None:
+        commit = self.commits.get(revision, revision)
+        body = self.files[commit][name]
+        is_large = len(body) > 10_000
+        tag = hashlib.sha256(body).hexdigest() if is_large else hashlib.sha1(body).hexdigest()
+        headers = {"X-Repo-Commit": commit, "ETag": f'"{tag}"', "Accept-Ranges": "bytes"}
+        if is_large:
+            headers |= {"X-Linked-Etag": f'"{tag}"', "X-Linked-Size": str(len(body))}
+        wanted = self.headers.get("Range")
+        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
+        if start:
+            headers["Content-Range"] = f"bytes {start}-{len(body) - 1}/{len(body)}"
+        self.answer(206 if start else 200, headers, body[start:], self.cut_at if is_large else None)
+
+    def answer(self, status: int, headers: dict[str, str], body: bytes, cut_at: int | None = None) -> None:
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(body))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body[:cut_at])
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[type[Hub]]:
+    files = {
+        COMMITS["main"]: {"README.md": b"hello", "config.json": CONFIG, "pytorch_model.bin": weights()},
+        COMMITS["old"]: {"config.json": CONFIG, "pytorch_model.bin": weights(1)},
+    }
+    handler = type("Served", (Hub,), {"commits": dict(COMMITS), "files": files, "asked": [], "cut_at": None})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{running.server_port}")
+        monkeypatch.setattr(
+            constants, "HUGGINGFACE_CO_URL_TEMPLATE",
+            constants.ENDPOINT + "/{repo_id}/resolve/{revision}/{filename}",
+        )  # fmt: skip
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+        yield handler
+        running.shutdown()
+
+
+def located(text: str, folder: Path) -> BackboneChoice:
+    [choice] = resolve_backbones(text, "test")
+    found, path = locate(choice, folder)
+    assert path is not None
+    return fit(found, path)
+
+
+def test_a_repository_is_downloaded_once_and_recorded_by_commit_and_digest(served: type[Hub], tmp_path: Path) -> None:
+    first = located(f"ast[weights=hf:{REPO}]", tmp_path)
+    assert first.weights == f"hf:{REPO}"
+    assert first.pretrained is not None
+    assert first.pretrained.commit == COMMITS["main"]
+    assert first.shape == SHAPE
+    folder = tmp_path / "hub" / "models--MIT--tiny-ast" / "snapshots" / COMMITS["main"]
+    assert first.sha256 == digest(folder)
+    assert {path.name for path in folder.iterdir()} == {"config.json", "pytorch_model.bin"}  # not the README
+    sent = [path for command, path, _ in served.asked if command == "GET" and "resolve" in path]
+    assert len(sent) == 2
+    again = located(f"ast[weights=hf:{REPO}@{COMMITS['main']}]", tmp_path)
+    assert again == first  # one trial, however the revision is written
+    before = len(served.asked)
+    hub.fetch(f"hf:{REPO}@{COMMITS['main']}", QUIET)
+    assert len(served.asked) == before  # a commit that is in the cache is not asked for
+    old = located(f"ast[weights=hf:{REPO}@old]", tmp_path)
+    assert old.pretrained is not None
+    assert (old.pretrained.commit, old.sha256 == first.sha256) == (COMMITS["old"], False)
+
+
+def test_the_commit_is_no_part_of_the_id_and_the_digest_is(
+    served: type[Hub], make_request: Callable[..., TrialRequest], tmp_path: Path
+) -> None:
+    base = make_request()
+
+    def request(revision: str) -> TrialRequest:
+        backbone = located(f"ast[weights=hf:{REPO}@{revision}]", tmp_path)
+        return TrialRequest.model_validate({**base.model_dump(), "backbone": backbone.model_dump()})
+
+    one, other = request("main"), request("old")
+    served.commits["main"] = "c" * 40  # a commit that changes another file
+    served.files["c" * 40] = {**served.files[COMMITS["main"]], "README.md": b"more"}
+    moved = request("main")
+    assert moved.backbone.pretrained is not None
+    assert moved.backbone.pretrained.commit == "c" * 40
+    assert moved.id == one.id != other.id
+    assert one.marks[0] == f"weights of hf:{REPO}"
+
+
+def test_an_interrupted_download_is_continued(served: type[Hub], tmp_path: Path) -> None:
+    body = served.files[COMMITS["main"]]["pytorch_model.bin"]
+    served.cut_at = 2_000_000  # a file is written by the MiB
+    with pytest.raises(MissingInputError, match="the download was interrupted, the same call continues it"):
+        hub.fetch(f"hf:{REPO}", QUIET)
+    [partial] = (tmp_path / "hub" / "models--MIT--tiny-ast" / "blobs").glob("*.part")
+    assert partial.stat().st_size == 2**20
+    served.cut_at = None
+    served.asked.clear()
+    found = hub.fetch(f"hf:{REPO}", QUIET)
+    assert (found.folder / "pytorch_model.bin").read_bytes() == body
+    assert ("GET", f"/{REPO}/resolve/{COMMITS['main']}/pytorch_model.bin", f"bytes={2**20}-") in served.asked
+    assert not list(partial.parent.glob("*.part*"))
+
+
+def test_a_damaged_download_is_refused(served: type[Hub], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blobs = tmp_path / "hub" / "models--MIT--tiny-ast" / "blobs"
+    blobs.mkdir(parents=True)
+    body = served.files[COMMITS["main"]]["pytorch_model.bin"]
+    (blobs / f"{hashlib.sha256(body).hexdigest()}.part").write_bytes(bytes(1000))
+    with pytest.raises(BenchmarkError, match=r"pytorch_model.bin: the download is damaged .* call the same again"):
+        hub.fetch(f"hf:{REPO}", QUIET)
+    assert (hub.fetch(f"hf:{REPO}", QUIET).folder / "pytorch_model.bin").read_bytes() == body
+
+
+def test_without_network_the_cache_is_used_and_said(
+    served: type[Hub], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = hub.fetch(f"hf:{REPO}", QUIET)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert hub.fetch(f"hf:{REPO}") == first
+    said = capsys.readouterr().err
+    assert f"note: hf:{REPO}: the hub is not asked because HF_HUB_OFFLINE is set; using commit aaaa" in said
+    with pytest.raises(MissingInputError, match=r"HF_HUB_OFFLINE is set; .*hub does not have it"):
+        hub.fetch(f"hf:{REPO}@old", QUIET)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    assert hub.fetch(f"hf:{REPO}", QUIET) == first
+    with pytest.raises(MissingInputError, match=r"http://127.0.0.1:9 cannot be reached \(.*\); .*hub does not have it"):
+        hub.fetch("hf:MIT/other", QUIET)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("hf:MIT/nosuch", "has no repository MIT/nosuch, or it is private"),
+        (f"hf:{REPO}@nosuch", "the repository has no revision 'nosuch'"),
+        (f"hf:{REPO}@empty", "holds neither model.safetensors nor pytorch_model.bin"),
+        (f"hf:{REPO}@index", "lacks model-00001-of-00002.safetensors, which its index names"),
+        (f"hf:{REPO}@broken", "model.safetensors.index.json is not an index of a sharded checkpoint"),
+    ],
+)
+def test_a_wrong_id_is_one_line(served: type[Hub], text: str, expected: str) -> None:
+    served.commits |= {"empty": "d" * 40, "index": "e" * 40, "broken": "f" * 40}
+    index = json.dumps({"weight_map": {"a": "model-00001-of-00002.safetensors"}}).encode()
+    served.files |= {"d" * 40: {"README.md": b"none"}, "e" * 40: {"model.safetensors.index.json": index}}
+    served.files["f" * 40] = {"model.safetensors.index.json": b"[1, 2]"}
+    with pytest.raises(BenchmarkError) as caught:
+        hub.fetch(text, QUIET)
+    assert expected in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["hf:MIT", "hf:MIT/a@", "hf:MIT/a b"])
+def test_a_text_that_is_no_id_is_refused(text: str) -> None:
+    with pytest.raises(BenchmarkError, match="expected hf:OWNER/NAME or hf:OWNER/NAME@REVISION"):
+        resolve_backbones(f"ast[weights={text}]", "--backbone")
+
+
+def test_a_run_says_that_a_revision_has_moved(served: type[Hub], cli: Cli, tmp_path: Path) -> None:
+    run = [
+        "run", "--grid", "smoke", "--method", "linear", "--no-report", "--results", tmp_path / "out", "--set",
+        "recipe.epochs=1", "--backbone", f"ast[weights=hf:{REPO}]",
+    ]  # fmt: skip
+    done = cli(*run)
+    assert done.returncode == 0, done.stdout + done.stderr
+    served.commits["main"] = COMMITS["old"]
+    planned = cli("plan", *run[1:5], *run[6:])
+    assert "its weights have changed: sha256" in planned.stdout
+    assert "(commit aaaaaaaaaaaa) in earlier records" in planned.stdout
+    [record] = ResultStore(tmp_path / "out").records()
+    assert record.request.backbone.pretrained is not None
+    assert record.request.backbone.pretrained.commit == COMMITS["main"]
+    fetched = cli("checkpoint", "fetch", f"ast[weights=hf:{REPO}@old]")
+    assert fetched.returncode == 0, fetched.stderr
+    assert COMMITS["old"] in fetched.stdout
+    wrong = cli("plan", "--grid", "smoke", "--backbone", "ast[weights=hf:MIT/nosuch]", "--results", tmp_path / "out")
+    assert (wrong.returncode, "has no repository MIT/nosuch" in wrong.stderr) == (2, True)
