@@ -158,7 +158,7 @@ def test_own_recordings_in_groups_and_windows(cli: Cli, root: Path, tmp_path: Pa
     with np.load(path.with_suffix(".npz")) as predictions:
         assert len(predictions["clips_test"]) == len(predictions["logits_test"][0]) == data["used"]["test"]
         assert len(set(predictions["groups_test"])) == len(predictions["clips_test"]) / 2
-    assert "by records" not in cli("plan", *options).stdout  # the trial is done
+    assert "by records" not in cli("plan", *options, "--trials").stdout  # the trial is done
     wrong = cli("plan", *options, "--set", "recipe.early_stop=2")
     assert wrong.returncode == 2
     assert "folder:mine: recipe.early_stop needs validation clips, and it lists none" in wrong.stderr
