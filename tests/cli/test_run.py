@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 import benchmark
+from benchmark.api.schemas import SCHEMAS
 from benchmark.records.lease import Lease
 from benchmark.report.layout import load_layout
 from tests.conftest import AST, SSAST, TINY_RECIPE, Cli
@@ -342,9 +343,12 @@ def test_the_test_split_is_evaluated_where_it_counts_or_after_every_epoch(
         results = tmp_path / f"out{len(left)}"
         done = cli(
             "run", "--grid", grid_file, "--data-root", data_root, "--results", results, "--method", "linear",
-            "--backbone", AST, "--fold", "1", "--set", "protocol.selection=last", "--no-report", *more,
+            "--backbone", AST, "--fold", "1", "--set", "protocol.selection=last", "--no-report", "--json", *more,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
+        ended = json.loads(done.stdout)  # progress is on stderr
+        SCHEMAS["run"].model_validate(ended)
+        assert (ended["complete"], ended["submitted"], ended["failures"]) == (True, 1, [])
         [path] = (results / "trials").rglob("*.json")
         left.append((path.name, json.loads(path.read_text())["curves"]))
     (name, short), (other, whole) = left
