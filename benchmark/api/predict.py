@@ -105,8 +105,8 @@ def predict(
             raise ArgumentError(name, "expected a file in a folder that exists", path)
     places = [sounds] if isinstance(sounds, (str, Path)) else list(sounds)
     paths = find_sounds(map(Path, places))
-    files, classes = ([each] if isinstance(each, str) else list(each) for each in (methods, backbones))
-    trained = load_export(Path(model), checkpoint_folder(checkpoints), files, classes).to(choose_device(device))
+    outside = [[named] if isinstance(named, str) else list(named) for named in (methods, backbones)]
+    trained = load_export(Path(model), checkpoint_folder(checkpoints), *outside).to(choose_device(device))
     if threshold is not None and not trained.several:
         raise ArgumentError("threshold", "this model was trained with exactly one label per sound", threshold)
     limit = THRESHOLD if threshold is None else threshold

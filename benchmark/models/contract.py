@@ -52,9 +52,9 @@ class ModelConfig:
         class_tokens: tokens before the patches; one SSAST checkpoint has no dist token.
         norm_eps: epsilon of LayerNorms in the backbone.
         head_norm_eps: epsilon of the head's LayerNorm.
-        head_dropout: dropout of the head's normalised input.
         qkv_bias: whether query, key and value have biases.
         float32_logits: whether an evaluation under autocast computes the head in float32.
+        head_dropout: dropout of the head's normalised input.
         tokens: axis of the patch grid that varies slowest in the sequence of patch tokens.
         positions: the positional embedding.
         final_norm: whether a LayerNorm follows the last block.
@@ -70,9 +70,9 @@ class ModelConfig:
     class_tokens: int = 2
     norm_eps: float = 1e-6
     head_norm_eps: float = 1e-5
-    head_dropout: float = 0.0
     qkv_bias: bool = True
     float32_logits: bool = False
+    head_dropout: float = 0.0
     tokens: Literal["frequency", "time"] = "frequency"
     positions: Positions = field(default_factory=Positions)
     final_norm: bool = True
