@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from benchmark.cli import options
-from benchmark.cli.printing import print_json, stderr_console, stdout_console
+from benchmark.cli.printing import print_json, say_line, stderr_console, stdout_console
 
 
 def profile(
@@ -91,4 +91,4 @@ def profile(
     if json:
         print_json([each.model_dump(mode="json") for each in [*found.profiles, *found.sharing]])
     else:
-        typer.echo(f"profiles: {found.folder}")
+        say_line(f"profiles: {found.folder}")

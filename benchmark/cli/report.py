@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from benchmark.cli import options
-from benchmark.cli.printing import print_report
+from benchmark.cli.printing import print_json, print_report
 
 
 def report(
@@ -20,6 +20,7 @@ def report(
         typer.Option(help="Compare all methods with this one, too.", show_default="full fine-tuning only"),
     ] = None,
     html: Annotated[bool, typer.Option("--html", help="Also one self-contained page, report.html.")] = False,
+    json: options.Json = False,
 ) -> None:
     """Write tables (CSV, Markdown, LaTeX, JSON) and figures (PNG, PDF, SVG) from the records alone.
 
@@ -27,6 +28,8 @@ def report(
     """
     from benchmark.api.report import report as write_report
 
-    print_report(
-        write_report(results, output, paper=paper or (), against=against, html=html), results.absolute(), html=html
-    )
+    written = write_report(results, output, paper=paper or (), against=against, html=html)
+    if json:
+        print_json(written.as_dict())
+    else:
+        print_report(written, results.absolute(), html=html)

@@ -9,7 +9,9 @@ from typing import Annotated
 import typer
 
 from benchmark.cli import options
+from benchmark.cli.printing import print_json, stderr_console, stdout_console
 from benchmark.cli.run import INTERRUPTED, SOME_FAILED
+from benchmark.console import printable
 from benchmark.errors import BenchmarkError
 
 UNITS = {"": 1, "k": 10**3, "M": 10**6}
@@ -53,6 +55,7 @@ def search(
     cpus: Annotated[int | None, typer.Option(min=1, help="CPU cores to use in all.", show_default="all")] = None,
     cpus_per_trial: options.CpusPerTrial = None,
     gpus_per_trial: options.GpusPerTrial = None,
+    json: options.Json = False,
 ) -> None:
     """Search methods, combinations, hyper-parameters and learning rates on validation data; test clips are not read.
 
@@ -63,17 +66,18 @@ def search(
 
     Exit code: 0 the budget is spent, 2 wrong input, 3 no configuration could be trained, 130 interrupted.
     """
-    from rich.console import Console
-
     from benchmark.api.search import search as run_search
 
     result = run_search(
         dataset, backbone, budget, max_params=_number(max_params), max_memory=max_memory, methods=method, fold=fold,
         seed=seed, epochs=epochs, data_root=data_root, checkpoints=checkpoints, results=results, settings=settings,
         protocol=protocol, cache=cache, cpus=cpus, cpus_per_trial=cpus_per_trial, gpus_per_trial=gpus_per_trial,
-        restart_on_ray_death=True, console=Console(highlight=False, soft_wrap=True),
+        restart_on_ray_death=True, console=stderr_console() if json else stdout_console(soft_wrap=True),
     )  # fmt: skip
-    typer.echo(result)
+    if json:
+        print_json(result.as_dict())
+    else:
+        typer.echo(printable(str(result), keep_lines=True))
     raise typer.Exit(INTERRUPTED if result.interrupted else SOME_FAILED if result.command is None else 0)
 
 
