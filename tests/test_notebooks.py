@@ -37,7 +37,7 @@ def test_a_notebook_stores_short_text_only(path: Path) -> None:
     assert outputs
     assert {(output.output_type, output.name) for output in outputs} == {("stream", "stdout")}
     assert not any(cell.get("execution_count") or cell.metadata for cell in notebook.cells)
-    assert max(len(line) for cell in notebook.cells for line in cell.source.splitlines()) <= 140
+    assert max(len(line) for cell in notebook.cells for line in cell.source.splitlines()) <= LONGEST
     assert not any(word in path.read_text() for word in ("/tmp", "/home", "/root", "\\u001b"))
 
 
