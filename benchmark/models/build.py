@@ -29,6 +29,7 @@ def model_config(backbone: BackboneChoice, recipe: Recipe, protocol: Protocol, c
         classes: outputs of the head.
     """
     known, architecture = backbone.pretrained or Pretrained(), backbone.stated_architecture
+    class_tokens = min(architecture.class_tokens, 2 if known.distilled else 1)
     return ModelConfig(
         shape=backbone.shape,
         mels=recipe.mels,
@@ -41,7 +42,9 @@ def model_config(backbone: BackboneChoice, recipe: Recipe, protocol: Protocol, c
         # half-precision logits tie; the official code has them, in float16
         float32_logits=protocol.eval_precision == "training" or recipe.precision == "bf16",
         head_dropout=recipe.head_dropout,
-        **{**architecture.of_model(), "class_tokens": min(architecture.class_tokens, 2 if known.distilled else 1)},
+        # only AST and SSAST have official code with prompts, whose defect D26 is kept
+        **({"overwritten_from": class_tokens} if backbone.other_architecture else {}),
+        **{**architecture.of_model(), "class_tokens": class_tokens},
     )
 
 

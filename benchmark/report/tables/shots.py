@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 import pandas as pd
 
 from benchmark.report.aggregate import KEYS
 from benchmark.report.escape import STRONG
+from benchmark.report.names import split_shots
 from benchmark.report.render import Table, row_names
 from benchmark.report.results import Results
 from benchmark.report.tables import TableSource
@@ -27,7 +26,7 @@ def build(source: TableSource) -> Table | None:
 def shot_rows(results: Results) -> pd.DataFrame:
     """Return one row per table cell of few-shot trials, with the columns `COLUMNS`; `dataset` is the bare name."""
     cells = results.cells[results.cells["shots"].notna()]
-    bare = [re.sub(r"\[shots=\d+\]$", "", name) for name in cells["dataset"]]
+    bare = [split_shots(name)[0] for name in cells["dataset"]]
     return cells.assign(dataset=bare, shots=cells["shots"].astype(int))[COLUMNS].reset_index(drop=True)
 
 
