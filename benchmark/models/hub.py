@@ -107,7 +107,7 @@ def fetch(text: str, console: Console | None = None) -> HubCheckpoint:
     try:
         validate_repo_id(match["repo"])
     except HFValidationError as error:  # the right form is not enough
-        raise BenchmarkError(f"{text}: {first_line(error)}") from None
+        raise BenchmarkError(f"{text}: {error}") from None
     wanted, console = _Wanted(text, match["repo"], match["revision"] or "main"), console or stderr_console()
     cached = _cached(wanted)
     is_fixed = COMMIT.fullmatch(wanted.revision) is not None

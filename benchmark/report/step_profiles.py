@@ -41,7 +41,7 @@ def tabulate_steps(profiles: Iterable[StepProfile], methods: list[str]) -> pd.Da
     table["memory_ratio"] = _ratio_to_full(table, table["gpu_allocated_bytes"], requests)
     places = {name: number for number, name in enumerate(methods)}
     table["order"] = table["method"].map(lambda name: places.get(name, len(places)))
-    keys = ["device", "threads", "backbone", "size", "dataset", "order", "method"]
+    keys = ["backbone", "device", "threads", "size", "dataset", "order", "method"]
     return table.sort_values(keys, ignore_index=True).drop(columns="order")
 
 

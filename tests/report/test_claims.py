@@ -221,7 +221,7 @@ def test_time_and_memory_are_judged_on_a_gpu_only(tmp_path: Path) -> None:
     results = read_results(store)
     for place, profile in enumerate(results.profiles):
         if profile.request.method.name == "aat_m":
-            backbone = profile.request.backbone.model_copy(update={"name": "audiomae"})
+            backbone = profile.request.backbone.model_copy(update={"name": "mine", "outside": "0" * 64})
             request = TrialRequest.model_validate({**profile.request.model_dump(), "backbone": backbone.model_dump()})
             results.profiles[place] = profile.model_copy(update={"request": request})
     found = {each.id: each.verdict for each in judge_aat(results)}
