@@ -16,18 +16,31 @@ def claims(
     results: options.ResultsFolder,
     protocol: Annotated[
         str | None,
-        typer.Option(help="Whose trials judge: reference or corrected.", show_default="the protocol of each paper"),
+        typer.Option(
+            help="Whose trials judge: reference or corrected.",
+            show_default="the protocol of each paper",
+            rich_help_panel=options.CHOICE,
+        ),
     ] = None,
     structural: Annotated[
         bool,
         typer.Option(
-            "--structural", help="First count parameters, operations and memory; needs no data, weights or GPU."
+            "--structural",
+            help="First count parameters, operations and memory; needs no data, weights or GPU.",
+            rich_help_panel=options.CHOICE,
         ),
     ] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit code 0 only if nothing differs.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit code 0 only if nothing differs.", rich_help_panel=options.OUTPUT)
+    ] = False,
     paper: options.Papers = None,
     every: Annotated[
-        bool, typer.Option("--all", help="Show every claim with its values and reason, also those that were not run.")
+        bool,
+        typer.Option(
+            "--all",
+            help="Show every claim with its values and reason, also those that were not run.",
+            rich_help_panel=options.OUTPUT,
+        ),
     ] = False,
     json: options.Json = False,
 ) -> None:

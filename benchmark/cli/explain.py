@@ -22,7 +22,9 @@ def explain(
         typer.Argument(help="Id of a cell or a trial, or names that choose cells: ast esc50 aat_ms."),
     ],
     results: options.ResultsFolder,
-    classes: Annotated[bool, typer.Option("--classes", help="Also print the results by class.")] = False,
+    classes: Annotated[
+        bool, typer.Option("--classes", help="Also print the results by class.", rich_help_panel=options.OUTPUT)
+    ] = False,
     json: options.Json = False,
 ) -> None:
     """Print the provenance of a table cell: records, folds, seeds, epochs, rule, protocol switches, environment.

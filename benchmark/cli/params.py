@@ -23,7 +23,7 @@ def params(
     settings: options.Settings = [],
     style: Annotated[
         Literal["text", "csv", "markdown", "json"],
-        typer.Option("--format", help="Output format; all but text are exact."),
+        typer.Option("--format", help="Output format; all but text are exact.", rich_help_panel=options.OUTPUT),
     ] = "text",
     json: options.Json = False,
 ) -> None:

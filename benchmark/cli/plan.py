@@ -38,10 +38,18 @@ def plan(
     test_curves: options.TestCurves = False,
     calibrate: Annotated[
         bool,
-        typer.Option("--calibrate", help="First time a few steps of every shape that was not timed here yet."),
+        typer.Option(
+            "--calibrate",
+            help="First time a few steps of every shape that was not timed here yet.",
+            rich_help_panel=options.MACHINE,
+        ),
     ] = False,
     power: Annotated[
-        float | None, typer.Option(help="Points: also print how many seeds find such a difference (power 80 %).")
+        float | None,
+        typer.Option(
+            help="Points: also print how many seeds find such a difference (power 80 %).",
+            rich_help_panel=options.OUTPUT,
+        ),
     ] = None,
     trials: options.Trials = False,
     json: options.Json = False,

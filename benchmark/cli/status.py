@@ -20,7 +20,12 @@ WATCH_SECONDS = 2.0
 def status(
     results: options.ResultsFolder,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Show what is running and its progress, until all is done or Ctrl-C.")
+        bool,
+        typer.Option(
+            "--watch",
+            help="Show what is running and its progress, until all is done or Ctrl-C.",
+            rich_help_panel=options.OUTPUT,
+        ),
     ] = False,
     trials: options.Trials = False,
     json: options.Json = False,

@@ -73,7 +73,7 @@ def test_folders_come_from_the_argument_or_the_environment(monkeypatch: pytest.M
         ({"seeds": "one"}, "expected whole numbers"),
         ({"shard": "4/3"}, "expected I/N"),
         ({"rerun": "fialed"}, "did you mean 'failed'"),
-        ({"loggers": ["wandb"]}, "loggers: unknown value 'wandb'"),
+        ({"loggers": ["neptune"]}, "loggers: unknown value 'neptune'"),
     ],
 )
 def test_a_mistake_is_an_error_for_the_caller(arguments: dict[str, Any], message: str, tmp_path: Path) -> None:
