@@ -21,6 +21,7 @@ from benchmark.spec.backbone import Positions, Shape
 SlotName = Literal["q", "k", "v", "o", "up", "down"]
 SLOTS: tuple[SlotName, ...] = get_args(SlotName)
 SUBLAYERS: dict[str, tuple[SlotName, ...]] = {"attention": SLOTS[:4], "mlp": SLOTS[4:], "all": SLOTS}
+OVERWRITTEN_FROM = 2  # in the official code (defect D26)
 
 
 class Slot(NamedTuple):
@@ -68,7 +69,7 @@ class ModelConfig:
     classes: int
     pooling: Literal["cls", "patches"] = "cls"
     prompts: Literal["overwrite", "insert"] = "overwrite"
-    overwritten_from: int = 2
+    overwritten_from: int = OVERWRITTEN_FROM
     class_tokens: int = 2
     norm_eps: float = 1e-6
     head_norm_eps: float = 1e-5

@@ -221,7 +221,8 @@ def _pooled(model: AudioTransformer, length: int) -> set[int]:
     tokens = torch.randn(1, length, model.width, generator=random, requires_grad=True)
     model.call_block = lambda _, __, unchanged: unchanged
     pooled = model.pool(model.run_blocks(tokens))
-    (pooled @ torch.randn(pooled.shape[1], generator=random)).sum().backward()
+    total = (pooled @ torch.randn(pooled.shape[1], generator=random)).sum()
+    torch.autograd.backward([total])
     assert tokens.grad is not None
     return set(tokens.grad[0].abs().sum(dim=1).nonzero().flatten().tolist())
 
