@@ -206,9 +206,7 @@ def test_what_would_fill_the_memory_is_refused(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(BenchmarkError, match=r"000000\.tar: a\.wav is a sparse file, which no recording is"):
         unpack_tars(xares("esc50"), tmp_path, str(folder), QUIET)
     monkeypatch.setattr("benchmark.tools.data.room.LARGEST", 10_000)
-    with pytest.raises(
-        BenchmarkError, match=r"fold-1-000000\.tar: 1-0-A-0\.wav: has 1\.6e-05 GB, more than a recording"
-    ):
+    with pytest.raises(BenchmarkError, match=r"fold-1-000000\.tar: 1-0-A-0\.wav: has 16 kB, more than a recording"):
         unpack_tars(xares("esc50"), tmp_path, str(folder), QUIET)
 
 
@@ -216,13 +214,13 @@ def test_a_zip_file_that_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypa
     with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_DEFLATED) as packed:
         packed.writestr("wds-audio-fold-1-0.tar", bytes(10**6))
     monkeypatch.setattr("benchmark.tools.data.tars.ALLOWED", 0)
-    with pytest.raises(BenchmarkError, match=r"unpacks to 0\.001 GB, more than 100 times its size"):
+    with pytest.raises(BenchmarkError, match=r"unpacks to 1 MB, more than 100 times its size"):
         unpack_tars(xares("esc50"), tmp_path, str(tmp_path / "x.zip"), QUIET)
 
 
 def test_a_full_disk_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write_xares_esc50(tmp_path / "tars")
     monkeypatch.setattr("benchmark.tools.data.room.SPARE", 10**18)
-    with pytest.raises(BenchmarkError, match="GB are free, too little to unpack"):
+    with pytest.raises(BenchmarkError, match="are free, too little to unpack"):
         unpack_tars(xares("esc50"), tmp_path, str(folder), QUIET)
     assert [path.name for path in tmp_path.iterdir()] == ["tars"]

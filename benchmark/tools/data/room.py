@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from benchmark.errors import BenchmarkError
-from benchmark.units import gigabytes
+from benchmark.units import data_size
 
 LARGEST = 10**9  # bytes of a file of audio or labels that is read into memory
 MOST = 100  # unpacked size, in sizes of the archive: audio and tables have less than a tenth of it
@@ -29,7 +29,7 @@ def check_file(place: str, size: int) -> None:
         BenchmarkError: it is too large for a recording.
     """
     if size > LARGEST:
-        raise BenchmarkError(f"{place}: has {gigabytes(size)}, more than a recording can have ({gigabytes(LARGEST)})")
+        raise BenchmarkError(f"{place}: has {data_size(size)}, more than a recording can have ({data_size(LARGEST)})")
 
 
 class Room:
@@ -59,12 +59,12 @@ class Room:
         self._total += size
         if self._most is not None and self._total > self._most:
             raise BenchmarkError(
-                f"{self._archive}: unpacks to more than {gigabytes(self._most)}, {MOST} times its size or more; no "
+                f"{self._archive}: unpacks to more than {data_size(self._most)}, {MOST} times its size or more; no "
                 "archive of audio does"
             )
         free = shutil.disk_usage(self._folder).free
         if free < size + SPARE:
             raise NoRoomError(
-                f"{self._folder}: {gigabytes(free)} are free, too little to unpack {gigabytes(size)} more; "
+                f"{self._folder}: {data_size(free)} are free, too little to unpack {data_size(size)} more; "
                 "nothing was unpacked"
             )

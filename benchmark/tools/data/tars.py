@@ -24,7 +24,7 @@ from benchmark.tools.data.prepare import DOWNLOADS
 from benchmark.tools.data.room import ALLOWED, MOST, check_file
 from benchmark.tools.data.unpack import Origin, Recorded, unpack
 from benchmark.tools.download import DownloadFailedError, fetch
-from benchmark.units import gigabytes, plural
+from benchmark.units import data_size, plural
 
 AUDIO = {"flac", "mp3", "wav", "ogg", "opus", "aif", "aiff", "m4a", "wma"}
 BLOCK = 512  # bytes
@@ -120,7 +120,7 @@ def _unpack_zip(dataset: Xares, data_root: Path, path: Path, console: Console) -
             unpacked, most = sum(info.file_size for info in packed.infolist()), MOST * path.stat().st_size
             if unpacked > max(ALLOWED, most):  # no more bytes are read of a member than its size
                 raise BenchmarkError(
-                    f"{path}: unpacks to {gigabytes(unpacked)}, more than {MOST} times its size; no tars of audio do"
+                    f"{path}: unpacks to {data_size(unpacked)}, more than {MOST} times its size; no tars of audio do"
                 )
             names = {PurePosixPath(info.filename).name: info.filename for info in packed.infolist()}
             files: dict[str, Open] = {name: _member_opener(packed, member) for name, member in names.items()}
