@@ -142,12 +142,14 @@ class Hear(MeasuredDataset):
                 indices = tuple(sorted({numbers[label] for label in labels}))
                 path = f"{rate}/{part}/{name}"
                 clips.append(Clip.at(folder, path, indices, place=str(table), split=split, fold=fold))
+        mode, usual = _mode(folder.name, metadata), str(metadata.get("default_mode") or "full")
         remarks = [
-            *_version_remarks(folder.name, metadata, rate),
+            *_version_remarks(folder.name, mode, usual, rate),
             *_remarks(metadata, multi_label=multi_label, has_folds=validation_fold),
         ]
         seconds = metadata.get("sample_duration") or 0
-        return Listing(clips, classes, remarks, multi_label, validation_fold, seconds=seconds, source=folder.name)
+        label = self.info.label if mode == usual or self.info.label.endswith(mode) else f"{self.info.label} ({mode})"
+        return Listing(clips, classes, remarks, multi_label, validation_fold, seconds, folder.name, label)
 
     def unused(self, manifest: Manifest) -> list[Unused]:
         """Return the files of the folder that are not used, by reason; the other sample rates are left out."""
@@ -224,10 +226,13 @@ def _parts(path: Path, metadata: Mapping[str, Any]) -> tuple[dict[str, tuple[Spl
     raise BenchmarkError(f"{path}: split_mode {mode!r} is not known")
 
 
-def _version_remarks(name: str, metadata: Mapping[str, Any], rate: str) -> list[str]:
+def _mode(name: str, metadata: Mapping[str, Any]) -> str:
+    """Return the mode of a task folder, such as `full`, `5h` or `small`."""
+    return str(metadata.get("mode") or name.rpartition("-")[2])
+
+
+def _version_remarks(name: str, mode: str, usual: str, rate: str) -> list[str]:
     """Return how the clips of a folder differ from those on which HEAR evaluates a model of 16 kHz."""
-    usual = str(metadata.get("default_mode") or "full")
-    mode = str(metadata.get("mode") or name.rpartition("-")[2])
     remarks = []
     if mode == SMALL:
         remarks.append(f"{name} is HEAR's {SMALL} set, for debugging: results are not those of the task")

@@ -126,7 +126,8 @@ def test_version_and_mode_are_the_source_and_an_unusual_one_is_named(
     folder = tmp_path / f"nsynth_pitch-v2-{values['mode']}"
     write_hear(folder, hear_folds(), vocabulary=["bark", "meow"], rate="16000", **values)
     manifest = get_dataset("hear:nsynth_pitch").manifest(tmp_path)
-    assert manifest.source == folder.name
+    suffix = f" ({values['mode']})" if remark else ""
+    assert (manifest.source, manifest.info.label) == (folder.name, f"HEAR nsynth_pitch{suffix}")
     found = [line for line in manifest.remarks if line.startswith(folder.name)]
     assert found == ([f"{folder.name} {remark}"] if remark else [])
 
