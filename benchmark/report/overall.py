@@ -21,7 +21,7 @@ from scipy.stats import trim_mean
 
 from benchmark.report.inference import LEVEL, Array
 from benchmark.report.render import row_names
-from benchmark.report.results import Results
+from benchmark.report.results import ROLES, Results, in_role
 
 FEWEST_DATASETS = 2
 DRAWS = 2000
@@ -61,10 +61,11 @@ def all_runs(results: Results) -> Iterator[Runs]:
     """Yield the runs of each protocol and backbone, see `widely_complete` for the choice of datasets and methods.
 
     Left out: a backbone with fewer than two datasets or methods, or without a seed that all of them have, and few-shot
-    trials, whose numbers of shots are not independent datasets.
+    trials, whose numbers of shots are not independent datasets. Where settings were chosen, a method has two rows, see
+    `with_roles`.
     """
     cells = results.cells[results.cells["score"].notna() & results.cells["shots"].isna()]
-    cells = cells.assign(name=row_names(cells))
+    cells = with_roles(cells.assign(name=row_names(cells)), results)
     trials = results.trials[results.trials["cell"].isin(set(cells["cell"]))]
     by_seed = trials.groupby(["cell", "seed"])["score"].mean()
     for (protocol, backbone), group in cells.groupby(["protocol", "backbone"], sort=False):
@@ -78,6 +79,29 @@ def all_runs(results: Results) -> Iterator[Runs]:
                 for name, row in zip(table.index, table.to_numpy(), strict=True)
             }
             yield Runs(str(protocol), str(backbone), list(table.columns), seeds, scores)
+
+
+def with_roles(cells: pd.DataFrame, results: Results, *, labels: bool = False) -> pd.DataFrame:
+    """Return cells with the column `role`, and a row per role of those that a choice of a setting is about.
+
+    The setting that was chosen is `full (tuned)` on every dataset, and the default beside it `full (default)`. A default
+    that was chosen is both.
+
+    Args:
+        cells: table cells with the column `name`.
+        results: their results.
+        labels: whether `name` has labels of methods.
+    """
+    rows = cells.assign(role=[results.roles.get(cell, [("", "")]) for cell in cells["cell"]])
+    rows = rows.explode("role", ignore_index=True)
+    names = [in_role(*role) if role[0] else name for role, name in zip(rows["role"], rows["name"], strict=True)]
+    shown = [results.row_labels.get(name, name) for name in names] if labels else names
+    return rows.assign(name=shown, role=[role for _, role in rows["role"]])
+
+
+def counterpart(name: str, other: str) -> str:
+    """Return the row of a method that another row is compared with: `full (tuned)` for `lora (tuned)` and `full`."""
+    return next((in_role(other, role) for role in ROLES if name.endswith(in_role("", role))), other)
 
 
 def widely_complete(cells: pd.DataFrame, value: str) -> pd.DataFrame:

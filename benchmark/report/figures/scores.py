@@ -17,7 +17,7 @@ from benchmark.records.frame import Curve
 from benchmark.report.figures.style import PANEL_INCHES, Look, draw_floor, empty, finish, grid, known_looks, with_labels
 from benchmark.report.full_rows import FULL
 from benchmark.report.outcomes import ALPHA
-from benchmark.report.overall import widely_complete
+from benchmark.report.overall import widely_complete, with_roles
 from benchmark.report.render import marks
 from benchmark.report.results import Results
 
@@ -204,6 +204,8 @@ def ranks(results: Results, title: str) -> Figure:
     """
     shown, related = _complete(results), [list(map(results.names.dataset, group)) for group in results.order.related]
     shown = shown[shown["shots"].isna()]  # numbers of shots are not independent datasets
+    shown = with_roles(shown, results, labels=True)  # a setting and its default are not two methods: two panels
+    shown["column"] += [f", {role} settings" if role else "" for role in shown["role"]]
     tables = {}
     for column, cells in shown.groupby("column", sort=False):
         everywhere = _blocks(widely_complete(cells, "score").astype(float), related)

@@ -18,8 +18,8 @@ from benchmark.report.tables import TableSource
 
 VALUES = ("score", "low", "high", "trainable", "done", "expected", "diverged")  # of a table cell
 COLUMNS = [
-    "cell", *GROUP, "method", "tried", "finished", "fold", "seed", "setting", "lr", "validation",
-    *VALUES, "default_cell", "default_setting", "default_lr", "default_validation",
+    "cell", *GROUP, "method", "tried", "finished", "failed", "fold", "seed", "setting", "lr", "validation",
+    *VALUES, "default_name", "default_cell", "default_setting", "default_lr", "default_validation",
     *(f"default_{name}" for name in VALUES), "difference", "difference_low", "difference_high", "p", "p_holm",
     "clips", "seeds", "unseen", "unseen_low", "unseen_high", "marks",
 ]  # fmt: skip
@@ -33,7 +33,9 @@ def build(source: TableSource) -> Table | None:
     label = source.results.names.dataset
     how = dict.fromkeys(f"{label(choice.dataset)}: {choice.validation}" for choice in source.results.choices)
     not_compared = f" Not compared: {'; '.join(reasons)}." if reasons else ""
-    introduction = f"Validation clips: {'; '.join(how)}.{not_compared}"
+    failed = "; ".join(f"{label(row['dataset'])}: {row['failed']}" for _, row in data.iterrows() if row["failed"])
+    left_out = f" Never chosen, because they failed too often: {failed}." if failed else ""
+    introduction = f"Validation clips: {'; '.join(how)}.{left_out}{not_compared}"
     return source.table(data, tuned_text(_named(source.results, data)), introduction)
 
 
@@ -85,8 +87,10 @@ def _row(results: Results, choice: Choice, cells: dict[str, pd.Series], reasons:
         "method": choice.method,
         "tried": len(choice.candidates),
         "finished": choice.finished,
+        "failed": "; ".join(f"{one.label} ({one.error})" for one in choice.candidates if one.state == "failed"),
         "fold": choice.fold if choice.has_folds else None,
         "seed": choice.seed,
+        "default_name": choice.default_name,
         **_of_candidate(winner, tuned, ""),
         **_of_candidate(default, other, "default_"),
         "marks": "" if tuned is None else tuned["marks"],
@@ -100,9 +104,11 @@ def _row(results: Results, choice: Choice, cells: dict[str, pd.Series], reasons:
         return row
     found = results.difference(tuned, other)
     assert found is not None
-    row |= {**_points(found, "difference"), "p": found.p, "clips": found.clips, "seeds": found.seeds}
-    if choice.has_folds and (unseen := _on_fold(results, tuned, other, choice.fold)):
-        row |= _points(unseen, "unseen")
+    row |= {**_points(found, "difference"), "clips": found.clips, "seeds": found.seeds}
+    if not choice.has_folds:
+        return row | {"p": found.p}
+    if unseen := _on_fold(results, tuned, other, choice.fold):
+        row |= {**_points(unseen, "unseen"), "p": unseen.p}
     return row
 
 
@@ -150,8 +156,11 @@ def tuned_text(table: pd.DataFrame) -> pd.DataFrame:
 def _choice_text(row: dict[Any, Any]) -> str:
     if isinstance(row["setting"], str):
         same = (row["setting"], row["lr"]) == (row["default_setting"], row["default_lr"])
-        return f"{row['setting']}, lr {row['lr']:g}{' (the default)' if same else ''}"
-    return "all diverged" if row["finished"] == row["tried"] else f"{row['finished']}/{row['tried']} settings"
+        first = f" (the {row['default_name']})" if same else ""
+        return f"{row['setting']}, lr {row['lr']:g}{first}"
+    if row["finished"] == row["tried"]:
+        return "all diverged or failed" if row["failed"] else "all diverged"
+    return f"{row['finished']}/{row['tried']} settings"
 
 
 def _score_text(row: dict[Any, Any], prefix: str) -> str:
