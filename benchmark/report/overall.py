@@ -94,9 +94,11 @@ def with_roles(cells: pd.DataFrame, results: Results, *, labels: bool = False) -
     """
     rows = cells.assign(role=[results.roles.get(cell, [("", "")]) for cell in cells["cell"]])
     rows = rows.explode("role", ignore_index=True)
-    names = [in_role(*role) if role[0] else name for role, name in zip(rows["role"], rows["name"], strict=True)]
-    shown = [results.row_labels.get(name, name) for name in names] if labels else names
-    return rows.assign(name=shown, role=[role for _, role in rows["role"]])
+    of_roles = {role: in_role(*role) for role in rows["role"]}
+    if labels:
+        of_roles = {role: results.row_labels.get(name, name) for role, name in of_roles.items()}
+    names = [of_roles[role] or name for role, name in zip(rows["role"], rows["name"], strict=True)]
+    return rows.assign(name=names, role=[role for _, role in rows["role"]])
 
 
 def counterpart(name: str, other: str) -> str:

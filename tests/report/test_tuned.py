@@ -24,6 +24,7 @@ from tests.samples import make_record, make_results
 
 Make = Callable[..., TrialRequest]
 CLIPS = 60
+DATASETS = ("esc50", "urbansound8k", "speech_commands_v1", "gtzan", "openmic")
 RATES = (1e-3, 1e-2)  # of the default and of the other candidate
 
 
@@ -104,9 +105,9 @@ def test_a_failed_setting_is_named_and_ends_no_choice(make_request: Make, tmp_pa
 
 
 def over_datasets(make: Make, folder: Path) -> Results:
-    """Write three methods on three datasets; which setting was chosen differs between datasets."""
+    """Write three methods on five datasets; which setting was chosen differs between datasets."""
     rng, records, choices = np.random.default_rng(0), [], []
-    for place, dataset in enumerate(("esc50", "gtzan", "speech_commands_v1")):
+    for place, dataset in enumerate(DATASETS):
         for number, method in enumerate(("full", "linear", "bitfit")):
             chosen = (place + number) % 2
             finals = []
@@ -124,7 +125,7 @@ def over_datasets(make: Make, folder: Path) -> Results:
 def test_chosen_settings_are_one_method_over_datasets_whatever_was_chosen(make_request: Make, tmp_path: Path) -> None:
     results = over_datasets(make_request, tmp_path)
     [runs] = all_runs(results)
-    assert len(runs.datasets) == 3
+    assert len(runs.datasets) == len(DATASETS)
     every = {f"{method} ({role})" for method in ("full", "linear", "bitfit") for role in ("tuned", "default")}
     assert set(runs.scores) == every
     entry = next(entry for entry in load_layout().tables if entry.name == "overall")
