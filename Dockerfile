@@ -1,5 +1,5 @@
 # syntax=docker/dockerfile:1
-# The suite in a container; docs/containers.md says how to use it.
+# The suite in a container; docs/how-to/containers.md says how to use it.
 #   docker build --build-arg DEVICE=cpu -t aat-benchmark:cpu .      about 2 GB
 #   docker build -t aat-benchmark:cuda .                            about 10 GB; needs a driver for CUDA 13 on the host
 ARG PYTHON=3.11

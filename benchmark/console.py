@@ -1,14 +1,19 @@
 """Messages, tables and progress of long work, on a terminal and in a log file.
 
 Only this module hands text to Rich, which reads markup and emoji in every string: names and paths of users have both.
+Control characters in them are shown, not sent to the terminal.
 """
 
 from __future__ import annotations
 
+import io
+import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
@@ -23,6 +28,56 @@ from rich.table import Table
 from rich.text import Text
 
 LINE_EVERY_SECONDS = 10.0
+WIDTH = 100  # characters of a line, of text that is not for a terminal
+GAP = 2  # characters between two columns
+LONG_NAME = 32  # characters of a table's first column that are never folded
+# control characters, and what changes the direction of text; a line break is one of them
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+@dataclass(frozen=True)
+class Styled:
+    """Text in a colour on a terminal.
+
+    Attributes:
+        text: the text.
+        style: the colour, such as `red`; empty for none.
+    """
+
+    text: str
+    style: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table of text.
+
+    Attributes:
+        title: the heading; empty for none.
+        columns: names of the columns: text, or a tuple of texts, which are shown one below the other.
+        rows: values of each row: text, a number, `Styled`, or a tuple of them, which are shown one below the other.
+    """
+
+    title: str
+    columns: Sequence[object]
+    rows: Sequence[Sequence[object]]
+
+
+Block = str | Styled | Sheet  # a line or a table
+
+
+def printable(text: str, *, keep_lines: bool = False) -> str:
+    r"""Return text with visible control characters: `\x1b` for an escape character, `\n` for a line break.
+
+    Args:
+        text: the text, such as a name that a user chose.
+        keep_lines: leave line breaks and tabs as they are.
+    """
+    kept = "\n\t" if keep_lines else ""
+    return CONTROL.sub(lambda found: found[0] if found[0] in kept else ascii(found[0])[1:-1], text)
 
 
 def stderr_console() -> Console:
@@ -38,32 +93,74 @@ def say(console: Console, text: str, *, mark: str = "") -> None:
         text: the line.
         mark: a word before the line that a terminal shows in red.
     """
-    console.print(Text.assemble((mark, "red"), text), soft_wrap=True)
+    console.print(Text.assemble((mark, "red"), printable(text)), soft_wrap=True)
 
 
-def say_table(console: Console, title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+def say_table(console: Console, title: str, columns: Iterable[object], rows: Iterable[Iterable[object]]) -> None:
     """Print a table with a heading and an empty line after it; long names are folded, those of the first column not.
 
     Args:
         console: where to print.
-        title: the heading.
-        columns: names of the columns.
-        rows: values of each row.
+        title: the heading; empty for none.
+        columns: names of the columns, as in `Sheet`.
+        rows: values of each row, as in `Sheet`.
     """
-    table = Table(title=Text(title, "table.title"), title_justify="left", padding=(0, 1, 0, 0), show_edge=False)
-    for number, name in enumerate(columns):
-        longest_word = max(map(len, name.split()), default=0)
-        table.add_column(Text(name), overflow="fold", no_wrap=number == 0, min_width=longest_word)
-    for row in rows:
-        table.add_row(*(Text(str(value)) for value in row))
-    console.print(table, "")
+    names, shown = [_cell(name) for name in columns], [[_cell(value) for value in row] for row in rows]
+    longest = max((len(row[0]) for row in shown if row), default=0)
+    words = [max(map(len, name.plain.split()), default=0) for name in names]
+    is_wide_enough = sum(words[1:], max([longest, *words[:1]])) + GAP * (len(words) - 1) <= console.width
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    for number, (name, longest_word) in enumerate(zip(names, words, strict=True)):
+        never_folded = number == 0 and longest <= LONG_NAME
+        min_width = longest_word if is_wide_enough else None
+        table.add_column(name, overflow="fold", no_wrap=never_folded, min_width=min_width)
+    for cells in shown:
+        table.add_row(*cells)
+    if title:
+        console.print(Text(printable(title), "bold"), soft_wrap=True)
+    console.print(table, "", soft_wrap=False)
+
+
+def _cell(value: object) -> Text:
+    if isinstance(value, tuple):
+        return Text("\n").join(map(_cell, value))
+    return Text(printable(str(value)), value.style if isinstance(value, Styled) else "")
+
+
+def show(console: Console, blocks: Iterable[Block]) -> None:
+    """Print lines and tables.
+
+    Args:
+        console: where to print.
+        blocks: the lines, as `say` prints them, and the tables.
+    """
+    for block in blocks:
+        if isinstance(block, Sheet):
+            say_table(console, block.title, block.columns, block.rows)
+        elif isinstance(block, Styled):
+            console.print(_cell(block), soft_wrap=True)
+        else:
+            say(console, block)
+
+
+def as_text(blocks: Iterable[Block], width: int = WIDTH) -> str:
+    """Return lines and tables as plain text without a line break at the end.
+
+    Args:
+        blocks: the lines and tables.
+        width: characters of a line of a table.
+    """
+    console = Console(file=io.StringIO(), width=width, color_system=None, force_terminal=False, highlight=False)
+    show(console, blocks)
+    assert isinstance(console.file, io.StringIO)
+    return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()).rstrip()
 
 
 def text_grid(rows: Iterable[Iterable[str | RenderableType]]) -> Table:
     """Return rows of text, or of other things that Rich can show, in columns without lines."""
     grid = Table.grid(padding=(0, 2))
     for row in rows:
-        grid.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
+        grid.add_row(*(Text(printable(cell)) if isinstance(cell, str) else cell for cell in row))
     return grid
 
 
@@ -97,7 +194,7 @@ def counting(console: Console) -> Iterator[Callable[[str, int, int], None]]:
             nonlocal last_line
             if console.is_terminal:
                 if description not in tasks:
-                    tasks[description] = drawn.add_task(description, total=total)
+                    tasks[description] = drawn.add_task(printable(description), total=total)
                 drawn.update(tasks[description], completed=done)
             elif time.monotonic() - last_line > LINE_EVERY_SECONDS:
                 last_line = time.monotonic()

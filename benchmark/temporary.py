@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.errors import BenchmarkError
-from benchmark.units import megabytes
+from benchmark.units import data_size
 
 SOCKET_BYTES = 107  # longest path of a socket on Linux
 SOCKETS_OF_RAY = "session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store.99"
@@ -59,7 +59,7 @@ def socket_folder(preferred: Path, inside: str, room: int, short: Sequence[Path]
         return folder
     raise BenchmarkError(
         f"no folder for temporary files can be used ({'; '.join(faults)}); set TMPDIR to a short path with "
-        f"{megabytes(room)} of room"
+        f"{data_size(room)} of room"
     )
 
 
@@ -83,4 +83,4 @@ def _fault(folder: Path, inside: str, room: int) -> str:
         free = shutil.disk_usage(existing).free
     except OSError as error:
         return str(error.strerror)
-    return "" if free >= room else f"{megabytes(free)} free, {megabytes(room)} are needed"
+    return "" if free >= room else f"{data_size(free)} free, {data_size(room)} are needed"

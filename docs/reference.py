@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 import benchmark
 from benchmark.api.catalogue import catalogue, resolved_recipe
+from benchmark.api.schemas import SCHEMAS, Output
 from benchmark.errors import BenchmarkError
 
 
@@ -22,9 +23,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the generated pages and schemas (called by MkDocs)."""
     for name, write in PAGES.items():
         files.append(File.generated(config, f"reference/{name}.md", content="\n".join(write()) + "\n"))
-    for name, model in _schemas().items():
+    schemas = {f"schema/{name}.json": model for name, model in _schemas().items()}
+    schemas |= {_schema_path(command): model for command, model in SCHEMAS.items()}
+    for path, model in schemas.items():
         content = json.dumps(model.model_json_schema(), indent=1)
-        files.append(File.generated(config, f"reference/schema/{name}.json", content=content))
+        files.append(File.generated(config, f"reference/{path}", content=content))
     return files
 
 
@@ -209,6 +212,22 @@ def _schemas() -> dict[str, type[BaseModel]]:
     }
 
 
+def outputs() -> Iterator[str]:
+    """Yield what commands print with --json."""
+    yield from ("# JSON output", "", "What commands print with `--json`. Unknown values are null.", "")
+    for command, model in SCHEMAS.items():
+        text = inspect.cleandoc(model.__doc__ or "") if issubclass(model, Output) else ""
+        yield from (f"## {command}", "", f"{text} JSON Schema: [{command}.json]({_schema_path(command)})".strip(), "")
+        if "root" not in model.model_fields:
+            rows = [(_code(key), field.description or "") for key, field in model.model_fields.items()]
+            yield from _table(("field", "meaning"), rows)
+
+
+def _schema_path(command: str) -> str:
+    """Return where the schema of a command's output is, beside the page."""
+    return f"schema/output-{command.replace(' ', '-')}.json"
+
+
 def _plain(value: Any) -> str:
     if isinstance(value, Mapping):
         return "; ".join(f"{key}: {_plain(each)}" for key, each in value.items())
@@ -254,5 +273,6 @@ PAGES = {
     "defects": defects,
     "columns": columns,
     "records": records,
+    "outputs": outputs,
     "python": python,
 }

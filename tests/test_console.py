@@ -15,7 +15,7 @@ from rich.console import Console
 from benchmark import console as room
 from benchmark.cli.printing import print_report
 from benchmark.commands import command
-from benchmark.console import counting, say, say_table
+from benchmark.console import Sheet, Styled, as_text, counting, printable, say, say_table, show
 from benchmark.orchestrator import progress as progress_room
 from benchmark.orchestrator.progress import Progress
 from benchmark.report.write import Report
@@ -32,6 +32,8 @@ TEXTS = [
     "\\[x]",
     ":warning-emoji:",
 ]
+HOSTILE = "a[red]\x1b[2J\r\nb\x9b1m\u202ec"
+VISIBLE = "a[red]\\x1b[2J\\r\\nb\\x9b1m\\u202ec"
 REPOSITORY_CODE = sorted((Path(__file__).parent.parent / "benchmark").rglob("*.py"))
 
 
@@ -90,6 +92,25 @@ def test_columns_show_names_as_they_are(text: str) -> None:
     assert printed(console).count(text) == 5  # the title too
 
 
+def test_control_characters_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "LINE_EVERY_SECONDS", -1.0)
+    console = make_console(terminal=False)
+    say(console, HOSTILE)
+    show(console, [HOSTILE, Styled(HOSTILE, "red"), Sheet(HOSTILE, [HOSTILE], [[(HOSTILE, Styled(HOSTILE, "red"))]])])
+    with counting(console) as progress:
+        progress(HOSTILE, 1, 2)
+    assert printed(console).count(VISIBLE) == 8
+    assert not set("\x1b\r\x9b\u202e") & set(printed(console))
+    assert printable(HOSTILE, keep_lines=True) == VISIBLE.replace("\\n", "\n")
+
+
+def test_a_wide_table_of_a_narrow_console_is_folded_not_cut() -> None:
+    columns = ["method", *(f"dataset{number}" for number in range(12))]
+    text = as_text([Sheet("", columns, [["aat_ms", *(f"value{number}" for number in range(12))]])], width=60)
+    assert max(map(len, text.splitlines())) <= 60
+    assert all(character in text for character in "0123456789")
+
+
 def test_a_note_on_a_download_shows_its_path_as_it_is(tmp_path: Path) -> None:
     from benchmark.data.dataset_info import Archive
 
@@ -123,7 +144,7 @@ def test_suggested_commands_survive_a_shell(folder: str, capsys: pytest.CaptureF
     table = pd.DataFrame([{"protocol": "reference", "backbone": "ast", "method": "aat_m[b=1]", "esc50": "1"}])
     print_report(Report([Path("x") / "y"], table, [], "", ("ast", "esc50", "aat_m[b=1]")), Path(folder))
     lines = [line.partition(": ")[2] for line in capsys.readouterr().out.splitlines() if "python -m" in line]
-    assert len(lines) == 2
+    assert len(lines) == 3
     assert all(shlex.split(line)[-2:] == ["--results", folder] for line in lines)
 
 

@@ -6,7 +6,7 @@
 A fresh virtual environment with all extras is made by uv (`pip install uv`); it needs about 6 GB of disk and is
 removed at the end. The default tests are those that start neither Ray nor a browser; one run of the grid `smoke`, with
 all loggers, does start Ray. Prints the versions of the direct requirements as Markdown. The exit code is that of the
-first step that fails. `docs/versions.md` has the sets that were tested last.
+first step that fails. `docs/reference/versions.md` has the sets that were tested last.
 """
 
 from __future__ import annotations

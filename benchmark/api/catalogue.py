@@ -1,12 +1,15 @@
-"""What the suite knows: methods, datasets, backbones, grids, protocols, recipes, papers, known defects."""
+"""What the suite knows: methods, datasets, backbones, grids, protocols, recipes, papers, known defects, schemas."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import BenchmarkError, closest
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
     from benchmark.methods.contract import Method
 
 Entry = dict[str, Any]  # plain values, as `show` prints them
+METHOD_GROUPS = ("paper", "field", "outside", "peft")  # in the order of lists
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,8 @@ def catalogue(kind: str) -> dict[str, Entry]:
     """Return every entry of a kind, by name.
 
     Args:
-        kind: `methods`, `datasets`, `backbones`, `grids`, `protocols`, `recipes`, `papers` or `defects`.
+        kind: `methods`, `datasets`, `backbones`, `grids`, `protocols`, `recipes`, `papers`, `defects` or
+            `schemas` (JSON Schema of what commands print with --json).
 
     Raises:
         BenchmarkError: an unknown kind.
@@ -112,21 +117,58 @@ def _methods() -> dict[str, Entry]:
     from benchmark.methods.registry import methods
 
     of_peft = {
-        name: {"label": f"{tuner} (peft)", "description": huggingface.describe(tuner)}
+        name: {
+            "label": f"{tuner} (peft)", "description": huggingface.describe(tuner), "group": "peft", "year": None,
+            "trains_percent": None,
+        }
         for name in huggingface.names()
         for tuner in [name.removeprefix(huggingface.PREFIX)]
-    }
-    return {**{name: _method(method) for name, method in methods().items()}, **of_peft}
+    }  # fmt: skip
+    entries = {name: _method(method) for name, method in methods().items()}
+    return dict(sorted({**entries, **of_peft}.items(), key=lambda item: METHOD_GROUPS.index(item[1]["group"])))
 
 
 def _method(method: type[Method]) -> Entry:
+    year = re.search(r"arXiv:(\d\d)\d\d\.", method.source)
+    share = None if method.external else _trained_shares().get(method.name)
     return {
         "label": method.label,
         "description": inspect.cleandoc(method.__doc__ or ""),
+        "group": _group(method),
+        "year": 2000 + int(year[1]) if year else None,
+        "trains_percent": share,
         "hyper-parameters": _hyper_parameters(method),
         "learning rate": method.tuning,
         "source": method.source,
     }
+
+
+def _group(method: type[Method]) -> str:
+    """Return the group of a method in lists: of the paper or its official code, of others, of a package or file."""
+    if method.external:
+        return "outside"
+    return "paper" if any(source in method.source for source in _paper_sources()) else "field"
+
+
+@functools.cache
+def _paper_sources() -> tuple[str, ...]:
+    """Return number and official code of the paper that the suite reproduces."""
+    # not by `benchmark.report.papers`, which takes seconds to import
+    return tuple(_read_yaml("paper_tables", "aat", "paper.yaml")["source"].split("; "))
+
+
+@functools.cache
+def _trained_shares() -> dict[str, float]:
+    """Return the trained share of methods with default hyper-parameters, in per cent, on AST of base size."""
+    shares: dict[str, float] = _read_yaml("benchmark", "methods", "shares.yaml")
+    return shares
+
+
+def _read_yaml(package: str, *path: str) -> Any:
+    """Return the content of a YAML file that ships with the suite."""
+    import yaml
+
+    return yaml.safe_load(files(package).joinpath(*path).read_text(encoding="utf-8"))
 
 
 def _hyper_parameters(method: type[Method]) -> Entry:
@@ -208,6 +250,15 @@ def _defects() -> dict[str, Entry]:
     return found
 
 
+def _schemas() -> dict[str, Entry]:
+    from benchmark.api.schemas import SCHEMAS
+
+    return {
+        name: {"description": f"What `{name} --json` prints", **model.model_json_schema()}
+        for name, model in SCHEMAS.items()
+    }
+
+
 CATALOGUES: dict[str, Callable[[], dict[str, Entry]]] = {
     "methods": _methods,
     "datasets": _datasets,
@@ -217,4 +268,5 @@ CATALOGUES: dict[str, Callable[[], dict[str, Entry]]] = {
     "recipes": _recipes,
     "papers": _papers,
     "defects": _defects,
+    "schemas": _schemas,
 }

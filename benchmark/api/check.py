@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmark.api.arguments import checked
 from benchmark.api.method_names import method_names
@@ -32,6 +33,10 @@ class CheckResult:
     def faults(self) -> list[Finding]:
         """The outcomes of the checks that failed."""
         return [finding for findings in self.findings.values() for finding in findings if finding.fault]
+
+    def as_dict(self) -> dict[str, list[dict[str, Any]]]:
+        """Return the outcomes as plain data, for JSON."""
+        return {variant: list(map(dataclasses.asdict, findings)) for variant, findings in self.findings.items()}
 
     def __str__(self) -> str:
         lines = []

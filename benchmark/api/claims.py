@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.api.arguments import checked
 from benchmark.api.papers import choose_papers
 from benchmark.api.profile import profile_shapes
-from benchmark.console import stderr_console
+from benchmark.console import Block, as_text, stderr_console
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,12 +21,11 @@ if TYPE_CHECKING:
     from benchmark.report.papers import Paper
 
 COUNTED = ("counted", "count", "share", "identity")  # kinds of claims that need no trial
-MAX_REASON = 90  # characters of a reason in a printed line; `as_dicts` has all
 
 
 @dataclass(frozen=True)
 class ClaimsResult:
-    """Every claim of some papers and its verdict. `print` shows a line per claim and the counts.
+    """Every claim of some papers and its verdict. `print` shows the judged ones as a matrix, and the counts.
 
     Attributes:
         judged: the claims with the paper's value, the measured value, its interval and the verdict.
@@ -53,23 +51,35 @@ class ClaimsResult:
         Args:
             paper: name of a paper; None for all.
         """
-        from benchmark.report.claims.ledger import VERDICTS
+        from benchmark.report.claims.matrix import tally
 
-        counts = Counter(claim.verdict for claim in self.judged if paper in {None, claim.publication})
-        return ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
+        counts = tally(claim for claim in self.judged if paper in {None, claim.publication})
+        return ", ".join(f"{number} {verdict}" for verdict, number in counts.items())
 
     def as_dicts(self) -> list[dict[str, Any]]:
         """Return the claims as plain data, for JSON or `pandas.DataFrame`."""
         return [{**dataclasses.asdict(claim), "as_expected": claim.as_expected} for claim in self.judged]
 
-    def __str__(self) -> str:
-        lines = []
+    def blocks(self, *, every: bool = False) -> Iterator[Block]:
+        """Yield each paper's claims that are judged, as a matrix, and their number by verdict.
+
+        Args:
+            every: yield all claims, each with its value and reason.
+        """
+        from benchmark.api.claim_matrix import claim_blocks
+        from benchmark.api.trial_matrix import known_names
+
         for paper in self.papers:
             label = paper.about.label
-            lines += [_line(claim) for claim in self.judged if claim.publication == paper.name]
-            lines += [f"{label}, not as in the paper: {text}" for text in paper.about.differs]
-            lines.append(f"{label}, protocol {self.protocols[paper.name]}: {self.summary(paper.name)}")
-        return "\n".join(lines)
+            judged = [claim for claim in self.judged if claim.publication == paper.name]
+            yield from claim_blocks(judged, known_names(), label, every=every)
+            yield from (f"{label}, not as in the paper: {text}" for text in paper.about.differs)
+            unjudged = sum(claim.verdict == "not run" for claim in judged)
+            hint = "" if every or not unjudged else "; --all shows the rest"
+            yield f"{label}, protocol {self.protocols[paper.name]}: {self.summary(paper.name)}{hint}"
+
+    def __str__(self) -> str:
+        return as_text(self.blocks())
 
 
 @checked
@@ -151,13 +161,3 @@ def _count(store: ResultStore, paper: Paper, protocol: str, console: Console) ->
     known |= {profile.request.step_key for profile in profiles if profile.identity_error is not None}
     how = How("cpu", threads=1, steps=0, seconds=0, identity=tuple(sorted(adapters)))
     profile_shapes([request for request in requests if request.step_key not in known], store, console, how)
-
-
-def _line(claim: Judged) -> str:
-    """Return verdict, statement, values and reason."""
-    from benchmark.report.claims.ledger import measured_text
-
-    measured = measured_text(claim)
-    paper = f" (paper: {claim.paper})" if claim.paper else ""
-    reason = claim.why if len(claim.why) <= MAX_REASON else f"{claim.why[:MAX_REASON]}..."
-    return f"{claim.verdict:15}{claim.statement}{paper}{f': {measured}' if measured else ''}; {reason}"

@@ -36,7 +36,7 @@ def export(
     `format="hf"` the folder has the whole model for transformers instead, if the model is a plain AST after merging.
 
     Args:
-        trial: id of the trial, or the beginning of it; `status` lists the ids.
+        trial: id of the trial, or the beginning of it; `status --trials` lists the ids.
         results: results folder.
         out: folder to write, which must be new or empty.
         onnx: also write the merged model as ONNX, compared with ONNX Runtime.

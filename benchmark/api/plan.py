@@ -11,11 +11,22 @@ from benchmark.api.arguments import checked
 from benchmark.api.profile import profile_shapes
 from benchmark.api.selection import Names, Numbers, OnBadAudio, SelectedGrid, Selection, Settings
 from benchmark.api.status import counts_line, plan_as_dict, trial_line
+from benchmark.api.trial_matrix import (
+    LEGEND,
+    Failure,
+    TrialCell,
+    failure_lines,
+    known_names,
+    matrices,
+    read_failures,
+    trial_cells,
+)
 from benchmark.commands import command
-from benchmark.console import stderr_console
+from benchmark.console import Block, Styled, as_text, stderr_console
+from benchmark.units import data_size, duration, plural
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from rich.console import Console
 
@@ -26,7 +37,7 @@ if TYPE_CHECKING:
     from benchmark.planning.machine import Machine
     from benchmark.planning.memory import Need
     from benchmark.planning.packing import Share
-    from benchmark.planning.plan import Plan
+    from benchmark.planning.plan import Entry, Plan
     from benchmark.planning.total import Total
     from benchmark.records.store import ResultStore
     from benchmark.spec.grid import Grid
@@ -37,7 +48,7 @@ CALIBRATION_CLIPS, CALIBRATION_STEPS, CALIBRATION_SECONDS = 8, 3, 20.0  # of eac
 
 @dataclass(frozen=True)
 class PlanResult:
-    """What a run would do. `print` shows a line per trial, what is missing, the counts and the cost.
+    """What a run would do. `print` shows what is missing, the trials by backbone, dataset and method, and the cost.
 
     Attributes:
         results: the results folder.
@@ -53,6 +64,7 @@ class PlanResult:
         machine: what the estimates are for.
         total: the estimates summed up.
         decisions: with `power`, what would decide a difference of that many points on each dataset.
+        failures: the errors of the failed trials.
         phases: of a grid that chooses settings, the states and the time of both phases, a line each. `total` has the
             trials whose settings are not chosen yet, too, at the cost of the default settings.
     """
@@ -69,12 +81,21 @@ class PlanResult:
     no_room: str = ""
     decisions: list[Decision] = field(default_factory=list)
     unfit: list[str] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
     phases: list[str] = field(default_factory=list)
+
+    @property
+    def cells(self) -> list[TrialCell]:
+        """The trials by backbone, dataset and method."""
+        left = {trial_id: estimate.seconds for trial_id, estimate in self.estimates.items()}
+        return trial_cells(self.plan, left=left)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the content as plain data, for JSON."""
         content = plan_as_dict(self.plan, self.results, missing_inputs=self.missing_inputs)
         content["trials"] = [{**trial, **_cost(self.estimates.get(trial["id"]))} for trial in content["trials"]]
+        content["cells"] = [cell.as_dict() for cell in self.cells]
+        content["failures"] = [failure.as_dict() for failure in self.failures]
         content["skipped"] = self.skipped
         content |= {"too_large": self.too_large, "no_room": self.no_room, "unfit": self.unfit, "notes": self.notes}
         content |= {"phases": self.phases}
@@ -83,24 +104,39 @@ class PlanResult:
             content["decisions"] = [dataclasses.asdict(decision) for decision in self.decisions]
         return {**content, "cost": {**machine, **self.total.as_dict()}}
 
-    def __str__(self) -> str:
-        lines = [
-            trial_line(entry) + (f"  {_text(estimate)}" if estimate else "")
-            for entry in self.plan.entries
-            for estimate in [self.estimates.get(entry.request.id)]
-        ]
-        lines += [f"missing input: {line}" for line in self.missing_inputs]
-        lines += [f"skipped: {line}" for line in self.skipped]
-        lines += [f"too large: {line}" for line in self.too_large]
-        lines += [f"cannot be built: {line}" for line in self.unfit]
-        lines += [f"note: {line}" for line in self.notes]
-        lines += [f"no room: {self.no_room}"] if self.no_room else []
-        lines += [*self.phases, counts_line(self.plan, self.results)]
+    def blocks(self, *, trials: bool = False) -> Iterator[Block]:
+        """Yield what is missing, the matrix, what failed, and the counts with the cost at the end.
+
+        Args:
+            trials: yield a line per trial in place of the matrix.
+        """
+        yield from (Styled(f"missing input: {line}", "yellow") for line in self.missing_inputs)
+        yield from (f"skipped: {line}" for line in self.skipped)
+        yield from (f"note: {line}" for line in self.notes)
+        if trials:
+            yield from map(self._line, self.plan.entries)
+        else:
+            yield from matrices(self.cells, known_names(), show_left=True)
+            if self.plan.entries:
+                yield f"{LEGEND} of the others; --trials lists each."
+        yield from failure_lines(self.failures)
+        yield from (Styled(f"too large: {line}", "red") for line in self.too_large)
+        yield from (Styled(f"cannot be built: {line}", "red") for line in self.unfit)
+        yield from map(str, self.decisions)
+        if self.no_room:
+            yield Styled(f"no room: {self.no_room}", "red")
+        yield from self.phases
+        yield counts_line(self.plan, self.results)
         if self.estimates:
             number = "all to run" if self.phases else f"the {len(self.estimates)} to run"
-            lines.append(f"cost of {number} on {self.machine.device}: {self.total.text()}")
-        lines += map(str, self.decisions)
-        return "\n".join(lines)
+            yield f"cost of {number} on {self.machine.device}: {self.total.text()}"
+
+    def _line(self, entry: Entry) -> Block:
+        estimate = self.estimates.get(entry.request.id)
+        return trial_line(entry, remark=f"  {_text(estimate)}" if estimate else "")
+
+    def __str__(self) -> str:
+        return as_text(self.blocks())
 
 
 @checked
@@ -227,6 +263,7 @@ def plan(
         unfit=unfit_lines(to_run, estimates),
         no_room=lacking_room(store.folder, {**estimates, **to_come}, options),
         decisions=[] if power is None else _decisions(power, expansion, store, estimates),
+        failures=read_failures(store, made),
     )
 
 
@@ -289,7 +326,5 @@ def _cost(estimate: Estimate | None) -> dict[str, Any]:
 
 
 def _text(estimate: Estimate) -> str:
-    from benchmark.units import duration, gigabytes, plural
-
     steps = "" if estimate.steps is None else f", {plural(estimate.steps, 'step')}"
-    return f"{duration(estimate.seconds)} by {estimate.source}, {gigabytes(estimate.memory_bytes)}{steps}"
+    return f"{duration(estimate.seconds)} by {estimate.source}, {data_size(estimate.memory_bytes)}{steps}"

@@ -13,6 +13,7 @@ from benchmark.api.selection import Names, Numbers, Selection, Settings
 from benchmark.api.sharing import DATASET, METHOD, profile_sharing, sharing_text
 from benchmark.console import say, stderr_console
 from benchmark.errors import ArgumentError
+from benchmark.units import data_size, duration, quantity
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -168,11 +169,11 @@ def _text(profile: StepProfile) -> str:
     cost, request = profile.cost, profile.request
     text = (
         f"{request.dataset.name} {request.method.variant} ({request.backbone.size_text}): "
-        f"{cost.train_flops / 1e9:.2f} GFLOPs/clip, {cost.saved_bytes / 2**20:.0f} MiB for backward"
+        f"{quantity(cost.train_flops, 'FLOPs')}/clip, {data_size(cost.saved_bytes)} for backward"
     )
     if profile.step_seconds:
-        text += f", {profile.step_seconds:.3g} s/step of {profile.clips} clips"
+        text += f", {duration(profile.step_seconds)}/step of {profile.clips} clips"
         text += f", {profile.clips / profile.step_seconds:.3g} clips/s"
     measured = profile.gpu_allocated_bytes
-    text += f", peak {(measured or cost.peak_bytes) / 2**20:.0f} MiB{'' if measured else ' by count'}"
+    text += f", peak {data_size(measured or cost.peak_bytes)}{'' if measured else ' by count'}"
     return f"{text}, {profile.status}: {profile.error}" if profile.error else text

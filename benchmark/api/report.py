@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from benchmark.records.store import ResultStore
+    from benchmark.report.best import Best
     from benchmark.report.write import Report
 
 
@@ -57,15 +58,16 @@ def report(
     )
 
 
-def main_table(store: ResultStore) -> tuple[pd.DataFrame, list[str]]:
-    """Return the main table and its warnings without writing a file.
+def main_table(store: ResultStore) -> tuple[pd.DataFrame, list[str], list[Best]]:
+    """Return the main table, its warnings and the best methods without writing a file.
 
     Raises:
         BenchmarkError: not a results folder.
     """
+    from benchmark.report.best import best_methods
     from benchmark.report.render import marks, plain
     from benchmark.report.tables.results import score_table
     from benchmark.report.write import read_results
 
     found = read_results(store)
-    return plain(score_table(found)), marks(found.cells)
+    return plain(score_table(found)), marks(found.cells), best_methods(found)

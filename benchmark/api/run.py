@@ -13,6 +13,7 @@ from benchmark.api.budget import within_budget
 from benchmark.api.run_inputs import available, buildable, synthesize, verdicts, without_weights
 from benchmark.api.run_result import RERUN, RunResult
 from benchmark.api.selection import Names, Numbers, OnBadAudio, SelectedGrid, Selection, Settings, texts
+from benchmark.api.trial_matrix import read_failures
 from benchmark.commands import command
 from benchmark.console import say, stderr_console
 from benchmark.errors import ArgumentError, BenchmarkError, closest, first_line
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from benchmark.planning.expand import Expansion
     from benchmark.planning.plan import Plan
     from benchmark.records.store import ResultStore
+    from benchmark.report.best import Best
     from benchmark.report.write import Report
     from benchmark.spec.grid import Grid
     from benchmark.spec.options import RunOptions
@@ -305,15 +307,15 @@ def _train(
     return len(to_run), run_trials(to_run, estimates, store, options, before=plan.counts()["done"], console=console)
 
 
-def _report(store: ResultStore, *, write: bool) -> tuple[Report | None, pd.DataFrame, list[str]]:
-    """Return the report if it is to be written, the main table, and its warnings."""
+def _report(store: ResultStore, *, write: bool) -> tuple[Report | None, pd.DataFrame, list[str], list[Best]]:
+    """Return the report if it is to be written, the main table, its warnings, and the best methods."""
     from benchmark.api.report import main_table
     from benchmark.report.write import build_report
 
     if not write:
         return None, *main_table(store)
     written = build_report(store)
-    return written, written.results, written.warnings
+    return written, written.results, written.warnings, list(written.best)
 
 
 def _result(
@@ -343,12 +345,13 @@ def _result(
 
     store = selected.store
     written, table, warnings, floors = None, None, list[str](), 0
+    best: list[Best] = []
     if report:
         try:
             if not (ended and ended.interrupted):
                 floors = fill_floors(requests, expansion.manifests, selected.cache, store.folder, console)
             new = submitted > 0 or floors > 0 or not (store.folder / "report").is_dir()
-            written, table, warnings = _report(store, write=new)
+            written, table, warnings, best = _report(store, write=new)
         except Exception as error:
             logger.info("the report failed", exc_info=True)
             again, where = command("report", "--results", store.folder), store.folder / "report"
@@ -363,4 +366,6 @@ def _result(
         warnings=warnings,
         report=written,
         plan=plan,
+        best=best,
+        failures=read_failures(store, plan),
     )

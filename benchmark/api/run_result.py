@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from benchmark.api.trial_matrix import Failure, failure_lines
+from benchmark.console import as_text
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from benchmark.planning.plan import Plan
+    from benchmark.report.best import Best
     from benchmark.report.write import Report
 
 RERUN = ("failed", "stale")  # states that a run leaves alone unless asked
@@ -17,7 +21,7 @@ RERUN = ("failed", "stale")  # states that a run leaves alone unless asked
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run did. `print` shows the counts, the main table and the folder.
+    """What a run did. `print` shows the main table, the best methods, what failed, the counts and the folder.
 
     Attributes:
         results: the results folder.
@@ -30,6 +34,8 @@ class RunResult:
         warnings: reasons why the results are not comparable with the paper.
         report: the files of the report that this call wrote; None if it wrote none.
         plan: every trial of the grid with its state, after the run.
+        best: the best method of each dataset and backbone, with its distance to full fine-tuning.
+        failures: the errors of the failed trials.
     """
 
     results: Path
@@ -41,6 +47,8 @@ class RunResult:
     warnings: list[str] = field(repr=False)
     report: Report | None = field(repr=False)
     plan: Plan = field(repr=False)
+    best: list[Best] = field(default_factory=list, repr=False)
+    failures: list[Failure] = field(default_factory=list, repr=False)
 
     @property
     def is_complete(self) -> bool:
@@ -56,10 +64,31 @@ class RunResult:
         start = "interrupted: " if self.interrupted else "" if self.submitted else "nothing to do: "
         return start + "; ".join([text, *hints, f"results in {self.results}"])
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return the content as plain data, for JSON."""
+        return {
+            "results": str(self.results),
+            "complete": self.is_complete,
+            "interrupted": self.interrupted,
+            "counts": self.counts,
+            "submitted": self.submitted,
+            "failed": self.failed,
+            "report": None if self.report is None else str(self.report.paths[0].parent),
+            "warnings": self.warnings,
+            "best": [best.as_dict() for best in self.best],
+            "failures": [failure.as_dict() for failure in self.failures],
+        }
+
     def __str__(self) -> str:
         parts = []
         if self.table is not None and not self.table.empty:
             parts.append(self.table.to_string(index=False))
         if self.warnings:
             parts.append(f"Not comparable with the paper: {'; '.join(self.warnings)}.")
+        if self.best:
+            from benchmark.report.best import best_blocks
+
+            parts.append(as_text(best_blocks(self.best)))
+        if self.failures:
+            parts.append(as_text(failure_lines(self.failures)))
         return "\n\n".join([*parts, self.summary()])

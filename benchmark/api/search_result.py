@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from shlex import join
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import first_line
 
@@ -40,6 +41,21 @@ class SearchResult:
     command: str | None
     interrupted: bool
     summary: str = field(repr=False)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the content as plain data, for JSON."""
+        rows = {
+            name: json.loads(getattr(self, name).to_json(orient="records"))
+            for name in ("pareto_front", "configurations")
+        }
+        return {
+            "results": str(self.folder),
+            "interrupted": self.interrupted,
+            "best_method": self.best_method,
+            "best_lr": self.best_lr,
+            "command": self.command,
+            **rows,
+        }
 
     def __str__(self) -> str:
         return self.summary

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.api.arguments import checked
+from benchmark.api.trial_matrix import (
+    LEGEND,
+    STYLES,
+    Failure,
+    TrialCell,
+    failure_lines,
+    known_names,
+    matrices,
+    read_failures,
+    trial_cells,
+)
 from benchmark.api.tuned import phase_lines
-from benchmark.units import plural
+from benchmark.console import Block, Styled, as_text
+from benchmark.units import duration, plural
 
 if TYPE_CHECKING:
     from benchmark.planning.plan import Entry, Plan
@@ -19,13 +31,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StatusResult:
-    """The state of a results folder. `print` shows a line per trial and the counts.
+    """The state of a results folder. `print` shows the trials by backbone, dataset and method, and the counts.
 
     Attributes:
         results: the results folder.
         plan: every submitted trial with its state.
         running: ids of the trials that are running now.
         last_lines: the last line of the log of each running trial, by id.
+        failures: the errors of the failed trials.
         choices: choices of settings, made and open.
     """
 
@@ -33,6 +46,7 @@ class StatusResult:
     plan: Plan
     running: frozenset[str]
     last_lines: Mapping[str, str] = field(default_factory=dict)
+    failures: list[Failure] = field(default_factory=list)
     choices: tuple[Choice, ...] = ()
 
     @property
@@ -40,22 +54,51 @@ class StatusResult:
         """Whether nothing is missing or running."""
         return not self.plan.counts()["missing"] and not self.running
 
-    def lines(self, *, only_running: bool = False) -> list[str]:
-        """Return a line per trial, and the counts."""
-        shown = [entry for entry in self.plan.entries if not only_running or entry.request.id in self.running]
-        return [
-            *(trial_line(entry, self.running) + self.last_lines.get(entry.request.id, "") for entry in shown),
-            *phase_lines(self.plan, self.choices, self.running),
-            counts_line(self.plan, self.results, self.running),
-        ]
+    @property
+    def cells(self) -> list[TrialCell]:
+        """The trials by backbone, dataset and method."""
+        return trial_cells(self.plan, self.running)
+
+    def blocks(self, *, trials: bool = False) -> Iterator[Block]:
+        """Yield the matrix, what is running and failed, and the counts.
+
+        Args:
+            trials: yield a line per trial in place of the matrix.
+        """
+        if trials:
+            yield from (self._line(entry) for entry in self.plan.entries)
+        else:
+            yield from matrices(self.cells, known_names(), show_left=False)
+            if self.plan.entries:
+                yield f"{LEGEND} of the finished ones."
+            yield from self.running_lines()
+        yield from failure_lines(self.failures)
+        yield from phase_lines(self.plan, self.choices, self.running)
+        yield self.counts()
+
+    def running_lines(self) -> Iterator[Block]:
+        """Yield a line per running trial."""
+        yield from (self._line(entry) for entry in self.plan.entries if entry.request.id in self.running)
+
+    def counts(self) -> str:
+        """Return the number of trials by state, and their time."""
+        spent = sum(entry.seconds for entry in self.plan.entries)
+        time = f"; {duration(spent)} of training and evaluation" if spent else ""
+        return counts_line(self.plan, self.results, self.running) + time
+
+    def _line(self, entry: Entry) -> Block:
+        last = self.last_lines.get(entry.request.id, "")
+        return trial_line(entry, self.running, last)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the content as plain data, for JSON."""
         content = plan_as_dict(self.plan, self.results, running=self.running)
+        content["cells"] = [cell.as_dict() for cell in self.cells]
+        content["failures"] = [failure.as_dict() for failure in self.failures]
         return {**content, "choices": [choice.model_dump(mode="json") for choice in self.choices]}
 
     def __str__(self) -> str:
-        return "\n".join(self.lines())
+        return as_text(self.blocks())
 
 
 @checked
@@ -79,7 +122,8 @@ def status(results: str | Path) -> StatusResult:
     store.require()
     plan, running = make_plan(store.submitted(), store), frozenset(leased(store.folder))
     last_lines = {trial_id: _last_line(store, trial_id) for trial_id in running}
-    return StatusResult(store.folder, plan, running, last_lines, tuple(store.choices()))
+    failures = read_failures(store, plan)
+    return StatusResult(store.folder, plan, running, last_lines, failures, tuple(store.choices()))
 
 
 def _last_line(store: ResultStore, trial_id: str) -> str:
@@ -91,11 +135,17 @@ def _last_line(store: ResultStore, trial_id: str) -> str:
     return f"  {lines[-1].partition(' ')[2]}" if lines else ""
 
 
-def trial_line(entry: Entry, running: Collection[str] = ()) -> str:
-    """Return state, id and name of a trial."""
+def trial_line(entry: Entry, running: Collection[str] = (), remark: str = "") -> Styled:
+    """Return state, id and name of a trial.
+
+    Args:
+        entry: the trial.
+        running: ids of the trials that are running now.
+        remark: text at the end of the line.
+    """
     shown_id = entry.request.id if entry.request.complete else "-" * 12  # the id needs the digests of the data
     state = "running" if entry.request.id in running else entry.state
-    return f"{state:8}{shown_id}  {entry.request.label}"
+    return Styled(f"{state:8}{shown_id}  {entry.request.label}{remark}", STYLES[state])
 
 
 def counts_line(plan: Plan, results: Path, running: Collection[str] = ()) -> str:

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from benchmark.cli.printing import stdout_console
+from benchmark.cli import options
+from benchmark.cli.printing import print_json, stderr_console, stdout_console
 from benchmark.errors import BenchmarkError
 
 SOME_FAILED = 1  # exit code
@@ -21,6 +22,7 @@ def check(
         str | None,
         typer.Argument(metavar="[NAME]", help="After `backbone`: NAME, ./FILE.py, PACKAGE.MODULE:CLASS, ./FILE.yaml."),
     ] = None,
+    json: options.Json = False,
 ) -> None:
     """Check a method (half a minute) or a backbone (two minutes) against its contract; no data needed.
 
@@ -33,13 +35,17 @@ def check(
     from benchmark.api.check import check as check_methods
     from benchmark.api.check import check_backbone
 
+    console = stderr_console() if json else stdout_console()
     if what == BACKBONE:
         if name is None:
             raise BenchmarkError("check backbone: name a backbone, as in `check backbone ./mine.py`")
-        result = check_backbone(name, console=stdout_console())
+        result = check_backbone(name, console=console)
     elif name is not None:
         raise BenchmarkError(f"check {what} {name}: expected one method, or `backbone` and a backbone")
     else:
-        result = check_methods(what, console=stdout_console())
-    typer.echo(result.summary())
+        result = check_methods(what, console=console)
+    if json:
+        print_json(result.as_dict())
+    else:
+        typer.echo(result.summary())
     raise typer.Exit(SOME_FAILED if result.faults else 0)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from benchmark.cli import options
-from benchmark.cli.printing import print_json, stderr_console
+from benchmark.cli.printing import print_json, say_line, stderr_console
 
 app = typer.Typer(help="Inspect, check, convert and fetch pre-trained checkpoints.", no_args_is_help=True)
 File = Annotated[Path, typer.Argument(help="Checkpoint file, or a Hugging Face folder.")]
@@ -35,7 +35,7 @@ def inspect(
     for key, value in found.items():
         shown = ", ".join(f"{name} {number}" for name, number in value.items()) if isinstance(value, dict) else value
         shown = ", ".join(map(str, shown)) if isinstance(shown, (list, tuple)) else shown
-        typer.echo(f"{key:20} {shown}")
+        say_line(f"{key:20} {shown}")
 
 
 @app.command()
@@ -45,6 +45,7 @@ def verify(
     stride: Stride = None,
     mels: Mels = None,
     heads: Heads = None,
+    json: options.Json = False,
 ) -> None:
     """Check hash, tensors and a forward pass.
 
@@ -52,7 +53,11 @@ def verify(
     """
     from benchmark.api.checkpoint import verify_checkpoint
 
-    typer.echo(verify_checkpoint(what, checkpoints, stride=stride, mels=mels, heads=heads))
+    found = verify_checkpoint(what, checkpoints, stride=stride, mels=mels, heads=heads)
+    if json:
+        print_json({"checkpoint": what, "found": found})
+    else:
+        say_line(found)
 
 
 @app.command()
@@ -71,7 +76,7 @@ def convert(
     from benchmark.api.checkpoint import convert_checkpoint
 
     convert_checkpoint(path, target, half=half, stride=stride, mels=mels, heads=heads)
-    typer.echo(f"wrote {target}")
+    say_line(f"wrote {target}")
 
 
 @app.command()
@@ -89,4 +94,4 @@ def fetch(
     from benchmark.api.checkpoint import fetch_checkpoints
 
     for name, path, sha256 in fetch_checkpoints(backbones, checkpoints, console=stderr_console()):
-        typer.echo(f"{name}: {path}, sha256 {sha256}")
+        say_line(f"{name}: {path}, sha256 {sha256}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from benchmark.cli import options
+from benchmark.console import printable
 
 
 def cite(results: options.ResultsFolder) -> None:
@@ -14,4 +15,4 @@ def cite(results: options.ResultsFolder) -> None:
     """
     from benchmark.api.cite import cite as cite_results
 
-    typer.echo(cite_results(results))
+    typer.echo(printable(cite_results(results), keep_lines=True))

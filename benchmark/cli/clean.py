@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import defaultdict
 from typing import Annotated
 
 import typer
 
 from benchmark.cli import options
+from benchmark.cli.printing import print_json, say_line
+from benchmark.units import data_size
 
 
 def clean(
     results: options.ResultsFolder,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be removed.")] = False,
+    json: options.Json = False,
 ) -> None:
     """Remove resume states and failed attempts of finished trials, and leftovers of killed processes.
 
@@ -23,9 +27,14 @@ def clean(
     from benchmark.api.clean import clean as clean_results
 
     sizes: dict[str, list[int]] = defaultdict(list)
-    for leftover in clean_results(results, dry_run=dry_run):
+    leftovers = list(clean_results(results, dry_run=dry_run))
+    for leftover in leftovers:
         sizes[leftover.reason].append(leftover.size)
+    total = sum(leftover.size for leftover in leftovers)
+    if json:
+        found = [dataclasses.asdict(leftover) for leftover in leftovers]
+        print_json({"results": str(results), "removed": not dry_run, "bytes": total, "leftovers": found})
+        return
     for reason, group in sizes.items():
-        typer.echo(f"{len(group)} x {reason}: {sum(group) / 1e6:.1f} MB")
-    total = sum(sum(group) for group in sizes.values())
-    typer.echo(f"{'would remove' if dry_run else 'removed'} {total / 1e6:.1f} MB from {results}")
+        typer.echo(f"{len(group)} x {reason}: {data_size(sum(group))}")
+    say_line(f"{'would remove' if dry_run else 'removed'} {data_size(total)} from {results}")

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from benchmark.cli import options
-from benchmark.cli.printing import print_json, stderr_console
+from benchmark.cli.printing import print_json, say_line, stderr_console, stdout_console
 from benchmark.commands import command
+from benchmark.console import Sheet, show
 from benchmark.units import plural
+
+if TYPE_CHECKING:
+    from benchmark.api.data import DatasetState
 
 app = typer.Typer(help="Get, check, measure and generate datasets.", no_args_is_help=True)
 Name = Annotated[
@@ -34,9 +38,18 @@ def list_(data_root: options.DataRoot = options.DATA_ROOT, json: options.Json = 
     if json:
         print_json({name: dataclasses.asdict(state) for name, state in states.items()})
         return
-    for name, state in states.items():
-        official = str(state.official or "?")
-        typer.echo(f"{name:20}{state.state:11}{state.clips:>7} of {official:<7} {state.where}")
+    rows = [
+        [name, state.label, state.state, f"{state.clips:,} of {state.official or '?'}", _place(state)]
+        for name, state in states.items()
+    ]
+    show(stdout_console(), [Sheet("", ["dataset", "label", "state", "clips", "where"], rows)])
+    if any(state.state == "missing" for state in states.values()):
+        say_line(f"get one: {command('data', 'prepare', 'DATASET', '--data-root', data_root)}")
+
+
+def _place(state: DatasetState) -> str:
+    """Return the folder, or what is wrong with it; nothing for a missing dataset."""
+    return "" if state.state == "missing" else state.where
 
 
 @app.command()
@@ -88,20 +101,22 @@ def prepare(
     )
     if isinstance(prepared, PreparedDataset):
         for note in prepared.notes:
-            typer.echo(note)
-        typer.echo(
+            say_line(note)
+        say_line(
             f"{prepared.folder}: {prepared.clips} of {prepared.official} clips; check them with "
             f"`{command('data', 'verify', name, '--data-root', data_root)}`"
         )
         return
-    typer.echo(f"{prepared.path}:\n{prepared.path.read_text()}", nl=False)
+    say_line(f"{prepared.path}:")
+    for line in prepared.path.read_text().splitlines():
+        say_line(line)
     for remark in prepared.remarks:
-        typer.echo(remark)
+        say_line(remark)
     folds = ",".join(map(str, prepared.folds[:2]))
     chosen = ["--fold", folds] if folds else []
     skip = ["--on-bad-audio", "skip"] if prepared.needs_skip else []
     run = command("run", "--grid", "quick", "--dataset", name, *chosen, "--data-root", data_root, *skip)
-    typer.echo(f"run it with `{run}`")
+    say_line(f"run it with `{run}`")
 
 
 @app.command()
@@ -119,18 +134,18 @@ def verify(name: Name, data_root: options.DataRoot = options.DATA_ROOT, json: op
     if json:
         print_json(dataclasses.asdict(found))
     else:
-        typer.echo(f"{found.folder}: {found.verdict} ({MEANING[found.verdict]})")
-        typer.echo(f"clips      {found.clips} of {found.official_clips}; {plural(found.files, 'file')} read")
-        typer.echo(f"digest     {found.digest}")
+        say_line(f"{found.folder}: {found.verdict} ({MEANING[found.verdict]})")
+        say_line(f"clips      {found.clips} of {found.official_clips}; {plural(found.files, 'file')} read")
+        say_line(f"digest     {found.digest}")
         for kind, counts in found.counts.items():
-            typer.echo(f"{kind:11}{_counts(counts)}")
+            say_line(f"{kind:11}{_counts(counts)}")
         for group in found.unused:
-            typer.echo(f"unused     {group}")
+            say_line(f"unused     {group}")
         for line in found.remarks:
-            typer.echo(f"remark     {line}")
+            say_line(f"remark     {line}")
         for line in found.problems:
-            typer.echo(f"problem    {line}")
-        typer.echo(f"{plural(len(found.bad_files), 'bad file')}, {plural(len(found.problems), 'problem')}")
+            say_line(f"problem    {line}")
+        say_line(f"{plural(len(found.bad_files), 'bad file')}, {plural(len(found.problems), 'problem')}")
     raise typer.Exit(FAULTY if found.problems else 0)
 
 
@@ -152,13 +167,13 @@ def stats(
     if json:
         print_json(found)
         return
-    typer.echo(f"{name} ({found['kind']}), first {found['frames']} frames of the training clips, log mel")
-    typer.echo(f"recipe    mean {found['recipe']['mean']:9.4f}  std {found['recipe']['std']:8.4f}")
+    say_line(f"{name} ({found['kind']}), first {found['frames']} frames of the training clips, log mel")
+    say_line(f"recipe    mean {found['recipe']['mean']:9.4f}  std {found['recipe']['std']:8.4f}")
     for number, row in found["training clips of fold"].items():
         label = f"fold {number}" if number != "0" else "measured"
-        typer.echo(f"{label:9} mean {row['mean']:9.4f}  std {row['std']:8.4f}  {row['clips']} clips")
+        say_line(f"{label:9} mean {row['mean']:9.4f}  std {row['std']:8.4f}  {row['clips']} clips")
     for line in found["left out"]:
-        typer.echo(f"left out  {line}")
+        say_line(f"left out  {line}")
 
 
 @app.command()
@@ -175,20 +190,23 @@ def describe(name: Name, data_root: options.DataRoot = options.DATA_ROOT, json: 
         return
     here = found.pop("here")
     for key in ("label", "description", "metric", "licence", "homepage", "citation", "by_hand"):
-        typer.echo(f"{key.replace('_', ' '):12}{found[key]}")
+        say_line(f"{key.replace('_', ' '):12}{found[key]}")
     for note in found["notes"]:
-        typer.echo(f"{'note':12}{note}")
+        say_line(f"{'note':12}{note}")
     if isinstance(here, str):
-        typer.echo(f"\n{here}")
+        say_line("")
+        say_line(here)
         return
-    typer.echo(f"\n{here['folder']}: {here['kind']}, {here['clips']} clips, {here['hours']} hours")
+    say_line("")
+    say_line(f"{here['folder']}: {here['kind']}, {here['clips']} clips, {here['hours']} hours")
     for note in here["notes"]:
-        typer.echo(f"note        {note}")
+        say_line(f"note        {note}")
     for key, value in here.items():
         if isinstance(value, Mapping):
-            typer.echo(f"\n{key}")
+            say_line("")
+            say_line(key)
             for line in _bars(value):
-                typer.echo(line)
+                say_line(line)
 
 
 @app.command()
@@ -217,7 +235,7 @@ def synthesize(
     made = synthesize_data(
         name, clips_per_class, data_root, classes=classes, seed=seed, seconds=seconds, console=stderr_console()
     )
-    typer.echo(f"{made.folder}: {made.clips} synthetic clips")
+    say_line(f"{made.folder}: {made.clips} synthetic clips")
 
 
 @app.command()
@@ -235,13 +253,13 @@ def speed(
     from benchmark.tools.data.speed import measure
 
     if not json:
-        typer.echo("clips/s, one thread      reference          ours        ratio")
-        typer.echo("                       clean   mixed   clean   mixed   clean mixed")
+        say_line("clips/s, one thread      reference          ours        ratio")
+        say_line("                       clean   mixed   clean   mixed   clean mixed")
     rows = []
     for row in measure(rounds):
         rows.append({**dataclasses.asdict(row), "gain_mixed": row.gain_mixed, "gain_unmixed": row.gain_unmixed})
         if not json:
-            typer.echo(
+            say_line(
                 f"{row.seconds:2} s {row.recipe:18}{row.reference:7.0f} {row.reference_mixed:7.0f} {row.unmixed:7.0f} "
                 f"{row.mixed:7.0f}  {row.gain_unmixed:6.1f} {row.gain_mixed:5.2f}"
             )

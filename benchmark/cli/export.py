@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from benchmark.cli import options
+from benchmark.cli.printing import say_line
 from benchmark.numerics import NUMERICS_VERSION
+from benchmark.units import data_size
 
 if TYPE_CHECKING:
     from benchmark.tools.export import Card
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def export(
-    trial: Annotated[str, typer.Argument(help="Id of a trial, or its beginning; `status` lists the ids.")],
+    trial: Annotated[str, typer.Argument(help="Id of a trial, or its beginning; `status --trials` lists the ids.")],
     results: options.ResultsFolder,
     out: Annotated[Path, typer.Option("--out", help="Folder to write; it must be new or empty.")],
     onnx: Annotated[
@@ -63,43 +65,43 @@ def export(
     )
     _print(card)
     if card.numerics_version != NUMERICS_VERSION:
-        typer.echo(
+        say_line(
             f"the trial has numerics version {card.numerics_version}, this code has {NUMERICS_VERSION}: the model may "
             "not compute the outputs that were scored"
         )
-    typer.echo(f"wrote {out}")
+    say_line(f"wrote {out}")
 
 
 def _print(card: Card) -> None:
     from tabulate import tabulate
 
+    from benchmark.console import printable
+
     score = "no score" if card.score is None else f"{card.metric} {100 * card.score:.2f} %"
-    typer.echo(f"{card.label}: {score} ({card.split}, epoch {card.epoch})")
+    say_line(f"{card.label}: {score} ({card.split}, epoch {card.epoch})")
     if card.marks:
-        typer.echo(f"Not comparable with the paper: {'; '.join(card.marks)}.")
+        say_line(f"Not comparable with the paper: {'; '.join(card.marks)}.")
     if card.note:
-        typer.echo(card.note)
+        say_line(card.note)
     share = 100 * card.trainable / card.parameters
     rows = [("trained parameters", f"{card.trainable:,} of {card.parameters:,} ({share:.2f} %)")]
     if card.hugging_face:
-        rows.append(("model.safetensors", f"{_megabytes(card.hugging_face.bytes)}: the whole model"))
+        rows.append(("model.safetensors", f"{data_size(card.hugging_face.bytes)}: the whole model"))
         rows.append(_error(card.hugging_face))
     else:
-        rows.append(("adapter.safetensors", _megabytes(card.adapter_bytes)))
-        rows.append(("backbone, not included", f"{_megabytes(card.backbone.bytes)}: {card.backbone.variant}"))
+        rows.append(("adapter.safetensors", data_size(card.adapter_bytes)))
+        rows.append(("backbone, not included", f"{data_size(card.backbone.bytes)}: {card.backbone.variant}"))
     if card.onnx:
-        size = f"{_megabytes(card.onnx.bytes)}, opset {card.onnx.opset}, from the {card.onnx.input} on"
+        size = f"{data_size(card.onnx.bytes)}, opset {card.onnx.opset}, from the {card.onnx.input} on"
         rows += [("model.onnx", size), _error(card.onnx)]
     for latency in card.latency:
         low, high = latency.quartiles
         rows.append((f"one clip, {latency.runtime}", f"{latency.median:.2f} ms (quartiles {low:.2f} to {high:.2f})"))
-    typer.echo(tabulate(rows, tablefmt="plain", disable_numparse=True))
+    safe = [[printable(cell) for cell in row] for row in rows]
+    for line in tabulate(safe, tablefmt="plain", disable_numparse=True).splitlines():
+        say_line(line)
 
 
 def _error(compared: Merged | HuggingFaceFolder) -> tuple[str, str]:
     allowed = f"at most {compared.tolerance:.1e} allowed"
     return "largest error of a logit", f"{compared.largest_error:.1e} on {compared.inputs} clips, {allowed}"
-
-
-def _megabytes(size: int) -> str:
-    return f"{size / 1e6:.3f} MB"

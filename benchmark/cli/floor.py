@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import typer
-
 from benchmark.cli import options
-from benchmark.cli.printing import print_json
+from benchmark.cli.printing import print_json, say_line
 
 
 def floor(
@@ -29,4 +27,4 @@ def floor(
     for each in found:
         scores = ", ".join(f"{name} {100 * value:.1f} %" for name, value in each.scores.items())
         fold = f" fold {each.settings['fold']}" if each.settings["fold"] else ""
-        typer.echo(f"{each.settings['dataset']}{fold}: {scores} ({each.metric}, {each.clips['test']} test clips)")
+        say_line(f"{each.settings['dataset']}{fold}: {scores} ({each.metric}, {each.clips['test']} test clips)")

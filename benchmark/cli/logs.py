@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 
+from benchmark.console import printable
 from benchmark.errors import BenchmarkError, closest
 
 VARIABLE = "AAT_BENCHMARK_LOG"
@@ -19,7 +20,7 @@ class StderrHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write one message."""
         try:
-            print(self.format(record), file=sys.stderr)
+            print(printable(self.format(record), keep_lines=True), file=sys.stderr)
         except Exception:  # as every handler of `logging`: a message that cannot be written stops nothing
             self.handleError(record)
 

@@ -40,17 +40,18 @@ from benchmark.cli import (
     status,
 )
 from benchmark.cli.logs import configure_logging
+from benchmark.console import printable
 from benchmark.errors import ArgumentError, BenchmarkError, MissingInputsError
 from benchmark.files import existing_folder
-from benchmark.units import megabytes
+from benchmark.units import data_size
 
 app = typer.Typer(
     name="python -m benchmark",
     help="Reproducibility benchmark for parameter-efficient fine-tuning of audio Transformers (AAT, ICASSP 2024).",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
+PROGRAM = "aat-benchmark"  # what shells complete: `python -m benchmark` is no command of its own
 
 
 def _version(value: bool) -> None:
@@ -109,12 +110,14 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without the plus-minus sign
-    warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
+    warnings.showwarning = lambda message, *_: _print_error(f"warning: {message}")
+    # the scripts for shells name the program that they complete
+    asks_for_script = {"--install-completion", "--show-completion"} & set(sys.argv[1:])
     try:
-        app()
+        app(prog_name=PROGRAM if asks_for_script else None)
     except MissingInputsError as error:
         for line in error.inputs:
-            print(f"missing input: {line}", file=sys.stderr)
+            _print_error(f"missing input: {line}")
         _fail(error.advice)
     except ArgumentError as error:
         _fail(error.text(options.name_of(error.argument)))
@@ -130,10 +133,15 @@ def _advice(error: OSError) -> str:
         return ""
     free = ""
     if error.filename:
-        free = f" ({megabytes(shutil.disk_usage(existing_folder(Path(error.filename))).free)} are free)"
+        free = f" ({data_size(shutil.disk_usage(existing_folder(Path(error.filename))).free)} are free)"
     return f"{free}; make room and call the command again"
 
 
 def _fail(message: str) -> None:
-    print(f"error: {message}", file=sys.stderr)
+    _print_error(f"error: {message}")
     sys.exit(2)
+
+
+def _print_error(message: str) -> None:
+    """Print a message that may have names of the user: their control characters are shown."""
+    print(printable(message, keep_lines=True), file=sys.stderr)

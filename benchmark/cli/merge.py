@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from benchmark.cli import options
+from benchmark.cli.printing import print_json, say_line
 from benchmark.units import plural
 
 DIFFERENT = 3  # exit code
@@ -15,6 +18,7 @@ DIFFERENT = 3  # exit code
 def merge(
     folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Results folders to join.")],
     results: Annotated[Path, typer.Option("--results", help="Results folder to join them into.")],
+    json: options.Json = False,
 ) -> None:
     """Join results folders: records with the files beside them, failed attempts, profiles and lists of trials.
 
@@ -28,9 +32,12 @@ def merge(
     from benchmark.api.merge import merge as join
 
     merged = join(folders, results)
+    if json:
+        print_json(dataclasses.asdict(merged))
+        raise typer.Exit(DIFFERENT if merged.gaps else 0)
     for gap in merged.gaps:
-        typer.echo(f"different: {gap}")
-    typer.echo(
+        say_line(f"different: {gap}")
+    say_line(
         f"{plural(merged.records, 'record')} added, {merged.equal} were there already, {len(merged.gaps)} with "
         f"different results; {plural(merged.attempts, 'failed attempt')}, {plural(merged.profiles, 'profile')}; "
         f"results in {results}"

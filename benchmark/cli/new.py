@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from benchmark.cli import options
+from benchmark.cli.printing import say_line
 from benchmark.commands import command
 from benchmark.errors import BenchmarkError
 
@@ -35,8 +36,9 @@ def method(
 
     path = new_method(name, folder)
     where = path if path.is_absolute() else f"./{path}"
-    typer.echo(f"{path}\ncheck it:  {command('check', where)}")
-    typer.echo(f"run it:    {command('run', '--grid', 'smoke', '--method', f'linear,{where}')}")
+    say_line(str(path))
+    say_line(f"check it:  {command('check', where)}")
+    say_line(f"run it:    {command('run', '--grid', 'smoke', '--method', f'linear,{where}')}")
 
 
 @app.command("slurm")
@@ -94,9 +96,10 @@ def slurm(
         python=python,
         path=out,
     )
-    typer.echo(f"{script.path}\nsubmit it:  {shlex.join(['sbatch', str(script.path)])}")
-    typer.echo(f"watch it:   {command('status', '--results', script.results)}")
-    typer.echo(f"at the end: {command('report', '--results', script.results, '--html')}")
+    say_line(str(script.path))
+    say_line(f"submit it:  {shlex.join(['sbatch', str(script.path)])}")
+    say_line(f"watch it:   {command('status', '--results', script.results)}")
+    say_line(f"at the end: {command('report', '--results', script.results, '--html')}")
 
 
 def _check_run_options(grid: str, more: list[str]) -> None:

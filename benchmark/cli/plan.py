@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from benchmark.cli import options
-from benchmark.cli.printing import print_json, stderr_console
+from benchmark.cli.printing import print_json, stderr_console, stdout_console
 
 UNFIT = 3  # exit code
 
@@ -38,24 +38,34 @@ def plan(
     test_curves: options.TestCurves = False,
     calibrate: Annotated[
         bool,
-        typer.Option("--calibrate", help="First time a few steps of every shape that was not timed here yet."),
+        typer.Option(
+            "--calibrate",
+            help="First time a few steps of every shape that was not timed here yet.",
+            rich_help_panel=options.MACHINE,
+        ),
     ] = False,
     power: Annotated[
-        float | None, typer.Option(help="Points: also print how many seeds find such a difference (power 80 %).")
+        float | None,
+        typer.Option(
+            help="Points: also print how many seeds find such a difference (power 80 %).",
+            rich_help_panel=options.OUTPUT,
+        ),
     ] = None,
+    trials: options.Trials = False,
     json: options.Json = False,
 ) -> None:
-    """Print the trials of a grid, how many are done, stale, failed and missing, the missing inputs, and the cost.
+    """Print missing inputs, the trials of a grid by backbone, dataset and method with their states, and the cost.
 
     The cost is the time and memory of the trials that a run would submit, on this machine. It comes from counted
     operations; from measured steps where `profile` or --calibrate made some; from finished records where there are
-    some. The word after `by` says which.
+    some. --trials says which for each trial, after the word `by`.
 
     Example: python -m benchmark plan --grid quick --data-root DIR
 
     Exit code: 0 done, 3 some methods cannot be built.
     """
     from benchmark.api.plan import plan as plan_grid
+    from benchmark.console import show
 
     planned = plan_grid(
         grid,
@@ -88,5 +98,5 @@ def plan(
     if json:
         print_json(planned.as_dict())
     else:
-        typer.echo(planned)
+        show(stdout_console(), planned.blocks(trials=trials))
     raise typer.Exit(UNFIT if planned.unfit else 0)

@@ -80,15 +80,17 @@ def _print(labelled: Predictions, top: int, written: list[Path]) -> None:
     """Print a line per file, then how scores and labels are meant, then the files that were written."""
     from tabulate import tabulate
 
-    from benchmark.console import say
+    from benchmark.console import printable, say
 
     console, several = stdout_console(), labelled.threshold is not None
     rows = []
     for prediction in labelled.found:
         scores = ", ".join(f"{name} {100 * score:.1f} %" for name, score in prediction.top(top))
-        rows.append([prediction.path, *([" + ".join(prediction.labels) or "-"] if several else []), scores])
+        cells = [prediction.path, *([" + ".join(prediction.labels) or "-"] if several else []), scores]
+        rows.append(list(map(printable, cells)))
     headers = ["file", *(["labels"] if several else []), "scores"]
-    say(console, tabulate(rows, headers, tablefmt="plain", disable_numparse=True))
+    for line in tabulate(rows, headers, tablefmt="plain", disable_numparse=True).splitlines():
+        say(console, line)
     rule = f"; labels: scores of at least {labelled.threshold:g}" if several else ""
     say(console, f"{plural(len(labelled.found), 'file')} labelled; scores: {labelled.score} of the logits{rule}")
     for path in written:

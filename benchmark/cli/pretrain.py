@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from benchmark.cli import options
-from benchmark.cli.printing import stderr_console, stdout_console
+from benchmark.cli.printing import say_line, stderr_console, stdout_console
 from benchmark.commands import command
 from benchmark.spec.choices import Objective, Size
 
@@ -87,8 +87,8 @@ def pretrain(
         console=stdout_console(),
         progress_console=stderr_console(),
     )
-    typer.echo(f"{out}: sha256 {trained.sha256}")
-    typer.echo(
+    say_line(f"{out}: sha256 {trained.sha256}")
+    say_line(
         f"use it as --backbone {quote(str(trained.backbone))} with recipe.mean={trained.run.mean} and "
         f"recipe.std={trained.run.std} for similar audio; check it with `{command('checkpoint', 'verify', out)}`"
     )

@@ -32,13 +32,20 @@ def stderr_console() -> Console:
     return Console(stderr=True, highlight=False)
 
 
+def say_line(text: str) -> None:
+    """Print a line with names or paths of the user: without markup, with visible control characters, never broken."""
+    from benchmark.console import printable
+
+    typer.echo(printable(text))
+
+
 def print_json(content: Any) -> None:
     """Print plain data as JSON; what JSON does not know is printed as text."""
     typer.echo(json.dumps(content, indent=1, default=str))
 
 
 def print_report(report: Report, results: Path, *, html: bool = False) -> None:
-    """Print the main table of a report, where its files are, and the commands that show more.
+    """Print the main table of a report, the best methods, and the commands that show more.
 
     Args:
         report: the report.
@@ -46,20 +53,22 @@ def print_report(report: Report, results: Path, *, html: bool = False) -> None:
         html: whether the page was written too.
     """
     from benchmark.commands import command
-    from benchmark.console import say, say_table
+    from benchmark.console import say, say_table, show
 
-    console = stdout_console(soft_wrap=True)
+    console = stdout_console()
     for (protocol, backbone), rows in report.results.groupby(["protocol", "backbone"], sort=False):
         shown = rows.drop(columns=["protocol", "backbone"])
         title = f"Score (%), {backbone}, protocol {protocol}"
         say_table(console, title, shown.columns, shown.itertuples(index=False))
+    show(console, report.best_blocks())
     if report.warnings:
         say(console, f"Not comparable with the paper: {'; '.join(report.warnings)}.")
     if report.time:
         say(console, report.time)
-    say(console, f"report: {report.paths[0].parent}")
     where = ["--results", results]
+    say(console, f"report: {report.paths[0].parent}")
     if not html:
         say(console, f"one page with all of it: {command('report', '--html', *where)}")
     if report.first:
+        say(console, f"which claims of the paper hold: {command('claims', *where)}")
         say(console, f"provenance of a number: {command('explain', *report.first, *where)}")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from benchmark.cli import options
-from benchmark.cli.printing import print_json, stderr_console, stdout_console
+from benchmark.cli.printing import print_json, say_line, stderr_console, stdout_console
 
 
 def profile(
@@ -20,7 +20,10 @@ def profile(
     settings: options.Settings = [],
     protocol: options.ProtocolName = None,
     steps: Annotated[
-        int | None, typer.Option(min=0, help="Number of steps to time; 0 only counts.", show_default="10")
+        int | None,
+        typer.Option(
+            min=0, help="Number of steps to time; 0 only counts.", show_default="10", rich_help_panel=options.MACHINE
+        ),
     ] = None,
     seconds: Annotated[
         float | None,
@@ -28,10 +31,17 @@ def profile(
             min=0,
             help="Time fewer steps if they take longer than this; with --sharing, seconds of training for each number.",
             show_default="60; with --sharing 5",
+            rich_help_panel=options.MACHINE,
         ),
     ] = None,
     clips: Annotated[
-        int | None, typer.Option(min=1, help="Clips of a timed step.", show_default="the recipe's batch size")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Clips of a timed step.",
+            show_default="the recipe's batch size",
+            rich_help_panel=options.MACHINE,
+        ),
     ] = None,
     threads: Annotated[
         int | None,
@@ -39,16 +49,26 @@ def profile(
             min=1,
             help="CPU threads; with --sharing, cores that the processes divide.",
             show_default="those of one trial; with --sharing, the cores of one GPU or of the machine",
+            rich_help_panel=options.MACHINE,
         ),
     ] = None,
     device: options.Device = None,
     compile: options.Compile = False,
     checkpointing: options.Checkpointing = False,
     sharing: Annotated[
-        list[str], typer.Option(help="Numbers of trials to train at once, such as 1,2,4,8, in place of single steps.")
+        list[str],
+        typer.Option(
+            help="Numbers of trials to train at once, such as 1,2,4,8, in place of single steps.",
+            rich_help_panel=options.MACHINE,
+        ),
     ] = [],
     mps: Annotated[
-        bool, typer.Option("--mps", help="With --sharing: start NVIDIA's Multi-Process Service for the measurement.")
+        bool,
+        typer.Option(
+            "--mps",
+            help="With --sharing: start NVIDIA's Multi-Process Service for the measurement.",
+            rich_help_panel=options.MACHINE,
+        ),
     ] = False,
     json: options.Json = False,
 ) -> None:
@@ -91,4 +111,4 @@ def profile(
     if json:
         print_json([each.model_dump(mode="json") for each in [*found.profiles, *found.sharing]])
     else:
-        typer.echo(f"profiles: {found.folder}")
+        say_line(f"profiles: {found.folder}")

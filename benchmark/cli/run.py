@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchmark.cli import options
-from benchmark.cli.printing import print_report, stdout_console
+from benchmark.cli.printing import print_json, print_report, stderr_console, stdout_console
 
 if TYPE_CHECKING:
     from benchmark.api.run_result import RunResult
@@ -52,55 +52,98 @@ def run(
     shard: options.Shard = None,
     rerun: Annotated[
         list[Rerun],
-        typer.Option(help="Also run trials that failed too often, or whose record has another numerics version."),
+        typer.Option(
+            help="Also run trials that failed too often, or whose record has another numerics version.",
+            rich_help_panel=options.CHOICE,
+        ),
     ] = [],
     skip_missing: Annotated[
-        bool, typer.Option("--skip-missing", help="Run the trials whose data and checkpoint are available.")
+        bool,
+        typer.Option(
+            "--skip-missing",
+            help="Run the trials whose data and checkpoint are available.",
+            rich_help_panel=options.CHOICE,
+        ),
     ] = False,
     address: Annotated[
-        str | None, typer.Option(help="Ray cluster to use: `auto` or host:port.", show_default="start Ray here")
+        str | None,
+        typer.Option(
+            help="Ray cluster to use: `auto` or host:port.",
+            show_default="start Ray here",
+            rich_help_panel=options.MACHINE,
+        ),
     ] = None,
     cpus: options.Cpus = None,
     cpus_per_trial: options.CpusPerTrial = None,
     gpus_per_trial: options.GpusPerTrial = None,
     exclusive: Annotated[
         bool,
-        typer.Option("--exclusive", help="One trial per device, each in a fresh process, to measure time and memory."),
+        typer.Option(
+            "--exclusive",
+            help="One trial per device, each in a fresh process, to measure time and memory.",
+            rich_help_panel=options.MACHINE,
+        ),
     ] = False,
     gang: Annotated[
         bool,
         typer.Option(
             "--gang",
             help="Trials of one head with other learning rates, decays or schedules share batches and frozen features.",
+            rich_help_panel=options.MACHINE,
         ),
     ] = False,
     timeout: Annotated[
-        float | None, typer.Option(min=1, help="Seconds after which a trial is ended.", show_default="no limit")
+        float | None,
+        typer.Option(
+            min=1,
+            help="Seconds after which a trial is ended.",
+            show_default="no limit",
+            rich_help_panel=options.MACHINE,
+        ),
     ] = None,
     budget: Annotated[
         str | None,
         typer.Option(
             help="Time for this run, as 8h or 30min: run only the trials that decide the most claims.",
             show_default="all trials",
+            rich_help_panel=options.CHOICE,
         ),
     ] = None,
     report: Annotated[
-        bool, typer.Option("--report/--no-report", help="Write tables and figures at the end, as `report` does.")
+        bool,
+        typer.Option(
+            "--report/--no-report",
+            help="Write tables and figures at the end, as `report` does.",
+            rich_help_panel=options.OUTPUT,
+        ),
     ] = True,
     deterministic: Annotated[
-        bool, typer.Option("--deterministic", help="Use only algorithms that repeat bit for bit on a GPU; slower.")
+        bool,
+        typer.Option(
+            "--deterministic",
+            help="Use only algorithms that repeat bit for bit on a GPU; slower.",
+            rich_help_panel=options.MACHINE,
+        ),
     ] = False,
     compile: options.Compile = False,
     test_curves: options.TestCurves = False,
     checkpointing: options.Checkpointing = False,
     keep_weights: Annotated[
         bool,
-        typer.Option("--keep-weights", help="Keep the trained parameters beside each record, for `export`."),
+        typer.Option(
+            "--keep-weights",
+            help="Keep the trained parameters beside each record, for `export`.",
+            rich_help_panel=options.OUTPUT,
+        ),
     ] = False,
     log: Annotated[
         list[Logger],
-        typer.Option(help="Also write the curves for TensorBoard, MLflow or Weights & Biases, into RESULTS/logs."),
+        typer.Option(
+            help="Also write the curves for TensorBoard, MLflow or Weights & Biases, into RESULTS/logs.",
+            rich_help_panel=options.OUTPUT,
+        ),
     ] = [],
+    json: options.Json = False,
 ) -> None:
     """Run a grid; trials that are finished are not run again.
 
@@ -109,6 +152,8 @@ def run(
     Exit code: 0 all trials are finished, 2 wrong input, 3 some failed, 130 interrupted.
     """
     from benchmark.api.run import run as run_grid
+    from benchmark.api.trial_matrix import failure_lines
+    from benchmark.console import say, show
 
     done = run_grid(
         grid,
@@ -147,11 +192,16 @@ def run(
         keep_weights=keep_weights,
         loggers=log,
         restart_on_ray_death=True,
-        console=stdout_console(),
+        console=stderr_console() if json else stdout_console(),
     )
-    if done.report is not None:
-        print_report(done.report, done.results)
-    typer.echo(done.summary())
+    if json:
+        print_json(done.as_dict())
+    else:
+        if done.report is not None:
+            print_report(done.report, done.results)
+        if done.submitted:
+            show(stdout_console(), failure_lines(done.failures))
+        say(stdout_console(), done.summary())
     raise typer.Exit(_exit_code(done))
 
 

@@ -20,15 +20,22 @@ WATCH_SECONDS = 2.0
 def status(
     results: options.ResultsFolder,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Show what is running and its progress, until all is done or Ctrl-C.")
+        bool,
+        typer.Option(
+            "--watch",
+            help="Show what is running and its progress, until all is done or Ctrl-C.",
+            rich_help_panel=options.OUTPUT,
+        ),
     ] = False,
+    trials: options.Trials = False,
     json: options.Json = False,
 ) -> None:
-    """Print the trials that were submitted to a results folder, and which are running, done, stale, failed, missing.
+    """Print how many trials of a results folder are done, running, stale, failed and missing, and what failed why.
 
     Example: python -m benchmark status --results OUT --watch
     """
     from benchmark.api.status import status as read_status
+    from benchmark.console import show
 
     if watch:
         _watch(results)
@@ -37,7 +44,7 @@ def status(
     if json:
         print_json(found.as_dict())
     else:
-        typer.echo(found)
+        show(stdout_console(), found.blocks(trials=trials))
 
 
 def _watch(results: Path) -> None:
@@ -47,10 +54,12 @@ def _watch(results: Path) -> None:
     from rich.text import Text
 
     from benchmark.api.status import status as read_status
+    from benchmark.console import as_text
 
     def render() -> tuple[Group, bool]:
         found = read_status(results)
-        return Group(*map(Text, found.lines(only_running=True))), found.is_over
+        lines = as_text([*found.running_lines(), found.counts()])
+        return Group(*map(Text, lines.splitlines())), found.is_over
 
     shown, is_over = render()
     try:

@@ -19,9 +19,9 @@ from benchmark.data.audio_cache import REMEDY, Decoded, open_cache, unwritable
 from benchmark.data.frontend import HOP, filter_bank, frame_count
 from benchmark.data.manifest import Clip
 from benchmark.data.parallel import Progress, in_order, torch_threads
+from benchmark.units import data_size, plural
 
 SAMPLE = 20  # clips that are decoded to estimate how long clips are: headers announce any length
-GIGABYTE = 1e9
 logger = logging.getLogger(__name__)
 
 
@@ -70,8 +70,10 @@ class Estimate:
     folder: Path
 
     def __str__(self) -> str:
-        size, free = self.bytes / GIGABYTE, self.free / GIGABYTE
-        return f"{self.clips} clips, about {size:.2f} GB, into {self.folder} ({free:.1f} GB free)"
+        return (
+            f"{plural(self.clips, 'clip')}, about {data_size(self.bytes)}, into {self.folder} "
+            f"({data_size(self.free)} free)"
+        )
 
 
 class AudioStore:

@@ -15,9 +15,10 @@ from rich.progress_bar import ProgressBar
 from rich.text import Text
 
 from benchmark.console import LINE_EVERY_SECONDS, say, text_grid
-from benchmark.units import score_text
+from benchmark.units import plural, score_text
 
-MAX_ROWS = 20
+MAX_ROWS = 20  # running trials in the live display
+MAX_LINES = 4  # running trials in a log
 
 
 @dataclass
@@ -167,9 +168,14 @@ class Progress(Callback):
             self.tally.end(trial.trial_id)
 
     def on_step_end(self, iteration: int, trials: list[Any], **_: Any) -> None:
-        """Print a line now and then when there is no live display (called by Tune)."""
+        """Print lines now and then when there is no live display (called by Tune)."""
         if not self.live and time.monotonic() - self._last_line > LINE_EVERY_SECONDS:
             self._print(self.tally.line())
+            rows = self._running()
+            for row in rows[:MAX_LINES]:
+                self._print(f"  {', '.join(filter(None, row))}")
+            if len(rows) > MAX_LINES:
+                self._print(f"  and {plural(len(rows) - MAX_LINES, 'more running trial')}")
 
     def refuse(self, trial_id: str | None, reason: str) -> None:
         """Count a trial as failed whose result cannot be used, whatever Tune says about it later.
@@ -204,6 +210,7 @@ class Progress(Callback):
         if status in {"completed", "diverged"}:
             if self.has_record is None or self.has_record(trial_id):
                 self.tally.done += 1
+                self._print_done(trial_id, last, status)
             else:
                 self.lost.append(trial_id)
                 self._print(f"lost: {self.labels[trial_id]}: its record did not arrive; the trial is run again")
@@ -222,21 +229,35 @@ class Progress(Callback):
         if self.on_failure:
             self.on_failure(trial_id, unwritten)
 
+    def _print_done(self, trial_id: str, last: dict[str, Any], status: str) -> None:
+        """Print a finished trial in a log; a live display counts it."""
+        since, result = self.tally.running.get(trial_id, (time.monotonic(), {}))
+        known = {**result, **last}
+        score = score_text(known["metric"], known["scores"]) if "scores" in known else ""
+        epoch = f"epoch {known['epoch']}/{known['epochs']}" if "epoch" in known else ""
+        if not self.live:
+            parts = ["diverged" if status == "diverged" else "", epoch, score, clock(time.monotonic() - since)]
+            self._print(f"done: {self.labels[trial_id]}: {', '.join(filter(None, parts))}")
+
     def _print(self, text: str) -> None:
         self._last_line = time.monotonic()
         if self.console:
             say(self.console, text)
 
     def _render(self) -> Group:
-        rows = []
-        for trial_id, (since, result) in list(self.tally.running.items())[:MAX_ROWS]:
-            epoch = f"epoch {result['epoch']}/{result['epochs']}" if result else "starting"
-            score = score_text(result["metric"], result["scores"]) if result else ""
-            rows.append((self.labels[trial_id], epoch, score, clock(time.monotonic() - since)))
-        tally = self.tally
+        rows, tally = self._running()[:MAX_ROWS], self.tally
         bar = ProgressBar(total=tally.before + tally.total, completed=tally.before + tally.done, width=40)
         # a bar alone does not end its line
         return Group(text_grid([[bar]]), Text(tally.line()), text_grid(rows))
+
+    def _running(self) -> list[tuple[str, str, str, str]]:
+        """Return label, epoch, score and time of each running trial."""
+        rows = []
+        for trial_id, (since, result) in self.tally.running.items():
+            epoch = f"epoch {result['epoch']}/{result['epochs']}" if result else "starting"
+            score = score_text(result["metric"], result["scores"]) if result else ""
+            rows.append((self.labels[trial_id], epoch, score, clock(time.monotonic() - since)))
+        return rows
 
 
 def clock(seconds: float) -> str:

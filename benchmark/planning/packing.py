@@ -12,7 +12,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.planning.memory import Need
 from benchmark.planning.node import Node
 from benchmark.planning.sharing import PARTS
-from benchmark.units import gigabytes
+from benchmark.units import data_size
 
 # Processes that load data for a trial. One reads 1,700 clips per second (OpenMIC with mixup) to 11,000 (ESC-50); an
 # H100 trains linear probes, which are the fastest, on 960 and 2,400.
@@ -175,7 +175,7 @@ def beyond_memory(nodes: Sequence[Node], shares: Mapping[str, Share], needs: Map
         wanted, largest = _host_bytes(found, needs[trial_id]), _largest_memory(nodes, found)
         if found.memory and wanted > largest:
             lines[trial_id] = (
-                f"needs about {gigabytes(wanted)} of memory, but the largest machine has {gigabytes(largest)} "
+                f"needs about {data_size(wanted)} of memory, but the largest machine has {data_size(largest)} "
                 "for trials"
             )
     return lines
@@ -195,7 +195,7 @@ def describe(shares: Mapping[str, Share], nodes: Sequence[Node]) -> str:
             f"and {found.gpus:g} GPUs"
         )
         if found.is_limited_by_memory(nodes):
-            text += f" (limited by memory, {gigabytes(found.memory)} each)"
+            text += f" (limited by memory, {data_size(found.memory)} each)"
         if found.gain != 1:
             text += f", together {found.gain:.2g} times as fast as one alone"
         kinds.append(text)

@@ -25,11 +25,13 @@ class Entry:
         state: `stale`: its record is of another numerics version or of another source of its method; `failed`: it has
             attempts but no record.
         attempts: number of failed attempts.
+        seconds: time of the finished trial; 0 without a record.
     """
 
     request: TrialRequest
     state: State
     attempts: int
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -61,9 +63,10 @@ def make_plan(requests: Iterable[TrialRequest], store: ResultStore) -> Plan:
     entries = []
     for request in requests:
         state: State = "missing"
-        if request.id in finished:
-            state = "done" if finished[request.id] and methods_current(request.method) else "stale"
+        record = finished.get(request.id)
+        if record:
+            state = "done" if record.is_current and methods_current(request.method) else "stale"
         elif attempts[request.id]:
             state = "failed"
-        entries.append(Entry(request, state, attempts[request.id]))
+        entries.append(Entry(request, state, attempts[request.id], record.seconds if record else 0.0))
     return Plan(entries)

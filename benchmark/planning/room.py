@@ -16,7 +16,7 @@ from benchmark.planning.packing import pack
 from benchmark.planning.total import total
 from benchmark.records.store import RESUME
 from benchmark.spec.options import RunOptions
-from benchmark.units import megabytes, plural
+from benchmark.units import data_size, plural
 
 RECORD_BYTES = 30_000  # of a record and its log, besides predictions
 
@@ -58,8 +58,8 @@ def lacking_room(results: Path, estimates: Mapping[str, Estimate], options: RunO
     if free >= records + resume:
         return ""
     return (
-        f"{results}: {megabytes(free)} are free, but {plural(len(estimates), 'trial')} need about "
-        f"{megabytes(records)} for records and {megabytes(resume)} for resume states"
+        f"{results}: {data_size(free)} are free, but {plural(len(estimates), 'trial')} need about "
+        f"{data_size(records)} for records and {data_size(resume)} for resume states"
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.planning.node import Node
 from benchmark.planning.packing import Share
-from benchmark.units import duration, gigabytes
+from benchmark.units import data_size, duration, plain, quantity
 
 if TYPE_CHECKING:
     from benchmark.planning.estimate import Estimate
@@ -48,7 +48,7 @@ class Total:
     @property
     def device_hours(self) -> str:
         """Summed time of the devices as text."""
-        hours = "?" if self.device_seconds is None else f"{self.device_seconds / 3600:.3g}"
+        hours = "?" if self.device_seconds is None else plain(self.device_seconds / 3600)
         return f"{hours} {'GPU' if self.gpu else 'slot'}-hours"
 
     def short_text(self) -> str:
@@ -59,9 +59,9 @@ class Total:
         """Return the sums in one line."""
         limit = ", limited by memory" if self.limited_by_memory else ""
         return (
-            f"{self.flops / 1e15:.3g} PFLOPs, {duration(self.seconds)} with up to {self.at_once} at once{limit} "
-            f"({self.device_hours}), at most {gigabytes(self.memory_bytes)} per trial, disk "
-            f"{gigabytes(self.record_bytes)} for records and up to {gigabytes(self.checkpoint_bytes)} for "
+            f"{quantity(self.flops, 'FLOPs')}, {duration(self.seconds)} with up to {self.at_once} at once{limit} "
+            f"({self.device_hours}), at most {data_size(self.memory_bytes)} per trial, disk "
+            f"{data_size(self.record_bytes)} for records and up to {data_size(self.checkpoint_bytes)} for "
             "resume states"
         )
 

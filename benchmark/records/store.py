@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +47,18 @@ GRID_FILE = "grid.json"  # submitted trials
 PREDICTIONS, WEIGHTS = ".npz", ".safetensors"  # suffixes of the files beside a record
 BESIDE = (PREDICTIONS, WEIGHTS)
 MAX_IDS_SHOWN = 4  # in an error message
+
+
+class Finished(NamedTuple):
+    """What a plan needs of a record.
+
+    Attributes:
+        is_current: whether this code computes the same numbers.
+        seconds: time of the trial.
+    """
+
+    is_current: bool
+    seconds: float
 
 
 class DamagedRecordError(BenchmarkError):
@@ -192,7 +204,7 @@ class ResultStore:
         paths = self._record_paths(f"{prefix}*") if re.fullmatch(r"[0-9a-f]{1,12}", prefix) else []
         ids = [path.stem.rpartition("-")[2] for path in paths]
         if not paths:
-            how = command("status", "--results", self.folder)
+            how = command("status", "--trials", "--results", self.folder)
             raise BenchmarkError(f"{self.folder}: no finished trial '{prefix}'; `{how}` lists the ids")
         if len(paths) > 1:
             more = f" and {len(ids) - MAX_IDS_SHOWN} more" if len(ids) > MAX_IDS_SHOWN else ""
@@ -201,17 +213,17 @@ class ResultStore:
             )
         return self.read(paths[0])
 
-    def finished(self) -> dict[str, bool]:
-        """Return for each finished trial, by id, whether its record is current; damaged records do not count."""
-        current = {}
+    def finished(self) -> dict[str, Finished]:
+        """Return what is known of each finished trial, by id; damaged records do not count."""
+        found = {}
         for path in [*self._record_paths(), *self._record_paths(folder=CHOICE_TRIALS)]:
             try:
                 record = self.read(path)
             except DamagedRecordError as error:
                 logger.info("%s: the trial counts as not finished", error)
             else:
-                current[record.id] = record.is_current
-        return current
+                found[record.id] = Finished(record.is_current, record.profile.seconds.get("total", 0.0))
+        return found
 
     def _record_paths(self, trial_id: str = "*", folder: str = TRIALS) -> list[Path]:
         return sorted((self.folder / folder).rglob(f"f*-s*-{trial_id}.json"))

@@ -61,10 +61,14 @@ def explain(results: Results, cell: pd.Series) -> dict[str, Any]:
     """Return records, folds, seeds, epochs, selection rule, protocol switches and environments of one cell."""
     trials = results.trials[results.trials["cell"] == cell["cell"]].sort_values(["seed", "fold"])
     request, first = results.requests[cell["cell"]], results.first_records.get(cell["cell"])
+    recipe, names = request.declared_recipe([]), results.names
+    declared = recipe.values if recipe else {}
     missing = results.submitted.get(cell["cell"], set()) - finished_of(trials)
     return {
         "cell": cell["cell"],
         "what": f"{cell['protocol']} {cell['backbone']} {cell['dataset']} {cell['method']}".strip(),
+        "label": f"{names.method(cell['method'])} on {names.dataset(cell['dataset'])}, "
+        f"{names.backbone(cell['backbone'])}, protocol {names.protocol(cell['protocol'])}",
         "settings": cell["settings"],
         "score": _to_json(cell["score"]),
         "interval": [_to_json(cell["low"]), _to_json(cell["high"])],
@@ -80,6 +84,7 @@ def explain(results: Results, cell: pd.Series) -> dict[str, Any]:
         "method": [part.model_dump(mode="json") for part in request.method.parts],
         "recipe": request.recipe.values,
         "recipe_changes": request.recipe_changes,
+        "recipe_declared": {key: declared.get(key) for key in request.recipe_changes},
         "backbone": {**request.backbone.model_dump(mode="json"), "checkpoint": request.backbone.checkpoint_status},
         "data": {
             "manifest": request.dataset.manifest,

@@ -9,14 +9,16 @@ import functools
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from benchmark.errors import BenchmarkError
 from benchmark.records.schema import Labels
 from benchmark.spec.backbone import load_backbone
 from benchmark.spec.grammar import parse_refs, split_composition
 from benchmark.spec.protocol import phrase
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ def all_runs(results: Results) -> Iterator[Runs]:
             yield Runs(str(protocol), str(backbone), list(table.columns), seeds, scores)
 
 
-def with_roles(cells: pd.DataFrame, results: Results, *, labels: bool = False) -> pd.DataFrame:
+def with_roles(cells: pd.DataFrame, results: Results, labels: Mapping[str, str] | None = None) -> pd.DataFrame:
     """Return cells with the column `role`, and a row per role of those that a choice of a setting is about.
 
     The setting that was chosen is `full (tuned)` on every dataset, and the default beside it `full (default)`. A default
@@ -90,13 +90,12 @@ def with_roles(cells: pd.DataFrame, results: Results, *, labels: bool = False) -
     Args:
         cells: table cells with the column `name`.
         results: their results.
-        labels: whether `name` has labels of methods.
+        labels: what people read in place of the names of rows, if the names of the cells are labels.
     """
     rows = cells.assign(role=[results.roles.get(cell, [("", "")]) for cell in cells["cell"]])
     rows = rows.explode("role", ignore_index=True)
     of_roles = {role: in_role(*role) for role in rows["role"]}
-    if labels:
-        of_roles = {role: results.row_labels.get(name, name) for role, name in of_roles.items()}
+    of_roles = {role: (labels or {}).get(name, name) for role, name in of_roles.items()}
     names = [of_roles[role] or name for role, name in zip(rows["role"], rows["name"], strict=True)]
     return rows.assign(name=names, role=[role for _, role in rows["role"]])
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from benchmark.report.escape import WITHOUT_STRONG, latex, markdown, one_line
 from benchmark.spec.grammar import split_list
 
 INDEX = ["protocol", "backbone", "method"]  # leading columns of tables with one column per dataset
@@ -16,8 +17,6 @@ RECIPE_CHANGED = "recipe changed"  # the mark of such rows, before the changes i
 CONSTANT = ("device", "threads", "size", "dataset")  # more columns that are left out where they say one thing
 MAX_NAME = 24  # characters of a class that are shown
 MAX_VARIANTS = 3  # more variants of one mark are counted, not listed
-STRONG = ("\ue000", "\ue001")  # around bold text in a `Table.text`; each format replaces them
-WITHOUT_STRONG = str.maketrans("", "", "".join(STRONG))
 RULES = {
     "best_on_test": "the best on the test clips",
     "best_on_validation": "the best on the validation clips",
@@ -81,7 +80,7 @@ def ratio_text(ratio: float) -> str:
 
 def short(name: str) -> str:
     """Return the name of a class in one line, cut to `MAX_NAME` characters."""
-    name = " ".join(name.split())
+    name = one_line(name)
     return name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…"
 
 
@@ -156,27 +155,27 @@ def without_constants(table: pd.DataFrame) -> tuple[str, pd.DataFrame]:
 def to_markdown(table: pd.DataFrame, caption: Caption) -> str:
     """Return title, what all rows share, warnings, table and note as Markdown."""
     said, rows = without_constants(table)
-    warning = [f"**Not comparable with the paper:** {'; '.join(caption.warnings)}.", ""] if caption.warnings else []
-    cells = rows.map(lambda text: text.replace("|", r"\|") if isinstance(text, str) else text)  # names of classes
+    reasons = markdown("; ".join(caption.warnings), code=True)
+    warning = [f"**Not comparable with the paper:** {reasons}.", ""] if caption.warnings else []
+    cells = rows.map(lambda text: markdown(text) if isinstance(text, str) else text).rename(columns=markdown)
     body = str(cells.to_markdown(index=False, disable_numparse=True))
-    for sign in STRONG:
-        body = body.replace(sign, "**")
-    shared = [f"{_sentence(said)}.", ""] if said else []
-    return "\n".join([f"# {caption.title}", "", *shared, *warning, body, "", caption.note.strip(), ""])
+    shared = [f"{markdown(_sentence(said))}.", ""] if said else []
+    title, note = markdown(caption.title), markdown(caption.note, code=True)
+    return "\n".join([f"# {title}", "", *shared, *warning, body, "", note, ""])
 
 
 def to_latex(table: pd.DataFrame, caption: Caption) -> str:
     """Return a LaTeX `table` environment (package booktabs), grouped by backbone; warnings and note are below it."""
     said, rows = without_constants(table)
     groups = [name for name in INDEX[:-1] if name in rows]
-    escaped = rows.astype(str).map(_escape).rename(columns=_escape)
+    escaped = rows.astype(str).map(latex).rename(columns=latex)
     if groups:  # names of a group stand in its first row, with a line between groups
         style = escaped.set_index([*groups, *escaped.columns[len(groups) : len(groups) + 1]]).style
         style = style.hide(names=True)
     else:
         style = escaped.style.hide(axis="index")
-    text = _escape(". ".join(filter(None, (caption.title, _sentence(said)))) + ".")
-    latex = str(
+    text = latex(". ".join(filter(None, (caption.title, _sentence(said)))) + ".")
+    table_text = str(
         style.to_latex(
             hrules=True,
             caption=text,
@@ -185,27 +184,11 @@ def to_latex(table: pd.DataFrame, caption: Caption) -> str:
             multirow_align="naive",
         )
     )
-    latex = re.sub(r"\\cline\{1-\d+\}\n(\\bottomrule)?", lambda line: line[1] or "\\midrule\n", latex)
+    table_text = re.sub(r"\\cline\{1-\d+\}\n(\\bottomrule)?", lambda line: line[1] or "\\midrule\n", table_text)
     warning = f"Not comparable with the paper: {'; '.join(caption.warnings)}. " if caption.warnings else ""
-    below = f"\\par\\smallskip\n{{\\footnotesize {_escape(warning + caption.note.strip())}}}\n"
-    return latex.replace("\\end{table}", f"{below}\\end{{table}}")
+    below = f"\\par\\smallskip\n{{\\footnotesize {latex(warning + caption.note, code=True)}}}\n"
+    return table_text.replace("\\end{table}", f"{below}\\end{{table}}")
 
 
 def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
-
-
-def _escape(text: str) -> str:
-    special = {
-        "\\": r"\textbackslash{}",
-        "±": r"$\pm$",
-        "†": r"$\dagger$",
-        "→": r"$\rightarrow$",
-        "…": r"\ldots{}",
-        "~": r"\textasciitilde{}",
-        "^": r"\textasciicircum{}",
-        STRONG[0]: r"\textbf{",
-        STRONG[1]: "}",
-    }
-    special |= {character: f"\\{character}" for character in "&%$#_{}"}
-    return "".join(special.get(character, character) for character in text).replace("+-", r"$\pm$")

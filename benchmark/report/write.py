@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from benchmark.console import Block
 from benchmark.errors import ArgumentError, closest
 from benchmark.files import write_atomic
 from benchmark.records.store import ResultStore
 from benchmark.report.aggregate import time_shares
+from benchmark.report.best import Best, best_blocks, best_methods
 from benchmark.report.layout import load_layout
 from benchmark.report.papers import DEFAULT_PAPERS, PaperChoice
 from benchmark.report.render import Table, marks, plain, to_latex, to_markdown
@@ -39,6 +42,7 @@ class Report:
         warnings: reasons why the numbers are not comparable with the paper.
         time: what the time of the trials was spent on, in one line; empty without a record.
         first: backbone, dataset and method of the first table cell, as `explain` takes them; None without a cell.
+        best: the best method of each dataset and backbone, with its distance to full fine-tuning.
     """
 
     paths: list[Path]
@@ -46,6 +50,21 @@ class Report:
     warnings: list[str]
     time: str
     first: tuple[str, str, str] | None = None
+    best: tuple[Best, ...] = ()
+
+    def best_blocks(self) -> Iterator[Block]:
+        """Yield the best methods as tables, for the terminal."""
+        return best_blocks(self.best)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the content as plain data, for JSON."""
+        return {
+            "folder": str(self.paths[0].parent),
+            "files": [path.name for path in self.paths],
+            "warnings": self.warnings,
+            "time": self.time,
+            "best": [best.as_dict() for best in self.best],
+        }
 
 
 def read_results(store: ResultStore) -> Results:
@@ -87,14 +106,15 @@ def build_report(
     paths = [path for table in tables for path in _write_table(table, results, folder)]
     figures = build_figures(results)
     if html:
-        from benchmark.report.html import to_html
+        from benchmark.report.page.build import to_html
 
         paths.append(_write(folder / "report.html", to_html(results, tables, figures, papers)))
     for figure in figures:
         paths += save(figure.figure, folder, figure.name)
     main = tables[0]
     first = next(iter(results.cells[["backbone", "dataset", "method"]].itertuples(index=False, name=None)), None)
-    return Report(paths, plain(main.text), main.caption.warnings, time_line(results.trials), first)
+    best = tuple(best_methods(results))
+    return Report(paths, plain(main.text), main.caption.warnings, time_line(results.trials), first, best)
 
 
 def build_tables(results: Results, papers: PaperChoice = DEFAULT_PAPERS, against: str | None = None) -> list[Table]:

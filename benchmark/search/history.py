@@ -21,7 +21,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.files import write_atomic
 from benchmark.search.pruner import COUNTED, make_pruner
 from benchmark.search.space import RATE
-from benchmark.units import duration, gigabytes
+from benchmark.units import data_size, duration, quantity
 
 logger = logging.getLogger(__name__)
 
@@ -88,8 +88,8 @@ class Configuration:
         text = f"{self.state}: {self.method}, lr {self.lr:g}"
         if self.error:
             return f"{text}: {self.error}"
-        size = "" if self.trainable is None else f", {self.trainable / 1e6:.3g} M parameters"
-        memory = "" if self.peak_bytes is None else f", {gigabytes(self.peak_bytes)}"
+        size = "" if self.trainable is None else f", {quantity(self.trainable, '')} parameters"
+        memory = "" if self.peak_bytes is None else f", {data_size(self.peak_bytes)}"
         score = f"{100 * (self.score or 0):.1f} % by epoch {self.epochs}"
         return f"{text}: {score}{size}{memory}, {duration(self.seconds)}"
 

@@ -22,6 +22,7 @@ from benchmark.spec.grammar import canonical, parse_refs, split_list
 from benchmark.spec.grid import Grid
 from benchmark.spec.request import TrialRequest, changed
 from benchmark.trial.build import count_parameters
+from benchmark.units import data_size
 
 if TYPE_CHECKING:
     import optuna
@@ -275,6 +276,6 @@ def compute_size(request: TrialRequest, limits: Limits) -> Size:
     if cost is None:
         return Size(trainable, error=counted.faults.get(request.step_key, "its memory cannot be counted"))
     if limits.peak_bytes is not None and cost.peak_bytes > limits.peak_bytes:
-        most = f"{limits.peak_bytes / 1e9:.3g} GB"
-        return Size(trainable, cost.peak_bytes, f"{cost.peak_bytes / 1e9:.3g} GB for a step, more than {most}")
+        most = data_size(limits.peak_bytes)
+        return Size(trainable, cost.peak_bytes, f"{data_size(cost.peak_bytes)} for a step, more than {most}")
     return Size(trainable, cost.peak_bytes)

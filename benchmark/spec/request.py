@@ -267,8 +267,21 @@ class TrialRequest(Spec):
         Args:
             layers: recipe layers, weakest first.
         """
+        published = self.declared_recipe(layers)
+        if published is None:
+            return {}
+        used, original = self.recipe.values, published.values
+        ignored = {"on_bad_audio"} if self.micro_batch_matters else {"on_bad_audio", "micro_batch"}
+        return {key: value for key, value in used.items() if value != original[key] and key not in ignored}
+
+    def declared_recipe(self, layers: list[Layer]) -> Recipe | None:
+        """Return the dataset's own recipe for this backbone and method; None if it has none.
+
+        Args:
+            layers: more layers of the recipe, such as a grid's, weakest first.
+        """
         try:
-            published = resolve_recipe(
+            return resolve_recipe(
                 self.dataset.name,
                 backbone=self.backbone.family,
                 method=self.method.name,
@@ -276,10 +289,7 @@ class TrialRequest(Spec):
                 overrides=layers,
             ).recipe
         except BenchmarkError:
-            return {}
-        used, original = self.recipe.values, published.values
-        ignored = {"on_bad_audio"} if self.micro_batch_matters else {"on_bad_audio", "micro_batch"}
-        return {key: value for key, value in used.items() if value != original[key] and key not in ignored}
+            return None
 
     @property
     def label(self) -> str:

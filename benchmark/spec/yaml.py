@@ -63,7 +63,7 @@ def validate(model: type[Model], data: object, where: str) -> Model:
         first, *rest = error.errors(include_url=False)
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            names = set(_field_names(model))
+            names = set(model.model_fields) if len(first["loc"]) == 1 else set(_field_names(model))
             message = f"unknown key{closest(str(first['loc'][-1]), names)}"
         else:
             message = first["msg"].removeprefix("Value error, ")

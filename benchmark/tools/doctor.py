@@ -28,7 +28,7 @@ from benchmark.models.weights import locate
 from benchmark.planning.node import host_memory
 from benchmark.spec.backbone import load_backbone, resolve_backbones
 from benchmark.temporary import SHARED_MEMORY, ray_folder
-from benchmark.units import gigabytes, plural
+from benchmark.units import data_size, plural
 
 DISTRIBUTION = "aat-benchmark"
 INSTALL = "pip install -e . -c constraints.txt"
@@ -173,7 +173,7 @@ def _space(name: str, path: Path) -> Finding:
             name, "fault", f"{path}: {existing} cannot be written", "use another folder, or change permissions"
         )
     free = shutil.disk_usage(existing).free
-    text = f"{path}: {gigabytes(free)} free"
+    text = f"{path}: {data_size(free)} free"
     if free < SPARE_BYTES:
         return Finding(name, "warning", text, "`plan` shows what a grid needs; `clean` removes unneeded files")
     return Finding(name, "ok", text)
@@ -185,7 +185,7 @@ def _temporary() -> Finding:
         folder = ray_folder()
     except BenchmarkError as error:
         return Finding("temporary", "fault", str(error), "make room there, or set TMPDIR to another folder")
-    return Finding("temporary", "ok", f"{folder}: {gigabytes(shutil.disk_usage(existing_folder(folder)).free)} free")
+    return Finding("temporary", "ok", f"{folder}: {data_size(shutil.disk_usage(existing_folder(folder)).free)} free")
 
 
 def _shared_memory() -> Finding:
@@ -193,15 +193,15 @@ def _shared_memory() -> Finding:
     size = shutil.disk_usage(SHARED_MEMORY).total if SHARED_MEMORY.is_dir() else 0
     if size < SHM_BYTES:
         fix = "in a container: --shm-size=2g; without it data is loaded more slowly"
-        return Finding("/dev/shm", "warning", f"{size / 1e6:.0f} MB", fix)
-    return Finding("/dev/shm", "ok", f"{size / 1e9:.1f} GB")
+        return Finding("/dev/shm", "warning", data_size(size), fix)
+    return Finding("/dev/shm", "ok", data_size(size))
 
 
 def _memory() -> Finding:
     """Test the available memory, of the container if there is one."""
     total = host_memory()
     free = min(psutil.virtual_memory().available, total)
-    text = f"{free / 1e9:.1f} GB available of {total / 1e9:.1f} GB, {usable_cores()} cores"
+    text = f"{data_size(free)} available of {data_size(total)}, {usable_cores()} cores"
     if free < MEMORY_BYTES:
         return Finding("memory", "warning", text, "run fewer trials at once (--cpus); `plan` shows what one needs")
     return Finding("memory", "ok", text)

@@ -14,7 +14,7 @@ from benchmark.trial.device import free_memory, is_out_of_memory
 from benchmark.trial.evaluation_plan import KEPT_BYTES
 from benchmark.trial.gpu_memory import room_for_banks, spare_bytes
 from benchmark.trial.setting import Setting
-from benchmark.units import gigabytes
+from benchmark.units import data_size
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ def with_banks(data: TrialData, setting: Setting, device: torch.device) -> Trial
         return data
     size, room = held_bytes(data.splits), _room(setting, device)
     if size > room:
-        logger.debug("filter banks are read in every epoch: %s, room for %s", gigabytes(size), gigabytes(room))
+        logger.debug("filter banks are read in every epoch: %s, room for %s", data_size(size), data_size(room))
         return data
     try:
         splits = hold(data.splits, device, setting.threads)
@@ -47,7 +47,7 @@ def with_banks(data: TrialData, setting: Setting, device: torch.device) -> Trial
             raise
         logger.info("filter banks are read in every epoch: the memory of the GPU is full")
     else:
-        logger.info("%s of filter banks are in the memory of the GPU", gigabytes(size))
+        logger.info("%s of filter banks are in the memory of the GPU", data_size(size))
         return dataclasses.replace(data, splits=splits)
     free_memory()
     return data

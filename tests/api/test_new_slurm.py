@@ -106,7 +106,7 @@ def test_the_tasks_run_all_trials_of_the_grid(
 
 
 def test_the_commands_of_the_docs_write_scripts(cli: Cli, tmp_path: Path) -> None:
-    text = (REPOSITORY / "docs" / "slurm.md").read_text().replace("\\\n", " ")
+    text = (REPOSITORY / "docs" / "how-to" / "slurm.md").read_text().replace("\\\n", " ")
     commands = [line for line in text.splitlines() if line.startswith("python -m benchmark new slurm")]
     assert len(commands) == 2
     for number, line in enumerate(commands):

@@ -9,6 +9,7 @@ import pytest
 
 import benchmark
 from benchmark.api.clean import clean
+from benchmark.api.schemas import SCHEMAS
 from benchmark.errors import BenchmarkError
 from benchmark.records.lease import Lease
 from benchmark.records.schema import Attempt
@@ -40,18 +41,27 @@ def test_status_counts_and_names_what_is_running(results: Path, requests_: list[
     assert found.plan.counts() == {"done": 1, "stale": 0, "failed": 0, "missing": 1}
     assert found.running == {requests_[1].id}
     assert not found.is_over
-    [running, counts] = found.lines(only_running=True)
+    [running] = map(str, found.running_lines())
     assert running.startswith("running ")
     assert running.endswith("  epoch 1 of 2")
-    assert "(1 running)" in counts
-    assert len(str(found).splitlines()) == 3
+    assert "(1 running)" in found.counts()
+    assert [str(block).split()[0] for block in found.blocks(trials=True)] == ["done", "running", "2"]
     assert found.as_dict()["running"] == [requests_[1].id]
+    assert [cell.counts for cell in found.cells] == [{"done": 1}, {"running": 1}]
+    lines = str(found).splitlines()
+    assert lines[0] == "AST (demo size, random weights) (ast[size=demo;weights=random:0]), protocol reference"
+    assert [line.split() for line in lines if line.startswith(("linear", "aat_ms"))] == [
+        ["linear", "1/1"],
+        ["aat_ms", "0/1"],
+    ]
+    assert "1 running" in lines[lines.index(next(line for line in lines if line.startswith("aat_ms"))) + 1]
 
 
 def test_report_and_explain(results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     report = benchmark.report(str(results), tmp_path / "there")
     assert all(path.parent == tmp_path / "there" and path.is_file() for path in report.paths)
     assert len(report.results) == 2
+    SCHEMAS["report"].model_validate(report.as_dict())
     assert report.warnings
     [cell] = benchmark.explain(results, "linear")
     assert [trial["fold"] for trial in cell["trials"]] == [1]

@@ -31,9 +31,11 @@ def root(cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_list_says_what_is_there(cli: Cli, root: Path, tmp_path: Path) -> None:
-    lines = cli("data", "list", "--data-root", root).stdout.splitlines()
-    assert len(lines) == 6
-    assert all(line.split()[1] == "synthetic" for line in lines)
+    rows = [
+        line.split("  ") for line in cli("data", "list", "--data-root", root).stdout.splitlines()[2:] if line.strip()
+    ]
+    assert len(rows) == 6
+    assert all("synthetic" in map(str.strip, row) for row in rows)
     rows = json.loads(cli("data", "list", "--data-root", tmp_path, "--json").stdout)
     assert {row["state"] for row in rows.values()} == {"missing"}
     assert rows["gtzan"]["official"] == 930
@@ -47,7 +49,7 @@ def test_a_trial_of_every_dataset(cli: Cli, root: Path, tmp_path: Path) -> None:
     ]  # fmt: skip
     done = cli(*run, "--cache", tmp_path / "cache")
     assert done.returncode == 0, done.stderr
-    assert "urbansound8k: caching 6 clips, about 0.00 GB, into " in done.stdout
+    assert "urbansound8k: caching 6 clips, about " in done.stdout
     # version 2 has recordings of version 1: equal files are cached once
     assert "speech_commands_v1: caching" in done.stdout
     assert "speech_commands_v2: caching" not in done.stdout
@@ -156,7 +158,7 @@ def test_own_recordings_in_groups_and_windows(cli: Cli, root: Path, tmp_path: Pa
     with np.load(path.with_suffix(".npz")) as predictions:
         assert len(predictions["clips_test"]) == len(predictions["logits_test"][0]) == data["used"]["test"]
         assert len(set(predictions["groups_test"])) == len(predictions["clips_test"]) / 2
-    assert "by records" not in cli("plan", *options).stdout  # the trial is done
+    assert "by records" not in cli("plan", *options, "--trials").stdout  # the trial is done
     wrong = cli("plan", *options, "--set", "recipe.early_stop=2")
     assert wrong.returncode == 2
     assert "folder:mine: recipe.early_stop needs validation clips, and it lists none" in wrong.stderr
@@ -200,7 +202,7 @@ def test_a_record_tells_what_verify_found_of_the_same_files(
         return found
 
     assert verdict(0) is None
-    assert "verified       not verified" in cli("explain", "esc50", "--results", out).stdout
+    assert "verified not verified" in " ".join(cli("explain", "esc50", "--results", out).stdout.split())
     assert cli("data", "verify", "esc50", "--data-root", root).returncode == 0
     found = verdict(1)
     assert found is not None
@@ -247,7 +249,7 @@ def test_what_is_not_used_is_reported_by_every_command(cli: Cli, root: Path, tmp
     assert "_silence_ 2, bed 3, bird 3" in verified.stdout
     assert "_silence_ (folds 3, 4, 5)" in described.stdout
     listed = cli("data", "list", "--data-root", tmp_path).stdout
-    assert f"folder:mine         complete         8 of 8       {mine}" in listed
+    assert re.search(rf"folder:mine +mine +complete +8 of 8 +{re.escape(str(mine))}", listed)
     for command in ("verify", "prepare", "describe", "stats"):
         refused = cli("data", command, "mine", "--data-root", tmp_path)
         assert "unknown dataset 'mine' (did you mean 'folder:mine'?)" in refused.stderr

@@ -158,11 +158,11 @@ def test_arrays_are_labelled_like_files(model: Path, tmp_path: Path, one_thread:
             call()
 
 
-def test_the_python_of_the_readme_runs(
+def test_the_python_of_the_documentation_runs(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    readme = (REPOSITORY / "README.md").read_text()
-    [code] = re.findall(r"```text\n(model = benchmark\.load_export.*?)```", readme, flags=re.DOTALL)
+    text = (REPOSITORY / "docs" / "how-to" / "export.md").read_text()
+    [code] = re.findall(r"```text\n(model = benchmark\.load_export.*?)```", text, flags=re.DOTALL)
     (tmp_path / "my-model").symlink_to(model)
     soundfile.write(tmp_path / "rain.wav", np.zeros(16_000), 16_000)
     monkeypatch.chdir(tmp_path)

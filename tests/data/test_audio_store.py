@@ -135,7 +135,7 @@ def test_a_cache_that_cannot_be_read_now_is_decoded_around(
 
 def no_room(monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr("shutil.disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 0))  # type: ignore[attr-defined]
-    return r"does not fit on its disk: .*, about .* \(0\.0 GB free\)"
+    return r"does not fit on its disk: .*, about .* \(0 B free\)"
 
 
 def read_only(monkeypatch: pytest.MonkeyPatch) -> str:

@@ -54,6 +54,24 @@ def test_counts_and_lines(progress: Progress, shown: io.StringIO, lost: list[tup
     assert lost == [("b", "")]  # its process wrote the attempt itself
 
 
+def test_a_log_shows_epoch_and_score(progress: Progress, shown: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmark.orchestrator.progress.LINE_EVERY_SECONDS", -1.0)
+    result = {"epoch": 1, "epochs": 2, "metric": "accuracy", "scores": {"test": 0.5}}
+    with progress:
+        for name in "ab":
+            progress.on_trial_start(0, [], trial(name))
+        progress.on_trial_result(0, [], trial("a"), result)
+        progress.on_step_end(0, [])
+        monkeypatch.setattr("benchmark.orchestrator.progress.MAX_LINES", 1)
+        progress.on_step_end(0, [])
+        progress.on_trial_complete(0, [], trial("a", last_result={"status": "completed"}))
+    lines = shown.getvalue().splitlines()
+    assert lines[1].startswith("  label of a, epoch 1/2, accuracy 50.0 % (test), 0:00:0")
+    assert lines[2].startswith("  label of b, starting, 0:00:0")
+    assert lines[5] == "  and 1 more running trial"
+    assert lines[6].startswith("done: label of a: epoch 1/2, accuracy 50.0 % (test), 0:00:0")
+
+
 def test_a_trial_whose_process_died_is_told_with_its_cause(
     progress: Progress, tmp_path: Path, shown: io.StringIO, lost: list[tuple[str, str]]
 ) -> None:

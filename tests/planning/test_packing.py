@@ -54,7 +54,7 @@ def test_trials_at_the_same_time_fit_into_host_memory(gib: float) -> None:
 def test_the_description_says_when_memory_sets_the_number() -> None:
     nodes = [Node(64, 0, memory=64 * GIB)]
     heavy, light = packed(nodes, a=cpu(3)), packed(nodes, a=cpu(0.7))
-    assert describe(heavy, nodes) == "21 at once, each with 1 CPU and 0 GPUs (limited by memory, 3.2 GB each)"
+    assert describe(heavy, nodes) == "21 at once, each with 1 CPU and 0 GPUs (limited by memory, 3.22 GB each)"
     assert describe(light, nodes) == "64 at once, each with 1 CPU and 0 GPUs"
     assert describe({**light, "b": packed(nodes, a=cpu(0.9))["a"]}, nodes) == describe(light, nodes)
 
@@ -65,7 +65,7 @@ def test_a_trial_that_fits_nowhere_is_one_line() -> None:
     shares = packed(nodes, **needs)
     assert shares["b"].slots(nodes) == 1
     assert beyond_memory(nodes, shares, needs) == {
-        "b": "needs about 13 GB of memory, but the largest machine has 8.6 GB for trials"
+        "b": "needs about 12.9 GB of memory, but the largest machine has 8.59 GB for trials"
     }
     unknown = [Node(64, 0)]
     assert packed(unknown, **needs) == dict.fromkeys("ab", Share(1, 0))

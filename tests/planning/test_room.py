@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 import benchmark
+from benchmark.api.schemas import SCHEMAS
 from benchmark.errors import BenchmarkError
 from benchmark.planning import room
 from benchmark.planning.estimate import Estimate
@@ -39,8 +40,8 @@ def test_records_and_resume_states_of_trials_at_once_count(tmp_path: Path, free:
     with pytest.raises(BenchmarkError) as caught:
         require_room(tmp_path / "out", estimates(10, 1 * MB, 20 * MB), options)
     assert str(caught.value) == (
-        f"{tmp_path / 'out'}: 60 MB are free, but 10 trials need about 10 MB for records and 80 MB for resume states; "
-        "make room, or use another --results"
+        f"{tmp_path / 'out'}: 60 MB are free, but 10 trials need about 10.3 MB for records and 80 MB for resume "
+        "states; make room, or use another --results"
     )
     require_room(tmp_path / "out", estimates(10, 1 * MB, 20 * MB), RunOptions(tmp_path, cpus=2))
     free.free = 100 * MB
@@ -71,6 +72,7 @@ def test_plan_says_it_too(tmp_path: Path, free: SimpleNamespace) -> None:
     planned = benchmark.plan("smoke", methods="linear", results=tmp_path)
     assert planned.no_room == planned.as_dict()["no_room"] == ""
     assert "no room" not in str(planned)
+    SCHEMAS["plan"].model_validate(planned.as_dict())
     free.free = 1000
     planned = benchmark.plan("smoke", methods="linear", results=tmp_path)
-    assert f"no room: {tmp_path}: 0.001 MB are free, but 2 trials need about" in str(planned)
+    assert f"no room: {tmp_path}: 1 kB are free, but 2 trials need about" in str(planned)

@@ -290,7 +290,7 @@ def test_names_of_classes_are_text_wherever_they_are_shown(make_request: Make, t
     rows = [line for line in markdown.splitlines() if "Linear probing" in line]
     assert [line.replace(r"\|", "").count("|") for line in rows] == [7]
     latex = (tmp_path / "report" / "confusion.tex").read_text()
-    assert r"50 \$ | 100 \% of \{rain\}" in latex
+    assert r"50 \$ \textbar{} 100 \% of \{rain\}" in latex
     names = [label.get_text() for label in confusion(results, "C").axes[0].get_yticklabels()]
     assert names[2].replace("\\", "") == NAMES[2]
     assert len(names[3]) == 24

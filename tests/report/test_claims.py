@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmark.console import as_text
 from benchmark.planning.expand import expand
 from benchmark.records.schema import Data, Record, Selection, StepProfile
 from benchmark.records.store import ResultStore
+from benchmark.report.best import best_blocks, best_methods
 from benchmark.report.claims.judge import judge
 from benchmark.report.claims.ledger import Judged
 from benchmark.report.claims.scores import ONE_SEED, decide
@@ -66,6 +68,40 @@ def test_orders_are_judged_by_their_intervals(tmp_path: Path) -> None:
     score = found["score-ast-esc50-full-test"]
     assert (score.verdict, score.paper) == ("reproduced", "95.5")
     assert found["score-ast-esc50-linear-test"].verdict == "differs"
+
+
+def test_the_best_method_is_compared_with_full_fine_tuning(tmp_path: Path) -> None:
+    records, parts = paper_records({"full": 0.80, "linear": 0.795, "aat_ms": 0.92}, backbones=["ast"], seeds=["0,1"])
+    [best] = best_methods(make_results(tmp_path / "two", records, parts=parts))
+    assert (best.method, best.score, best.tied) == ("aat_ms", pytest.approx(0.92), 0)
+    assert best.difference == pytest.approx(12.0)
+    assert best.low is not None
+    assert best.high is not None
+    assert 0 < best.low < 12.0 < best.high
+    text = as_text(best_blocks([best]))
+    [row] = [line for line in text.splitlines() if line.startswith("ESC-50")]
+    assert row.split()[1:5] == ["AAT-MS", "92.0", "%", "+12.0"]
+    assert ("One seed" in text) == (not best.about_methods)
+    alone = [record for record in records if record.request.method.name != "full"]
+    [best] = best_methods(make_results(tmp_path / "alone", alone, parts=parts))
+    assert (best.method, best.difference) == ("aat_ms", None)
+    assert "full is missing" in as_text(best_blocks([best]))
+    assert best_methods(make_results(tmp_path / "one", records[1:2], [record.request for record in records])) == []
+
+
+def test_signs_of_claims_are_a_matrix(tmp_path: Path, cli: Cli) -> None:
+    shares = {"full": 0.95, "linear": 0.80, "aat_m": 0.92, "aat_ms": 0.90}
+    records, parts = paper_records(shares, backbones=["ast"], seeds=["0,1,2"])
+    make_results(tmp_path, records, parts=parts)
+    done = cli("claims", "--results", tmp_path)
+    assert done.returncode == 3
+    lines = done.stdout.splitlines()
+    [row] = [line for line in lines if line.startswith("full (ast): score on test, last epoch")]
+    assert row.split("epoch")[1].split()[0] == "+"
+    assert any(line.startswith("1 ESC-50, 2 UrbanSound8K") for line in lines)
+    assert any(line.startswith("differs  ") for line in lines)
+    assert not any(line.startswith(("not run", "reproduced")) for line in lines)
+    assert lines[-1].startswith("unexpected: ")
 
 
 def test_one_seed_decides_no_claim_about_a_method(tmp_path: Path) -> None:
@@ -129,6 +165,8 @@ def test_structural_claims_are_judged_on_any_machine(cli: Cli, tmp_path: Path) -
     strict = cli("claims", "--results", tmp_path, "--strict")
     assert strict.returncode == 3
     assert "protocol reference: 38 reproduced, 2 differs" in strict.stdout
+    [row] = [line for line in strict.stdout.splitlines() if line.startswith("The adapters of AAT-MS")]
+    assert row.split()[7] == "+"
 
 
 def test_time_and_memory_are_judged_on_a_gpu_only(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from benchmark.records.schema import Record
 from benchmark.records.store import ResultStore
-from benchmark.report.figures.scores import _curves_of, _mean_curve, curves
+from benchmark.report.figures.scores import _curves_of, curves, mean_curve
 from benchmark.report.figures.style import Look
 from benchmark.report.write import build_report
 from benchmark.spec.request import TrialRequest
@@ -91,7 +91,7 @@ def test_a_notebook_keeps_its_settings_and_figures_do_not_use_them(store: Result
 def test_curves_have_points_where_all_trials_have_a_score() -> None:
     nan = float("nan")
     trials = [np.array([0.25, nan, 0.5, 0.5]), np.array([0.5, 0.5, nan, 1.0]), np.array([0.75])]  # one ended early
-    assert _mean_curve(trials) == ([1, 4], [0.5, 0.75])
+    assert mean_curve(trials) == ([1, 4], [0.5, 0.75])
     axes = Figure().subplots()
     _curves_of(
         axes, {"a": trials, "b": [np.array([nan, 0.5])]}, dict.fromkeys("ab", Look((0.0, 0.0, 0.0), "o", "-", ""))

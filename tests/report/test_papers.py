@@ -19,10 +19,11 @@ from benchmark.report import papers
 from benchmark.report.claims.judge import judge
 from benchmark.report.claims.ledger import Judged
 from benchmark.report.explain import explain
-from benchmark.report.html import to_html
+from benchmark.report.page.build import to_html
 from benchmark.report.papers import DEFAULT_PAPERS, PaperChoice, known_papers, load_paper, read_defects
 from benchmark.report.results import Results
 from benchmark.report.tables.paper import paper_rows
+from benchmark.report.write import build_tables
 from benchmark.spec.grid import load_grid, narrow
 from benchmark.spec.request import TrialRequest
 from tests.conftest import Cli
@@ -170,11 +171,12 @@ def test_the_table_has_the_scores_of_both_papers(tmp_path: Path) -> None:
 
 def test_the_page_shows_which_paper_says_it(tmp_path: Path) -> None:
     results = petl_results(tmp_path, {"full": 0.95, "linear": 0.80})
-    page = to_html(results, [], [])
+    page = to_html(results, build_tables(results), [])
     assert "<h2>Claims of AAT and PETL_AST</h2>" in page
-    assert "<td>PETL_AST</td>" in page.replace(' class=""', "")
-    assert "only trials of the protocol corrected judge its claims. What differs from the paper: positional" in page
-    assert "PETL_AST" not in to_html(results, [], [], choose_papers("aat"))
+    assert '<h3><a href="#claims-petl_ast">PETL_AST</a>: ' in page
+    assert "Only trials of the protocol corrected judge its claims. What differs from the paper: positional" in page
+    of_aat = choose_papers("aat")
+    assert "PETL_AST" not in to_html(results, build_tables(results, of_aat), [], of_aat)
 
 
 def test_a_paper_with_trials_is_cited(tmp_path: Path, cli: Cli) -> None:
@@ -184,7 +186,7 @@ def test_a_paper_with_trials_is_cited(tmp_path: Path, cli: Cli) -> None:
 
 def test_papers_and_their_defects_are_listed(cli: Cli) -> None:
     listed = cli("list", "papers").stdout
-    assert [line.split()[0] for line in listed.splitlines()] == ["aat", "petl_ast"]
+    assert [line.split()[0] for line in listed.splitlines()[2:] if line.strip()] == ["aat", "petl_ast"]
     shown = yaml.safe_load(cli("show", "paper", "petl_ast").stdout)["petl_ast"]
     assert (shown["grid"], shown["scores"]) == ("petl-ast", 33)
     assert yaml.safe_load(cli("show", "defect", "P1").stdout)["P1"]["paper"] == "petl_ast"
@@ -206,7 +208,11 @@ def test_a_users_own_paper_is_judged(tmp_path: Path, cli: Cli) -> None:
     assert '"publication": "mine"' in done.stdout
     assert '"id": "mine-score-ast-esc50-mine-test"' in done.stdout
     text = cli("claims", "--results", tmp_path / "out", "--paper", f"{folder},petl_ast").stdout
-    assert "Mine, protocol reference: 2 not run" in text
+    assert "Mine, protocol reference: 2 not run; --all shows the rest" in text
+    assert "was not run" not in text
+    every = cli("claims", "--results", tmp_path / "out", "--paper", folder, "--all").stdout
+    assert every.count("was not run") == 2
+    assert [line.split()[-1] for line in every.splitlines() if line.startswith("mine (ast): score")] == ["."]
     assert "PETL_AST, protocol corrected: " in text
     assert "PETL_AST, not as in the paper: positional embeddings" in text
 
@@ -311,6 +317,10 @@ def test_claims_are_counted_without_data_or_weights(cli: Cli, tmp_path: Path) ->
     done = cli("claims", "--results", tmp_path, "--structural", "--paper", folder)
     assert done.returncode == 3, done.stderr
     assert "Mine, protocol reference: 2 reproduced, 1 differs" in done.stdout
+    rows = [line.split() for line in done.stdout.splitlines() if line.startswith("A count")]
+    assert [(row[2], row[-1]) for row in rows] == [("+", "(0.02)"), ("+", "(0.02)"), ("-", "(0.02)")]
+    assert "1 Speech Commands V1" in done.stdout
+    assert [line.split()[0] for line in done.stdout.splitlines() if "A count (paper: 0.02)" in line] == ["differs"]
     assert "unexpected: mine-rest: differs, expected reproduced" in done.stdout
 
 

@@ -82,5 +82,5 @@ def test_configurations_over_the_limits_are_rejected(space: Space) -> None:
     by_size = compute_size(large, Limits(free.trainable - 1))
     assert (by_size.error or "").startswith(f"{free.trainable:,} trainable parameters, more than")
     assert by_size.peak_bytes is None  # not computed
-    assert "GB for a step, more than" in (compute_size(large, Limits(None, free.peak_bytes - 1)).error or "")
+    assert "B for a step, more than" in (compute_size(large, Limits(None, free.peak_bytes - 1)).error or "")
     assert compute_size(small, Limits(free.trainable - 1, free.peak_bytes - 1)).error is None

@@ -146,7 +146,7 @@ def test_what_cannot_be_downloaded_says_what_to_do(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_told_before(tmp_path: Path) -> None:
     dataset = archive_of(get_dataset("esc50"), bytes=10**18)
-    with pytest.raises(BenchmarkError, match=r"GB are free, 2200000000\.0 GB are needed to unpack ESC-50-master\.zip"):
+    with pytest.raises(BenchmarkError, match=r"B are free, 2\.2 EB are needed to unpack ESC-50-master\.zip"):
         prepare(dataset, tmp_path, None, QUIET)
 
 

@@ -54,7 +54,7 @@ def test_activation_checkpointing_is_profiled_and_planned_apart(cli: Cli, tmp_pa
     for option in options:
         done = cli("profile", *chosen, "--steps", "0", *option)
         assert done.returncode == 0, done.stderr
-        counted.append(int(re.findall(r"peak (\d+) MiB by count", done.stdout)[0]))
+        counted.append(float(re.findall(r"peak ([\d.]+) MB by count", done.stdout)[0]))
         plan = cli("plan", *chosen, *option, "--json")
         assert plan.returncode == 0, plan.stderr
         planned.append(json.loads(plan.stdout)["cost"])

@@ -99,6 +99,8 @@ def unjudged(claim: Claim, evidence: Evidence, part: str, needs: Needs = ()) -> 
         needs=needs,
         publication=evidence.paper.name,
         note=evidence.paper.note(claim.methods),
+        claim=claim.statement,
+        dataset=part or claim.only_dataset,
     )
 
 

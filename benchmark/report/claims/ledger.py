@@ -76,6 +76,11 @@ class Claim(Spec):
         return None
 
     @property
+    def only_dataset(self) -> str:
+        """The dataset of a claim about one; empty for others."""
+        return self.dataset or (self.datasets[0] if self.datasets and len(self.datasets) == 1 else "")
+
+    @property
     def methods(self) -> list[str]:
         """Return the names of the methods that it is about."""
         return [name for name in (self.method, self.left, self.right) if name]
@@ -110,6 +115,8 @@ class Judged:
         needs: (backbone, dataset, method) of the cells that decide.
         publication: name of the paper's folder in `paper_tables`.
         note: how the methods differ from those of the paper.
+        claim: the statement without the dataset; claims that share it are one row of a matrix.
+        dataset: the dataset of the verdict, or `average`; empty for a claim that is about no single one.
     """
 
     id: str
@@ -129,6 +136,8 @@ class Judged:
     needs: tuple[tuple[str, str, str], ...] = ()
     publication: str = ""
     note: str = ""
+    claim: str = ""
+    dataset: str = ""
 
     @property
     def as_expected(self) -> bool:

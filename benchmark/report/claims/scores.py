@@ -155,6 +155,8 @@ def score(claim: Claim, evidence: Evidence) -> Iterator[Judged]:
             unit="per cent",
             paper=f"{paper.score}",
             note=evidence.paper.note([paper.method]),
+            claim=f"{paper.method} ({paper.backbone}): score on {paper.split}, {paper.epoch} epoch",
+            dataset=paper.dataset,
         )
         obstacle, cell = evidence.obstacle(needs), evidence.cell(*needs[0])
         if obstacle:

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmark.report.figures.style import Look, empty, finish, grid, known_looks, with_labels
+from benchmark.report.figures.style import Look, empty, finish, grid, known_looks, literal, with_labels
 from benchmark.report.full_rows import full_rows
 from benchmark.report.render import marks
 from benchmark.report.results import Results
@@ -33,8 +33,8 @@ def time(results: Results, title: str) -> Figure:
     cells = cells.assign(panel=cells["column"].str.replace("\n", " ") + ", epochs", ratio=cells["time_ratio"])
     profiled = results.steps
     profiled = profiled.assign(
-        name=profiled["method"].map(results.names.method), ratio=profiled["time_ratio"],
-        dataset=profiled["dataset"].map(results.names.dataset),
+        name=profiled["method"].map(results.names.method).map(literal), ratio=profiled["time_ratio"],
+        dataset=profiled["dataset"].map(results.names.dataset).map(literal),
         panel="steps of size " + profiled["size"] + " on " + profiled["device"],
     )  # fmt: skip
     columns = ["panel", "dataset", "method", "name", "ratio"]
@@ -62,9 +62,9 @@ def memory(results: Results, title: str) -> Figure:
     trials = cells.assign(kind=cells["column"], request=cells["cell"].map(results.requests))
     shapes = profiled.assign(
         kind="size " + profiled["size"],
-        name=profiled["method"].map(results.names.method),
+        name=profiled["method"].map(results.names.method).map(literal),
         request=profiled["step_key"].map(by_step),
-        dataset=profiled["dataset"].map(results.names.dataset),
+        dataset=profiled["dataset"].map(results.names.dataset).map(literal),
     )
     shown = pd.concat([trials[trials["train_flops"].notna()][columns], shapes[columns]], ignore_index=True)
     ratios = _ratios_to_full(shown, values)

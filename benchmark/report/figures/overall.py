@@ -22,7 +22,7 @@ def profiles(results: Results, title: str) -> Figure:
     found = list(all_runs(results))
     if not found:
         return empty(title, NOTHING)
-    labels = results.row_labels
+    labels = {name: literal(label) for name, label in results.row_labels.items()}
     known = known_looks((labels[name] for runs in found for name in runs.scores), results)
     figure, axes = grid(1, len(found))
     for panel, runs in zip(axes[0], found, strict=True):
@@ -55,7 +55,7 @@ def improvements(results: Results, title: str) -> Figure:
     rows = max(len(runs.scores) for runs in found)
     figure, axes = grid(1, len(found))
     figure.set_figheight(1.8 + 0.28 * rows)
-    labels = results.row_labels
+    labels = {name: literal(label) for name, label in results.row_labels.items()}
     known = known_looks((labels[name] for runs in found for name in runs.scores), results)
     for panel, runs in zip(axes[0], found, strict=True):
         compared = {name: counterpart(name, FULL) for name in runs.scores}
@@ -66,7 +66,7 @@ def improvements(results: Results, title: str) -> Figure:
                 panel.plot([better.low, better.high], [place, place], color=look.colour, linewidth=2)
             panel.plot(better.value, place, color=look.colour, marker=look.marker, markersize=7)
         panel.axvline(0.5, color="0.3", linewidth=1)
-        panel.set_yticks(range(len(names)), [literal(labels[name]) for name in names], fontsize=8)
+        panel.set_yticks(range(len(names)), [labels[name] for name in names], fontsize=8)
         panel.invert_yaxis()
         panel.set_xlim(-0.02, 1.02)
         panel.set_xlabel("probability of improvement over full fine-tuning")
@@ -77,7 +77,7 @@ def improvements(results: Results, title: str) -> Figure:
 
 def _panel_title(runs: Runs, results: Results) -> str:
     """Return backbone and number of runs; the protocol where there are several, which no title of a figure names."""
-    protocol = f"{results.names.protocol(runs.protocol)}, " if results.cells["protocol"].nunique() > 1 else ""
+    protocol = f"{literal(results.names.protocol(runs.protocol))}, " if results.cells["protocol"].nunique() > 1 else ""
     spread = "95 % by bootstrap over seeds" if len(runs.seeds) > 1 else "no interval"
     size = f"{len(runs.datasets)} datasets x {plural(len(runs.seeds), 'seed')}"
     return f"{protocol}{literal(results.names.backbone(runs.backbone))}\n{size}: {spread}"

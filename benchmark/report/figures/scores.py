@@ -89,7 +89,7 @@ def curves(results: Results, title: str) -> Figure:
     known = known_looks(names, results)
     # where the last epoch counts, the test clips may have been evaluated once: no curve
     datasets = list(
-        dict.fromkeys(dataset for (dataset, _), found in panels.items() if any(map(_is_curve, found.values())))
+        dict.fromkeys(dataset for (dataset, _), found in panels.items() if any(map(is_curve, found.values())))
     )
     if not datasets:
         return empty(title, "the scores of one epoch only are known; `run --test-curves` evaluates every epoch")
@@ -111,7 +111,7 @@ def curves(results: Results, title: str) -> Figure:
 def _curves_of(axes: Axes, curves_by_name: dict[str, list[Curve]], known: dict[str, Look]) -> None:
     """Draw the mean curve of each method, with points where all its trials that trained so long have a score."""
     for name, trials in curves_by_name.items():
-        epochs, means = _mean_curve(trials)
+        epochs, means = mean_curve(trials)
         look = known[name]
         axes.plot(
             epochs, means, color=look.colour, linestyle=look.dash, marker=look.marker,
@@ -122,12 +122,12 @@ def _curves_of(axes: Axes, curves_by_name: dict[str, list[Curve]], known: dict[s
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def _is_curve(trials: list[Curve]) -> bool:
+def is_curve(trials: list[Curve]) -> bool:
     """Return whether there is more than one point, or one because there was one epoch."""
-    return len(_mean_curve(trials)[0]) > 1 or max(map(len, trials)) == 1
+    return len(mean_curve(trials)[0]) > 1 or max(map(len, trials)) == 1
 
 
-def _mean_curve(trials: list[Curve]) -> tuple[list[int], list[float]]:
+def mean_curve(trials: list[Curve]) -> tuple[list[int], list[float]]:
     """Return the epochs at which all trials that trained so long have a score, and their mean scores."""
     points: dict[int, float] = {}
     for epoch in range(1, max(map(len, trials)) + 1):
@@ -204,7 +204,8 @@ def ranks(results: Results, title: str) -> Figure:
     """
     shown, related = _complete(results), [list(map(results.names.dataset, group)) for group in results.order.related]
     shown = shown[shown["shots"].isna()]  # numbers of shots are not independent datasets
-    shown = with_roles(shown, results, labels=True)  # a setting and its default are not two methods: two panels
+    shown = with_roles(shown, results, {name: literal(label) for name, label in results.row_labels.items()})
+    # a chosen setting and the default beside it are not two methods: two panels
     shown["column"] += [f", {role} settings" if role else "" for role in shown["role"]]
     tables = {}
     for column, cells in shown.groupby("column", sort=False):

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from benchmark.report.figures.costs import draw_front
 from benchmark.report.figures.default_style import default_style
-from benchmark.report.figures.style import empty, finish, grid, shown_looks
+from benchmark.report.figures.style import empty, finish, grid, literal, shown_looks
 
 COSTS = {
     "trainable": ("trainable parameters (M)", 1e-6),
@@ -29,6 +29,7 @@ def pareto_search(rows: pd.DataFrame, title: str, measure: str, warnings: list[s
     """
     if rows.empty:
         return empty(title, "no configuration was trained")
+    rows = rows.assign(name=rows["name"].map(literal))
     known = shown_looks(rows["name"], [])
     figure, [panels] = grid(1, len(COSTS), sharey=True)
     for panel, (cost, (label, scale)) in zip(panels, COSTS.items(), strict=True):

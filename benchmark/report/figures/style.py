@@ -19,6 +19,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from benchmark.records.floor import REGRESSION
+from benchmark.report.escape import one_line
 from benchmark.report.figures.default_style import default_style
 from benchmark.report.render import row_names
 from benchmark.report.results import Results
@@ -72,8 +73,8 @@ def shown_looks(shown: Iterable[str], order: list[str]) -> dict[str, Look]:
 
 
 def literal(text: str) -> str:
-    """Return text of a user for a figure, where dollar signs would begin a formula."""
-    return text.replace("$", r"\$")
+    """Return text of a user for a figure, where dollar signs would begin a formula; without control characters."""
+    return one_line(text).replace("$", r"\$")
 
 
 def measure(metric: str) -> str:
@@ -141,9 +142,9 @@ def finish(figure: Figure, title: str, warnings: list[str], known: dict[str, Loo
             for name, look in known.items()
         ]
         figure.legend(handles=handles, loc="outside right center", frameon=False, fontsize=8, handlelength=3)
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(literal(title), fontsize=10)
     if warnings:
-        caption = f"Not comparable with the paper: {'; '.join(warnings)}"
+        caption = literal(f"Not comparable with the paper: {'; '.join(warnings)}")
         width = int(figure.get_figwidth() * CAPTION_CHARACTERS_PER_INCH)
         figure.supxlabel(textwrap.fill(caption, width), fontsize=8)
     return figure
@@ -178,7 +179,7 @@ def empty(title: str, reason: str) -> Figure:
     figure = _figure(PANEL_INCHES)
     axes = figure.subplots()
     axes.axis("off")
-    axes.text(0.5, 0.5, textwrap.fill(f"{title}: {reason}", 40), ha="center", va="center")
+    axes.text(0.5, 0.5, textwrap.fill(literal(f"{title}: {reason}"), 40), ha="center", va="center")
     return figure
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import pandas as pd
 
 from benchmark.records.floor import NAMES
-from benchmark.report.render import INDEX, STRONG, Table, rules, wide
+from benchmark.report.escape import STRONG
+from benchmark.report.render import INDEX, Table, rules, wide
 from benchmark.report.results import Results
 from benchmark.report.tables import TableSource
 

@@ -8,7 +8,8 @@ import re
 import pandas as pd
 
 from benchmark.report.aggregate import KEYS
-from benchmark.report.render import STRONG, Table, row_names
+from benchmark.report.escape import STRONG
+from benchmark.report.render import Table, row_names
 from benchmark.report.results import Results
 from benchmark.report.tables import TableSource
 

@@ -21,7 +21,7 @@ from benchmark.data.dataset_info import Archive, DatasetInfo
 from benchmark.data.manifest import ABSENT
 from benchmark.errors import BenchmarkError, MissingInputError
 from benchmark.tools.download import DownloadFailedError, fetch
-from benchmark.units import plural
+from benchmark.units import data_size, plural
 
 DOWNLOADS = ".downloads"
 ROOM = 2.2  # free space to unpack an archive, in sizes of the archive, which is kept until the end
@@ -92,7 +92,7 @@ def _check_room(data_root: Path, archive: Archive) -> None:
     free = shutil.disk_usage(data_root).free
     if archive.bytes and free < ROOM * archive.bytes:
         raise BenchmarkError(
-            f"{data_root}: {free / 1e9:.1f} GB are free, {ROOM * archive.bytes / 1e9:.1f} GB are needed to unpack "
+            f"{data_root}: {data_size(free)} are free, {data_size(ROOM * archive.bytes)} are needed to unpack "
             f"{archive.file}"
         )
 

@@ -1,0 +1,80 @@
+"""The first lines of the page: what was run, how complete it is, and the verdicts of the claims as a tally."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pandas as pd
+
+from benchmark.report.aggregate import time_shares
+from benchmark.report.claims.ledger import Judged
+from benchmark.report.claims.matrix import SIGNS, tally
+from benchmark.report.papers import Paper
+from benchmark.report.results import Results
+from benchmark.units import duration, plural
+
+MOST_NAMES = 12  # more are counted
+SEPARATOR = " · "  # labels may have commas
+
+
+def facts(results: Results) -> list[tuple[str, str]]:
+    """Return terms and texts: backbones, datasets, methods, protocols, seeds, time, devices, dates."""
+    cells, trials = results.names.named(results.cells), results.trials
+    found = [
+        ("backbones", _names(cells["backbone"])),
+        ("datasets", _names(cells["dataset"])),
+        ("methods", _names(cells["method"])),
+        ("protocols", _names(cells["protocol"])),
+        ("folds x seeds", _folds_and_seeds(cells)),
+    ]
+    if len(trials):
+        shares = time_shares(trials)
+        days = sorted({day[:10] for day in (trials["finished"].min(), trials["finished"].max())})
+        found += [
+            ("time", f"{duration(trials['total_seconds'].sum())}, {100 * shares['train']:.0f} % of it training"),
+            ("devices", _names(trials["device"])),
+            ("finished", " to ".join(days)),
+        ]
+    return [(term, text) for term, text in found if text]
+
+
+def share_done(results: Results) -> tuple[int, int]:
+    """Return the number of finished trials and of all submitted ones."""
+    done = len(results.trials)
+    return done, max(sum(map(len, results.submitted.values())), done)
+
+
+def completeness(results: Results) -> str:
+    """Return `90 of 96 trials are finished, 2 failed, 1 diverged`."""
+    done, expected = share_done(results)
+    attempted = {path.stem.rpartition("-")[0] for path in results.store.attempts()}
+    failed, diverged = len(attempted - set(results.trials["id"])), int((results.trials["status"] == "diverged").sum())
+    more = [f"{number} {word}" for number, word in ((failed, "failed"), (diverged, "diverged")) if number]
+    return ", ".join([f"{done:,} of {expected:,} trials are finished", *more])
+
+
+def _names(column: pd.Series) -> str:
+    names = [str(name) for name in dict.fromkeys(column)]
+    more = [f"{len(names) - MOST_NAMES} more"] if len(names) > MOST_NAMES else []
+    return SEPARATOR.join([*names[:MOST_NAMES], *more])
+
+
+def _folds_and_seeds(cells: pd.DataFrame) -> str:
+    """Return `5 x 1 (ESC-50), 1 x 1 (GTZAN)`: submitted folds and seeds of each dataset."""
+    sizes: dict[str, dict[str, None]] = {}
+    for dataset, folds, seeds in zip(cells["dataset"], cells["folds"], cells["seeds"], strict=True):
+        if folds:
+            sizes.setdefault(f"{len(folds.split())} x {len(seeds.split())}", {})[dataset] = None
+    return ", ".join(size if len(sizes) == 1 else f"{size} ({', '.join(names)})" for size, names in sizes.items())
+
+
+def tallies(papers: Sequence[Paper], judged: Iterable[Judged]) -> list[dict[str, Any]]:
+    """Return for each paper its label, the number of its claims, and `parts`: verdict, sign and number."""
+    every, found = list(judged), []
+    for paper in papers:
+        counts = tally(claim for claim in every if claim.publication == paper.name)
+        parts = [{"verdict": verdict, "sign": SIGNS[verdict], "number": number} for verdict, number in counts.items()]
+        total = plural(sum(counts.values()), "claim")
+        found.append({"name": paper.name, "label": paper.about.label, "total": total, "parts": parts})
+    return found
