@@ -68,7 +68,8 @@ def hold_out(manifest: Manifest, fold: int) -> ValidationSplit:
     if not validation or len(validation) == len(clips):
         raise BenchmarkError(f"{manifest.folder}: too few training clips to hold some out for validation")
     reduced = dataclasses.replace(info, folds=(), splits=("train", "validation"), held_out=not info.has_validation)
-    return ValidationSplit(Manifest(reduced, manifest.folder, clips, manifest.synthetic), rule + _unseen(reduced, clips))
+    rule += _unseen(reduced, clips)
+    return ValidationSplit(Manifest(reduced, manifest.folder, clips, manifest.synthetic), rule)
 
 
 def _unseen(info: DatasetInfo, clips: Sequence[Clip]) -> str:

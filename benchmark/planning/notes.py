@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 def notes_on_inputs(expansion: Expansion, store: ResultStore) -> list[str]:
     """Return one line per finding.
 
-    That is: unused and absent files, classes without clips, a warm-up of most steps, input unlike that of pre-training, weights of the hub that
-    have changed since trials of the results folder.
+    That is: unused and absent files, classes without clips, a warm-up of most steps, input unlike that of pre-training,
+    weights of the hub that have changed since trials of the results folder.
 
     Args:
         expansion: trials of a grid, with the clips of their datasets.

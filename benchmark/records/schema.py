@@ -49,8 +49,8 @@ class Data(Spec):
     )
     drawn_from: int | None = Field(
         default=None,
-        description="few-shot: training clips that those of the trial were drawn from; null without shots, and in older "
-        "records",
+        description="few-shot: training clips that those of the trial were drawn from; null without shots, and before "
+        "version 8",
     )
 
     @property

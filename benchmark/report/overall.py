@@ -84,16 +84,16 @@ def all_runs(results: Results) -> Iterator[Runs]:
 def with_roles(cells: pd.DataFrame, results: Results, labels: Mapping[str, str] | None = None) -> pd.DataFrame:
     """Return cells with the column `role`, and a row per role of those that a choice of a setting is about.
 
-    The setting that was chosen is `full (tuned)` on every dataset, and the default beside it `full (default)`. A default
-    that was chosen is both.
+    The setting that was chosen is `full (tuned)` on every dataset, and the default beside it `full (default)`. A
+    default that was chosen is both.
 
     Args:
         cells: table cells with the column `name`.
         results: their results.
         labels: what people read in place of the names of rows, if the names of the cells are labels.
     """
-    rows = cells.assign(role=[results.roles.get(cell, [("", "")]) for cell in cells["cell"]])
-    rows = rows.explode("role", ignore_index=True)
+    roles = [results.roles.get(cell, [("", "")]) for cell in cells["cell"]]
+    rows = cells.assign(role=pd.Series(roles, index=cells.index, dtype=object)).explode("role", ignore_index=True)
     of_roles = {role: in_role(*role) for role in rows["role"]}
     of_roles = {role: (labels or {}).get(name, name) for role, name in of_roles.items()}
     names = [of_roles[role] or name for role, name in zip(rows["role"], rows["name"], strict=True)]

@@ -185,7 +185,7 @@ def training_order(request: TrialRequest, train: Clips) -> TrainingOrder:
 def _ready(
     request: TrialRequest, recordings: AudioStore, manifest: Manifest
 ) -> tuple[dict[str, list[Clip]], dict[str, str]]:
-    """Choose clips and fill the cache; return the clips whose file is good, and the reasons of the skipped ones by path.
+    """Choose clips and fill the cache; return those whose file is good, and the reasons of the skipped ones by path.
 
     Few-shot clips with a bad file are replaced by the next ones of their class, which may be bad in their turn.
 

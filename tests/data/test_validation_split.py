@@ -80,7 +80,8 @@ def test_the_group_nearest_to_the_share_is_held_out_and_the_rule_says_what_it_be
     assert 1 <= len(groups) - 1 <= 2
     share = 100 * groups.total() / len(clips)
     lacking = get_dataset("openmic").info.classes[2]
-    assert rule == f"{share:.0f} % of the training clips, stratified by class, groups of clips whole; without clips of {lacking}"
+    how = "stratified by class, groups of clips whole"
+    assert rule == f"{share:.0f} % of the training clips, {how}; without clips of {lacking}"
 
 
 def test_too_few_clips_are_a_mistake() -> None:

@@ -75,7 +75,7 @@ def test_bad_files_are_replaced_so_that_each_class_has_its_shots(tmp_path: Path)
     of_class = [clip for clip in manifest.clips if clip.split == "train" and clip.labels == drawn[0].labels]
     for path in (manifest.folder / clip.path for clip in of_class):
         path.write_bytes(b"x" * path.stat().st_size)
-    with pytest.raises(BenchmarkError, match="has 0 readable training clips, too few for 1 shot$"):
+    with pytest.raises(BenchmarkError, match=r"has 0 readable training clips, too few for 1 shot$"):
         prepare(request, manifest, None)
 
 

@@ -14,7 +14,17 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from scipy.stats import friedmanchisquare
 
 from benchmark.records.frame import Curve
-from benchmark.report.figures.style import PANEL_INCHES, Look, draw_floor, empty, finish, grid, known_looks, with_labels
+from benchmark.report.figures.style import (
+    PANEL_INCHES,
+    Look,
+    draw_floor,
+    empty,
+    finish,
+    grid,
+    known_looks,
+    literal,
+    with_labels,
+)
 from benchmark.report.full_rows import FULL
 from benchmark.report.outcomes import ALPHA
 from benchmark.report.overall import widely_complete, with_roles
