@@ -216,7 +216,11 @@ def ranks(results: Results, title: str) -> Figure:
     shown = shown[shown["shots"].isna()]  # numbers of shots are not independent datasets
     shown = with_roles(shown, results, {name: literal(label) for name, label in results.row_labels.items()})
     # a chosen setting and the default beside it are not two methods: two panels
-    shown["column"] += [f", {role} settings" if role else "" for role in shown["role"]]
+    panels = [
+        f"{column}, {role} settings" if role else column
+        for column, role in zip(shown["column"], shown["role"], strict=True)
+    ]
+    shown = shown.assign(column=panels)
     tables = {}
     for column, cells in shown.groupby("column", sort=False):
         everywhere = _blocks(widely_complete(cells, "score").astype(float), related)
