@@ -105,7 +105,9 @@ def _failure(candidate: Candidate) -> str:
         if candidate.state == "failed"
         else "the same call tries it again"
     )
-    return f"{candidate.label} failed {plural(candidate.attempts, 'time')} ({candidate.error or 'unknown'}): {again}"
+    return (
+        f"{candidate.label} failed {plural(candidate.attempts, 'time')} ({candidate.error or 'unknown error'}): {again}"
+    )
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,11 @@ class Choice(Spec):
         return "first given setting" if "[" in self.candidates[0].method else "default"
 
     @property
+    def failed(self) -> list[Candidate]:
+        """Return the candidates that failed too often."""
+        return [one for one in self.candidates if one.state == "failed"]
+
+    @property
     def finished(self) -> int:
         """Return how many candidates have a record, or failed too often."""
         return sum(one.state != "missing" for one in self.candidates)

@@ -100,7 +100,7 @@ def test_a_failed_setting_is_named_and_ends_no_choice(make_request: Make, tmp_pa
     assert table is not None
     [row] = table.data.to_dict("records")
     assert (row["finished"], row["failed"]) == (2, "linear, lr 0.01 (out of memory)")
-    assert "failed too often: ESC-50: linear, lr 0.01 (out of memory)" in table.caption.note
+    assert "failed too often: ESC-50: Linear probing, lr 0.01 (out of memory)" in table.caption.note
     assert "(the default)" in table.text["choice"][0]
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmark.report.figures.style import Look, empty, finish, grid, known_looks, literal, with_labels
+from benchmark.report.figures.style import Look, empty, finish, grid, known_looks, label_decades, literal, with_labels
 from benchmark.report.full_rows import full_rows
 from benchmark.report.render import marks
 from benchmark.report.results import Results
@@ -141,6 +141,7 @@ def draw_front(panel: Axes, costs: pd.Series, scores: pd.Series) -> None:
     panel.plot(front["cost"], front["score"], color="0.4", linewidth=1, zorder=0, drawstyle="steps-post")
     if (costs > 0).all() and costs.nunique() > 1:
         panel.set_xscale("log")
+        label_decades(panel)
     panel.grid(visible=True, alpha=0.3)
 
 

@@ -33,8 +33,12 @@ def build(source: TableSource) -> Table | None:
     label = source.results.names.dataset
     how = dict.fromkeys(f"{label(choice.dataset)}: {choice.validation}" for choice in source.results.choices)
     not_compared = f" Not compared: {'; '.join(reasons)}." if reasons else ""
-    failed = "; ".join(f"{label(row['dataset'])}: {row['failed']}" for _, row in data.iterrows() if row["failed"])
-    left_out = f" Never chosen, because they failed too often: {failed}." if failed else ""
+    failed = [
+        f"{label(choice.dataset)}: {_failure(one, source.results.names.method(one.method))}"
+        for choice in source.results.choices
+        for one in choice.failed
+    ]
+    left_out = f" Never chosen, because they failed too often: {'; '.join(failed)}." if failed else ""
     introduction = f"Validation clips: {'; '.join(how)}.{left_out}{not_compared}"
     return source.table(data, tuned_text(_named(source.results, data)), introduction)
 
@@ -87,7 +91,7 @@ def _row(results: Results, choice: Choice, cells: dict[str, pd.Series], reasons:
         "method": choice.method,
         "tried": len(choice.candidates),
         "finished": choice.finished,
-        "failed": "; ".join(f"{one.label} ({one.error})" for one in choice.candidates if one.state == "failed"),
+        "failed": "; ".join(_failure(one, one.method) for one in choice.failed),
         "fold": choice.fold if choice.has_folds else None,
         "seed": choice.seed,
         "default_name": choice.default_name,
@@ -110,6 +114,11 @@ def _row(results: Results, choice: Choice, cells: dict[str, pd.Series], reasons:
     if unseen := _on_fold(results, tuned, other, choice.fold):
         row |= {**_points(unseen, "unseen"), "p": unseen.p}
     return row
+
+
+def _failure(candidate: Candidate, method: str) -> str:
+    """Return a setting with its error: `lora[rank=64], lr 0.001 (out of memory)`."""
+    return f"{method}, lr {candidate.lr:g} ({candidate.error or 'unknown error'})"
 
 
 def _of_candidate(candidate: Candidate | None, cell: pd.Series | None, prefix: str) -> dict[str, Any]:
