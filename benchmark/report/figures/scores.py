@@ -23,11 +23,12 @@ from benchmark.report.figures.style import (
     grid,
     known_looks,
     label_decades,
+    literal,
     with_labels,
 )
 from benchmark.report.full_rows import FULL
 from benchmark.report.outcomes import ALPHA
-from benchmark.report.overall import widely_complete
+from benchmark.report.overall import widely_complete, with_roles
 from benchmark.report.render import marks
 from benchmark.report.results import Results
 
@@ -210,6 +211,13 @@ def ranks(results: Results, title: str) -> Figure:
     """
     shown, related = _complete(results), [list(map(results.names.dataset, group)) for group in results.order.related]
     shown = shown[shown["shots"].isna()]  # numbers of shots are not independent datasets
+    shown = with_roles(shown, results, {name: literal(label) for name, label in results.row_labels.items()})
+    # a chosen setting and the default beside it are not two methods: two panels
+    panels = [
+        f"{column}, {role} settings" if role else column
+        for column, role in zip(shown["column"], shown["role"], strict=True)
+    ]
+    shown = shown.assign(column=panels)
     tables = {}
     for column, cells in shown.groupby("column", sort=False):
         everywhere = _blocks(widely_complete(cells, "score").astype(float), related)
