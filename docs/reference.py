@@ -1,4 +1,7 @@
-"""Hook of MkDocs: the pages and schemas of `reference/`, written from the code: they cannot be out of date."""
+"""Hook of MkDocs: the pages and schemas of `reference/`, written from the code: they cannot be out of date.
+
+Notebooks become pages, too.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,20 @@ import inspect
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 from pydantic import BaseModel
 
 import benchmark
 from benchmark.api.catalogue import catalogue, resolved_recipe
 from benchmark.api.schemas import SCHEMAS, Output
 from benchmark.errors import BenchmarkError
+
+NOTEBOOK, NOTEBOOK_PAGE = ".ipynb", "-notebook.md"  # endings of a notebook and of its page
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -28,7 +35,26 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for path, model in schemas.items():
         content = json.dumps(model.model_json_schema(), indent=1)
         files.append(File.generated(config, f"reference/{path}", content=content))
+    for notebook in [file for file in files if file.src_uri.endswith(NOTEBOOK)]:
+        page = notebook.src_uri.removesuffix(NOTEBOOK) + NOTEBOOK_PAGE
+        files.append(File.generated(config, page, content=notebook_page(Path(str(notebook.abs_src_path)))))
     return files
+
+
+def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
+    """Let links to notebooks open their pages; GitHub shows the notebooks themselves (called by MkDocs)."""
+    if page.file.src_uri.endswith(NOTEBOOK_PAGE):
+        return markdown  # it links to the file, to download
+    return re.sub(rf"\]\(([^)#]+){re.escape(NOTEBOOK)}\)", rf"](\1{NOTEBOOK_PAGE})", markdown)
+
+
+def notebook_page(path: Path) -> str:
+    """Return a notebook with its outputs as Markdown."""
+    from nbconvert import MarkdownExporter
+
+    text, _ = MarkdownExporter().from_filename(str(path))
+    title, _, rest = text.strip().partition("\n")
+    return f"{title}\n\n[Download this notebook]({path.name}).\n{rest}\n"
 
 
 def commands() -> Iterator[str]:

@@ -56,7 +56,7 @@ def test_the_backbone_of_the_documentation_passes_its_checks(tmp_path: Path, mon
     monkeypatch.setitem(SHAPES, "tiny", Shape(width=128, depth=2, heads=2))
     code, tests = python_with("class GatedAST("), python_with("class TestGated(")
     assert len(code.strip().splitlines()) <= 30
-    (tmp_path / "mine.py").write_text(code)
+    (tmp_path / "gated.py").write_text(code)
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, Any] = {}
     exec(tests, namespace)
