@@ -61,6 +61,15 @@ class Version:
         return any(one != two for one, two in pairs if one is not None and two is not None)
 
 
+def _is_page(first: bytes) -> bool:
+    """Return whether a file's first bytes are those of a web page.
+
+    A safetensors file can begin with `<`, too: with the length of its header in eight bytes, and then `{`.
+    """
+    is_safetensors = first[8:9] == b"{" and int.from_bytes(first[:8], "little") < 1 << 40
+    return not is_safetensors and first.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"<")
+
+
 class Resuming:
     """A pooch downloader that continues a partial file if the server allows it and the file is still the same.
 
@@ -146,7 +155,7 @@ class Resuming:
         chunks = response.iter_content(CHUNK)
         first = next(chunks, b"")
         if not have:
-            if not first or first.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"<"):
+            if not first or _is_page(first):
                 raise self._refusal(
                     f"the server answers with {'a web page' if first else 'nothing'}, not with the file"
                 )

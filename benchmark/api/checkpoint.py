@@ -55,9 +55,12 @@ def verify_checkpoint(
     from benchmark.spec.backbone import Stated, load_backbone
     from benchmark.tools.checkpoints import verify
 
-    choice = _declared(str(what))
-    if choice is None:
+    choices = _declared(str(what))
+    if not choices:
         return verify(Path(what), None, Stated(stride=stride, mels=mels, heads=heads))
+    if len(choices) > 1:
+        raise BenchmarkError(f"{what}: names {len(choices)} backbones; name one")
+    [choice] = choices
     located, path = locate(choice, checkpoint_folder(checkpoints))
     assert path is not None
     fit(located, path)
@@ -107,7 +110,7 @@ def fetch_checkpoints(
     """Download declared checkpoints from their published addresses; an interrupted download is continued.
 
     Args:
-        backbones: such as `ast`, `ssast[size=tiny]` or `ast[weights=hf:OWNER/NAME]`.
+        backbones: such as `ast`, `ssast[size=tiny,small]` or `ast[weights=hf:OWNER/NAME]`.
         checkpoints: folder to download to; None for the default one.
         console: where progress is shown; None for stderr, `Console(quiet=True)` for silence.
 
@@ -127,24 +130,26 @@ def fetch_checkpoints(
     from benchmark.tools.checkpoints import fetch_backbone
 
     for name in backbones:
-        choice = _declared(name)
-        if choice is None:
+        choices = _declared(name)
+        if not choices:
             raise BenchmarkError(f"{name}: no declared backbone with published weights (see `list backbones`)")
-        if choice.weights.startswith(HUB):
-            path = hub.fetch(choice.weights, console or stderr_console()).folder
-            fit(locate(choice, path)[0], path)
-        else:
-            path = fetch_backbone(choice, checkpoint_folder(checkpoints), console or stderr_console())
-        yield Fetched(name, path, digest(path))
+        for choice in choices:
+            if choice.weights.startswith(HUB):
+                path = hub.fetch(choice.weights, console or stderr_console()).folder
+                fit(locate(choice, path)[0], path)
+            else:
+                path = fetch_backbone(choice, checkpoint_folder(checkpoints), console or stderr_console())
+            yield Fetched(name if len(choices) == 1 else choice.variant, path, digest(path))
 
 
-def _declared(text: str) -> BackboneChoice | None:
-    """Return the backbone that a text names; None if it is the path of a file or has no published weights."""
+def _declared(text: str) -> list[BackboneChoice]:
+    """Return the backbones that a text names; none if it is the path of a file, or one has no published weights."""
     from benchmark.models.outside import resolve_backbones
     from benchmark.spec.backbone import HUB
 
     is_file = Path(text).exists() or (Path(text).suffix and not text.endswith("]"))
     if is_file:
-        return None
-    [choice] = resolve_backbones(text, "checkpoint")
-    return choice if choice.weights == "pretrained" or choice.weights.startswith(HUB) else None
+        return []
+    choices = resolve_backbones(text, "checkpoint")
+    is_published = all(choice.weights == "pretrained" or choice.weights.startswith(HUB) for choice in choices)
+    return choices if is_published else []

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from benchmark.api.arguments import checked
 from benchmark.api.folders import checkpoint_folder
+from benchmark.api.selection import texts
 from benchmark.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -71,6 +72,6 @@ def export(
         with_front_end=with_frontend,
         form=format,
         checkpoints=checkpoint_folder(checkpoints),
-        methods=[methods] if isinstance(methods, str) else list(methods),
-        backbones=[backbones] if isinstance(backbones, str) else list(backbones),
+        methods=texts(methods),
+        backbones=texts(backbones),
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.api.arguments import checked
 from benchmark.api.folders import checkpoint_folder
+from benchmark.api.selection import texts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,8 +41,8 @@ def load_results(results: str | Path) -> pd.DataFrame:
 def load_export(
     folder: str | Path,
     checkpoints: str | Path | None = None,
-    methods: Iterable[str] = (),
-    backbones: Iterable[str] = (),
+    methods: str | Iterable[str] = (),
+    backbones: str | Iterable[str] = (),
 ) -> TrainedModel:
     """Return the trained model that `export` wrote, on the CPU, in evaluation mode.
 
@@ -63,4 +64,4 @@ def load_export(
     """
     from benchmark.tools.export import load_export as load
 
-    return load(Path(folder), checkpoint_folder(checkpoints), methods, backbones)
+    return load(Path(folder), checkpoint_folder(checkpoints), texts(methods), texts(backbones))

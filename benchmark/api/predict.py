@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from benchmark.api.arguments import checked
 from benchmark.api.folders import checkpoint_folder
+from benchmark.api.selection import texts
 from benchmark.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -105,8 +106,8 @@ def predict(
             raise ArgumentError(name, "expected a file in a folder that exists", path)
     places = [sounds] if isinstance(sounds, (str, Path)) else list(sounds)
     paths = find_sounds(map(Path, places))
-    outside = [[named] if isinstance(named, str) else list(named) for named in (methods, backbones)]
-    trained = load_export(Path(model), checkpoint_folder(checkpoints), *outside).to(choose_device(device))
+    trained = load_export(Path(model), checkpoint_folder(checkpoints), texts(methods), texts(backbones))
+    trained = trained.to(choose_device(device))
     if threshold is not None and not trained.several:
         raise ArgumentError("threshold", "this model was trained with exactly one label per sound", threshold)
     limit = THRESHOLD if threshold is None else threshold
@@ -134,7 +135,8 @@ def _write(labelled: Predictions, top: int, outputs: dict[str, str | Path | None
         writer = csvlib.DictWriter(text, names, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-        write_atomic(Path(outputs["csv"]), text.getvalue().encode())
+        content = text.getvalue().encode(errors="surrogateescape")  # names of files can have other bytes than UTF-8
+        write_atomic(Path(outputs["csv"]), content)
     if outputs["embeddings"] is not None and labelled.found:
         with open_atomic(Path(outputs["embeddings"])) as handle:
             np.savez(handle, **embeddings_of(labelled.found))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from benchmark.planning.expand import Expansion
     from benchmark.planning.plan import Plan
     from benchmark.planning.total import Total
-    from benchmark.records.choice import Choice
+    from benchmark.records.choice import Candidate, Choice
     from benchmark.records.store import ResultStore
     from benchmark.search.tuned import TunedGrid
     from benchmark.spec.grid import Grid
@@ -84,16 +84,30 @@ def write_choices(tuned: TunedGrid, store: ResultStore) -> list[Choice]:
 
 
 def choice_line(choice: Choice) -> str:
-    """Return what was chosen, in one line."""
+    """Return what was chosen, and which settings failed, in one line."""
     name, number = f"{choice.backbone} {choice.dataset} {choice.method}", len(choice.candidates)
+    failures = "".join(f"; {_failure(one)}" for one in choice.candidates if one.attempts)
     if (winner := choice.winner) is None:
         is_over = choice.finished == number
-        return f"not chosen: {name}: {'all settings diverged' if is_over else f'{choice.finished}/{number} settings'}"
-    default = choice.candidates[0]
-    of_default = "diverged" if default.score is None else f"{100 * default.score:.1f} %"
+        text = "all settings diverged or failed" if is_over else f"{choice.finished}/{number} settings"
+        return f"not chosen: {name}: {text}{failures}"
+    default, known_as = choice.candidates[0], choice.default_name
+    of_default = default.state if default.score is None else f"{100 * default.score:.1f} %"
     score = f"{100 * (winner.score or 0):.1f} %"
-    text = f"the default, lr {winner.lr:g}" if choice.chosen == 0 else f"{winner.method}, lr {winner.lr:g}"
-    return f"chosen of {number}: {name}: {text}: {score} on validation clips (default {of_default})"
+    text = f"the {known_as}, lr {winner.lr:g}" if choice.chosen == 0 else winner.label
+    return f"chosen of {number}: {name}: {text}: {score} on validation clips ({known_as} {of_default}){failures}"
+
+
+def _failure(candidate: Candidate) -> str:
+    """Return which setting failed, why, and what to do."""
+    again = (
+        "it is left out of the choice, `--rerun failed` tries it again"
+        if candidate.state == "failed"
+        else "the same call tries it again"
+    )
+    return (
+        f"{candidate.label} failed {plural(candidate.attempts, 'time')} ({candidate.error or 'unknown error'}): {again}"
+    )
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
 from benchmark.data.manifest import Clip
 
 
-def shots_of(clips: Sequence[Clip], per_class: int, seed: int) -> list[Clip]:
+def shots_of(clips: Sequence[Clip], per_class: int, seed: int, without: Collection[str] = ()) -> list[Clip]:
     """Return a few training clips, in the order of the list.
 
     The clips have a random order. In round k, each class that has fewer than k clips gets its next one, rare classes
@@ -21,12 +21,18 @@ def shots_of(clips: Sequence[Clip], per_class: int, seed: int) -> list[Clip]:
         clips: training clips.
         per_class: rounds.
         seed: of the order.
+        without: paths of clips whose place the next clip of the order takes, such as unreadable ones. A clip that would
+            not be drawn changes nothing.
     """
-    queues: dict[int, list[int]] = defaultdict(list)
+    queues: Mapping[int, list[int]] = defaultdict(list)
     for place in np.random.default_rng(seed).permutation(len(clips)).tolist():
         for label in clips[place].labels:
             queues[label].append(place)
     rare_first = sorted(queues, key=lambda label: (len(queues[label]), label))
+    if without:  # after the order of labels, which bad files do not change
+        queues = {
+            label: [place for place in queue if clips[place].path not in without] for label, queue in queues.items()
+        }
     chosen: set[int] = set()
     counts: Counter[int] = Counter()
     for round_number in range(1, per_class + 1):

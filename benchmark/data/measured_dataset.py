@@ -30,6 +30,7 @@ class Listing:
         validation_fold: see `DatasetInfo.validation_fold`.
         seconds: usual length of a clip; 0 if unknown.
         source: see `Manifest.source`.
+        label: name in tables; empty for that of the dataset.
     """
 
     clips: Sequence[Clip]
@@ -39,6 +40,7 @@ class Listing:
     validation_fold: bool = False
     seconds: float = 0
     source: str | None = None
+    label: str = ""
 
 
 class MeasuredDataset(Dataset):
@@ -98,6 +100,7 @@ class MeasuredDataset(Dataset):
             )
         info = replace(
             self.info,
+            label=listing.label or self.info.label,
             classes=classes,
             clips=len(clips),
             seconds=listing.seconds,

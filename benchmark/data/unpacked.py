@@ -15,7 +15,7 @@ from typing import NamedTuple
 from benchmark.commands import command
 from benchmark.data.dataset_info import DatasetInfo
 from benchmark.data.datasets.folder import deal_folds
-from benchmark.data.groups import are_shared, deal_groups
+from benchmark.data.groups import are_shared, deal_groups, divided_groups
 from benchmark.data.manifest import Clip, Split
 from benchmark.data.measured_dataset import Listing, MeasuredDataset
 from benchmark.data.validation_split import share_of
@@ -152,6 +152,8 @@ class UnpackedDataset(MeasuredDataset):
                 clips, of_groups = deal_groups(clips, table.classes, folder / TABLE)
             else:
                 clips = deal_folds(clips)
+        else:
+            of_groups = divided_groups(clips)
         has_folds = clips[0].fold is not None if clips else False
         if self._holds_out and not has_folds and not any(clip.split == "validation" for clip in clips):
             held_out = share_of([clip for clip in clips if clip.split == "train"])

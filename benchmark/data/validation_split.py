@@ -15,6 +15,7 @@ from benchmark.data.manifest import Clip, Manifest
 from benchmark.errors import BenchmarkError
 
 SHARE = 0.2  # of the training clips
+MAX_NAMED = 3  # classes
 SEED = 20240119  # fixed: every search on a dataset uses the same validation clips
 
 
@@ -57,7 +58,9 @@ def hold_out(manifest: Manifest, fold: int) -> ValidationSplit:
     else:
         kept = [clip for clip in manifest.clips if clip.split == "train"]
         validation = share_of(kept)
-        rule = f"{100 * SHARE:.0f} % of the training clips, stratified by class"
+        rule = f"{100 * len(validation) / len(kept):.0f} % of the training clips, stratified by class"
+        if len({clip.group for clip in kept}) < len(kept):
+            rule += ", groups of clips whole"
     clips = tuple(
         dataclasses.replace(clip, fold=None, split="validation" if clip.path in validation else "train")
         for clip in kept
@@ -65,7 +68,18 @@ def hold_out(manifest: Manifest, fold: int) -> ValidationSplit:
     if not validation or len(validation) == len(clips):
         raise BenchmarkError(f"{manifest.folder}: too few training clips to hold some out for validation")
     reduced = dataclasses.replace(info, folds=(), splits=("train", "validation"), held_out=not info.has_validation)
+    rule += _unseen(reduced, clips)
     return ValidationSplit(Manifest(reduced, manifest.folder, clips, manifest.synthetic), rule)
+
+
+def _unseen(info: DatasetInfo, clips: Sequence[Clip]) -> str:
+    """Return which classes no validation clip has, for the end of a rule; empty if each has some."""
+    validated = {label for clip in clips if clip.split == "validation" for label in clip.labels}
+    lacking = [info.classes[label] for label in sorted({label for clip in clips for label in clip.labels} - validated)]
+    if not lacking:
+        return ""
+    more = f" and {len(lacking) - MAX_NAMED} more" if len(lacking) > MAX_NAMED else ""
+    return f"; without clips of {', '.join(lacking[:MAX_NAMED])}{more}"
 
 
 def held_out_sizes(info: DatasetInfo, fold: int) -> dict[str, int]:
@@ -91,7 +105,9 @@ def held_out_sizes(info: DatasetInfo, fold: int) -> dict[str, int]:
 def share_of(clips: Sequence[Clip]) -> set[str]:
     """Return the paths of a stratified share in which groups are whole.
 
-    A group counts for the rarest label of its clips, and a clip with several labels for its rarest one.
+    A group counts for the rarest label of its clips, and a clip with several labels for its rarest one. Of each label a
+    group stays for training. If every group is too large for the share, the smallest one is held out, so that the
+    label counts; a label with one group has none.
     """
     frequency = Counter(label for clip in clips for label in clip.labels)
     groups: dict[str, list[Clip]] = defaultdict(list)
@@ -108,7 +124,9 @@ def share_of(clips: Sequence[Clip]) -> set[str]:
         wanted = max(math.floor(SHARE * sum(map(len, order)) + 0.5), 1)
         held = 0
         for group in order[:-1]:  # one group stays for training
-            if not held or abs(held + len(group) - wanted) < abs(held - wanted):
+            if abs(held + len(group) - wanted) < abs(held - wanted):
                 held += len(group)
                 chosen |= {clip.path for clip in group}
+        if not held and len(order) > 1:
+            chosen |= {clip.path for clip in min(order, key=len)}
     return chosen

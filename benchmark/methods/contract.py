@@ -151,8 +151,12 @@ class Method(ABC):
 
     def changed(self) -> dict[str, Any]:
         """Return the hyper-parameters that differ from their defaults."""
-        defaults = {field.name: field.default for field in dataclasses.fields(self)}  # type: ignore[arg-type]
+        defaults = self.defaults()
         return {key: value for key, value in self.options().items() if value != defaults[key]}
+
+    def defaults(self) -> dict[str, Any]:
+        """Return the defaults of all hyper-parameters."""
+        return {field.name: field.default for field in dataclasses.fields(self)}  # type: ignore[arg-type]
 
     def choice(self) -> MethodChoice:
         """Return this method as part of a trial request."""

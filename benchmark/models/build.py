@@ -11,9 +11,10 @@ from benchmark.errors import BenchmarkError
 from benchmark.models.abstract import abstract_tensors
 from benchmark.models.checkpoint import Checkpoint
 from benchmark.models.checkpoint_layout import IMAGENET_CLASSES
+from benchmark.models.contract import OVERWRITTEN_FROM, ModelConfig
 from benchmark.models.outside import require_same
 from benchmark.models.registry import model_class
-from benchmark.models.transformer import AudioTransformer, ModelConfig
+from benchmark.models.transformer import AudioTransformer
 from benchmark.spec.backbone import AST, SSAST, BackboneChoice, Pretrained, published_family
 from benchmark.spec.protocol import Protocol
 from benchmark.spec.recipe import Recipe
@@ -29,6 +30,7 @@ def model_config(backbone: BackboneChoice, recipe: Recipe, protocol: Protocol, c
         classes: outputs of the head.
     """
     known, architecture = backbone.pretrained or Pretrained(), backbone.stated_architecture
+    class_tokens = min(architecture.class_tokens, 2 if known.distilled else 1)
     return ModelConfig(
         shape=backbone.shape,
         mels=recipe.mels,
@@ -37,11 +39,13 @@ def model_config(backbone: BackboneChoice, recipe: Recipe, protocol: Protocol, c
         classes=classes,
         pooling=backbone.pooled_tokens(protocol.ssast_pooling),
         prompts=protocol.prompts,
+        # only AST and SSAST have official code with prompts, whose defect D26 is kept
+        overwritten_from=class_tokens if backbone.other_architecture else OVERWRITTEN_FROM,
         qkv_bias=known.qkv_bias,
         # half-precision logits tie; the official code has them, in float16
         float32_logits=protocol.eval_precision == "training" or recipe.precision == "bf16",
         head_dropout=recipe.head_dropout,
-        **{**architecture.of_model(), "class_tokens": min(architecture.class_tokens, 2 if known.distilled else 1)},
+        **{**architecture.of_model(), "class_tokens": class_tokens},
     )
 
 

@@ -21,6 +21,7 @@ from benchmark.spec.backbone import Positions, Shape
 SlotName = Literal["q", "k", "v", "o", "up", "down"]
 SLOTS: tuple[SlotName, ...] = get_args(SlotName)
 SUBLAYERS: dict[str, tuple[SlotName, ...]] = {"attention": SLOTS[:4], "mlp": SLOTS[4:], "all": SLOTS}
+OVERWRITTEN_FROM = 2  # in the official code (defect D26)
 
 
 class Slot(NamedTuple):
@@ -49,6 +50,7 @@ class ModelConfig:
         classes: outputs of the head.
         pooling: tokens whose mean the head reads: class tokens or patches.
         prompts: whether prompt tokens overwrite patch tokens, as in the official code, or are inserted.
+        overwritten_from: first token that prompts overwrite; the official code assumes two class tokens (defect D26).
         class_tokens: tokens before the patches; one SSAST checkpoint has no dist token.
         norm_eps: epsilon of LayerNorms in the backbone.
         head_norm_eps: epsilon of the head's LayerNorm.
@@ -67,6 +69,7 @@ class ModelConfig:
     classes: int
     pooling: Literal["cls", "patches"] = "cls"
     prompts: Literal["overwrite", "insert"] = "overwrite"
+    overwritten_from: int = OVERWRITTEN_FROM
     class_tokens: int = 2
     norm_eps: float = 1e-6
     head_norm_eps: float = 1e-5

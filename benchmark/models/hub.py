@@ -2,7 +2,8 @@
 
 Files are kept in the hub's own cache (`HF_HOME`, `HF_HUB_CACHE`), in its layout, so that other programs share them. Its
 client begins an interrupted download again from the start; here the suite downloads the content, which continues, and
-the client does the rest.
+the client does the rest. Other programs may keep some of the files only, so that a cache does not show which files a
+commit has: the suite keeps the names of those that it needs in its own cache.
 """
 
 from __future__ import annotations
@@ -21,19 +22,20 @@ from huggingface_hub import HfApi, constants, get_hf_file_metadata, hf_hub_downl
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
+    HFValidationError,
     HTTPError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
 from huggingface_hub.file_download import repo_folder_name
-from huggingface_hub.utils import WeakFileLock, build_hf_headers
+from huggingface_hub.utils import WeakFileLock, build_hf_headers, validate_repo_id
 from rich.console import Console
 
 from benchmark.console import say, stderr_console
 from benchmark.errors import BenchmarkError, MissingInputError, first_line
 from benchmark.files import write_atomic
-from benchmark.models.weights import INDEX, MODEL_FILES
+from benchmark.models.weights import INDEX, MODEL_FILES, default_folder
 from benchmark.resuming import Resuming
 from benchmark.spec.backbone import HUB_FORM
 
@@ -41,6 +43,7 @@ CONFIGURATIONS = ("config.json", "preprocessor_config.json")  # that are read wi
 COMMIT = re.compile(r"[0-9a-f]{40}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 TIMEOUT_SECONDS = 20
+UNLISTED = "fetch it once with network, so that every machine reads the same ones"
 logger = logging.getLogger(__name__)
 
 
@@ -76,6 +79,10 @@ class _Wanted(NamedTuple):
         """The repository's folder in the cache."""
         return Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=self.repo, repo_type="model")
 
+    def list_file(self, commit: str) -> Path:
+        """Where the suite keeps the names of the files that it needs of a commit."""
+        return default_folder() / "hub" / self.cache.name / f"{commit}.json"
+
     def at(self, commit: str) -> HubCheckpoint:
         """Return the checkpoint of a commit, whose files may not be there yet."""
         return HubCheckpoint(f"hf:{self.repo}", commit, self.cache / "snapshots" / commit)
@@ -97,10 +104,14 @@ def fetch(text: str, console: Console | None = None) -> HubCheckpoint:
     match = re.fullmatch(HUB_FORM, text)
     if match is None:
         raise BenchmarkError(f"{text}: expected hf:OWNER/NAME or hf:OWNER/NAME@REVISION")
+    try:
+        validate_repo_id(match["repo"])
+    except HFValidationError as error:  # the right form is not enough
+        raise BenchmarkError(f"{text}: {error}") from None
     wanted, console = _Wanted(text, match["repo"], match["revision"] or "main"), console or stderr_console()
     cached = _cached(wanted)
     is_fixed = COMMIT.fullmatch(wanted.revision) is not None
-    if cached is not None and is_fixed and (cached.folder / CONFIGURATIONS[0]).exists():
+    if cached is not None and is_fixed and _listed(wanted, cached.commit) is not None:
         return cached
     try:
         with _explained(wanted):
@@ -108,18 +119,44 @@ def fetch(text: str, console: Console | None = None) -> HubCheckpoint:
     except MissingInputError as error:
         if cached is None:
             raise MissingInputError(f"{error}; {constants.HF_HUB_CACHE} does not have it") from None
-        say(console, f"note: {error}; using commit {cached.commit} from {constants.HF_HUB_CACHE}")
+        unlisted = "" if _listed(wanted, cached.commit) else ", though it may lack files of this commit: " + UNLISTED
+        say(console, f"note: {error}; using commit {cached.commit} from {constants.HF_HUB_CACHE}{unlisted}")
         return cached
 
 
+def _listed(wanted: _Wanted, commit: str) -> list[str] | None:
+    """Return the files that are needed of a commit; None if the hub was never asked from here."""
+    try:
+        names = json.loads(wanted.list_file(commit).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return [str(name) for name in names] if isinstance(names, list) else None
+
+
+def _keep_list(wanted: _Wanted, commit: str, names: list[str]) -> None:
+    path = wanted.list_file(commit)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, json.dumps(names).encode())
+    except OSError as error:  # the next call asks the hub again
+        logger.warning("%s: cannot be written (%s)", path, first_line(error))
+
+
 def _cached(wanted: _Wanted) -> HubCheckpoint | None:
-    """Return what the cache has of a revision; None if its weights are not complete there."""
+    """Return what the cache has of a revision; None if it is not complete.
+
+    A commit whose files are not known counts as complete with a model and its configuration, which most have: without
+    it numbers could differ.
+    """
     try:
         is_fixed = COMMIT.fullmatch(wanted.revision)
         commit = wanted.revision if is_fixed else (wanted.cache / "refs" / wanted.revision).read_text().strip()
         found = wanted.at(commit)
         present = [path.name for path in found.folder.iterdir() if path.exists()]  # a link may point to nothing
-        names = _needed(present, lambda name: (found.folder / name).read_bytes(), wanted.text)
+        names = _listed(wanted, commit)
+        if names is None:
+            model = _needed(present, lambda name: (found.folder / name).read_bytes(), wanted.text)
+            names = [CONFIGURATIONS[0], *model]
     except (OSError, BenchmarkError):
         return None
     return found if set(names) <= set(present) else None
@@ -134,10 +171,12 @@ def _download(wanted: _Wanted, console: Console) -> HubCheckpoint:
         raise BenchmarkError(f"{wanted.text}: {constants.ENDPOINT} does not say which commit this revision is")
     found = wanted.at(info.sha)
     listed = [sibling.rfilename for sibling in info.siblings or ()]
-    for name in _needed(listed, lambda name: _file(wanted, found, name, console).read_bytes(), wanted.text):
+    needed = _needed(listed, lambda name: _file(wanted, found, name, console).read_bytes(), wanted.text)
+    for name in needed:
         if name not in listed:
             raise BenchmarkError(f"{wanted.text}: the repository lacks {name}, which its index names")
         _file(wanted, found, name, console)
+    _keep_list(wanted, info.sha, needed)
     if wanted.revision != info.sha:
         ref = wanted.cache / "refs" / wanted.revision
         ref.parent.mkdir(parents=True, exist_ok=True)

@@ -19,7 +19,6 @@ from benchmark.models.vit import PATCH, Block, SpectrogramPatches, VisionTransfo
 __all__ = ["AudioTransformer", "CallBlock", "ModelConfig"]
 
 CallBlock = Callable[[int, nn.Module, torch.Tensor], torch.Tensor]  # number of the block, block, tokens -> tokens
-OVERWRITTEN_FROM = 2  # the official prompts assume two class tokens (defect D26)
 POSITIONS = "v.pos_embed"
 
 
@@ -167,7 +166,7 @@ class AudioTransformer(Backbone):
         if not self.is_prompted(layer):
             return tokens
         overwrite, first = self.prompts == "overwrite", layer == 0
-        start = OVERWRITTEN_FROM if overwrite else self.config.prefix
+        start = self.config.overwritten_from if overwrite else self.config.prefix
         prompt = self.prompt_embeddings[0] if first else self.deep_prompt_embeddings[layer - 1]
         replaced = len(prompt) if overwrite else self.prompt_tokens
         rest = tokens[:, start if first else start + replaced :]

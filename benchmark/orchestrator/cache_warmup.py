@@ -88,7 +88,9 @@ def _needs(requests: Sequence[TrialRequest], manifests: Mapping[str, Manifest]) 
     seen = set()
     for request in requests:
         recipe, name = request.recipe, request.dataset.name
-        key = (name, request.fold, recipe.mels, recipe.limit_clips, recipe.mixup > 0, recipe.on_bad_audio)
+        key = (
+            name, request.fold, request.shots, recipe.mels, recipe.limit_clips, recipe.mixup > 0, recipe.on_bad_audio,
+        )  # fmt: skip
         if key in seen:
             continue
         seen.add(key)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from benchmark.data.class_gaps import class_gaps
 from benchmark.data.copy_notes import copy_notes
 from benchmark.data.registry import get_dataset
+from benchmark.planning.estimate import split_sizes
 from benchmark.spec.backbone import HUB
 from benchmark.trial.selection import choosing_folds
+from benchmark.units import plural
+
+MOST_WARMUP = 0.5  # of the steps of a trial, before a note says so
 
 if TYPE_CHECKING:
     from benchmark.data.dataset_info import DatasetInfo
@@ -22,8 +27,8 @@ if TYPE_CHECKING:
 def notes_on_inputs(expansion: Expansion, store: ResultStore) -> list[str]:
     """Return one line per finding.
 
-    That is: unused and absent files, classes without clips, input unlike that of pre-training, weights of the hub that
-    have changed since trials of the results folder.
+    That is: unused and absent files, classes without clips, a warm-up of most steps, input unlike that of pre-training,
+    weights of the hub that have changed since trials of the results folder.
 
     Args:
         expansion: trials of a grid, with the clips of their datasets.
@@ -34,7 +39,30 @@ def notes_on_inputs(expansion: Expansion, store: ResultStore) -> list[str]:
         folds = sorted({request.fold for request in expansion.requests if request.dataset.name == name})
         found = [*copy_notes(get_dataset(name), manifest), *class_gaps(manifest, folds)]
         notes += [f"{name}: {line}" for line in found]
+    notes += warmup_notes(expansion)
     return [*notes, *pretraining_notes(expansion.requests), *moved_notes(expansion.requests, store)]
+
+
+def warmup_notes(expansion: Expansion) -> list[str]:
+    """Return one line per dataset and number of shots some of whose trials spend most of their steps in the warm-up.
+
+    Such trials end before they fit, and their scores show how far the learning rate rose.
+    """
+    notes: dict[str, str] = {}
+    for request in expansion.requests:
+        recipe, name = request.recipe, request.dataset.name
+        if request.task in notes or not recipe.warmup_steps:
+            continue
+        clips = split_sizes(request, expansion.info[name], expansion.manifests.get(name)).get("train")
+        if clips is None:
+            continue
+        steps = recipe.epochs * math.ceil(clips / recipe.batch_size)
+        if recipe.warmup_steps >= MOST_WARMUP * steps:
+            notes[request.task] = (
+                f"{request.task}: the learning rate rises for {plural(recipe.warmup_steps, 'step')}, and training has "
+                f"{steps:,}: scores show how far it rose; --set recipe.warmup_steps=0 leaves the warm-up out"
+            )
+    return list(notes.values())
 
 
 def moved_notes(requests: Sequence[TrialRequest], store: ResultStore) -> list[str]:

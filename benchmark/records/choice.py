@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -18,8 +19,17 @@ class Candidate(Spec):
     lr: float = Field(description="learning rate")
     trial: str = Field(description="id of the trial on validation clips")
     cell: str = Field(description="digest of the final trials with this setting, without fold and seed")
-    state: Literal["completed", "diverged", "missing"] = Field(description="missing: not finished yet")
+    state: Literal["completed", "diverged", "failed", "missing"] = Field(
+        description="failed: so often that it is not tried again; missing: not finished yet"
+    )
     score: float | None = Field(description="validation score, in [0, 1]; null if not completed")
+    attempts: int = Field(default=0, description="failed attempts, if there is no record")
+    error: str | None = Field(default=None, description="error of the last of them, in one line; null without one")
+
+    @property
+    def label(self) -> str:
+        """Return the setting in a few words: `lora[rank=4], lr 0.001`."""
+        return f"{self.method}, lr {self.lr:g}"
 
 
 class Choice(Spec):
@@ -53,16 +63,36 @@ class Choice(Spec):
         """Return the chosen candidate; None while trials are missing."""
         return None if self.chosen is None else self.candidates[self.chosen]
 
+    def mark(self, folds: Iterable[int]) -> str:
+        """Return the mark of the chosen setting's scores.
+
+        Args:
+            folds: the test folds that the scores are of.
+        """
+        seen = self.has_folds and any(fold != self.fold for fold in folds)
+        clips = "clips of other test folds" if seen else "validation clips"
+        return f"setting chosen on {clips} (of {len(self.candidates)})"
+
+    @property
+    def default_name(self) -> str:
+        """Return what the first candidate is called: the default, unless values are given that lack it."""
+        return "first given setting" if "[" in self.candidates[0].method else "default"
+
+    @property
+    def failed(self) -> list[Candidate]:
+        """Return the candidates that failed too often."""
+        return [one for one in self.candidates if one.state == "failed"]
+
     @property
     def finished(self) -> int:
-        """Return how many candidates have a record."""
+        """Return how many candidates have a record, or failed too often."""
         return sum(one.state != "missing" for one in self.candidates)
 
 
 def best_candidate(candidates: tuple[Candidate, ...]) -> int | None:
-    """Return the place of the highest validation score, the first of equals; a diverged candidate is never chosen.
+    """Return the place of the highest validation score, the first of equals.
 
-    None while a trial is missing, or if all diverged.
+    A diverged or failed candidate is never chosen. None while a trial is missing, or if all diverged or failed.
     """
     if any(one.state == "missing" for one in candidates):
         return None

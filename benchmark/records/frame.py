@@ -86,8 +86,9 @@ COUNTED = ("train_flops", "forward_flops", "saved_bytes", "optimizer_bytes", "st
 def load_results(results: str | Path) -> pd.DataFrame:
     """Return one row per finished trial, with the columns `COLUMNS`; see `benchmark.load_results`.
 
-    Some protocols choose one epoch over all folds. It is chosen here, for each seed, over the finished folds: the first
-    epoch with the highest mean score. Folds that take no part in the choice, alone, are reported at their last epoch.
+    Some protocols choose one epoch over all folds. It is chosen here, for each seed and draw, over the finished folds:
+    the first epoch with the highest mean score. Folds that take no part in the choice, alone, are reported at their
+    last epoch.
 
     Raises:
         BenchmarkError: not a results folder, or a record of a newer schema.
@@ -113,8 +114,8 @@ def tabulate(records: Iterable[Record]) -> tuple[pd.DataFrame, dict[str, Curve]]
     rows: list[dict[str, Any]] = []
     curves: dict[str, Curve] = {}
     reported: dict[str, Curve] = {}
-    # Trials whose epoch is chosen over folds, by cell and seed: row, curve, and whether its fold takes part.
-    open_trials: dict[tuple[str, int], list[tuple[dict[str, Any], Curve, bool]]] = {}
+    # Trials whose epoch is chosen over folds, by cell, seed and draw: row, curve, and whether its fold takes part.
+    open_trials: dict[tuple[str, int, int | None], list[tuple[dict[str, Any], Curve, bool]]] = {}
     for record in records:
         row, curve, selection = _row(record), _curve(record, record.selection.split), record.selection
         rows.append(row)
@@ -122,7 +123,7 @@ def tabulate(records: Iterable[Record]) -> tuple[pd.DataFrame, dict[str, Curve]]
         curves[record.id] = _curve(record, "validation") if selection.rule == "best_on_validation" else curve
         if selection.scope == "folds" and record.status == "completed":
             takes_part = selection.folds is None or record.request.fold in selection.folds
-            open_trials.setdefault((row["cell"], row["seed"]), []).append((row, curve, takes_part))
+            open_trials.setdefault((row["cell"], row["seed"], row["draw"]), []).append((row, curve, takes_part))
     for trials in open_trials.values():
         choosing = [curve for _, curve, takes_part in trials if takes_part]
         epoch = _best_mean(choosing)

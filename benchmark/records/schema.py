@@ -47,6 +47,11 @@ class Data(Spec):
     source: str | None = Field(
         default=None, description="repository and commit of the clips; null if they are of none, or before version 8"
     )
+    drawn_from: int | None = Field(
+        default=None,
+        description="few-shot: training clips that those of the trial were drawn from; null without shots, and before "
+        "version 8",
+    )
 
     @property
     def inputs(self) -> dict[str, int]:

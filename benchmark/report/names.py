@@ -6,6 +6,7 @@ Tables, figures and pages show these; CSV and JSON have the names of the request
 from __future__ import annotations
 
 import functools
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -51,8 +52,10 @@ class Names:
         return " + ".join(_labelled(part, self.methods) for part in split_composition(variant))
 
     def dataset(self, name: str) -> str:
-        """Return the label of a dataset."""
-        return _labelled(name, self.datasets)
+        """Return `ESC-50 (shots=4)` for `esc50[shots=4]`; a name with options can have a label of its own, too."""
+        bare, shots = split_shots(name)
+        label = self.datasets.get(bare) or _labelled(bare, self.datasets)
+        return label if shots is None else f"{label} (shots={shots})"
 
     def backbone(self, variant: str) -> str:
         """Return `AST (demo size, random weights)` for `ast[size=demo;weights=random:0]`."""
@@ -93,6 +96,12 @@ def _unique(found: Iterable[Mapping[str, str]]) -> dict[str, str]:
         labels |= each
     uses = Counter(labels.values())
     return {name: label if uses[label] == 1 else f"{label} ({name})" for name, label in labels.items()}
+
+
+def split_shots(name: str) -> tuple[str, int | None]:
+    """Return the dataset of a task, and the training clips per class of few-shot training: `esc50[shots=4]`."""
+    found = re.fullmatch(r"(.*)\[shots=(\d+)\]", name)
+    return (found[1], int(found[2])) if found else (name, None)
 
 
 def _labelled(text: str, labels: Mapping[str, str]) -> str:

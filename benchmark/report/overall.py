@@ -21,7 +21,7 @@ from scipy.stats import trim_mean
 
 from benchmark.report.inference import LEVEL, Array
 from benchmark.report.render import row_names
-from benchmark.report.results import Results
+from benchmark.report.results import ROLES, Results, in_role
 
 FEWEST_DATASETS = 2
 DRAWS = 2000
@@ -61,10 +61,11 @@ def all_runs(results: Results) -> Iterator[Runs]:
     """Yield the runs of each protocol and backbone, see `widely_complete` for the choice of datasets and methods.
 
     Left out: a backbone with fewer than two datasets or methods, or without a seed that all of them have, and few-shot
-    trials, whose numbers of shots are not independent datasets.
+    trials, whose numbers of shots are not independent datasets. Where settings were chosen, a method has two rows, see
+    `with_roles`.
     """
     cells = results.cells[results.cells["score"].notna() & results.cells["shots"].isna()]
-    cells = cells.assign(name=row_names(cells))
+    cells = with_roles(cells.assign(name=row_names(cells)), results)
     trials = results.trials[results.trials["cell"].isin(set(cells["cell"]))]
     by_seed = trials.groupby(["cell", "seed"])["score"].mean()
     for (protocol, backbone), group in cells.groupby(["protocol", "backbone"], sort=False):
@@ -78,6 +79,30 @@ def all_runs(results: Results) -> Iterator[Runs]:
                 for name, row in zip(table.index, table.to_numpy(), strict=True)
             }
             yield Runs(str(protocol), str(backbone), list(table.columns), seeds, scores)
+
+
+def with_roles(cells: pd.DataFrame, results: Results, labels: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """Return cells with the column `role`, and a row per role of those that a choice of a setting is about.
+
+    The setting that was chosen is `full (tuned)` on every dataset, and the default beside it `full (default)`. A
+    default that was chosen is both.
+
+    Args:
+        cells: table cells with the column `name`.
+        results: their results.
+        labels: what people read in place of the names of rows, if the names of the cells are labels.
+    """
+    roles = [results.roles.get(cell, [("", "")]) for cell in cells["cell"]]
+    rows = cells.assign(role=pd.Series(roles, index=cells.index, dtype=object)).explode("role", ignore_index=True)
+    of_roles = {role: in_role(*role) for role in rows["role"]}
+    of_roles = {role: (labels or {}).get(name, name) for role, name in of_roles.items()}
+    names = [of_roles[role] or name for role, name in zip(rows["role"], rows["name"], strict=True)]
+    return rows.assign(name=names, role=[role for _, role in rows["role"]])
+
+
+def counterpart(name: str, other: str) -> str:
+    """Return the row of a method that another row is compared with: `full (tuned)` for `lora (tuned)` and `full`."""
+    return next((in_role(other, role) for role in ROLES if name.endswith(in_role("", role))), other)
 
 
 def widely_complete(cells: pd.DataFrame, value: str) -> pd.DataFrame:

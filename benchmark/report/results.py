@@ -28,7 +28,14 @@ from benchmark.report.render import row_names
 from benchmark.report.step_profiles import tabulate_steps
 from benchmark.spec.request import TrialRequest
 
+ROLES = ("tuned", "default")  # of the cells that a choice of a setting is about
+
 logger = logging.getLogger(__name__)
+
+
+def in_role(method: str, role: str) -> str:
+    """Return the name of a method's chosen or default setting: `full (tuned)`."""
+    return f"{method} ({role})" if role else method
 
 
 @dataclass
@@ -94,8 +101,23 @@ class Results:
 
     @functools.cached_property
     def row_labels(self) -> dict[str, str]:
-        """What people read in place of the name of a table row: a method with what distinguishes it."""
-        return dict(zip(row_names(self.cells), row_names(self.names.named(self.cells)), strict=True))
+        """What people read in place of the name of a table row: a method with what distinguishes it, or its role."""
+        labels = dict(zip(row_names(self.cells), row_names(self.names.named(self.cells)), strict=True))
+        roles = {(choice.method, role) for choice in self.choices for role in ROLES}
+        return labels | {in_role(method, role): in_role(self.names.method(method), role) for method, role in roles}
+
+    @functools.cached_property
+    def roles(self) -> dict[str, list[tuple[str, str]]]:
+        """Method and role of the cells that a choice is about: the chosen setting and the default, maybe one cell.
+
+        Their names are the same on every dataset, whatever was chosen there.
+        """
+        found: dict[str, dict[tuple[str, str], None]] = {}
+        for choice in self.choices:
+            for role, candidate in zip(ROLES, (choice.winner, choice.candidates[0]), strict=True):
+                if candidate is not None:
+                    found.setdefault(candidate.cell, {})[choice.method, role] = None
+        return {cell: list(roles) for cell, roles in found.items()}
 
     @functools.cached_property
     def steps(self) -> pd.DataFrame:
@@ -106,13 +128,10 @@ class Results:
     def cells(self) -> pd.DataFrame:
         """One row per table cell, with the columns of `benchmark.report.aggregate`."""
         cells = aggregate(self.trials, self.requests, self.submitted, self.order)
-        tuned = {
-            choice.winner.cell: len(choice.candidates) for choice in self.choices if choice.winner and choice.chosen
-        }
-        mark = "setting chosen on validation clips (of {})"
+        tuned = {choice.winner.cell: choice for choice in self.choices if choice.winner and choice.chosen}
         cells["marks"] = [
-            "; ".join(filter(None, (marks, mark.format(tuned[cell]) if cell in tuned else "")))
-            for cell, marks in zip(cells["cell"], cells["marks"], strict=True)
+            "; ".join(filter(None, (marks, tuned[cell].mark(map(int, folds.split())) if cell in tuned else "")))
+            for cell, marks, folds in zip(cells["cell"], cells["marks"], cells["folds"], strict=True)
         ]
         intervals: dict[str, tuple[float, float]] = {}
         best: set[str] = set()

@@ -12,12 +12,13 @@ from benchmark.report.full_rows import full_rows
 from benchmark.spec.request import TrialRequest
 
 COLUMNS = [
-    "device", "threads", "precision", "size", "dataset", "method", "status", "clips", "step_seconds", "time_ratio",
-    "clips_per_second", "gpu_allocated_bytes", "memory_ratio", "gpu_reserved_bytes", "host_rss_bytes", "train_flops",
-    "forward_flops", "saved_bytes", "optimizer_bytes", "stored_bytes", "trainable", "step_key",
+    "device", "threads", "precision", "backbone", "size", "dataset", "method", "status", "clips", "step_seconds",
+    "time_ratio", "clips_per_second", "gpu_allocated_bytes", "memory_ratio", "gpu_reserved_bytes", "host_rss_bytes",
+    "train_flops", "forward_flops", "saved_bytes", "optimizer_bytes", "stored_bytes", "trainable", "step_key",
     "whole_batch", "changed",
 ]  # fmt: skip
-COMPARABLE = ["device", "threads", "size", "dataset", "precision"]  # ratios are within rows that share these
+# ratios are within rows that share these
+COMPARABLE = ["device", "threads", "backbone", "size", "dataset", "precision"]
 
 
 def tabulate_steps(profiles: Iterable[StepProfile], methods: list[str]) -> pd.DataFrame:
@@ -30,7 +31,9 @@ def tabulate_steps(profiles: Iterable[StepProfile], methods: list[str]) -> pd.Da
     profiles = list(profiles)
     rows = [_row(profile) for profile in profiles]
     requests = dict(enumerate(profile.request for profile in profiles))
-    table = pd.DataFrame(rows, columns=COLUMNS).astype({"device": str, "size": str})  # text in an empty table too
+    table = pd.DataFrame(rows, columns=COLUMNS).astype(
+        {"device": str, "backbone": str, "size": str}
+    )  # text in an empty table too
     for name in ("step_seconds", "gpu_allocated_bytes", "clips"):
         table[name] = pd.to_numeric(table[name])
     # The recipe may give full fine-tuning another batch size: time is compared per clip, memory per step.
@@ -38,7 +41,7 @@ def tabulate_steps(profiles: Iterable[StepProfile], methods: list[str]) -> pd.Da
     table["memory_ratio"] = _ratio_to_full(table, table["gpu_allocated_bytes"], requests)
     places = {name: number for number, name in enumerate(methods)}
     table["order"] = table["method"].map(lambda name: places.get(name, len(places)))
-    keys = ["device", "threads", "size", "dataset", "order", "method"]
+    keys = ["backbone", "device", "threads", "size", "dataset", "order", "method"]
     return table.sort_values(keys, ignore_index=True).drop(columns="order")
 
 
@@ -48,6 +51,7 @@ def _row(profile: StepProfile) -> dict[str, object]:
         **profile.model_dump(include=set(COLUMNS)),
         **profile.cost.model_dump(include=set(COLUMNS) - {"clips"}),
         "device": measured_on(profile.device, profile.environment),
+        "backbone": request.backbone.name,
         "size": request.backbone.size_text,
         "dataset": request.dataset.name,
         "method": request.method.variant,

@@ -63,7 +63,8 @@ class MethodSpace:
         name: name without options, such as `aat_m+prompt`.
         parts: every method of it as the command line takes it, without options.
         hyperparameters: what to choose.
-        default: as the command line takes it, with the first of the given values and the defaults of other options.
+        default: as the command line takes it: of each option the method's default or, if values are given without it,
+            the first of these.
     """
 
     name: str
@@ -119,7 +120,11 @@ def method_spaces(texts: Sequence[str]) -> dict[str, MethodSpace]:
                 if labels.setdefault(label, choices) != choices:  # a label has the same choices throughout a study
                     label = f"{name}:{label}"
                 parameters.append(Hyperparameter(label, index, key, choices))
-        default = "+".join(canonical(text, part.changed()) for text, part in zip(parts, composed.parts, strict=True))
+        without_default = (
+            {key: given[0] for key, given in values.items() if part.defaults()[key] not in given}
+            for part, values in zip(composed.parts, wanted, strict=True)
+        )
+        default = "+".join(canonical(text, first) for text, first in zip(parts, without_default, strict=True))
         spaces[name] = MethodSpace(name, parts, tuple(parameters), default)
     return spaces
 

@@ -1,6 +1,7 @@
 """The tuned track: the same number of settings for every method, chosen on held-out clips, then run in full.
 
-Candidates are fixed by the grid and the method. The first is the default setting. The others have the learning rates of
+Candidates are fixed by the grid and the method. The first is the default setting, or the first given one where the
+default is not among given values. The others have the learning rates of
 a geometric series, the same for all methods, in which the default rate replaces the nearest one. A method with
 hyper-parameters of its own has others for each rate, drawn so that every value is tried about equally often (Latin
 hypercube sampling, McKay, Beckman and Conover 1979).
@@ -22,6 +23,7 @@ from benchmark.data.validation_split import ValidationSplit, hold_out
 from benchmark.errors import BenchmarkError
 from benchmark.methods.registry import resolve_methods
 from benchmark.planning.expand import Expansion, Source, micro_batch_matters, recipe_of
+from benchmark.planning.plan import MAX_ATTEMPTS
 from benchmark.records import choice as records
 from benchmark.records.choice import Choice, best_candidate
 from benchmark.records.store import DamagedRecordError, ResultStore
@@ -98,6 +100,10 @@ def _tried(candidate: Candidate, store: ResultStore) -> records.Candidate:
         record = store.read(path) if path.is_file() else None
     except DamagedRecordError:
         record = None
+    failed = [] if record else store.attempts(trial.id)
+    last = store.read_attempt(failed[-1]) if failed else None
+    if len(failed) >= MAX_ATTEMPTS:
+        state = "failed"
     if record is not None:
         state, chosen = record.status, record.selection
         if record.status == "completed" and chosen.epoch:
@@ -110,6 +116,8 @@ def _tried(candidate: Candidate, store: ResultStore) -> records.Candidate:
             "cell": candidate.finals[0].cell,
             "state": state,
             "score": score,
+            "attempts": len(failed),
+            "error": last and last.error,
         }
     )
 
@@ -184,6 +192,7 @@ def tuned_grid(grid: Grid, expansion: Expansion) -> TunedGrid:
     for finals in groups.values():
         first = finals[0]
         name = first.dataset.name
+        first = changed(first, fold=grid.choice_fold(expansion.info[name].fold_units), seed=grid.choice_seed)
         if name == "openmic" and first.protocol.openmic_test == "train_list":
             raise BenchmarkError(
                 f"{grid.origin}: protocol {first.protocol.name} tests on OpenMIC's training clips, which leaves none "
@@ -192,7 +201,7 @@ def tuned_grid(grid: Grid, expansion: Expansion) -> TunedGrid:
         if name in expansion.manifests and name not in splits:
             splits[name] = hold_out(expansion.manifests[name], first.fold)
         split = splits.get(name)
-        tunings.append(_tuning(grid, grid.tune, expansion, spaces[first.method.name], finals, split))
+        tunings.append(_tuning(grid, grid.tune, expansion, spaces[first.method.name], first, finals, split))
     return TunedGrid(expansion, tunings)
 
 
@@ -201,6 +210,7 @@ def _tuning(
     tune: Tune,
     expansion: Expansion,
     space: MethodSpace,
+    first: TrialRequest,
     finals: Sequence[TrialRequest],
     split: ValidationSplit | None,
 ) -> Tuning:
@@ -211,10 +221,10 @@ def _tuning(
         tune: how many, and which learning rates.
         expansion: datasets of the grid.
         space: hyper-parameters of the method.
-        finals: trials with the default setting, the first of which says the fold and seed of the choice.
+        first: a trial with the default setting, and the fold and seed of the choice.
+        finals: the trials with the default setting.
         split: the dataset without its test clips; None when the data is not there.
     """
-    first = finals[0]
     manifest = expansion.manifests.get(first.dataset.name)
     info = expansion.info[first.dataset.name]
     dataset = get_dataset(first.dataset.name)
@@ -226,7 +236,7 @@ def _tuning(
         recipe = recipe_of(grid, source, first.backbone, method, [])
         assert recipe is not None  # that of the default setting could be resolved
         values = {"method": method.choice(), "recipe": recipe.model_copy(update={"lr": rate})}
-        given = [changed(request, **values) for request in finals]
+        given = [changed(request, **values) for request in (first, *finals)]
         if space.hyperparameters:
             if reason := method.skip(given[0]):
                 raise BenchmarkError(reason)
@@ -235,7 +245,7 @@ def _tuning(
             if first.dataset.classes is not None:
                 count_parameters(given[0], first.dataset.classes)
         reduced = first.dataset.model_copy(update={"manifest": split.manifest.digest if split else None})
-        return Candidate(text, changed(given[0], dataset=reduced, held_out=True), tuple(given))
+        return Candidate(text, changed(given[0], dataset=reduced, held_out=True), tuple(given[1:]))
 
     candidates = [make(space.default, rates[0])]
     drawn = draws(space, len(rates) - 1)

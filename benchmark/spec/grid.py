@@ -115,6 +115,26 @@ class Grid(GridFile):
     name: str
     origin: str = Field(description="the file or the grid's name, for messages")
     overrides: list[Layer] = Field(default=[], description="recipe layers, weakest first")
+    whole_folds: list[int] | Literal["all"] | None = Field(
+        default=None, description="folds before the command line narrowed them; null if it did not"
+    )
+    whole_seeds: tuple[int, ...] | None = Field(
+        default=None, description="seeds before the command line narrowed them; null if it did not"
+    )
+
+    @property
+    def choice_seed(self) -> int:
+        """Return the seed on which settings are chosen: the grid's first one, so that narrowed calls share a choice."""
+        return (self.whole_seeds or self.seeds)[0]
+
+    def choice_fold(self, units: tuple[int, ...]) -> int:
+        """Return the test fold of trials that choose settings: the grid's first one, narrowed or not.
+
+        Args:
+            units: folds of the dataset; (0,) if it has none.
+        """
+        folds = self.folds if self.whole_folds is None else self.whole_folds
+        return next((fold for fold in units if folds == "all" or fold in folds), units[0])
 
 
 def load_grid(name: str) -> Grid:
@@ -173,6 +193,10 @@ def narrow(
     for key, given in (("folds", folds), ("seeds", seeds), ("shots", shots)):
         if numbers := split_list(given):
             changes[key] = [whole_number(number, key) for number in numbers]
+    if "folds" in changes and grid.whole_folds is None:
+        changes["whole_folds"] = grid.folds
+    if "seeds" in changes and grid.whole_seeds is None:
+        changes["whole_seeds"] = grid.seeds
     changes |= _choices_of_clips_and_settings(grid, changes.get("shots", grid.shots), draws, candidates)
     if protocol:
         changes["protocol"] = protocol

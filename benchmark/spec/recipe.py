@@ -79,8 +79,8 @@ class Recipe(Spec):
     )
     class_weights: Literal["none", "balanced"] = _later(
         "class_weights",
-        "balanced: a class weighs labels / (classes x labels of this class), counted over the training inputs; "
-        "cross_entropy: weight of a clip; bce: weight of positive targets",
+        "balanced, counted over the training inputs: with cross_entropy a clip weighs labels / (classes x labels of "
+        "its class); with bce positive targets weigh negatives / positives of their class, so that both weigh the same",
     )
     sampling: Literal["shuffle", "balanced"] = _later(
         "sampling",

@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import nn
@@ -45,6 +45,8 @@ Reference = Callable[[AudioTransformer, torch.Tensor], torch.Tensor]
 CLASSES = 3
 FRAMES = 96
 TOLERANCE = 1e-9  # in float64
+PROMPTS = 4
+PROMPT_MODES: tuple[Literal["overwrite", "insert"], ...] = ("overwrite", "insert")
 PARALLEL: tuple[Site, ...] = ("attn_parallel", "mlp_parallel")
 AFTER: tuple[Site, ...] = ("attn_out", "mlp_out")
 METHOD_CHECKS = ("frozen", "gradients", "identity", "save_load")  # that every method must pass on a backbone
@@ -194,6 +196,41 @@ def sites(backbone: CheckedBackbone) -> None:
                 raise Fault(f"a module at the site {site} of the last block does not change the logits")
 
 
+def prompts(backbone: CheckedBackbone) -> None:
+    """Prompts replace no class token and are never pooled; all patch tokens that are left are pooled as before.
+
+    Gradients of the head's input, with blocks that change nothing, say which tokens are pooled.
+    """
+    plain = backbone.model(FRAMES)
+    prefix, length = plain.config.prefix, plain.config.prefix + math.prod(plain.config.grid)
+    pooled = _pooled(plain, length)
+    for mode in PROMPT_MODES:
+        model = backbone.model(FRAMES)
+        model.add_prompts(PROMPTS, prompts=mode)
+        replaced = set(range(prefix, prefix + PROMPTS)) if mode == "overwrite" else set()
+        found = _pooled(model, length)
+        if any(parameter.grad is not None and parameter.grad.any() for parameter in _prompts(model)):
+            raise Fault(f"prompts={mode}: the head's input depends on prompts, which must not be pooled")
+        if missing := sorted(pooled - replaced - found):
+            raise Fault(f"prompts={mode}: token {missing[0]} is pooled without prompts, but not with {PROMPTS} prompts")
+
+
+def _pooled(model: AudioTransformer, length: int) -> set[int]:
+    """Return the places of the tokens, of `length`, that the head's input depends on if blocks change nothing."""
+    random = torch.Generator().manual_seed(0)
+    tokens = torch.randn(1, length, model.width, generator=random, requires_grad=True)
+    model.call_block = lambda _, __, unchanged: unchanged
+    pooled = model.pool(model.run_blocks(tokens))
+    total = (pooled @ torch.randn(pooled.shape[1], generator=random)).sum()
+    torch.autograd.backward([total])
+    assert tokens.grad is not None
+    return set(tokens.grad[0].abs().sum(dim=1).nonzero().flatten().tolist())
+
+
+def _prompts(model: AudioTransformer) -> tuple[nn.Parameter, ...]:
+    return model.prompt_embeddings, model.deep_prompt_embeddings
+
+
 def parameters(backbone: CheckedBackbone) -> None:
     """The model has the stated number of parameters."""
     stated = load_backbone(backbone.choice.name).parameters
@@ -270,7 +307,7 @@ class _Scale(nn.Module):
 
 BACKBONE_CHECKS: dict[str, Callable[[CheckedBackbone], None]] = {
     check.__name__: check
-    for check in (builds, order, shapes, slots, sites, parameters, agrees, state_dict, every_method)
+    for check in (builds, order, shapes, slots, sites, prompts, parameters, agrees, state_dict, every_method)
 }
 
 

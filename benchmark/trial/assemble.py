@@ -128,6 +128,7 @@ def _make_trainer(
 ) -> tuple[Trainer, Parameters]:
     model, parameters, groups = build_model(request, data.data.classes, _read_weights(request, setting))
     options, train = setting.options, data.splits["train"]
+    weights = balanced_weights(train.truth, request.recipe.loss) if request.recipe.class_weights == "balanced" else None
     trainer = Trainer(
         model.to(device),
         request,
@@ -136,7 +137,7 @@ def _make_trainer(
         compiled=options.compile,
         checkpointing=options.checkpointing,
         steps_per_epoch=len(training_order(request, train)),
-        class_weights=balanced_weights(train.truth) if request.recipe.class_weights == "balanced" else None,
+        class_weights=weights,
     )
     return trainer, parameters
 

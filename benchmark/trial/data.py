@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from benchmark.records.schema import Data
 from benchmark.spec.protocol import Protocol
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.seeding import stream
+from benchmark.units import plural
 
 
 @dataclass(frozen=True)
@@ -63,10 +66,15 @@ class TrialData:
         return available if self.mixes or not self.held_bytes else 0
 
 
-def choose_clips(request: TrialRequest, manifest: Manifest) -> dict[str, list[Clip]]:
+def choose_clips(request: TrialRequest, manifest: Manifest, bad: Collection[str] = ()) -> dict[str, list[Clip]]:
     """Return the clips of every split that a trial uses, bad files included.
 
     A few-shot trial uses no validation clips, and `limit_clips` does not apply to its training clips.
+
+    Args:
+        request: the trial.
+        manifest: clips of the dataset.
+        bad: paths that no training clip of a few-shot trial may have: others are drawn for them.
     """
     splits = {name: [manifest.clips[i] for i in indices] for name, indices in manifest.splits(request.fold).items()}
     chosen = {
@@ -77,7 +85,7 @@ def choose_clips(request: TrialRequest, manifest: Manifest) -> dict[str, list[Cl
         chosen["test"] = chosen["train"]
     if request.shots:
         seed = stream("shots", manifest.info.name, request.fold, request.shots.draw)
-        few = shots_of(splits["train"], request.shots.per_class, seed)  # by present labels, under every protocol
+        few = shots_of(splits["train"], request.shots.per_class, seed, bad)  # by present labels, in every protocol
         chosen = {"train": [_labelled(clip, request.protocol) for clip in few], "test": chosen["test"]}
     return chosen
 
@@ -102,7 +110,7 @@ def prepare(request: TrialRequest, manifest: Manifest, cache: Path | None) -> Tr
         raise BenchmarkError(f"{manifest.folder}: the data changed since this trial was planned; call `run` again")
     recipe, info = request.recipe, manifest.info
     recordings = AudioStore(manifest.folder, cache, recipe.mels)
-    chosen, skipped = _ready(request, recordings, choose_clips(request, manifest))
+    chosen, skipped = _ready(request, recordings, manifest)
     front_end = FrontEnd(
         mels=recipe.mels,
         frames=recipe.frames,
@@ -135,6 +143,7 @@ def prepare(request: TrialRequest, manifest: Manifest, cache: Path | None) -> Tr
         skipped=skipped,
         windows={name: len(split) for name, split in splits.items()} if whole else None,
         source=manifest.source,
+        drawn_from=len(_training_clips(request, manifest)) if request.shots else None,
     )
     return TrialData(splits, data, mixes=recipe.mixup > 0)
 
@@ -174,20 +183,50 @@ def training_order(request: TrialRequest, train: Clips) -> TrainingOrder:
 
 
 def _ready(
-    request: TrialRequest, recordings: AudioStore, chosen: dict[str, list[Clip]]
+    request: TrialRequest, recordings: AudioStore, manifest: Manifest
 ) -> tuple[dict[str, list[Clip]], dict[str, str]]:
-    """Fill the cache; return the clips whose file is good, and the reasons of the skipped ones by path."""
+    """Choose clips and fill the cache; return those whose file is good, and the reasons of the skipped ones by path.
+
+    Few-shot clips with a bad file are replaced by the next ones of their class, which may be bad in their turn.
+
+    Raises:
+        BenchmarkError: no clips are left, or in a few-shot trial fewer of a class than it has to have.
+    """
     skip = request.recipe.on_bad_audio == "skip"
-    mixed = mixed_paths(request, chosen)
-    every = list({clip.path: clip for clips in chosen.values() for clip in clips}.values())
-    doubtful = recordings.lacking(every, mixed) if recordings.cache else every if skip else []
-    bad = recordings.fill(doubtful, mixed, stop=not skip)
-    skipped = {str(error.path.relative_to(recordings.folder)): error.reason for error in bad}
+    skipped: dict[str, str] = {}
+    known: set[str] = set()
+    while True:
+        chosen = choose_clips(request, manifest, skipped)
+        mixed = mixed_paths(request, chosen)
+        new = list({clip.path: clip for clips in chosen.values() for clip in clips if clip.path not in known}.values())
+        doubtful = recordings.lacking(new, mixed) if recordings.cache else new if skip else []
+        bad = recordings.fill(doubtful, mixed, stop=not skip)
+        skipped |= {str(error.path.relative_to(recordings.folder)): error.reason for error in bad}
+        known |= {clip.path for clip in new}
+        if not request.shots or not any(clip.path in skipped for clip in chosen["train"]):
+            break
     kept = {name: [clip for clip in clips if clip.path not in skipped] for name, clips in chosen.items()}
     for name, clips in kept.items():
         if not clips:
             raise BenchmarkError(f"{recordings.folder}: no readable clips are left in the {name} split")
+    if request.shots and skipped:
+        _require_shots(request.shots.per_class, _training_clips(request, manifest), skipped, manifest)
     return kept, skipped
+
+
+def _require_shots(per_class: int, clips: list[Clip], skipped: Collection[str], manifest: Manifest) -> None:
+    """Reject a draw that has fewer readable clips of a class than it is named after."""
+    readable = Counter(label for clip in clips if clip.path not in skipped for label in clip.labels)
+    for label in sorted({label for clip in clips for label in clip.labels}):
+        if readable[label] < per_class:
+            raise BenchmarkError(
+                f"{manifest.folder}: class '{manifest.info.classes[label]}' has "
+                f"{plural(readable[label], 'readable training clip')}, too few for {plural(per_class, 'shot')}"
+            )
+
+
+def _training_clips(request: TrialRequest, manifest: Manifest) -> list[Clip]:
+    return [manifest.clips[i] for i in manifest.splits(request.fold)["train"]]
 
 
 def _labelled(clip: Clip, protocol: Protocol) -> Clip:

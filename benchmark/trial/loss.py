@@ -1,7 +1,8 @@
 """The loss of a recipe: cross entropy or binary cross entropy, with class weights and label smoothing.
 
 - Class weights of `cross_entropy` are `weight` of `torch.nn.CrossEntropyLoss`: the mean is over weights.
-- Class weights of `bce` are `pos_weight` of `torch.nn.BCEWithLogitsLoss`; the mean is over annotated classes.
+- Class weights of `bce` are `pos_weight` of `torch.nn.BCEWithLogitsLoss`, whose documentation has the rule negatives /
+  positives; the mean is over annotated classes.
 - Label smoothing s makes (1 - s) y + s / classes of a target y, in both losses as `torch.nn.CrossEntropyLoss` does. A
   mixture of smoothed targets is the smoothed mixture, so that mixup needs no rule of its own.
 """
@@ -66,15 +67,23 @@ def share_of_part(
     return float(of_part / of_whole)
 
 
-def balanced_weights(truth: Truth) -> torch.Tensor:
-    """Return (classes,) weights: labels / (classes x labels of the class), over classes with clips.
+def balanced_weights(truth: Truth, kind: Kind) -> torch.Tensor:
+    """Return (classes,) weights with which all classes, or positives and negatives of each class, weigh the same.
 
-    A class without clips has the weight 1. Where clips have one label each, it is scikit-learn's `balanced`.
+    - `cross_entropy`: labels / (classes x labels of the class), over classes with clips. Where clips have one label
+      each, it is scikit-learn's `balanced`.
+    - `bce`: negatives / positives of the class, over the clips in which it was annotated.
+
+    A class without clips has the weight 1, with `bce` also a class that all clips have.
 
     Args:
         truth: (2, clips, classes), present and annotated classes of the training clips.
+        kind: loss of the recipe.
     """
     labels = torch.from_numpy((truth[0] & truth[1]).sum(0)).double()
+    if kind == "bce":
+        negatives = torch.from_numpy((~truth[0] & truth[1]).sum(0)).double()
+        return torch.where((labels > 0) & (negatives > 0), negatives / labels.clamp(min=1), 1.0).float()
     present = labels > 0
     weights = labels.sum() / (present.sum() * labels.clamp(min=1))
     return torch.where(present, weights, 1.0).float()

@@ -53,7 +53,7 @@ def _optimizer_groups(
     """Return the trainable parameters in the optimizer's form; the first group follows the recipe."""
     rest = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     if layer_decay < 1:
-        groups = decayed_groups(list(rest), groups, len(model.blocks), layer_decay)
+        groups = decayed_groups(list(rest), groups, len(model.blocks), layer_decay, model.final_norms())
     special: list[dict[str, Any]] = []
     for group in groups:
         decay = {} if group.weight_decay is None else {"weight_decay": group.weight_decay}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -25,7 +26,7 @@ from benchmark.planning.expand import expand
 from benchmark.records.store import ResultStore
 from benchmark.spec.options import RunOptions
 from benchmark.spec.request import TrialRequest
-from benchmark.tools.export import export_trial
+from benchmark.tools.export import export_trial, hugging_face
 from benchmark.trial.run import Setting, attempt_trial
 from tests.conftest import REPOSITORY, TINY_RECIPE, Cli, tiny_grid
 from tests.samples import make_cost
@@ -303,6 +304,34 @@ def test_transformers_reads_the_folder(
     assert expected.labels[0] in capsys.readouterr().out
     done = cli("predict", out, clip)
     assert done.stderr == f"error: {out}: is a folder for transformers; export the trial without --format hf\n"
+
+
+def test_logits_that_are_no_numbers_are_refused(
+    results: Path, trial: TrialRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("transformers")
+    monkeypatch.setattr(hugging_face, "full_and_padded", lambda _: [np.full(16_000, np.nan, np.float32)])
+    with pytest.raises(BenchmarkError, match="transformers differs by nan"):
+        export_trial(ResultStore(results), trial.id, tmp_path / "out", onnx=False, form="hf")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_name_that_is_not_utf8_keeps_its_bytes_in_the_table(
+    model: Path, data_root: Path, tmp_path: Path, cli: Cli
+) -> None:
+    clip = next(get_dataset("esc50").manifest(data_root).folder.rglob("*.wav"))
+    folder, table, vectors = tmp_path / "sounds", tmp_path / "labels.csv", tmp_path / "vectors.npz"
+    folder.mkdir()
+    name = os.fsdecode(b"r\xff.wav")
+    try:
+        shutil.copy(clip, folder / name)
+    except OSError:
+        pytest.skip("this file system has no such names")
+    done = cli("predict", model, folder, "--csv", table, "--embeddings", vectors)
+    assert done.returncode == 0, done.stderr
+    assert b"r\xff.wav," in table.read_bytes().splitlines()[1]
+    with np.load(vectors) as content:
+        assert content["paths"].tolist() == [str(folder / name)]
 
 
 def test_what_transformers_has_no_place_for_is_one_line(

@@ -7,7 +7,7 @@ import tarfile
 from pathlib import Path
 
 from tests.conftest import AST, Cli
-from tests.data.public_trees import hear_folds, hub_rows, save_hub, write_hear, write_xares_esc50
+from tests.data.public_trees import hear_folds, hub_rows, save_hub, write_hear, write_xares_ravdess
 
 SHORT = ["--set", "recipe.epochs=1", "--set", "recipe.batch_size=4"]
 
@@ -17,13 +17,13 @@ def test_from_the_public_formats_to_the_table(cli: Cli, tmp_path: Path) -> None:
     made = write_hear(tmp_path / "beijing_opera-v1.0-hear2021-full", hear_folds(), vocabulary=["bark", "meow"])
     with tarfile.open(tmp_path / "opera.tar.gz", "w:gz") as archive:
         archive.add(made, f"hear-2021.0.6/tasks/{made.name}")
-    write_xares_esc50(data / "env" / "esc50")
+    write_xares_ravdess(data / "env" / "ravdess")
     saved = save_hub(tmp_path / "sounds", train=hub_rows([[0], [1, 2], [2]]), test=hub_rows([[0, 1], [2]]))
-    names = {"hear:beijing_opera": ["--from", tmp_path / "opera.tar.gz"], "xares:esc50": [], f"hf:{saved}": []}
+    names = {"hear:beijing_opera": ["--from", tmp_path / "opera.tar.gz"], "xares:ravdess": [], f"hf:{saved}": []}
     run = ["--grid", "quick", "--method", "linear", "--backbone", AST, "--fold", "2", "--data-root", data]
     early = cli("plan", *run, "--dataset", ",".join(names), "--results", tmp_path / "out")
     assert [line.split(": ")[1] for line in early.stdout.splitlines() if line.startswith("missing input")] == [
-        "hear:beijing_opera", "xares:esc50", "hf:./sounds",
+        "hear:beijing_opera", "xares:ravdess", "hf:./sounds",
     ]  # fmt: skip
     for name, options in names.items():
         prepared = cli("data", "prepare", name, *options, "--data-root", data)
@@ -38,14 +38,15 @@ def test_from_the_public_formats_to_the_table(cli: Cli, tmp_path: Path) -> None:
     found = {record["request"]["dataset"]["name"]: record for record in records}
     assert {name: record["data"]["used"] for name, record in found.items()} == {
         "hear:beijing_opera": {"train": 4, "validation": 4, "test": 4},
-        "xares:esc50": {"train": 8, "test": 2},
+        "xares:ravdess": {"train": 24, "test": 8},
         "hf:./sounds": {"train": 3, "test": 2},
     }
     assert found["hear:beijing_opera"]["selection"]["rule"] == "best_on_validation"
+    assert found["hear:beijing_opera"]["data"]["source"] == "beijing_opera-v1.0-hear2021-full"
     assert (found["hf:./sounds"]["selection"]["metric"], found["hf:./sounds"]["data"]["source"]) == ("map", None)
     listed = cli("data", "list", "--data-root", data).stdout
     own = [line.split("  ") for line in listed.splitlines() if ":" in line.split(" ")[0]]
-    assert [row[0] for row in own] == ["hear:beijing_opera", "hf:./sounds", "xares:esc50"]
+    assert [row[0] for row in own] == ["hear:beijing_opera", "hf:./sounds", "xares:ravdess"]
     assert all("complete" in map(str.strip, row) for row in own)
     again = cli("data", "prepare", "hear:beijing_opera", "--from", tmp_path / "opera.tar.gz", "--data-root", data)
     assert (again.returncode, again.stderr.count("\n")) == (2, 1)

@@ -106,6 +106,14 @@ def write_xares_esc50(folder: Path, classes: int = 2) -> Path:
     return folder
 
 
+def write_xares_ravdess(folder: Path) -> Path:
+    """Write X-ARES' tars of RAVDESS, one clip of each of its eight classes in each of its four folds."""
+    for fold in range(4):
+        clips = [(f"{fold}-{label}", sound(label, fold), {"emotion": f"emotion{label}"}) for label in range(8)]
+        write_tar(folder / f"ravdess_fold_{fold}_0000000.tar", clips)
+    return folder
+
+
 def hub_rows(labels: Sequence[Any], file_format: str = "WAV", **columns: Sequence[Any]) -> Any:
     """Return a dataset of the library with the columns `audio` and `label`.
 

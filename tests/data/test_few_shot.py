@@ -31,6 +31,17 @@ def test_draws_are_nested_and_differ_by_seed(clips: list[Clip]) -> None:
     assert drawn[4] == {clip.path for clip in shots_of(clips, 5, 7)}
 
 
+@pytest.mark.parametrize("clips", [ONE_LABEL, SEVERAL])
+def test_bad_files_are_replaced_and_those_that_would_not_be_drawn_change_nothing(clips: list[Clip]) -> None:
+    drawn = {clip.path for clip in shots_of(clips, 3, 7)}
+    others = {clip.path for clip in clips} - drawn
+    assert {clip.path for clip in shots_of(clips, 3, 7, others)} == drawn
+    bad = set(sorted(drawn)[:2])
+    replaced = shots_of(clips, 3, 7, bad)
+    assert not {clip.path for clip in replaced} & bad
+    assert all(number >= 3 for number in counts(replaced).values())
+
+
 def test_with_one_label_each_class_has_exactly_its_shots() -> None:
     assert counts(shots_of(ONE_LABEL, 4, 0)) == {0: 4, 1: 4, 2: 4}
 

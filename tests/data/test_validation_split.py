@@ -47,7 +47,8 @@ def test_else_a_share_of_every_class_is_held_out_the_same_each_time() -> None:
     clips = [Clip(f"{i}", 1, (i % 4, 4) if i % 2 else (i % 4,), split="train") for i in range(200)]
     clips.append(Clip("rare", 1, (5,), split="train"))  # one clip of a class is left to train on
     tests = [Clip(f"test-{i}", 1, (i % 4,), split="test") for i in range(50)]
-    held, _ = hold_out(manifest("openmic", [*clips, *tests]), 0)
+    held, rule = hold_out(manifest("openmic", [*clips, *tests]), 0)
+    assert rule.startswith("20 % of the training clips, stratified by class; without clips of ")
     train, validation = parts(held)
     assert train | validation == {clip.path for clip in clips}
     assert "rare" in train
@@ -64,6 +65,23 @@ def test_groups_are_held_out_whole() -> None:
     assert all(len(found) == 1 for found in by_group.values())
     assert 15 <= len(validation) <= 25
     assert len(train) + len(validation) == 100
+
+
+def test_the_group_nearest_to_the_share_is_held_out_and_the_rule_says_what_it_became() -> None:
+    sizes = {(0, "a"): 60, (0, "b"): 40, (1, "c"): 10, (1, "d"): 30, (1, "e"): 10, (2, "f"): 50}
+    clips = [
+        Clip(f"{group}{i}", 1, (label,), split="train", group=group)
+        for (label, group), number in sizes.items()
+        for i in range(number)
+    ]
+    held, rule = hold_out(manifest("openmic", clips), 0)
+    groups = Counter(clip.group for clip in held.clips if clip.split == "validation")
+    assert groups.keys() - {"c", "e"} == {"b"}  # the smaller of two groups that are both too large
+    assert 1 <= len(groups) - 1 <= 2
+    share = 100 * groups.total() / len(clips)
+    lacking = get_dataset("openmic").info.classes[2]
+    how = "stratified by class, groups of clips whole"
+    assert rule == f"{share:.0f} % of the training clips, {how}; without clips of {lacking}"
 
 
 def test_too_few_clips_are_a_mistake() -> None:

@@ -20,7 +20,7 @@ from benchmark.models.outside import resolve_backbones
 from benchmark.models.positional import adapt_positional, sine_positions
 from benchmark.models.transformer import AudioTransformer
 from benchmark.models.weights import locate
-from benchmark.spec.backbone import SHAPES, load_backbone
+from benchmark.spec.backbone import SHAPES, Pretrained, load_backbone
 from benchmark.spec.protocol import load_protocol
 from benchmark.spec.recipe import resolve_recipe
 from benchmark.testing.backbones import CheckedBackbone, run_backbone_check
@@ -136,10 +136,23 @@ def test_nothing_trains_fixed_positions_and_counts_are_official() -> None:
     assert "v.pos_embed" in model.backbone_tensors()
 
 
-@pytest.mark.parametrize("check", ["builds", "order", "slots", "sites", "state_dict"])
+@pytest.mark.parametrize("check", ["builds", "order", "slots", "sites", "prompts", "state_dict"])
 def test_it_keeps_the_contract(check: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SHAPES, "tiny", TINY)
     assert run_backbone_check(check, CheckedBackbone.named("audiomae")) is None
+
+
+def test_only_ast_and_ssast_keep_the_official_place_of_prompts() -> None:
+    """Defect D26: without a dist token the official prompts still begin at token 2."""
+    found = {}
+    for name, distilled in (("audiomae", False), ("ssast", False), ("ssast", True), ("ast", True)):
+        checked = CheckedBackbone.named(name)
+        choice = checked.choice.model_copy(update={"pretrained": Pretrained(distilled=distilled)})
+        config = model_config(choice, checked.recipe("esc50"), load_protocol("reference"), CLASSES)
+        found[name, distilled] = (config.prefix, config.overwritten_from)
+    assert found["audiomae", False] == (1, 1)
+    assert found["ssast", False] == (1, 2)
+    assert found["ssast", True] == found["ast", True] == (2, 2)
 
 
 def pretraining(model: Any) -> dict[str, torch.Tensor]:

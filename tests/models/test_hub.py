@@ -7,16 +7,19 @@ import http.server
 import io
 import json
 import re
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
+import safetensors.torch
 import torch
 from huggingface_hub import constants
 from rich.console import Console
 
+from benchmark.api.checkpoint import fetch_checkpoints, verify_checkpoint
 from benchmark.errors import BenchmarkError, MissingInputError
 from benchmark.models import hub
 from benchmark.models.fit import fit
@@ -117,6 +120,7 @@ def served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[type[Hub
             constants.ENDPOINT + "/{repo_id}/resolve/{revision}/{filename}",
         )  # fmt: skip
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
         yield handler
         running.shutdown()
 
@@ -193,6 +197,36 @@ def test_a_damaged_download_is_refused(served: type[Hub], tmp_path: Path, monkey
     assert (hub.fetch(f"hf:{REPO}", QUIET).folder / "pytorch_model.bin").read_bytes() == body
 
 
+def test_one_commit_is_the_same_files_whatever_another_program_left(
+    served: type[Hub], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commit, cache = COMMITS["main"], tmp_path / "hub"
+    tensors = safetensors.torch.save(hugging_face(official_ast(SHAPE, classes=4)))
+    served.files[commit]["model.safetensors"] = tensors
+    text = f"hf:{REPO}@{commit}"
+    whole = digest(hub.fetch(text, QUIET).folder)
+    for left in (("pytorch_model.bin", "config.json"), ("model.safetensors",), ("pytorch_model.bin",)):
+        for name in ("hub", "home"):
+            shutil.rmtree(tmp_path / name)
+        folder = cache / "models--MIT--tiny-ast" / "snapshots" / commit
+        folder.mkdir(parents=True)
+        for name in left:
+            (folder / name).write_bytes(served.files[commit][name])
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+        if "config.json" in left:
+            hub.fetch(text)
+            assert f"using commit {commit} from {cache}, though it may lack files" in capsys.readouterr().err
+        else:
+            with pytest.raises(MissingInputError, match="does not have it"):
+                hub.fetch(text, QUIET)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        assert digest(hub.fetch(text, QUIET).folder) == whole
+    (folder / "config.json").unlink()
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(MissingInputError, match="does not have it"):
+        hub.fetch(text, QUIET)
+
+
 def test_without_network_the_cache_is_used_and_said(
     served: type[Hub], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -214,6 +248,8 @@ def test_without_network_the_cache_is_used_and_said(
     ("text", "expected"),
     [
         ("hf:MIT/nosuch", "has no repository MIT/nosuch, or it is private"),
+        ("hf:a--b/c", "hf:a--b/c: Cannot have -- or .. in repo_id"),
+        ("hf:é/b", "hf:é/b: Repo id must"),
         (f"hf:{REPO}@nosuch", "the repository has no revision 'nosuch'"),
         (f"hf:{REPO}@empty", "holds neither model.safetensors nor pytorch_model.bin"),
         (f"hf:{REPO}@index", "lacks model-00001-of-00002.safetensors, which its index names"),
@@ -235,6 +271,14 @@ def test_a_wrong_id_is_one_line(served: type[Hub], text: str, expected: str) -> 
 def test_a_text_that_is_no_id_is_refused(text: str) -> None:
     with pytest.raises(BenchmarkError, match="expected hf:OWNER/NAME or hf:OWNER/NAME@REVISION"):
         resolve_backbones(f"ast[weights={text}]", "--backbone")
+
+
+def test_several_revisions_are_fetched_one_after_the_other(served: type[Hub], tmp_path: Path) -> None:
+    main, old = fetch_checkpoints([f"ast[weights=hf:{REPO}@main,hf:{REPO}@old]"], tmp_path, console=QUIET)
+    assert (main.backbone, main.path.name) == (f"ast[weights=hf:{REPO}@main]", COMMITS["main"])
+    assert (old.backbone, old.path.name) == (f"ast[weights=hf:{REPO}@old]", COMMITS["old"])
+    with pytest.raises(BenchmarkError, match=r"names 2 backbones; name one"):
+        verify_checkpoint("ssast[size=tiny,small]", tmp_path)
 
 
 def test_a_run_says_that_a_revision_has_moved(served: type[Hub], cli: Cli, tmp_path: Path) -> None:

@@ -37,6 +37,17 @@ def test_each_seed_chooses_its_own_epoch(make_request: Make) -> None:
     assert to_frame(records)["epoch"].tolist() == [2, 1]
 
 
+def test_each_draw_chooses_its_own_epoch_whatever_else_is_finished(make_request: Make) -> None:
+    def drawn(draw: int, scores: list[float]) -> Record:
+        content = make_request().model_dump() | {"shots": {"per_class": 4, "draw": draw}}
+        return make_record(TrialRequest.model_validate(content), scores)
+
+    records = [drawn(0, [0.5, 0.9]), drawn(1, [0.9, 0.1])]
+    assert to_frame(records[:1])["score"].tolist() == [0.9]
+    frame = to_frame(records)
+    assert (frame["epoch"].tolist(), frame["score"].tolist()) == ([2, 1], [0.9, 0.9])
+
+
 def test_the_first_of_equal_epochs_is_chosen(make_request: Make) -> None:
     assert to_frame([make_record(make_request(), [0.5, 0.75, 0.75])])["epoch"].tolist() == [2]
 

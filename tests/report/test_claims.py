@@ -104,6 +104,22 @@ def test_signs_of_claims_are_a_matrix(tmp_path: Path, cli: Cli) -> None:
     assert lines[-1].startswith("unexpected: ")
 
 
+def test_an_order_of_the_same_methods_does_not_hide_a_comparable_cell(tmp_path: Path) -> None:
+    records, parts = paper_records({"aat_m": 0.9, "aat_m+prompt": 0.8}, backbones=["ast"], seeds=["0,1,2"])
+    changed = []
+    for record in records:
+        if record.request.method.variant == "aat_m+prompt":
+            content = record.request.model_dump(mode="json")
+            content["method"]["parts"] = content["method"]["parts"][::-1]
+            content["method"]["variant"], content["recipe"]["lr"] = "prompt+aat_m", 0.5
+            changed.append(make_record(TrialRequest.model_validate(content), [0.1] * 3))
+    parts |= {record.id: np.zeros(CLIPS, np.float32) for record in changed}
+    results = make_results(tmp_path, [*records, *changed], parts=parts)
+    assert sorted(results.cells["method"]) == ["aat_m", "aat_m+prompt", "prompt+aat_m"]
+    found = {claim.id: claim for claim in judge_aat(results)}
+    assert found["prompt-hurts-m-ast-esc50"].verdict == "reproduced"
+
+
 def test_one_seed_decides_no_claim_about_a_method(tmp_path: Path) -> None:
     found = verdicts(tmp_path, {"full": 0.95, "linear": 0.8, "aat_ms": 0.9}, backbones=["ast"], seeds=["0"])
     judged = [claim for claim in found.values() if claim.measured is not None and claim.kind in {"order", "score"}]
@@ -201,6 +217,16 @@ def test_time_and_memory_are_judged_on_a_gpu_only(tmp_path: Path) -> None:
     assert on_gpu["time-aat-ms-esc50"].verdict == "differs"
     assert on_gpu["memory-aat-ms-esc50"].verdict == "differs"
     assert "H100" in on_gpu["memory-aat-m-esc50"].why
+    # another backbone of the same size is not the paper's
+    results = read_results(store)
+    for place, profile in enumerate(results.profiles):
+        if profile.request.method.name == "aat_m":
+            backbone = profile.request.backbone.model_copy(update={"name": "mine", "outside": "0" * 64})
+            request = TrialRequest.model_validate({**profile.request.model_dump(), "backbone": backbone.model_dump()})
+            results.profiles[place] = profile.model_copy(update={"request": request})
+    found = {each.id: each.verdict for each in judge_aat(results)}
+    assert (found["time-aat-m-esc50"], found["memory-aat-m-esc50"]) == ("not run", "not run")
+    assert found["time-aat-ms-esc50"] == "differs"
 
 
 def test_explain_shows_the_provenance_of_a_cell(tmp_path: Path, cli: Cli) -> None:

@@ -12,8 +12,10 @@ from benchmark.planning.expand import expand
 from benchmark.records.schema import Record
 from benchmark.report.figures.shots import shots
 from benchmark.report.inference import estimate
+from benchmark.report.layout import load_layout
 from benchmark.report.overall import all_runs
 from benchmark.report.results import Results
+from benchmark.report.tables import TableSource, build_table
 from benchmark.report.tables.results import score_table
 from benchmark.report.tables.shots import shot_rows, shots_text
 from benchmark.spec.request import TrialRequest
@@ -47,7 +49,14 @@ def few_shot(data_root: Path, folder: Path, missing: int = 0) -> tuple[Results, 
 def _record(request: TrialRequest, score: float) -> Record:
     record = make_record(request, [score])
     chosen = {"rule": "last", "scope": "trial", "epoch": 1}
-    return record.model_copy(update={"selection": record.selection.model_copy(update=chosen)})
+    assert request.shots is not None
+    of_draw = {"used": {"train": 10 * request.shots.per_class, "test": CLIPS}, "drawn_from": 400}
+    return record.model_copy(
+        update={
+            "selection": record.selection.model_copy(update=chosen),
+            "data": record.data.model_copy(update=of_draw),
+        }
+    )
 
 
 def test_the_error_is_that_of_draws_whose_seeds_count_once(data_root: Path, tmp_path: Path) -> None:
@@ -86,6 +95,16 @@ def test_the_table_has_a_column_per_number_of_shots_and_no_mean_of_missing_draws
     figure = shots(results, "Title")
     assert figure is not None
     assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == ["2", "16"]
+
+
+def test_the_table_says_which_share_of_the_clips_a_draw_takes(data_root: Path, tmp_path: Path) -> None:
+    results, _ = few_shot(data_root, tmp_path)
+    assert shot_rows(results)["share"].tolist() == [0.05, 0.05, 0.4, 0.4]
+    entry = next(entry for entry in load_layout().tables if entry.name == "shots")
+    table = build_table(TableSource(results, entry, []))
+    assert table is not None
+    assert "draw takes (shots): ESC-50 5 % (2), 40 % (16). Mean over draws" in table.caption.note
+    assert "for this pool of training clips only" in table.caption.note
 
 
 def test_results_without_few_shot_trials_have_no_such_figure(make_request: Make, tmp_path: Path) -> None:

@@ -107,6 +107,23 @@ def test_profiles_of_several_recipes_keep_their_ratios(make_request: Make) -> No
     assert tabulate_steps(profiles, ["full"])["time_ratio"].tolist() == pytest.approx([1, 1, 0.5, 0.25])
 
 
+def test_profiles_of_another_backbone_have_ratios_of_their_own(make_request: Make, tmp_path: Path) -> None:
+    size = "[size=demo;weights=random:0]"
+    cases = [("full", "ast", 10), ("full", "audiomae", 8), ("aat_ms", "audiomae", 4), ("linear", "ssast", 3)]
+    profiles = [
+        step(make_request(methods=[method], backbones=[f"{name}{size}"]), seconds) for method, name, seconds in cases
+    ]
+    steps = tabulate_steps(profiles, ["full"])
+    assert steps["backbone"].tolist() == ["ast", "audiomae", "audiomae", "ssast"]
+    assert steps["time_ratio"].tolist()[:3] == [1, 1, 0.5]
+    assert pd.isna(steps["time_ratio"][3])
+    results = make_results(tmp_path, [])
+    results.profiles = profiles
+    assert [axis.get_title() for axis in time(results, "Title").axes] == ["steps of AudioMAE, size demo on cpu"]
+    names = [text.get_text() for text in memory(results, "Title").legends[0].get_texts()]
+    assert names == ["AAT-MS"]  # not the one that only another backbone's full fine-tuning could be compared with
+
+
 def test_figures_of_costs_show_a_sweep(make_request: Make, tmp_path: Path) -> None:
     cost = step(make_request(), 1.0).cost
     records = [

@@ -9,10 +9,15 @@ from benchmark.records.schema import Labels
 from benchmark.report.layout import load_layout
 from benchmark.report.names import Names
 
+HUB = "hf:o/a@main[split=train;label=x]"
 NAMES = Names.of(
     load_layout().labels,
     [
-        Labels(methods={"mine": "LoRA", "lora": "LoRA"}, datasets={"folder:birds": "birds"}, backbones={"own": "Own"}),
+        Labels(
+            methods={"mine": "LoRA", "lora": "LoRA"},
+            datasets={"folder:birds": "birds", HUB: "o/a"},
+            backbones={"own": "Own"},
+        ),
         Labels(methods={"aat_ms": "not this one"}),
     ],
 )
@@ -44,6 +49,20 @@ def test_methods(name: str, label: str) -> None:
 )
 def test_backbones(name: str, label: str) -> None:
     assert NAMES.backbone(name) == label
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("esc50", "ESC-50"),
+        ("esc50[shots=4]", "ESC-50 (shots=4)"),
+        (HUB, "o/a"),
+        (f"{HUB}[shots=4]", "o/a (shots=4)"),
+        ("hf:other[split=train][shots=4]", "hf:other (split=train) (shots=4)"),
+    ],
+)
+def test_datasets(name: str, label: str) -> None:
+    assert NAMES.dataset(name) == label
 
 
 def test_protocols_say_their_switches_in_words() -> None:

@@ -16,24 +16,26 @@ import yaml
 from rich.console import Console
 
 import benchmark
+from benchmark.api.tuned import choice_line
 from benchmark.data.registry import get_dataset
 from benchmark.errors import BenchmarkError
 from benchmark.orchestrator.run import Ended
 from benchmark.planning.expand import expand
 from benchmark.records.choice import Candidate, best_candidate
+from benchmark.records.schema import Attempt
 from benchmark.records.store import ResultStore
 from benchmark.report.tables.swept import swept_rows
 from benchmark.report.tables.tuned import tuned_rows
 from benchmark.report.write import read_results
 from benchmark.search.space import method_spaces
 from benchmark.search.tuned import TunedGrid, draws, learning_rates, tuned_grid, with_defaults
-from benchmark.spec.grid import Grid, Tune, load_grid
+from benchmark.spec.grid import Grid, Tune, load_grid, narrow
 from benchmark.spec.options import RunOptions
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.data import choose_clips
 from benchmark.trial.run import Setting, attempt_trial
 from tests.conftest import AST, TINY_RECIPE, Cli, run_trials_here, tiny_grid
-from tests.samples import make_cost
+from tests.samples import make_cost, make_record
 
 
 def tuned(root: Path, **changes: object) -> TunedGrid:
@@ -63,7 +65,7 @@ def test_candidates_begin_with_the_default_and_given_values_narrow_the_others(da
     found = tuned(data_root, methods=["linear", "lora[rank=4,8;alpha=16]"])
     linear, lora = ([one.method for one in tuning.candidates] for tuning in found.tunings)
     assert linear == ["linear"] * 3
-    assert lora[0] == "lora[rank=4]"  # alpha=16 is its default
+    assert lora[0] == "lora"  # rank=8 and alpha=16 are its defaults
     assert set(lora) <= {"lora", "lora[rank=4]"}
     assert len({one.trial.id for tuning in found.tunings for one in tuning.candidates}) == 6
     again = tuned(data_root, methods=["lora[rank=4,8;alpha=16]"], seeds=[0, 1]).tunings[0]
@@ -123,8 +125,52 @@ def test_the_choice_is_the_first_best_and_never_a_diverged_one() -> None:
     assert best_candidate(tried(0.5, 0.7, 0.7)) == 1
     assert best_candidate(tried(0.5, 0.5, None)) == 0
     assert best_candidate(tried(None, None)) is None
+    failed = tried(None)[0].model_copy(update={"state": "failed"})
+    assert best_candidate((failed, *tried(0.5, 0.7))) == 2
     missing = tried(0.5, 0.7)[0].model_copy(update={"state": "missing", "score": None})
     assert best_candidate((*tried(0.5, 0.7), missing)) is None
+
+
+def test_a_setting_that_fails_three_times_is_left_out_and_the_line_says_why(data_root: Path, tmp_path: Path) -> None:
+    tuning, store = tuned(data_root).tunings[0], ResultStore(tmp_path)
+    first, second, third = (candidate.trial for candidate in tuning.candidates)
+    for request, score in ((first, 0.5), (second, 0.75)):
+        record = make_record(request, [score])
+        chosen = record.selection.model_copy(update={"rule": "last", "scope": "trial", "epoch": 1})
+        store.write(record.model_copy(update={"selection": chosen}), {})
+    lines = []
+    for _ in range(3):
+        store.write_attempt(Attempt.now(third, "out_of_memory", "out of memory: 90 GB", "", "code"))
+        lines.append(choice_line(tuning.choice(store)))
+    lr = f"lr {third.recipe.lr:g}"
+    assert lines[0] == (
+        f"not chosen: {AST} esc50 linear: 2/3 settings; linear, {lr} failed 1 time (out of memory: 90 GB): "
+        "the same call tries it again"
+    )
+    choice = tuning.choice(store)
+    assert (choice.chosen, choice.finished, choice.candidates[2].state) == (1, 3, "failed")
+    assert "chosen of 3: " in lines[2]
+    assert f"; linear, {lr} failed 3 times (out of memory: 90 GB): it is left out of the choice, " in lines[2]
+    assert "`--rerun failed` tries it again" in lines[2]
+
+
+def test_calls_that_divide_folds_and_seeds_share_the_choice(data_root: Path) -> None:
+    grid = tiny_grid(protocol="corrected", folds="all", seeds=[0, 1], tune=Tune(candidates=3))
+
+    def of(**changes: list[str]) -> TunedGrid:
+        narrowed = narrow(narrow(grid, **changes), methods=["linear"])
+        return tuned_grid(narrowed, expand(with_defaults(narrowed), data_root, Path("none")))
+
+    whole, parts = of(), [of(seeds=["1"]), of(folds=["2"]), of(folds=["3"], seeds=["7"])]
+    for part in parts:
+        assert part.choosing.requests == whole.choosing.requests
+    assert {(request.fold, request.seed) for request in parts[2].tunings[0].default.finals} == {(3, 7)}
+
+
+def test_the_default_is_the_methods_own_if_it_is_among_given_values() -> None:
+    assert [method_spaces([text])["lora"].default for text in ("lora[rank=32,8]", "lora[rank=8,32]")] == ["lora"] * 2
+    assert method_spaces(["lora[rank=32,4]"])["lora"].default == "lora[rank=32]"
+    assert method_spaces(["lora[rank=32,4]+prompt"])["lora+prompt"].default == "lora[rank=32]+prompt"
 
 
 def test_openmic_is_refused_where_its_test_clips_are_the_training_clips() -> None:
@@ -169,7 +215,7 @@ def test_both_phases_from_the_command_line(cli: Cli, grid_file: Path, data_root:
     [row] = tuned_rows(results)[0].to_dict("records")
     assert (row["tried"], row["finished"], row["fold"], row["seed"]) == (3, 3, 1, 0)
     assert row["validation"] == best
-    assert ("setting chosen on validation clips (of 3)" in row["marks"]) == (choice["chosen"] > 0)
+    assert ("setting chosen on clips of other test folds (of 3)" in row["marks"]) == (choice["chosen"] > 0)
     again = cli("run", *arguments, "--no-report")
     assert "nothing to do" in again.stdout
     merged = cli("merge", tmp_path / "out", "--results", tmp_path / "merged")

@@ -96,6 +96,16 @@ LIES = {
         "parameters={'base': 86_000_000}",
         "has 86,187,264 parameters without the head, but 86,000,000 are stated",
     ),
+    "prompts": (
+        "    def pool(self, tokens):\n        return tokens[:, self.config.prefix:].mean(dim=1)\n",
+        "",
+        "prompts=overwrite: the head's input depends on prompts, which must not be pooled",
+    ),
+    "fewer": (
+        "    def pool(self, tokens):\n        return tokens[:, 2 + 2 * self.prompt_tokens:].mean(dim=1)\n",
+        "",
+        "prompts=overwrite: token 6 is pooled without prompts, but not with 4 prompts",
+    ),
     "swapped": (
         "    SLOTS = swapped(q=AudioTransformer.SLOTS['v'], v=AudioTransformer.SLOTS['q'])\n",
         "",
@@ -122,7 +132,14 @@ def source(name: str, stated: str = "", body: str = RELU) -> str:
     return HEAD.replace("NAME", name).replace("STATED", stated) + body
 
 
-CHECK_OF = {"builds": "builds", "order": "order", "parameters": "parameters", "state": "state_dict"}
+CHECK_OF = {
+    "builds": "builds",
+    "order": "order",
+    "parameters": "parameters",
+    "prompts": "prompts",
+    "fewer": "prompts",
+    "state": "state_dict",
+}
 
 
 @pytest.fixture(autouse=True)

@@ -22,7 +22,7 @@ from benchmark.data.dataset import Dataset, Synthesizable
 from benchmark.data.dataset_info import Archive, AudioDigest
 from benchmark.data.registry import get_dataset
 from benchmark.errors import BenchmarkError
-from benchmark.tools.data.measure import describe, level_statistics, write_folder_recipe
+from benchmark.tools.data.measure import ALL_FOLDS, describe, level_statistics, write_folder_recipe
 from benchmark.tools.data.prepare import prepare
 from benchmark.tools.data.verify import verify
 from tests.data.audio_files import encoded, flac_announcing, id3v2, vbr_mp3, without_xing
@@ -148,6 +148,31 @@ def test_a_full_disk_is_told_before(tmp_path: Path) -> None:
     dataset = archive_of(get_dataset("esc50"), bytes=10**18)
     with pytest.raises(BenchmarkError, match=r"B are free, 2\.2 EB are needed to unpack ESC-50-master\.zip"):
         prepare(dataset, tmp_path, None, QUIET)
+
+
+@pytest.mark.parametrize("kind", ["zip", "gztar"])
+def test_an_archive_that_unpacks_to_too_much_is_refused(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "in" / "ESC-50-master").mkdir(parents=True)
+    (tmp_path / "in" / "ESC-50-master" / "zeros").write_bytes(bytes(10**6))
+    file = shutil.make_archive(str(tmp_path / "bomb"), kind, tmp_path / "in")
+    monkeypatch.setattr("benchmark.tools.data.room.ALLOWED", 0)
+    with pytest.raises(BenchmarkError, match=r"bomb\..*: unpacks to more than .*B, 100 times its size or more"):
+        prepare(get_dataset("esc50"), tmp_path / "data", file, QUIET)
+    assert not list((tmp_path / "data").iterdir())
+
+
+def test_a_disk_that_becomes_full_keeps_the_download(
+    server: tuple[str, type[Handler]], synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, handler = server
+    handler.files["/esc.zip"] = zipped(synthetic / "ESC-50-master", tmp_path / "esc.zip").read_bytes()
+    monkeypatch.setattr("benchmark.tools.data.room.SPARE", 10**18)
+    with pytest.raises(BenchmarkError, match="are free, too little to unpack"):
+        prepare(archive_of(get_dataset("esc50"), urls=()), tmp_path / "data", f"{address}/esc.zip", QUIET)
+    assert [path.name for path in (tmp_path / "data").iterdir()] == [".downloads"]
+    assert len(list((tmp_path / "data" / ".downloads").iterdir())) == 1
 
 
 def bad_zip(name: str) -> Callable[[Path], Path]:
@@ -430,7 +455,11 @@ def test_lengths_are_those_of_the_audio(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "own" / "b" / "1.flac", np.stack([wave, -wave], axis=1), 16_000)
     path, remarks = write_folder_recipe(dataset, tmp_path, None, None)
     assert "frames: 64" in path.read_text()
-    assert remarks == ["1 clip whose channels cancel each other, so that their mean is nearly silent: b/1.flac"]
+    assert remarks == [
+        "1 clip whose channels cancel each other, so that their mean is nearly silent: b/1.flac",
+        ALL_FOLDS,
+    ]
+    assert "on the clips of all folds, so on test clips, too" in ALL_FOLDS
 
 
 def test_what_a_run_decodes_is_measured(tmp_path: Path) -> None:

@@ -212,6 +212,14 @@ def test_a_web_page_is_no_file(server: tuple[str, type[Handler]], tmp_path: Path
     assert fetch([f"{url}/a.bin", f"{url}/b.bin"], tmp_path / "a.bin", None, QUIET).read_bytes() == CONTENT
 
 
+def test_a_safetensors_file_may_begin_like_a_page(server: tuple[str, type[Handler]], tmp_path: Path) -> None:
+    url, handler = server
+    for length in (15_392, 60):  # of the header: " <", and "<"
+        handler.files["/a.safetensors"] = length.to_bytes(8, "little") + b"{}".ljust(length)
+        path = fetch([f"{url}/a.safetensors"], tmp_path / f"{length}.safetensors", None, QUIET)
+        assert path.read_bytes() == handler.files["/a.safetensors"]
+
+
 def test_an_empty_answer_is_no_file(server: tuple[str, type[Handler]], tmp_path: Path) -> None:
     url, handler = server
     handler.files["/a.bin"] = b""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,10 +14,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import benchmark
 from benchmark.errors import BenchmarkError, MissingInputError
 from benchmark.methods import huggingface, registry
 from benchmark.models.weights import OWN_FOLDER, digest
 from benchmark.records.store import ResultStore
+from benchmark.spec.backbone import forget_backbone
 from benchmark.spec.options import RunOptions
 from benchmark.spec.request import TrialRequest
 from benchmark.tools.export import export_trial, load_export, onnx_file
@@ -132,6 +135,29 @@ def test_the_backbone_must_be_the_one_it_was_trained_on(
         load_export(tmp_path / "exported", folder)
 
 
+def test_a_backbone_from_outside_is_named_as_it_was_to_run(
+    make_request: Make, setting: Setting, data_root: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "renamed.py"
+    path.write_text(
+        "from benchmark.models.registry import AudioTransformer, register_backbone\n"
+        '@register_backbone("renamed", label="Renamed", source="test", pretraining="supervised", grid=(8, 10),\n'
+        '    pooling="cls")\nclass Renamed(AudioTransformer):\n    """AST by another name."""\n'
+    )
+    text = f"{path}[size=demo;weights=random:0]"
+    try:
+        request = make_request(backbones=[text])
+        store = train(request, setting)
+        for number, given in enumerate((text, str(path))):
+            forget_backbone("renamed")
+            benchmark.export(request.id, results=store.folder, out=tmp_path / f"{number}", backbones=given)
+            forget_backbone("renamed")
+            loaded = benchmark.load_export(tmp_path / f"{number}", backbones=given)
+            assert_same(loaded, request, store, data_root)
+    finally:
+        forget_backbone("renamed")
+
+
 def test_damage_and_strangers_are_told(make_request: Make, setting: Setting, tmp_path: Path) -> None:
     request = make_request()
     store = train(request, setting)
@@ -153,6 +179,12 @@ def test_damage_and_strangers_are_told(make_request: Make, setting: Setting, tmp
     record["curves"][-1]["train_loss"] += 1.0
     store.record_path(request).write_text(json.dumps(record))
     refused(whole, "of another run of this trial than its record")
+
+
+def test_a_difference_that_is_no_number_stays() -> None:
+    assert onnx_file.larger(1.0, 2.0) == onnx_file.larger(2.0, 1.0) == 2.0
+    assert math.isnan(onnx_file.larger(0.0, math.nan))
+    assert math.isnan(onnx_file.larger(math.nan, 0.0))
 
 
 def test_a_merged_model_that_differs_is_refused(

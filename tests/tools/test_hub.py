@@ -251,3 +251,57 @@ def refusal(tmp_path: Path) -> Callable[[str], str]:
         return str(caught.value)
 
     return prepare
+
+
+def stolen_rows(secret: Path) -> Any:
+    """Return rows that name a file instead of holding audio."""
+    from datasets import Dataset, Features, Value
+
+    features = Features({"audio": {"bytes": Value("binary"), "path": Value("string")}, "label": Value("string")})
+    rows = [{"audio": {"bytes": None, "path": str(secret)}, "label": label} for label in ("a", "b")]
+    return Dataset.from_list(rows, features=features)
+
+
+@pytest.mark.parametrize("kind", ["hub", "folder"])
+def test_a_published_row_cannot_name_another_file_of_the_machine(hub: HubServer, tmp_path: Path, kind: str) -> None:
+    (tmp_path / "secret.txt").write_text("key")
+    folder = hub.repos["owner/sounds"]
+    for split in ("train", "test"):
+        path = folder / "data" / f"{split}-00000-of-00001.parquet"
+        stolen_rows(tmp_path / "secret.txt" if kind == "hub" else folder / ".." / "secret.txt").to_parquet(str(path))
+    name = "owner/sounds" if kind == "hub" else str(folder)
+    with pytest.raises(BenchmarkError, match=r"row 0 of train: .*secret\.txt is not a file of the dataset") as caught:
+        unpacked(tmp_path / "root", f"{name}[audio=audio]")
+    assert "\n" not in str(caught.value)
+    assert not list((tmp_path / "root").iterdir())
+
+
+def test_what_a_user_saved_may_name_own_files(tmp_path: Path) -> None:
+    (tmp_path / "own.wav").write_bytes(sound(0, 0))
+    rows = stolen_rows(tmp_path / "own.wav")
+    saved = save_hub(tmp_path / "saved", train=rows, test=rows)
+    assert len(unpacked(tmp_path, f"{saved}[audio=audio]").clips) == 4
+
+
+@pytest.mark.parametrize("labels", [["cat", "dog"], [3, 4]])
+def test_a_renamed_label_must_occur(tmp_path: Path, labels: list[Any]) -> None:
+    rows = hub_rows(["x", "y"]).remove_columns("label").add_column("label", labels)
+    saved = save_hub(tmp_path / "texts", train=rows, test=rows)
+    name = {"cat": "dgo", 3: "5"}[labels[0]]
+    with pytest.raises(
+        BenchmarkError, match=rf"labels: no row has the label '{name}' \((did you mean|valid)"
+    ) as caught:
+        unpacked(tmp_path, f"{saved}[labels={{{name}: null}}]")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "hf").exists()
+
+
+def test_groups_in_several_folds_or_splits_are_named(tmp_path: Path) -> None:
+    rows = hub_rows([0, 1] * 3, f=[1, 1, 2, 2, 3, 3], speaker=["s"] * 6)
+    rows.save_to_disk(str(tmp_path / "one"))
+    assert unpacked(tmp_path, f"{tmp_path}/one[fold=f;group=speaker]").remarks == (
+        "1 group with clips in several folds, such as 's'",
+    )
+    both = save_hub(tmp_path / "both", train=rows, test=rows)
+    remarks = unpacked(tmp_path, f"{both}[group=speaker]").remarks
+    assert remarks == ("1 group with clips in several splits, such as 's'",)

@@ -50,9 +50,28 @@ def test_every_parameter_has_beits_rate(method: str, make_request: Callable[...,
 
 def test_groups_of_a_method_are_multiplied() -> None:
     names = ["v.blocks.3.a", "v.blocks.3.b", "mlp_head.1.weight"]
-    groups = decayed_groups(names, [ParamGroup(("v.blocks.3.b",), lr_scale=10, weight_decay=0.0)], DEPTH, DECAY)
+    groups = decayed_groups(names, [ParamGroup(("v.blocks.3.b",), lr_scale=10, weight_decay=0.0)], DEPTH, DECAY, [])
     assert [(group.names, group.lr_scale, group.weight_decay) for group in groups] == [
         (("v.blocks.3.a",), 0.5, None),
         (("v.blocks.3.b",), 5.0, 0.0),
     ]
-    assert layer_scale("v.norm.weight", DEPTH, DECAY) == 1
+
+
+def test_the_last_normalisation_is_the_one_that_the_backbone_states() -> None:
+    assert layer_scale("v.norm.weight", DEPTH, DECAY, ["v.norm"]) == 1
+    assert layer_scale("v.ln_post.weight", DEPTH, DECAY, ["v.ln_post"]) == 1
+    assert layer_scale("v.ln_post2.weight", DEPTH, DECAY, ["v.ln_post"]) == DECAY ** (DEPTH + 1)
+
+
+def test_the_optimizer_asks_the_backbone_for_its_last_normalisation(make_request: Callable[..., TrialRequest]) -> None:
+    values = {**TINY_RECIPE, "layer_decay": DECAY}
+    request = make_request(methods=["full"], overrides=[{"source": "test", "values": values}])
+    model = build_model(request, 3).model
+    model.v.ln_post = model.v.norm
+    del model.v.norm
+    model.__class__ = type("Named", (type(model),), {"FINAL_NORMS": ("v.ln_post",)})
+    trainer = Trainer(model, request, torch.device("cpu"))
+    [group] = [
+        group for group in trainer.optimizer.param_groups if any(p is model.v.ln_post.weight for p in group["params"])
+    ]
+    assert group["lr_scale"] == 1

@@ -74,10 +74,24 @@ def test_balanced_weights_are_those_of_scikit_learn() -> None:
     truth = np.stack([TARGETS.numpy() > 0, np.ones((6, CLASSES), bool)])
     present = [0, 1, 3]
     expected = compute_class_weight("balanced", classes=np.array(present), y=LABELS.numpy())
-    found = balanced_weights(truth)
+    found = balanced_weights(truth, "cross_entropy")
     assert found[present].tolist() == pytest.approx(expected.tolist())
     assert found[2] == 1  # no clip has it
-    assert balanced_weights(np.stack([np.eye(3, dtype=bool)] * 2)).tolist() == [1, 1, 1]  # balanced already
+    assert balanced_weights(np.stack([np.eye(3, dtype=bool)] * 2), "cross_entropy").tolist() == [1, 1, 1]
+
+
+def test_positives_and_negatives_weigh_the_same_in_binary_cross_entropy() -> None:
+    """The rule of torch's documentation: 100 positives and 300 negatives make a weight of 3."""
+    present, annotated = np.zeros((400, 5), bool), np.ones((400, 5), bool)
+    present[:100, 0] = present[:320, 1] = present[:, 2] = present[:50, 4] = True  # no clip has class 3
+    annotated[:200, 4] = False
+    annotated[:50, 4] = True
+    found = balanced_weights(np.stack([present, annotated]), "bce")
+    assert found.tolist() == [3, 0.25, 1, 1, 4]
+    logits, targets = torch.zeros(400, 5).requires_grad_(), torch.from_numpy(present).float()
+    loss_of(logits, targets, torch.from_numpy(annotated).float(), "bce", found).backward()
+    assert logits.grad is not None
+    assert logits.grad.sum(0)[[0, 1, 4]].tolist() == pytest.approx([0, 0, 0], abs=1e-6)  # neither side pulls more
 
 
 @pytest.mark.parametrize("recipe", [{"loss": "cross_entropy"}, {"loss": "bce", "mixup": 0.5}])

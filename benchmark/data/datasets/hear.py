@@ -21,7 +21,8 @@ from benchmark.data.unused import Unused, find_unused
 from benchmark.errors import BenchmarkError, MissingInputError, closest
 
 METADATA, VOCABULARY = "task_metadata.json", "labelvocabulary.csv"
-RATES = ("48000", "44100", "32000", "22050", "16000")  # the first one that is there is used
+SMALL = "small"
+RATES = ("16000", "22050", "32000", "44100", "48000")  # the first one that is there is used
 SCENE_TASKS = (
     "beehive_states_fold0", "beehive_states_fold1", "beijing_opera", "coughvid", "esc50", "fsd50k",
     "gunshot_triangulation", "libricount", "mridangam_stroke", "mridangam_tonic", "nsynth_pitch", "nsynth_pitch_kfold",
@@ -34,6 +35,7 @@ SPLITS: dict[str, Split] = {"train": "train", "valid": "validation", "test": "te
 SCORES = {"top1_acc": "accuracy", "pitch_acc": "accuracy", "mAP": "map"}
 RECORDED = {"mAP", "d_prime", "aucroc"}
 HOMEPAGE = "https://doi.org/10.5281/zenodo.5885750"
+LINKS = "https://hearbenchmark.com/hear-tasks.html"
 
 
 class Hear(MeasuredDataset):
@@ -67,7 +69,7 @@ class Hear(MeasuredDataset):
             licence="its publisher's",
             homepage=HOMEPAGE,
             citation="J. Turian et al., HEAR: Holistic Evaluation of Audio Representations, PMLR 176, 2022",
-            by_hand=f"get the archive of the task (48000 Hz) from {HOMEPAGE}",
+            by_hand=f"get the archive of the task from {HOMEPAGE} (48000 Hz; 16000 Hz: {LINKS})",
             splits=("train", "test"),
         )
 
@@ -140,9 +142,14 @@ class Hear(MeasuredDataset):
                 indices = tuple(sorted({numbers[label] for label in labels}))
                 path = f"{rate}/{part}/{name}"
                 clips.append(Clip.at(folder, path, indices, place=str(table), split=split, fold=fold))
-        remarks = _remarks(metadata, multi_label=multi_label, has_folds=validation_fold)
+        mode, usual = _mode(folder.name, metadata), str(metadata.get("default_mode") or "full")
+        remarks = [
+            *_version_remarks(folder.name, mode, usual, rate),
+            *_remarks(metadata, multi_label=multi_label, has_folds=validation_fold),
+        ]
         seconds = metadata.get("sample_duration") or 0
-        return Listing(clips, classes, remarks, multi_label, validation_fold, seconds=seconds)
+        label = self.info.label if mode == usual or self.info.label.endswith(mode) else f"{self.info.label} ({mode})"
+        return Listing(clips, classes, remarks, multi_label, validation_fold, seconds, folder.name, label)
 
     def unused(self, manifest: Manifest) -> list[Unused]:
         """Return the files of the folder that are not used, by reason; the other sample rates are left out."""
@@ -206,6 +213,8 @@ def _parts(path: Path, metadata: Mapping[str, Any]) -> tuple[dict[str, tuple[Spl
     names, mode = metadata.get("splits"), metadata.get("split_mode")
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise BenchmarkError(f"{path}: has no list 'splits'")
+    if wrong := next((name for name in names if not is_folder_name(name)), None):
+        raise BenchmarkError(f"{path}: split '{wrong}' is not the name of a folder of the task")
     if mode == "trainvaltest":
         if unknown := [name for name in names if name not in SPLITS]:
             raise BenchmarkError(f"{path}: split '{unknown[0]}' is not one of {', '.join(SPLITS)}")
@@ -215,6 +224,23 @@ def _parts(path: Path, metadata: Mapping[str, Any]) -> tuple[dict[str, tuple[Spl
             raise BenchmarkError(f"{path}: has {len(names)} folds; test, validation and training need three")
         return {name: (None, number) for number, name in enumerate(sorted(names), start=1)}, True
     raise BenchmarkError(f"{path}: split_mode {mode!r} is not known")
+
+
+def _mode(name: str, metadata: Mapping[str, Any]) -> str:
+    """Return the mode of a task folder, such as `full`, `5h` or `small`."""
+    return str(metadata.get("mode") or name.rpartition("-")[2])
+
+
+def _version_remarks(name: str, mode: str, usual: str, rate: str) -> list[str]:
+    """Return how the clips of a folder differ from those on which HEAR evaluates a model of 16 kHz."""
+    remarks = []
+    if mode == SMALL:
+        remarks.append(f"{name} is HEAR's {SMALL} set, for debugging: results are not those of the task")
+    elif mode != usual:
+        remarks.append(f"{name} is the set '{mode}' of the task, not '{usual}', HEAR's default")
+    if rate != RATES[0]:
+        remarks.append(f"files of {rate} Hz are resampled to {RATES[0]} Hz; HEAR has its own files of {RATES[0]} Hz")
+    return remarks
 
 
 def _remarks(metadata: Mapping[str, Any], *, multi_label: bool, has_folds: bool) -> list[str]:

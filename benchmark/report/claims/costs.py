@@ -75,14 +75,15 @@ def _of_trials(claim: Claim, evidence: Evidence, needs: Needs) -> Ratio | None:
 def _of_profiles(claim: Claim, evidence: Evidence, needs: Needs) -> Ratio | None:
     """Return the ratio of profiled steps of the paper's model, preferably on a GPU; None if there are none."""
     steps = evidence.results.steps
-    (_, dataset, left), (_, _, right) = needs
+    (backbone, dataset, left), (_, _, right) = needs
     column = {"time": "step_seconds", "memory": "gpu_allocated_bytes"}[claim.value]
     layers = evidence.paper.layers
     of_paper = {
         profile.request.step_key for profile in evidence.results.profiles if not profile.request.changes_from(layers)
     }
     is_unchanged = steps["step_key"].isin(of_paper)
-    rows = steps[(steps["dataset"] == dataset) & (steps["size"] == "base") & steps[column].notna() & is_unchanged]
+    is_model = (steps["backbone"] == backbone) & (steps["size"] == "base")
+    rows = steps[is_model & (steps["dataset"] == dataset) & steps[column].notna() & is_unchanged]
     if claim.value == "memory":
         rows = rows[rows["whole_batch"].astype(bool)]  # time is compared per clip; memory does not scale with clips
     devices = sorted(rows.groupby(["device", "threads"]), key=lambda item: str(item[0][0]).startswith("cpu"))
@@ -178,6 +179,7 @@ def identity(claim: Claim, evidence: Evidence) -> Iterator[Judged]:
         profile.identity_error
         for profile in evidence.results.profiles
         if profile.identity_error is not None
+        and profile.request.backbone.name == claim.backbone
         and profile.request.method.variant == evidence.paper.method(claim.method, profile.request.dataset.name)
     ]
     if not changes:

@@ -61,8 +61,10 @@ class Evidence:
             is_marked=[text != "" for text in marks],
             is_incomplete=cells["score"].isna(),
         ).sort_values(["is_marked", "is_incomplete"], kind="stable")
-        best = ranked.drop_duplicates(["bare", "dataset", "method"])
-        return {(cell["bare"], cell["dataset"], unordered(cell["method"])): cell for _, cell in best.iterrows()}
+        best: dict[tuple[str, str, tuple[str, ...]], pd.Series] = {}
+        for _, cell in ranked.iterrows():  # the best comes first
+            best.setdefault((cell["bare"], cell["dataset"], unordered(cell["method"])), cell)
+        return best
 
     def obstacle(self, needs: Needs) -> tuple[Verdict, str] | None:
         """Return the verdict and reason of a claim that these cells cannot decide; None if they can."""

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmark.report.figures.style import Look, empty, finish, grid, known_looks, literal, with_labels
+from benchmark.report.figures.style import Look, empty, finish, grid, known_looks, label_decades, literal, with_labels
 from benchmark.report.full_rows import full_rows
 from benchmark.report.render import marks
 from benchmark.report.results import Results
@@ -35,7 +35,7 @@ def time(results: Results, title: str) -> Figure:
     profiled = profiled.assign(
         name=profiled["method"].map(results.names.method).map(literal), ratio=profiled["time_ratio"],
         dataset=profiled["dataset"].map(results.names.dataset).map(literal),
-        panel="steps of size " + profiled["size"] + " on " + profiled["device"],
+        panel="steps of " + _models(results, profiled) + " on " + profiled["device"],
     )  # fmt: skip
     columns = ["panel", "dataset", "method", "name", "ratio"]
     shown = pd.concat([cells[columns], profiled[columns]])
@@ -53,6 +53,11 @@ def time(results: Results, title: str) -> Figure:
     return finish(figure, title, marks(results.cells), known, bars=True)
 
 
+def _models(results: Results, profiled: pd.DataFrame) -> pd.Series:
+    """Return `AST, size base` for each profile."""
+    return profiled["backbone"].map(results.names.backbone).map(literal) + ", size " + profiled["size"]
+
+
 def memory(results: Results, title: str) -> Figure:
     """Draw counted costs and measured GPU memory relative to full fine-tuning, mean over datasets."""
     cells, profiled = with_labels(results, results.cells), results.steps
@@ -61,7 +66,7 @@ def memory(results: Results, title: str) -> Figure:
     by_step = {profile.request.step_key: profile.request for profile in results.profiles}
     trials = cells.assign(kind=cells["column"], request=cells["cell"].map(results.requests))
     shapes = profiled.assign(
-        kind="size " + profiled["size"],
+        kind=_models(results, profiled),
         name=profiled["method"].map(results.names.method).map(literal),
         request=profiled["step_key"].map(by_step),
         dataset=profiled["dataset"].map(results.names.dataset).map(literal),
@@ -141,6 +146,7 @@ def draw_front(panel: Axes, costs: pd.Series, scores: pd.Series) -> None:
     panel.plot(front["cost"], front["score"], color="0.4", linewidth=1, zorder=0, drawstyle="steps-post")
     if (costs > 0).all() and costs.nunique() > 1:
         panel.set_xscale("log")
+        label_decades(panel)
     panel.grid(visible=True, alpha=0.3)
 
 

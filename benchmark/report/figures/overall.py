@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from benchmark.report.figures.style import Look, empty, finish, grid, known_looks, literal
 from benchmark.report.full_rows import FULL
-from benchmark.report.overall import FEWEST_DATASETS, Runs, all_runs, improvement, profile
+from benchmark.report.overall import FEWEST_DATASETS, Runs, all_runs, counterpart, improvement, profile
 from benchmark.report.render import marks
 from benchmark.report.results import Results
 from benchmark.units import plural
@@ -49,7 +49,7 @@ def _profiles_of(panel: Axes, runs: Runs, known: dict[str, Look]) -> None:
 
 def improvements(results: Results, title: str) -> Figure:
     """Draw the probability that a method's run is better than one of full fine-tuning, a panel per backbone."""
-    found = [runs for runs in all_runs(results) if FULL in runs.scores]
+    found = [runs for runs in all_runs(results) if any(counterpart(name, FULL) in runs.scores for name in runs.scores)]
     if not found:
         return empty(title, f"{NOTHING}, one of them full fine-tuning")
     rows = max(len(runs.scores) for runs in found)
@@ -58,9 +58,10 @@ def improvements(results: Results, title: str) -> Figure:
     labels = {name: literal(label) for name, label in results.row_labels.items()}
     known = known_looks((labels[name] for runs in found for name in runs.scores), results)
     for panel, runs in zip(axes[0], found, strict=True):
-        names = [name for name in runs.scores if name != FULL]
+        compared = {name: counterpart(name, FULL) for name in runs.scores}
+        names = [name for name, full in compared.items() if name != full and full in runs.scores]
         for place, name in enumerate(names):
-            better, look = improvement(runs.scores[name], runs.scores[FULL]), known[labels[name]]
+            better, look = improvement(runs.scores[name], runs.scores[compared[name]]), known[labels[name]]
             if not np.isnan(better.low):
                 panel.plot([better.low, better.high], [place, place], color=look.colour, linewidth=2)
             panel.plot(better.value, place, color=look.colour, marker=look.marker, markersize=7)

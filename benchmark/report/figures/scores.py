@@ -10,19 +10,29 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 from scipy.stats import friedmanchisquare
 
 from benchmark.records.frame import Curve
-from benchmark.report.figures.style import PANEL_INCHES, Look, draw_floor, empty, finish, grid, known_looks, with_labels
+from benchmark.report.figures.style import (
+    PANEL_INCHES,
+    Look,
+    draw_floor,
+    empty,
+    finish,
+    grid,
+    known_looks,
+    label_decades,
+    literal,
+    with_labels,
+)
 from benchmark.report.full_rows import FULL
 from benchmark.report.outcomes import ALPHA
-from benchmark.report.overall import widely_complete
+from benchmark.report.overall import widely_complete, with_roles
 from benchmark.report.render import marks
 from benchmark.report.results import Results
 
 MIN_SPAN = 5.0  # per cent: the smallest range of a vertical axis, so that small differences look small
-FEW_DECADES = 200  # up to this ratio of the axis limits, 1, 2 and 5 of each decade are labelled
 FEWEST_DATASETS, FEWEST_METHODS = 5, 3  # of a critical-difference diagram
 NOTHING = "no method has all its trials finished yet"
 
@@ -62,12 +72,9 @@ def _points(axes: Axes, cells: pd.DataFrame, known: dict[str, Look]) -> None:
             markeredgecolor="white", markeredgewidth=0.5, capsize=2,
         )  # fmt: skip
     axes.set_xscale("log")
-    low, high = axes.get_xlim()
     if not cells.empty and cells["trainable"].nunique() == 1:
-        low, high = axes.set_xlim(*(cells["trainable"].iloc[0] / 1e6 * factor for factor in (0.5, 2)))
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < FEW_DECADES else (1,)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.set_xlim(*(cells["trainable"].iloc[0] / 1e6 * factor for factor in (0.5, 2)))
+    label_decades(axes)
     axes.set_xlabel("trainable parameters (M)")
     axes.grid(visible=True, alpha=0.3)
 
@@ -204,6 +211,13 @@ def ranks(results: Results, title: str) -> Figure:
     """
     shown, related = _complete(results), [list(map(results.names.dataset, group)) for group in results.order.related]
     shown = shown[shown["shots"].isna()]  # numbers of shots are not independent datasets
+    shown = with_roles(shown, results, {name: literal(label) for name, label in results.row_labels.items()})
+    # a chosen setting and the default beside it are not two methods: two panels
+    panels = [
+        f"{column}, {role} settings" if role else column
+        for column, role in zip(shown["column"], shown["role"], strict=True)
+    ]
+    shown = shown.assign(column=panels)
     tables = {}
     for column, cells in shown.groupby("column", sort=False):
         everywhere = _blocks(widely_complete(cells, "score").astype(float), related)

@@ -17,6 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from benchmark.records.floor import REGRESSION
 from benchmark.report.escape import one_line
@@ -32,6 +33,7 @@ PANEL_INCHES = (3.4, 2.8)
 CAPTION_INCHES = 1.1
 LEGEND_INCHES = 2.2
 CAPTION_CHARACTERS_PER_INCH = 13
+FEW_DECADES = 200  # up to this ratio of the axis limits, 1, 2 and 5 of each decade are labelled
 # Metadata without a date: equal data gives equal files.
 FORMATS: dict[str, dict[str, str | None]] = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
 
@@ -70,6 +72,14 @@ def shown_looks(shown: Iterable[str], order: list[str]) -> dict[str, Look]:
     """Return the looks of the shown names only, as `looks` does, in the given order."""
     names = list(shown)
     return {name: look for name, look in looks(names, order).items() if name in set(names)}
+
+
+def label_decades(axes: Axes) -> None:
+    """Label a logarithmic horizontal axis with plain numbers; its limits must be final."""
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < FEW_DECADES else (1,)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def literal(text: str) -> str:

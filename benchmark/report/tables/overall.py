@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from benchmark.report.full_rows import FULL
-from benchmark.report.overall import Bounded, Runs, all_runs, improvement, interquartile_mean
+from benchmark.report.overall import Bounded, Runs, all_runs, counterpart, improvement, interquartile_mean
 from benchmark.report.render import INDEX, Table
 from benchmark.report.tables import TableSource
 
@@ -33,14 +33,23 @@ def build(source: TableSource) -> Table | None:
 
 
 def _rows(runs: Runs, others: list[str | None]) -> Iterator[dict[str, Any]]:
-    """Yield a row per method and method to compare with; where that is not there, one row without comparison."""
-    compared: list[str | None] = [other for other in others if other in runs.scores] or [None]
-    for other in compared:
-        for method, scores in runs.scores.items():
+    """Yield a row per method and method to compare with; where that is not there, one row without comparison.
+
+    Chosen settings are compared with the chosen setting of the other method, default settings with its default.
+    """
+    scored = runs.scores
+    compared: list[str | None] = [
+        wanted for wanted in others if wanted and any(counterpart(method, wanted) in scored for method in scored)
+    ]
+    for wanted in compared or [None]:
+        for method, scores in scored.items():
             middle = interquartile_mean(scores)
             better = Bounded(None, None, None)
+            other = counterpart(method, wanted) if wanted else None
+            if other not in scored:
+                other = None
             if other is not None and method != other:
-                better = improvement(scores, runs.scores[other])
+                better = improvement(scores, scored[other])
             yield {
                 **dict(zip(INDEX, (runs.protocol, runs.backbone, method), strict=True)),
                 "datasets": " ".join(runs.datasets),

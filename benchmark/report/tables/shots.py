@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import re
+import math
 
 import pandas as pd
 
 from benchmark.report.aggregate import KEYS
 from benchmark.report.escape import STRONG
+from benchmark.report.names import split_shots
 from benchmark.report.render import Table, row_names
 from benchmark.report.results import Results
 from benchmark.report.tables import TableSource
 
 COLUMNS = [
-    "cell", *KEYS, "settings", "shots", "score", "low", "high", "seed_sd", "fold_sd", "best", "draws", "seeds",
+    "cell", *KEYS, "settings", "shots", "share", "score", "low", "high", "seed_sd", "fold_sd", "best", "draws", "seeds",
     "folds", "done", "expected", "trainable", "marks",
 ]  # fmt: skip
 
@@ -21,14 +22,40 @@ COLUMNS = [
 def build(source: TableSource) -> Table | None:
     """Return the table; None without few-shot trials."""
     data = shot_rows(source.results)
-    return None if data.empty else source.table(data, shots_text(source.results.names.named(data)))
+    if data.empty:
+        return None
+    return source.table(data, shots_text(source.results.names.named(data)), _shares(source.results, data))
+
+
+def _shares(results: Results, data: pd.DataFrame) -> str:
+    """Return a sentence that says which share of the training clips a draw takes; empty if it is not known."""
+    known = data[data["share"].notna()]
+    of_datasets = [
+        f"{results.names.dataset(str(dataset))} "
+        + ", ".join(f"{100 * share:.2g} % ({shots})" for shots, share in sorted(dict(zip(*pair, strict=True)).items()))
+        for dataset, rows in known.groupby("dataset", sort=False)
+        for pair in [(rows["shots"], rows["share"])]
+    ]
+    return f"Share of the training clips that a draw takes (shots): {'; '.join(of_datasets)}." if of_datasets else ""
 
 
 def shot_rows(results: Results) -> pd.DataFrame:
-    """Return one row per table cell of few-shot trials, with the columns `COLUMNS`; `dataset` is the bare name."""
+    """Return one row per table cell of few-shot trials, with the columns `COLUMNS`.
+
+    `dataset` is the bare name, `share` the drawn part of the training clips, in (0, 1], of the first recorded trial.
+    """
     cells = results.cells[results.cells["shots"].notna()]
-    bare = [re.sub(r"\[shots=\d+\]$", "", name) for name in cells["dataset"]]
+    cells = cells.assign(share=[_share(results, cell) for cell in cells["cell"]])
+    bare = [split_shots(name)[0] for name in cells["dataset"]]
     return cells.assign(dataset=bare, shots=cells["shots"].astype(int))[COLUMNS].reset_index(drop=True)
+
+
+def _share(results: Results, cell: str) -> float:
+    """Return the drawn share of the training clips; nan if no record says it."""
+    record = results.first_records.get(cell)
+    if record is None or not record.data.drawn_from:
+        return math.nan
+    return record.data.used["train"] / record.data.drawn_from
 
 
 def shots_text(table: pd.DataFrame) -> pd.DataFrame:

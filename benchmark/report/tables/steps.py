@@ -17,7 +17,7 @@ def build(source: TableSource) -> Table | None:
 def steps_text(steps: pd.DataFrame) -> pd.DataFrame:
     """Return milliseconds, MB and GFLOPs of each step, time and memory with the ratio to full fine-tuning."""
     rows = steps.to_dict("records")
-    text = steps[["device", "threads", "size", "dataset", "method", "clips"]].copy()
+    text = steps[["backbone", "device", "threads", "size", "dataset", "method", "clips"]].copy()
     text["ms/step"] = [_number(row["step_seconds"], 1e3, row["time_ratio"]) for row in rows]
     text["clips/s"] = [_number(row["clips_per_second"], 1) for row in rows]
     text["peak MB"] = [_number(row["gpu_allocated_bytes"], 1e-6, row["memory_ratio"]) for row in rows]

@@ -18,8 +18,8 @@ from benchmark.report.tables import TableSource
 
 VALUES = ("score", "low", "high", "trainable", "done", "expected", "diverged")  # of a table cell
 COLUMNS = [
-    "cell", *GROUP, "method", "tried", "finished", "fold", "seed", "setting", "lr", "validation",
-    *VALUES, "default_cell", "default_setting", "default_lr", "default_validation",
+    "cell", *GROUP, "method", "tried", "finished", "failed", "fold", "seed", "setting", "lr", "validation",
+    *VALUES, "default_name", "default_cell", "default_setting", "default_lr", "default_validation",
     *(f"default_{name}" for name in VALUES), "difference", "difference_low", "difference_high", "p", "p_holm",
     "clips", "seeds", "unseen", "unseen_low", "unseen_high", "marks",
 ]  # fmt: skip
@@ -33,7 +33,13 @@ def build(source: TableSource) -> Table | None:
     label = source.results.names.dataset
     how = dict.fromkeys(f"{label(choice.dataset)}: {choice.validation}" for choice in source.results.choices)
     not_compared = f" Not compared: {'; '.join(reasons)}." if reasons else ""
-    introduction = f"Validation clips: {'; '.join(how)}.{not_compared}"
+    failed = [
+        f"{label(choice.dataset)}: {_failure(one, source.results.names.method(one.method))}"
+        for choice in source.results.choices
+        for one in choice.failed
+    ]
+    left_out = f" Never chosen, because they failed too often: {'; '.join(failed)}." if failed else ""
+    introduction = f"Validation clips: {'; '.join(how)}.{left_out}{not_compared}"
     return source.table(data, tuned_text(_named(source.results, data)), introduction)
 
 
@@ -85,8 +91,10 @@ def _row(results: Results, choice: Choice, cells: dict[str, pd.Series], reasons:
         "method": choice.method,
         "tried": len(choice.candidates),
         "finished": choice.finished,
+        "failed": "; ".join(_failure(one, one.method) for one in choice.failed),
         "fold": choice.fold if choice.has_folds else None,
         "seed": choice.seed,
+        "default_name": choice.default_name,
         **_of_candidate(winner, tuned, ""),
         **_of_candidate(default, other, "default_"),
         "marks": "" if tuned is None else tuned["marks"],
@@ -100,10 +108,17 @@ def _row(results: Results, choice: Choice, cells: dict[str, pd.Series], reasons:
         return row
     found = results.difference(tuned, other)
     assert found is not None
-    row |= {**_points(found, "difference"), "p": found.p, "clips": found.clips, "seeds": found.seeds}
-    if choice.has_folds and (unseen := _on_fold(results, tuned, other, choice.fold)):
-        row |= _points(unseen, "unseen")
+    row |= {**_points(found, "difference"), "clips": found.clips, "seeds": found.seeds}
+    if not choice.has_folds:
+        return row | {"p": found.p}
+    if unseen := _on_fold(results, tuned, other, choice.fold):
+        row |= {**_points(unseen, "unseen"), "p": unseen.p}
     return row
+
+
+def _failure(candidate: Candidate, method: str) -> str:
+    """Return a setting with its error: `lora[rank=64], lr 0.001 (out of memory)`."""
+    return f"{method}, lr {candidate.lr:g} ({candidate.error or 'unknown error'})"
 
 
 def _of_candidate(candidate: Candidate | None, cell: pd.Series | None, prefix: str) -> dict[str, Any]:
@@ -150,8 +165,11 @@ def tuned_text(table: pd.DataFrame) -> pd.DataFrame:
 def _choice_text(row: dict[Any, Any]) -> str:
     if isinstance(row["setting"], str):
         same = (row["setting"], row["lr"]) == (row["default_setting"], row["default_lr"])
-        return f"{row['setting']}, lr {row['lr']:g}{' (the default)' if same else ''}"
-    return "all diverged" if row["finished"] == row["tried"] else f"{row['finished']}/{row['tried']} settings"
+        first = f" (the {row['default_name']})" if same else ""
+        return f"{row['setting']}, lr {row['lr']:g}{first}"
+    if row["finished"] == row["tried"]:
+        return "all diverged or failed" if row["failed"] else "all diverged"
+    return f"{row['finished']}/{row['tried']} settings"
 
 
 def _score_text(row: dict[Any, Any], prefix: str) -> str:

@@ -38,11 +38,13 @@ class Loaded:
         splits: rows by the repository's split.
         place: absolute path or address.
         source: repository and commit; None for a local folder.
+        folders: where files that rows name may be; None for anywhere.
     """
 
     splits: Mapping[str, datasets.Dataset]
     place: str
     source: str | None
+    folders: tuple[Path, ...] | None
 
 
 def unpack_hub(dataset: HubDataset, data_root: Path, console: Console) -> Path:
@@ -65,7 +67,7 @@ def unpack_hub(dataset: HubDataset, data_root: Path, console: Console) -> Path:
     # the library copies what it reads from a local folder into its cache
     with tempfile.TemporaryDirectory(dir=data_root, prefix=".prepare-") as cache, _library(choice, console):
         loaded = _load_folder(choice, choice.folder, Path(cache)) if choice.folder else _load_repository(choice)
-        columns = Columns.of(choice, next(iter(loaded.splits.values())).features)
+        columns = Columns.of(choice, next(iter(loaded.splits.values())).features, loaded.folders)
         parts, remarks = choose_parts(choice, loaded.splits, columns)
         total = sum(len(part.rows) for part in parts)
         origin = Origin(loaded.place, loaded.source, columns.classes, columns.multi_label, remarks)
@@ -79,6 +81,7 @@ def unpack_hub(dataset: HubDataset, data_root: Path, console: Console) -> Path:
                         show("unpacking", number, total)
                         if recording is not None:
                             yield recording
+                columns.check_renamed(choice)
 
             return unpack(dataset, data_root, recordings(), origin)
 
@@ -168,12 +171,13 @@ def _load_folder(choice: HubChoice, folder: Path, cache: Path) -> Loaded:
         raise BenchmarkError(f"{choice.name}: no such folder: {folder}")
     folder = folder.resolve()  # a relative name may be that of a format, such as `parquet`
     with _hub_errors(choice):
-        if any((folder / name).is_file() for name in SAVED):
+        if is_saved := any((folder / name).is_file() for name in SAVED):
             found = datasets.load_from_disk(str(folder))
         else:
             found = datasets.load_dataset(str(folder), name=choice.options.config, cache_dir=str(cache))
     splits = dict(found) if isinstance(found, datasets.DatasetDict) else {str(found.split or "train"): found}
-    return Loaded(splits, str(folder), None)
+    # `save_to_disk` stores where a user's own files are; all other formats hold them or have them beside
+    return Loaded(splits, str(folder), None, None if is_saved else (folder, cache))
 
 
 def _load_repository(choice: HubChoice) -> Loaded:
@@ -182,7 +186,18 @@ def _load_repository(choice: HubChoice) -> Loaded:
     commit = resolve_commit(choice)
     with _hub_errors(choice):
         found = datasets.load_dataset(choice.repo, name=choice.options.config, revision=commit)
-    return Loaded(dict(found), f"https://huggingface.co/datasets/{choice.repo}", f"{choice.repo}@{commit}")
+    place = f"https://huggingface.co/datasets/{choice.repo}"
+    return Loaded(dict(found), place, f"{choice.repo}@{commit}", _cache_folders())
+
+
+def _cache_folders() -> tuple[Path, ...]:
+    """Return the folders into which the hub's libraries download and unpack files."""
+    import datasets
+    import huggingface_hub
+
+    config = datasets.config
+    places = (config.HF_DATASETS_CACHE, config.DOWNLOADED_DATASETS_PATH, config.EXTRACTED_DATASETS_PATH)
+    return tuple(map(Path, (*places, huggingface_hub.constants.HF_HUB_CACHE)))
 
 
 @contextlib.contextmanager

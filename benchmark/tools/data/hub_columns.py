@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from benchmark.data.datasets.hub import HubChoice
 from benchmark.errors import BenchmarkError, closest
+from benchmark.tools.data.room import check_file
 
 if TYPE_CHECKING:
     import datasets
@@ -29,6 +31,8 @@ class Columns:
         multi_label: whether a row has a list of labels.
         renamed: new names of labels; None to leave one out.
         group_column: column of the groups; None for no groups.
+        folders: where files that rows name may be; None for anywhere.
+        seen: names of labels that occurred in rows read so far, before they are renamed.
     """
 
     audio: str
@@ -38,14 +42,17 @@ class Columns:
     multi_label: bool
     renamed: Mapping[str, str | None]
     group_column: str | None
+    folders: tuple[Path, ...] | None = None
+    seen: set[str] = field(default_factory=set, compare=False)
 
     @classmethod
-    def of(cls, choice: HubChoice, features: Mapping[str, Any]) -> Columns:
+    def of(cls, choice: HubChoice, features: Mapping[str, Any], folders: tuple[Path, ...] | None = None) -> Columns:
         """Find the columns.
 
         Args:
             choice: the dataset and its options.
             features: types of the columns by name.
+            folders: where files that rows name may be; None for anywhere.
 
         Raises:
             BenchmarkError: there is no such column, or it has another type.
@@ -75,7 +82,7 @@ class Columns:
         if options.group:
             require_column(choice, options.group, features)
         is_audio = isinstance(features[audio], datasets.Audio)
-        return cls(audio, is_audio, path, names, multi_label, options.labels, options.group)
+        return cls(audio, is_audio, path, names, multi_label, options.labels, options.group, folders)
 
     @property
     def classes(self) -> list[str] | None:
@@ -120,6 +127,7 @@ class Columns:
             if value is None or value == "" or (self.names is not None and not 0 <= value < len(self.names)):
                 raise BenchmarkError(f"{place}: has no label ({value!r}); leave such splits out with split={{...}}")
             name = self.names[value] if self.names is not None else str(value)
+            self.seen.add(name)
             if (new := self.renamed.get(name, name)) is not None:
                 yield new
 
@@ -127,7 +135,7 @@ class Columns:
         """Return file name (may be empty) and content of the audio of a row.
 
         Raises:
-            BenchmarkError: it has none.
+            BenchmarkError: it has none, or names a file that is not of the dataset.
         """
         value = row[self.audio]
         if isinstance(value, bytes):
@@ -135,18 +143,44 @@ class Columns:
         path, content = (value or {}).get("path"), (value or {}).get("bytes")
         name = PurePosixPath(path).name if path else ""
         if content is None and path:
-            try:
-                content = Path(path).read_bytes()
-            except OSError as error:
-                raise BenchmarkError(f"{place}: {path}: cannot be read ({error.strerror})") from None
+            content = self._read(place, Path(path))
         if content is None:
             raise BenchmarkError(f"{place}: has no audio")
         return name, content
+
+    def _read(self, place: str, path: Path) -> bytes:
+        """Return the content of a file that a row names; its publisher must not choose other files of this machine."""
+        if self.folders is not None and not any(_is_within(path, top) for top in self.folders):
+            raise BenchmarkError(f"{place}: {path} is not a file of the dataset; it was not read")
+        try:
+            check_file(f"{place}: {path}", path.stat().st_size)
+            return path.read_bytes()
+        except OSError as error:
+            raise BenchmarkError(f"{place}: {path}: cannot be read ({error.strerror})") from None
+
+    def check_renamed(self, choice: HubChoice) -> None:
+        """Check, after all rows were read, that every label that `labels` renames or leaves out occurred.
+
+        Args:
+            choice: the dataset, for the message.
+
+        Raises:
+            BenchmarkError: one did not.
+        """
+        if self.names is None and (unknown := [name for name in self.renamed if name not in self.seen]):
+            hint = closest(unknown[0], sorted(self.seen))
+            raise BenchmarkError(f"{choice.name}: labels: no row has the label '{unknown[0]}'{hint}")
 
     def group(self, row: Row) -> str:
         """Return the group of a row; empty for none."""
         value = row[self.group_column] if self.group_column else None
         return "" if value is None else str(value)
+
+
+def _is_within(path: Path, folder: Path) -> bool:
+    """Return whether a path leads into a folder, by its text or where its links lead: caches consist of links."""
+    by_text = Path(os.path.normpath(Path.cwd() / path)).is_relative_to(os.path.normpath(Path.cwd() / folder))
+    return by_text or path.resolve().is_relative_to(folder.resolve())
 
 
 def require_column(choice: HubChoice, name: str, features: Mapping[str, Any]) -> None:

@@ -31,6 +31,10 @@ FRAMES_PER_SECOND = 100
 COVERED = 0.98  # share of a folder's clips that are not cut by the frames of its recipe
 FEWEST_FRAMES, MOST_FRAMES, FRAMES_STEP = 64, 1024, 16
 LEFT_OUT = "left out: "  # beginning of a remark on a bad file
+ALL_FOLDS = (
+    "length and level are measured on the clips of all folds, so on test clips, too; "
+    "--set protocol.norm_stats=training_clips takes the level of the training clips of each fold"
+)
 TIME_MASK = 96 / 512  # share of the frames, as in the official ESC-50 recipe
 
 
@@ -121,7 +125,8 @@ def write_folder_recipe(
 ) -> tuple[Path, list[str]]:
     """Measure the audio of a folder, and write the recipe values that depend on it into its folder.
 
-    Frames cover nearly all clips. Mean and standard deviation are over all training clips, of all folds.
+    Frames cover nearly all clips. Mean and standard deviation are over all training clips. With folds these are all
+    clips, as each fold is tested in turn; a remark says so.
 
     Args:
         dataset: one whose recipe is measured.
@@ -130,7 +135,8 @@ def write_folder_recipe(
         progress: called after each clip.
 
     Returns:
-        The file, and remarks: bad files, which are left out, how many clips are cut, and classes without clips.
+        The file, and remarks: bad files, which are left out, how many clips are cut, classes without clips, and test
+        clips that were measured.
 
     Raises:
         BenchmarkError: there is a recipe already, or there is no audio to measure.
@@ -173,6 +179,8 @@ def write_folder_recipe(
             "--set recipe.windows=all uses all of them"
         )
     unreadable = {clip.path for index, clip in enumerate(training) if index not in levels}
+    if info.folds:
+        remarks.append(ALL_FOLDS)
     return path, [*remarks, *class_gaps(manifest, manifest.folds, unreadable)]
 
 

@@ -20,6 +20,7 @@ from benchmark.data.dataset import Dataset
 from benchmark.data.dataset_info import Archive, DatasetInfo
 from benchmark.data.manifest import ABSENT
 from benchmark.errors import BenchmarkError, MissingInputError
+from benchmark.tools.data.room import NoRoomError, Room
 from benchmark.tools.download import DownloadFailedError, fetch
 from benchmark.units import data_size, plural
 
@@ -64,6 +65,9 @@ def prepare(dataset: Dataset, data_root: Path, source: str | None, console: Cons
     remove = local is None
     try:
         return _unpack(dataset, path, data_root, console)
+    except NoRoomError:
+        remove = False  # the next call unpacks it
+        raise
     except BenchmarkError:
         raise  # a damaged download is removed, too: it must be downloaded again
     except BaseException:
@@ -151,25 +155,30 @@ def _extract(path: Path, target: Path) -> Iterator[tuple[int, int]]:
     """Unpack member by member; yield the bytes read so far and the size of the archive.
 
     Raises:
-        BenchmarkError: a member or a link points outside the folder, or is not a file.
+        NoRoomError: the disk is full.
+        BenchmarkError: a member or a link points outside the folder, is not a file, or the archive unpacks to far more
+            than its size.
     """
-    size = path.stat().st_size
+    size, room = path.stat().st_size, Room(target, path)
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as packed:
-            names = packed.namelist()
-            for number, text in enumerate(names, start=1):
+            members = packed.infolist()
+            for number, member in enumerate(members, start=1):
+                text = member.filename
                 name = PurePosixPath(text)
                 if name.is_absolute() or ".." in name.parts or "\\" in text:
                     raise _outside(path, text)
-                packed.extract(text, target)
-                yield size * number // len(names), size
+                room.take(member.file_size)  # no more bytes are read of a member
+                packed.extract(member, target)
+                yield size * number // len(members), size
         return
     with path.open("rb") as raw, tarfile.open(fileobj=raw, mode="r:*") as archive:
-        for member in archive:
+        for entry in archive:
+            room.take(entry.size)
             try:
-                archive.extract(member, target, filter=_safe)
+                archive.extract(entry, target, filter=_safe)
             except tarfile.FilterError:
-                raise _outside(path, member.name) from None
+                raise _outside(path, entry.name) from None
             yield raw.tell(), size
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import fnmatch
+import hashlib
 import json
+import re
 import tarfile
 import zipfile
 import zlib
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
@@ -18,12 +21,19 @@ from benchmark.data.datasets.xares import Task, Xares
 from benchmark.data.manifest import Split
 from benchmark.errors import BenchmarkError
 from benchmark.tools.data.prepare import DOWNLOADS
+from benchmark.tools.data.room import ALLOWED, MOST, check_file
 from benchmark.tools.data.unpack import Origin, Recorded, unpack
 from benchmark.tools.download import DownloadFailedError, fetch
+from benchmark.units import data_size, plural
 
 AUDIO = {"flac", "mp3", "wav", "ogg", "opus", "aif", "aiff", "m4a", "wma"}
 BLOCK = 512  # bytes
+_NUMBERED = re.compile(r"(?P<before>.*?)(?P<number>[0-9]{3,})(?P<after>[^0-9]*\.tar)")
 Open = Callable[[], IO[bytes]]
+
+
+class DamagedError(BenchmarkError):
+    """A file is cut off or damaged: another download of it can be good."""
 
 
 class Tar(NamedTuple):
@@ -55,16 +65,21 @@ def unpack_tars(dataset: Xares, data_root: Path, source: str | None, console: Co
         The unpacked folder.
 
     Raises:
-        BenchmarkError: tars are missing or cut, or a clip has no audio or no label.
+        BenchmarkError: tars are missing or cut, a clip has no audio or no label, or classes are missing. A download
+            that is not damaged is kept, and the message names it.
     """
     given = Path(source).expanduser() if source and "://" not in source else _usual_place(dataset, data_root, source)
     archive = given or _download(dataset, data_root, source, console)
     try:
         place = _unpack_all(dataset, data_root, archive, console)
-    except BenchmarkError:
+    except DamagedError:
         if given is None:
-            archive.unlink()  # a damaged download must be downloaded again
+            archive.unlink()  # it must be downloaded again
         raise
+    except BenchmarkError as error:
+        if given is not None:
+            raise
+        raise BenchmarkError(f"{error}; the download is kept, to be used again with --from: {archive}") from None
     if given is None:
         archive.unlink()
     return place
@@ -88,7 +103,9 @@ def _usual_place(dataset: Xares, data_root: Path, source: str | None) -> Path | 
 
 def _download(dataset: Xares, data_root: Path, source: str | None, console: Console) -> Path:
     address = source or dataset.archive_address
-    target = data_root / DOWNLOADS / f"{dataset.info.name.replace(':', '-')}.zip"
+    # a kept download of another address is not this one
+    mirror = f"-{hashlib.sha256(source.encode()).hexdigest()[:8]}" if source else ""
+    target = data_root / DOWNLOADS / f"{dataset.info.name.replace(':', '-')}{mirror}.zip"
     try:
         return fetch([address], target, None, console)
     except DownloadFailedError as error:
@@ -100,24 +117,38 @@ def _download(dataset: Xares, data_root: Path, source: str | None, console: Cons
 def _unpack_zip(dataset: Xares, data_root: Path, path: Path, console: Console) -> Path:
     try:
         with zipfile.ZipFile(path) as packed:
+            unpacked, most = sum(info.file_size for info in packed.infolist()), MOST * path.stat().st_size
+            if unpacked > max(ALLOWED, most):  # no more bytes are read of a member than its size
+                raise BenchmarkError(
+                    f"{path}: unpacks to {data_size(unpacked)}, more than {MOST} times its size; no tars of audio do"
+                )
             names = {PurePosixPath(info.filename).name: info.filename for info in packed.infolist()}
             files: dict[str, Open] = {name: _member_opener(packed, member) for name, member in names.items()}
             return _unpack_files(dataset, data_root, path, files, console)
     except FileNotFoundError:
         raise BenchmarkError(f"{path}: no such file or folder") from None
     except (zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        raise BenchmarkError(f"{path}: cannot be unpacked ({error}); get the file again") from None
+        raise DamagedError(f"{path}: cannot be unpacked ({error}); get the file again") from None
 
 
 def _unpack_files(dataset: Xares, data_root: Path, where: Path, files: Mapping[str, Open], console: Console) -> Path:
     tars = list(_choose(dataset, where, files))
-    origin = Origin(str(where.resolve()), None, None, dataset.task.separator is not None)
+    remarks = _gaps([PurePosixPath(tar.place).name for tar in tars])
+    origin = Origin(str(where.resolve()), None, None, dataset.task.separator is not None, remarks)
     with counting(console) as show:
 
         def recordings() -> Iterator[Recorded]:
+            classes: set[str] = set()
             for number, tar in enumerate(tars):
                 show(f"unpacking {PurePosixPath(tar.place).name}", number, len(tars))
-                yield from _read(tar, dataset.task)
+                for recording in _read(tar, dataset.task):
+                    classes.update(recording.labels)
+                    yield recording
+            if len(classes) != dataset.task.classes:
+                raise BenchmarkError(
+                    f"{where}: {plural(len(tars), 'tar')} with {len(classes)} different labels; "
+                    f"{dataset.info.label} has {dataset.task.classes} classes: tars are missing, or are of another task"
+                )
 
         return unpack(dataset, data_root, recordings(), origin)
 
@@ -136,6 +167,20 @@ def _choose(dataset: Xares, where: Path, files: Mapping[str, Open]) -> Iterator[
             raise BenchmarkError(f"{where}: has no {pattern}, {part} of {dataset.info.label} (there: {there})")
         for name in names:
             yield Tar(str(where / name), files[name], split, fold)
+
+
+def _gaps(names: Iterable[str]) -> list[str]:
+    """Return remarks on missing numbers of tars; those after the last one cannot be known."""
+    numbers: dict[tuple[str, str], set[int]] = defaultdict(set)
+    for name in names:
+        if match := _NUMBERED.fullmatch(name):
+            numbers[match["before"], match["after"]].add(int(match["number"]))
+    remarks = []
+    for (before, after), found in sorted(numbers.items()):
+        if lacking := sorted(set(range(max(found))) - found):  # X-ARES counts from 0
+            listed = ", ".join(map(str, lacking[:5])) + (", ..." if lacking[5:] else "")
+            remarks.append(f"tars may be missing: {before}NUMBER{after} has no number {listed}")
+    return remarks
 
 
 def _read(tar: Tar, task: Task) -> Iterator[Recorded]:
@@ -184,6 +229,9 @@ def _samples(tar: Tar) -> Iterator[tuple[str, dict[str, bytes]]]:
     try:
         with tar.open() as raw, tarfile.open(fileobj=raw, mode="r:") as archive:
             for member in _files(archive):
+                if member.issparse():  # its size has nothing to do with that of the tar
+                    raise BenchmarkError(f"{tar.place}: {member.name} is a sparse file, which no recording is")
+                check_file(f"{tar.place}: {member.name}", member.size)
                 end = member.offset_data + -(-member.size // BLOCK) * BLOCK
                 handle = archive.extractfile(member)
                 content = handle.read() if handle else b""
@@ -197,7 +245,7 @@ def _samples(tar: Tar) -> Iterator[tuple[str, dict[str, bytes]]]:
             if raw.read(BLOCK) != bytes(BLOCK):  # tarfile takes the end of the file for the end of the archive
                 raise tarfile.ReadError("no end of the archive")
     except (tarfile.TarError, EOFError) as error:
-        raise BenchmarkError(f"{tar.place}: is cut off or damaged ({error}); get the file again") from None
+        raise DamagedError(f"{tar.place}: is cut off or damaged ({error}); get the file again") from None
     if fields:
         yield name, fields
 

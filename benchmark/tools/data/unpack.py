@@ -13,6 +13,7 @@ from benchmark.data.manifest import Split
 from benchmark.data.unpacked import TABLE, Unpacked, UnpackedClip, UnpackedDataset
 from benchmark.errors import BenchmarkError
 from benchmark.files import write_atomic
+from benchmark.tools.data.room import Room
 
 LONGEST = 100  # characters of a file name
 # beginnings of files, for recordings without a name
@@ -76,6 +77,7 @@ def unpack(dataset: UnpackedDataset, data_root: Path, recordings: Iterable[Recor
         The dataset's folder.
 
     Raises:
+        NoRoomError: the disk is full.
         BenchmarkError: a recording cannot be read, or the clips cannot be used for training and testing.
     """
     place = data_root / dataset.info.folders[0]
@@ -85,11 +87,13 @@ def unpack(dataset: UnpackedDataset, data_root: Path, recordings: Iterable[Recor
     with tempfile.TemporaryDirectory(dir=data_root, prefix=".prepare-") as temporary:
         draft = Path(temporary) / "draft"
         draft.mkdir()
+        room = Room(draft)
         used: set[str] = set()  # in lower case: file systems may not know the difference
         listed: list[tuple[str, Recorded]] = []
         for recording in recordings:
             path = _unused_path(recording, used)
             used.add(path.lower())
+            room.take(len(recording.content))
             (draft / path).parent.mkdir(exist_ok=True)
             (draft / path).write_bytes(recording.content)
             listed.append((path, recording._replace(content=b"")))

@@ -22,7 +22,7 @@ from benchmark.models.transformer import AudioTransformer
 from benchmark.models.vit import EXPANSION, PATCH
 from benchmark.tools.export.card import HuggingFaceFolder
 from benchmark.tools.export.merging import merged
-from benchmark.tools.export.onnx_file import quiet, tolerance_for
+from benchmark.tools.export.onnx_file import larger, quiet, tolerance_for
 from benchmark.tools.export.sample_sounds import full_and_padded
 from benchmark.tools.export.trained import TrainedModel
 
@@ -197,7 +197,7 @@ def _compare(trained: TrainedModel, folder: Path) -> tuple[float, float, int]:
             inputs = extractor(wave, sampling_rate=RATE, return_tensors="pt")["input_values"]
             with torch.inference_mode():
                 found, expected = model(inputs).logits, trained(trained.features(wave))
-            largest = max(largest, float((found - expected).abs().max()))
+            largest = larger(largest, float((found - expected).abs().max()))
             tolerance = max(tolerance, tolerance_for(expected))
             clips += 1
     return largest, tolerance, clips

@@ -111,6 +111,11 @@ def tolerance_for(logits: torch.Tensor) -> float:
     return TOLERANCE * max(1.0, float(logits.abs().max()))
 
 
+def larger(largest: float, difference: float) -> float:
+    """Return the larger one; nan if one of them is nan, which `max` may drop."""
+    return math.nan if math.isnan(largest) or math.isnan(difference) else max(largest, difference)
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """Suppress what exporters print, log and warn about; their errors are exceptions."""
@@ -142,7 +147,7 @@ class _Differences(NamedTuple):
         """Return the differences after a comparison of (B, classes) logits."""
         difference = float((found - expected).abs().max())
         return self._replace(
-            logit=difference if math.isnan(difference) else max(self.logit, difference),
+            logit=larger(self.logit, difference),
             tolerance=max(self.tolerance, tolerance_for(expected)),
             clips=self.clips + len(expected),
         )
@@ -174,7 +179,7 @@ def _compare_waveforms(trained: TrainedModel, run: Run) -> _Differences:
         if len(wave) >= WINDOW:  # Kaldi refuses less
             bank = kaldi.fbank(torch.from_numpy(wave).double().unsqueeze(0), num_mel_bins=config.mels, **KALDI)
             raw = fit(bank.unsqueeze(0), config.frames, level.fill)
-            largest = max(largest, float((features[:1] * (2 * level.std) + level.mean - raw).abs().max()))
+            largest = larger(largest, float((features[:1] * (2 * level.std) + level.mean - raw).abs().max()))
     return found._replace(bank=largest)
 
 

@@ -134,7 +134,8 @@ def _load(path: Path, checkpoints: Path | None, methods: Iterable[str], backbone
     for place in methods:
         load_place(place)
     for place in backbones:
-        resolve_backbones(f"{place}[weights=random:0]", "--backbone")  # enters a class or a YAML file
+        # enters a class or a YAML file; options that `run` got are of no use here
+        resolve_backbones(f"{place.partition('[')[0]}[weights=random:0]", "--backbone")
     if adapter.request.backbone.outside and adapter.request.backbone.name not in backbone_names():
         raise BenchmarkError(
             f"backbone '{adapter.request.backbone.name}' is from outside the suite: name its file with --backbone"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from benchmark.spec.request import MEASURED_DATASETS, TrialRequest
 from benchmark.trial.selection import choosing_folds, selection_rule
 from tests.data.public_trees import hear_folds, write_hear
 
+RESAMPLED = "files of 48000 Hz are resampled to 16000 Hz; HEAR has its own files of 16000 Hz"
 FULL = "tasks/beijing_opera-v1.0-hear2021-full"
 
 
@@ -74,7 +76,7 @@ def test_splits_several_labels_and_numbers_as_labels(tmp_path: Path) -> None:
     info = manifest.info
     assert (info.splits, info.metric, info.classes) == (("train", "validation", "test"), "map", ("60", "61", "62"))
     assert {clip.path: clip.labels for clip in manifest.clips}["48000/train/a.wav"] == (0, 1)
-    assert not manifest.remarks
+    assert (manifest.remarks, manifest.source) == ((RESAMPLED,), "fsd50k-v1.0-full")
     assert own_names(tmp_path) == ["hear:fsd50k"]
 
 
@@ -90,16 +92,44 @@ def test_splits_several_labels_and_numbers_as_labels(tmp_path: Path) -> None:
 def test_metrics_that_are_not_the_score_are_named(tmp_path: Path, evaluation: list[str], remarks: list[str]) -> None:
     write_hear(tmp_path / "x-1-full", hear_folds(), vocabulary=["bark", "meow"], evaluation=evaluation)
     found = get_dataset("hear:x").manifest(tmp_path).remarks
-    assert [line for line in found if "HEAR's" in line] == remarks
+    assert [line for line in found if "of HEAR's evaluation" in line or "metric" in line] == remarks
 
 
 def test_files_of_other_sample_rates_are_left_out(task: Path, tmp_path: Path) -> None:
-    (task / "16000" / "fold00").mkdir(parents=True)
-    (task / "16000" / "fold00" / "bark-0-0.wav").write_bytes(b"x")
-    (task / "48000" / "fold00" / "more.wav").write_bytes(b"x")
+    shutil.copytree(task / "48000", task / "16000")
+    (task / "16000" / "fold00" / "more.wav").write_bytes(b"x")
     dataset = get_dataset("hear:beijing_opera")
     groups = {group.reason: group.intended for group in dataset.unused(dataset.manifest(tmp_path))}
     assert groups == {"of another sample rate": True, "not in the metadata": False}
+
+
+def test_hears_own_files_of_16_khz_are_used_where_they_are(task: Path, tmp_path: Path) -> None:
+    assert RESAMPLED in get_dataset("hear:beijing_opera").manifest(tmp_path).remarks
+    shutil.copytree(task / "48000", task / "16000")
+    manifest = get_dataset("hear:beijing_opera").manifest(tmp_path)
+    assert {clip.path.split("/")[0] for clip in manifest.clips} == {"16000"}
+    assert not any("resampled" in line for line in manifest.remarks)
+
+
+@pytest.mark.parametrize(
+    ("values", "remark"),
+    [
+        ({"mode": "small"}, "is HEAR's small set, for debugging: results are not those of the task"),
+        ({"mode": "50h", "default_mode": "5h"}, "is the set '50h' of the task, not '5h', HEAR's default"),
+        ({"mode": "5h", "default_mode": "5h"}, None),
+        ({"mode": "full", "default_mode": "full"}, None),
+    ],
+)
+def test_version_and_mode_are_the_source_and_an_unusual_one_is_named(
+    values: dict[str, str], remark: str | None, tmp_path: Path
+) -> None:
+    folder = tmp_path / f"nsynth_pitch-v2-{values['mode']}"
+    write_hear(folder, hear_folds(), vocabulary=["bark", "meow"], rate="16000", **values)
+    manifest = get_dataset("hear:nsynth_pitch").manifest(tmp_path)
+    suffix = f" ({values['mode']})" if remark else ""
+    assert (manifest.source, manifest.info.label) == (folder.name, f"HEAR nsynth_pitch{suffix}")
+    found = [line for line in manifest.remarks if line.startswith(folder.name)]
+    assert found == ([f"{folder.name} {remark}"] if remark else [])
 
 
 @pytest.mark.usefixtures("task")
@@ -129,6 +159,7 @@ def test_what_is_refused(tmp_path: Path) -> None:
         ("task_metadata.json", '"scene"', '"event"', "is a task of events in time"),
         ("task_metadata.json", "new_split_kfold", "odd", "split_mode 'odd' is not known"),
         ("task_metadata.json", '"splits"', '"parts"', "has no list 'splits'"),
+        ("task_metadata.json", '"fold01"', '"../fold01"', r"split '\.\./fold01' is not the name of a folder"),
         ("task_metadata.json", "{", "", "cannot be read"),
         ("fold01.json", '"bark"', '"roar"', r"fold01\.json: bark-1-0\.wav: 'roar' is not in labelvocabulary\.csv"),
         ("fold01.json", '"bark"', '"bark", "meow"', "has 2 labels, the task is multiclass"),
