@@ -11,6 +11,7 @@ import pytest
 from tests.notebooks import NOTEBOOKS, TUTORIALS, execute, text_of
 
 LONGEST = 120  # characters of a line
+PREDICTING = {"own-audio": 2}  # last cells whose labels can change with the last digits of a logit
 
 
 def shown(notebook: nbformat.NotebookNode) -> list[str]:
@@ -22,11 +23,10 @@ def shown(notebook: nbformat.NotebookNode) -> list[str]:
 @pytest.mark.ray
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_and_prints_what_it_shows(path: Path, tmp_path: Path) -> None:
-    done, stored = (shown(notebook) for notebook in (execute(path, tmp_path), nbformat.read(path, as_version=4)))
-    predicted = slice(-2, None) if path.stem == "own-audio" else slice(0, 0)  # labels may change with the last digits
-    done[predicted] = [""] * len(done[predicted])
-    stored[predicted] = [""] * len(stored[predicted])
-    assert done == stored
+    done, stored = shown(execute(path, tmp_path)), shown(nbformat.read(path, as_version=4))
+    compared = len(stored) - PREDICTING.get(path.stem, 0)
+    assert [bool(text) for text in done] == [bool(text) for text in stored]
+    assert done[:compared] == stored[:compared], "`python -m tests.notebooks` writes the outputs again"
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
