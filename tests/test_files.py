@@ -97,7 +97,7 @@ def test_generated_audio_that_does_not_fit_names_its_file(tmp_path: Path, monkey
 def test_the_command_line_says_which_disk_is_full_and_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def app() -> None:
+    def app(**_: object) -> None:
         with naming(tmp_path / "a"):
             full_disk()
 

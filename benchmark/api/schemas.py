@@ -105,6 +105,7 @@ class PlannedTrial(TrialState):
     memory_bytes: int | None = Field(default=None, description="memory of the GPU; on a CPU, of the machine")
     checkpoint_bytes: int | None = Field(default=None, description="disk space of the resume state")
     record_bytes: int | None = Field(default=None, description="disk space of the record and its predictions")
+    steps: int | None = Field(default=None, description="optimizer steps; null if the clips are not known")
 
 
 class Trials(Output):

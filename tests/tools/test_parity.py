@@ -62,7 +62,7 @@ def test_the_command_prints_a_line_per_case_and_fails_with_one(cli: Cli, content
     content["metrics"][0]["d_prime"] += 1e-6
     (tmp_path / "golden.json").write_text(json.dumps({"format": 1, "metrics": content["metrics"]}))
     done = cli("parity", tmp_path / "golden.json")
-    assert (done.returncode, done.stdout.splitlines()[-1]) == (1, "1 cases: 0 passed, 1 failed")
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (1, "1 case: 0 passed, 1 failed")
     assert done.stdout.startswith("FAIL  metric")
 
 
