@@ -20,6 +20,7 @@ def shown(notebook: nbformat.NotebookNode) -> list[str]:
     return [" ".join(re.sub(r"-?[\d.]+†?", "", text_of(cell)).split()) for cell in code]
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_and_prints_what_it_shows(path: Path, tmp_path: Path) -> None:
