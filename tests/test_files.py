@@ -107,4 +107,4 @@ def test_the_command_line_says_which_disk_is_full_and_what_to_do(
     assert ended.value.code == 2
     error = capsys.readouterr().err
     assert f"error: {tmp_path / 'a'}: No space left on device (" in error
-    assert error.rstrip().endswith("MB are free); make room and call the command again")
+    assert error.rstrip().endswith("B are free); make room and call the command again")
