@@ -182,7 +182,7 @@ def test_structural_claims_are_judged_on_any_machine(cli: Cli, tmp_path: Path) -
     assert strict.returncode == 3
     assert "protocol reference: 38 reproduced, 2 differs" in strict.stdout
     [row] = [line for line in strict.stdout.splitlines() if line.startswith("The adapters of AAT-MS")]
-    assert row.split()[7] == "+"
+    assert "+" in row.split()
 
 
 def test_time_and_memory_are_judged_on_a_gpu_only(tmp_path: Path) -> None:
