@@ -65,9 +65,9 @@ def main_table(store: ResultStore) -> tuple[pd.DataFrame, list[str], list[Best]]
         BenchmarkError: not a results folder.
     """
     from benchmark.report.best import best_methods
-    from benchmark.report.render import marks, plain
+    from benchmark.report.render import plain
     from benchmark.report.tables.results import score_table
     from benchmark.report.write import read_results
 
     found = read_results(store)
-    return plain(score_table(found)), marks(found.cells), best_methods(found)
+    return plain(score_table(found)), found.marks, best_methods(found)

@@ -168,7 +168,7 @@ class Report(Output):
 
 
 class ExplainedTrial(BaseModel):
-    """A trial behind a table cell."""
+    """One trial of a table cell."""
 
     fold: int
     seed: int

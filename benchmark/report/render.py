@@ -96,13 +96,13 @@ def marks(cells: pd.DataFrame) -> list[str]:
     marks differ only in the values in brackets, they are counted.
     """
     of_rows = [mark for text in cells["marks"] for mark in text.split("; ") if mark]
-    recipes = [mark for mark in of_rows if _kind(mark) == RECIPE_CHANGED]
+    recipes = _recipe_changes([mark for mark in of_rows if _kind(mark) == RECIPE_CHANGED])
     variants = Counter(_kind(mark) for mark in set(of_rows))
     counts: Counter[str] = Counter()
     for mark in of_rows:
         kind, number = _kind(mark), variants[_kind(mark)]
         if kind == RECIPE_CHANGED:
-            mark = _recipe_changes(recipes)  # noqa: PLW2901
+            mark = recipes  # noqa: PLW2901
         elif number > MAX_VARIANTS:
             mark = f"{number} different marks of the kind '{kind}' (see column `marks`)"  # noqa: PLW2901
         counts[mark] += 1

@@ -24,7 +24,7 @@ from benchmark.report.layout import Order, load_layout
 from benchmark.report.names import Names
 from benchmark.report.outcomes import Outcome, difference, not_comparable, score, ties
 from benchmark.report.read_outcome import read_outcome
-from benchmark.report.render import row_names
+from benchmark.report.render import marks, row_names
 from benchmark.report.step_profiles import tabulate_steps
 from benchmark.spec.request import TrialRequest
 
@@ -54,7 +54,7 @@ class Results:
         requests: one request of each cell, submitted or recorded.
         submitted: fold, seed and draw of the submitted trials, by cell.
         environments: environments of the records, by their digest.
-        labels: different labels of the records.
+        labels: labels of the records, by kind.
         profiles: profiles of training steps.
         floors: scores without a backbone, by key.
     """
@@ -67,7 +67,7 @@ class Results:
     requests: dict[str, TrialRequest] = field(init=False, default_factory=dict)
     submitted: dict[str, Submitted] = field(init=False, default_factory=dict)
     environments: dict[str, dict[str, Any]] = field(init=False, default_factory=dict)
-    labels: list[Labels] = field(init=False, default_factory=list)
+    labels: dict[str, dict[str, str]] = field(init=False, default_factory=dict)
     profiles: list[StepProfile] = field(init=False)
     floors: dict[str, Floor] = field(init=False)
 
@@ -90,14 +90,19 @@ class Results:
         self.first_records.setdefault(record.request.cell, record)
         self.requests.setdefault(record.request.cell, record.request)
         self.environments.setdefault(record.environment_hash, record.environment)
-        if record.labels not in self.labels:
-            self.labels.append(record.labels)
+        for kind, labels in record.labels.model_dump().items():
+            self.labels.setdefault(kind, {}).update(labels)
         return record
 
     @functools.cached_property
     def names(self) -> Names:
         """What people read in place of the names of requests."""
-        return Names.of(load_layout().labels, self.labels)
+        return Names.of(load_layout().labels, [Labels.model_validate(self.labels)])
+
+    @functools.cached_property
+    def marks(self) -> list[str]:
+        """Reasons why the numbers are not comparable with the paper, see `benchmark.report.render.marks`."""
+        return marks(self.cells)
 
     @functools.cached_property
     def row_labels(self) -> dict[str, str]:

@@ -19,7 +19,7 @@ from benchmark.report.aggregate import time_shares
 from benchmark.report.best import Best, best_blocks, best_methods
 from benchmark.report.layout import load_layout
 from benchmark.report.papers import DEFAULT_PAPERS, PaperChoice
-from benchmark.report.render import Table, marks, plain, to_latex, to_markdown
+from benchmark.report.render import Table, plain, to_latex, to_markdown
 from benchmark.report.results import Results
 from benchmark.report.tables import TableSource, build_table
 from benchmark.units import duration, plural
@@ -131,7 +131,7 @@ def build_tables(results: Results, papers: PaperChoice = DEFAULT_PAPERS, against
     methods = results.cells["method"].unique().tolist()
     if against is not None and against not in methods:
         raise ArgumentError("against", f"no such method in {results.store.folder}{closest(against, methods)}", against)
-    warnings = marks(results.cells)
+    warnings = results.marks
     tables = []
     for entry in load_layout().tables:
         table = build_table(TableSource(results, entry, warnings, papers, against))

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from benchmark.report.by_class.read import shown_rows
 from benchmark.report.by_class.result import ByClass
 from benchmark.report.figures.style import CAPTION_INCHES, Look, empty, finish, grid, known_looks, literal, with_labels
-from benchmark.report.render import marks, short
+from benchmark.report.render import short
 from benchmark.report.results import Results
 
 MATRIX_CLASSES = 20  # more are not readable as a matrix: the most confused pairs are drawn
@@ -38,7 +38,7 @@ def confusion(results: Results, title: str) -> Figure:
         panel.set_title(f"{cell['column']}, {cell['dataset']}\n{cell['name']}", fontsize=9)
     for panel in flat[len(shown) :]:
         panel.axis("off")
-    return finish(figure, title, marks(results.cells), {})
+    return finish(figure, title, results.marks, {})
 
 
 def _draw_confusion(axes: Axes, found: ByClass) -> None:
@@ -111,7 +111,7 @@ def calibration(results: Results, title: str) -> Figure:
         row[0].set_ylabel("share of true answers")
     for panel in axes[-1]:
         panel.set_xlabel("confidence")
-    return finish(figure, title, marks(results.cells), known)
+    return finish(figure, title, results.marks, known)
 
 
 def _draw_bins(axes: Axes, found: ByClass, look: Look) -> None:

@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 
 from benchmark.report.figures.style import Look, empty, finish, grid, known_looks, label_decades, literal, with_labels
 from benchmark.report.full_rows import full_rows
-from benchmark.report.render import marks
 from benchmark.report.results import Results
 
 LABEL_CHARACTERS = 104  # that fit below an axis without rotation
@@ -50,7 +49,7 @@ def time(results: Results, title: str) -> Figure:
         _bars(axis, shown[shown["panel"] == panel], known, "dataset")
         axis.set_title(panel, fontsize=9)
         axis.set_ylabel("time / time of full fine-tuning")
-    return finish(figure, title, marks(results.cells), known, bars=True)
+    return finish(figure, title, results.marks, known, bars=True)
 
 
 def _models(results: Results, profiled: pd.DataFrame) -> pd.Series:
@@ -81,7 +80,7 @@ def memory(results: Results, title: str) -> Figure:
     figure.set_figwidth(8.5)
     _bars(axes[0][0], means, known, "cost")
     axes[0][0].set_ylabel("ratio to full fine-tuning, mean over datasets")
-    return finish(figure, title, marks(results.cells), known, bars=True)
+    return finish(figure, title, results.marks, known, bars=True)
 
 
 def _ratios_to_full(shown: pd.DataFrame, values: list[str]) -> pd.DataFrame:
@@ -122,7 +121,7 @@ def pareto(results: Results, title: str) -> Figure:
             panel.set_xlabel(label)
             panel.set_title(column, fontsize=9)
         row[0].set_ylabel(f"mean score over {datasets} datasets (%)" if datasets > 1 else "score (%)")
-    return finish(figure, title, marks(results.cells), known)
+    return finish(figure, title, results.marks, known)
 
 
 def _front(panel: Axes, means: pd.DataFrame, cost: str, known: dict[str, Look]) -> None:

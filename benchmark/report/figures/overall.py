@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 from benchmark.report.figures.style import Look, empty, finish, grid, known_looks, literal
 from benchmark.report.full_rows import FULL
 from benchmark.report.overall import FEWEST_DATASETS, Runs, all_runs, counterpart, improvement, profile
-from benchmark.report.render import marks
 from benchmark.report.results import Results
 from benchmark.units import plural
 
@@ -28,7 +27,7 @@ def profiles(results: Results, title: str) -> Figure:
     for panel, runs in zip(axes[0], found, strict=True):
         _profiles_of(panel, runs, {name: known[labels[name]] for name in runs.scores})
         panel.set_title(_panel_title(runs, results), fontsize=9)
-    return finish(figure, title, marks(results.cells), known)
+    return finish(figure, title, results.marks, known)
 
 
 def _profiles_of(panel: Axes, runs: Runs, known: dict[str, Look]) -> None:
@@ -72,7 +71,7 @@ def improvements(results: Results, title: str) -> Figure:
         panel.set_xlabel("probability of improvement over full fine-tuning")
         panel.set_title(_panel_title(runs, results), fontsize=9)
         panel.grid(visible=True, axis="x", alpha=0.3)
-    return finish(figure, title, marks(results.cells), {})
+    return finish(figure, title, results.marks, {})
 
 
 def _panel_title(runs: Runs, results: Results) -> str:

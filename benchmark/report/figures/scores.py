@@ -29,7 +29,6 @@ from benchmark.report.figures.style import (
 from benchmark.report.full_rows import FULL
 from benchmark.report.outcomes import ALPHA
 from benchmark.report.overall import widely_complete, with_roles
-from benchmark.report.render import marks
 from benchmark.report.results import Results
 
 MIN_SPAN = 5.0  # per cent: the smallest range of a vertical axis, so that small differences look small
@@ -55,7 +54,7 @@ def scatter(results: Results, title: str) -> Figure:
         _widen(row[0])
         _draw_floors(row, columns, shown[shown["dataset"] == dataset])
         row[0].set_ylabel(shown.loc[shown["dataset"] == dataset, "measure"].iloc[0])
-    return finish(figure, title, marks(results.cells), known)
+    return finish(figure, title, results.marks, known)
 
 
 def _points(axes: Axes, cells: pd.DataFrame, known: dict[str, Look]) -> None:
@@ -112,7 +111,7 @@ def curves(results: Results, title: str) -> Figure:
         # floors are scores of test clips
         _draw_floors(row, columns, cells[(cells["dataset"] == dataset) & (cells["rule"] != "best_on_validation")])
         row[0].set_ylabel(measures[dataset])
-    return finish(figure, title, marks(results.cells), known)
+    return finish(figure, title, results.marks, known)
 
 
 def _curves_of(axes: Axes, curves_by_name: dict[str, list[Curve]], known: dict[str, Look]) -> None:
@@ -172,7 +171,7 @@ def slopes(results: Results, title: str) -> Figure:
         _widen(panel)
     for panel in flat[len(panels) :]:
         panel.axis("off")
-    return finish(figure, title, marks(results.cells), known)
+    return finish(figure, title, results.marks, known)
 
 
 def heatmap(results: Results, title: str) -> Figure:
@@ -200,7 +199,7 @@ def heatmap(results: Results, title: str) -> Figure:
         panel.tick_params(axis="y", rotation=0, labelsize=8)
         for label in panel.get_xticklabels():
             label.set_horizontalalignment("right")
-    return finish(figure, title, marks(results.cells), {})
+    return finish(figure, title, results.marks, {})
 
 
 def ranks(results: Results, title: str) -> Figure:
@@ -232,7 +231,7 @@ def ranks(results: Results, title: str) -> Figure:
     figure.set_size_inches(8, sum(2.0 + 0.25 * table.shape[1] for table in tables.values()))
     for row, (column, table) in zip(axes, tables.items(), strict=True):
         _draw_ranks(row[0], table, str(column))
-    return finish(figure, title, marks(results.cells), {})
+    return finish(figure, title, results.marks, {})
 
 
 def _blocks(table: pd.DataFrame, related: list[list[str]]) -> pd.DataFrame:

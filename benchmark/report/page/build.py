@@ -17,7 +17,7 @@ from benchmark.report.page.assets import load_assets, read
 from benchmark.report.page.charts import chart_data
 from benchmark.report.page.provenance import provenance
 from benchmark.report.papers import DEFAULT_PAPERS, PaperChoice
-from benchmark.report.render import Table, marks
+from benchmark.report.render import Table
 from benchmark.report.results import Results
 
 TEMPLATE = "page.html.j2"
@@ -45,7 +45,7 @@ def to_html(
     return environment.from_string(read(TEMPLATE)).render(
         assets=load_assets(),
         name=results.store.folder.name,
-        warnings=marks(results.cells),
+        warnings=results.marks,
         done=done,
         expected=expected,
         completeness=overview.completeness(results),
