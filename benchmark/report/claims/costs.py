@@ -77,11 +77,7 @@ def _of_profiles(claim: Claim, evidence: Evidence, needs: Needs) -> Ratio | None
     steps = evidence.results.steps
     (backbone, dataset, left), (_, _, right) = needs
     column = {"time": "step_seconds", "memory": "gpu_allocated_bytes"}[claim.value]
-    layers = evidence.paper.layers
-    of_paper = {
-        profile.request.step_key for profile in evidence.results.profiles if not profile.request.changes_from(layers)
-    }
-    is_unchanged = steps["step_key"].isin(of_paper)
+    is_unchanged = steps["step_key"].isin({profile.request.step_key for profile in evidence.profiles})
     is_model = (steps["backbone"] == backbone) & (steps["size"] == "base")
     rows = steps[is_model & (steps["dataset"] == dataset) & steps[column].notna() & is_unchanged]
     if claim.value == "memory":
@@ -196,12 +192,11 @@ def identity(claim: Claim, evidence: Evidence) -> Iterator[Judged]:
 def _profile_of_paper(claim: Claim, evidence: Evidence, dataset: str, method: str) -> StepProfile | None:
     """Return a profile of the paper's model and recipe; its counts need neither weights nor data."""
     wanted = (claim.backbone, "base", dataset, evidence.paper.method(method, dataset))
-    for profile in evidence.results.profiles:
+    for profile in evidence.profiles:
         request = profile.request
         backbone = request.backbone
         is_model = (backbone.name, backbone.size_text, request.dataset.name, request.method.variant) == wanted
-        is_recipe = is_model and not request.changes_from(evidence.paper.layers)
-        is_paper = is_recipe and request.protocol.name == evidence.protocol
+        is_paper = is_model and request.protocol.name == evidence.protocol
         if is_paper and not checkpointing(profile.environment):
             return profile
     return None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from benchmark.records.schema import StepProfile
 from benchmark.report.claims.ledger import Claim, Judged, Verdict
 from benchmark.report.papers import Paper
 from benchmark.report.results import Results
@@ -65,6 +66,11 @@ class Evidence:
         for _, cell in ranked.iterrows():  # the best comes first
             best.setdefault((cell["bare"], cell["dataset"], unordered(cell["method"])), cell)
         return best
+
+    @functools.cached_property
+    def profiles(self) -> list[StepProfile]:
+        """The step profiles whose recipe is the paper's."""
+        return [each for each in self.results.profiles if not each.request.changes_from(self.paper.layers)]
 
     def obstacle(self, needs: Needs) -> tuple[Verdict, str] | None:
         """Return the verdict and reason of a claim that these cells cannot decide; None if they can."""
