@@ -215,8 +215,9 @@ def check_layers(layers: Iterable[Layer], where: str) -> None:
         for key, value in layer.values.items():
             _check_key(key, where)
             field = Recipe.model_fields[key]
+            kind: Any = Annotated[field.annotation, field]
             try:
-                TypeAdapter(Annotated[field.annotation, field]).validate_python(value)
+                TypeAdapter(kind).validate_python(value)
             except ValidationError as error:
                 reason = error.errors(include_url=False)[0]["msg"]
                 raise BenchmarkError(f"{where}: recipe.{key}: {reason}, got {value!r}") from None

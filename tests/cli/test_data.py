@@ -266,7 +266,7 @@ def test_the_command_that_prepare_prints_works_with_bad_files(cli: Cli, root: Pa
     assert re.search(r"2 classes have no test clips: .*bed \(folds \d, \d, \d\)", prepared.stdout)
     command = prepared.stdout.splitlines()[-1].partition("`python -m benchmark ")[2].removesuffix("`")
     assert command.endswith(f"--data-root '{place}' --on-bad-audio skip")
-    done = cli(*shlex.split(command), "--method", "linear", "--backbone", "ast", "--results", tmp_path / "out")
+    done = cli(*shlex.split(command), "--method", "linear", "--backbone", AST, "--results", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert "1 unreadable clips skipped, 5 of 6 left" in done.stdout
 
