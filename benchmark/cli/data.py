@@ -115,7 +115,7 @@ def prepare(
     folds = ",".join(map(str, prepared.folds[:2]))
     chosen = ["--fold", folds] if folds else []
     skip = ["--on-bad-audio", "skip"] if prepared.needs_skip else []
-    run = command("run", "--grid", "quick", "--dataset", name, *chosen, "--data-root", data_root, *skip)
+    run = command("run", "--grid", "quick", "--dataset", name, *chosen, "--data-root", data_root, *skip, "--keep-weights")
     say_line(f"run it with `{run}`")
 
 
