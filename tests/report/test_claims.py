@@ -63,6 +63,8 @@ def test_orders_are_judged_by_their_intervals(tmp_path: Path) -> None:
     assert found["curve-order-esc50-m-full"].verdict == "differs"
     assert found["aat-ms-partial-ast-esc50"].verdict == "not run"
     assert found["aat-ms-linear-ast-gtzan"].verdict == "not run"
+    assert found["aat-ms-linear-ast-gtzan"].statement.endswith(" (GTZAN)")
+    assert found["aat-ms-linear-ast-gtzan"].why == "AAT-MS on GTZAN (AST) was not run"
     assert found["aat-ms-linear-ast-average"].verdict == "not run"
     assert found["aat-ms-linear-ast-esc50"].measured == pytest.approx(10.0)
     score = found["score-ast-esc50-full-test"]
