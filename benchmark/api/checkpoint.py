@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from benchmark.api.folders import checkpoint_folder
 from benchmark.console import stderr_console
@@ -16,10 +17,30 @@ if TYPE_CHECKING:
     from benchmark.spec.backbone import BackboneChoice
 
 
-class Fetched(NamedTuple):
-    """A downloaded checkpoint: the backbone as it was named, the file, and its sha256."""
+@dataclass(frozen=True)
+class Fetched:
+    """A downloaded checkpoint.
+
+    Attributes:
+        backbone: the backbone as it was named.
+        path: the file, or the folder of a Hugging Face checkpoint.
+        sha256: its digest.
+    """
 
     backbone: str
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A checkpoint in this suite's format.
+
+    Attributes:
+        path: the file.
+        sha256: its digest.
+    """
+
     path: Path
     sha256: str
 
@@ -76,7 +97,7 @@ def convert_checkpoint(
     stride: int | None = None,
     mels: int | None = None,
     heads: int | None = None,
-) -> None:
+) -> Converted:
     """Write a checkpoint in this suite's format: the backbone as safetensors, its geometry in the metadata.
 
     Args:
@@ -87,6 +108,9 @@ def convert_checkpoint(
         mels: mel bands of pre-training, likewise.
         heads: attention heads, likewise.
 
+    Returns:
+        The file that was written, and its digest.
+
     Raises:
         BenchmarkError: the checkpoint cannot be read or is not finite, or a wrong name of the target.
 
@@ -95,6 +119,7 @@ def convert_checkpoint(
     """
     from benchmark.models.checkpoint import read_checkpoint, save_checkpoint
     from benchmark.models.fit import require_finite
+    from benchmark.models.weights import digest
     from benchmark.spec.backbone import Stated
 
     if Path(target).suffix != ".safetensors":
@@ -102,6 +127,7 @@ def convert_checkpoint(
     checkpoint = read_checkpoint(Path(path), Stated(stride=stride, mels=mels, heads=heads))
     require_finite(checkpoint, Path(path))
     save_checkpoint(checkpoint, Path(target), half=half)
+    return Converted(Path(target), digest(Path(target)))
 
 
 def fetch_checkpoints(

@@ -44,6 +44,16 @@ class PretrainResult:
         name = "ast" if self.run.objective == "supervised" else "ssast"
         return f"{name}[size={self.run.size};weights={self.checkpoint}]"
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return the content as plain data, for JSON."""
+        return {
+            "checkpoint": str(self.checkpoint),
+            "sha256": self.sha256,
+            "backbone": self.backbone,
+            "settings": self.run.model_dump(mode="json"),
+            "report": self.report,
+        }
+
 
 def pretrain(
     objective: Objective,
