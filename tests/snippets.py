@@ -54,7 +54,7 @@ COUNTS = "counts operations of many large models, for a minute"
 NETWORK = "needs a network"
 SHORT = (
     "--method", "linear,aat_ms", "--backbone", AST, "--fold", "1", "--set", "recipe.epochs=1", "--set",
-    "recipe.frames=64", "--set", "recipe.time_mask=12",
+    "recipe.frames=64", "--set", "recipe.time_mask=12", "--no-report",
 )  # fmt: skip
 ONE_SHAPE = ("--method", "linear", "--dataset", "esc50", "--backbone", "ast")
 
@@ -83,6 +83,7 @@ RULES = (
     Rule(r"check ", "run", slow=True),
     Rule(r"parity ", "parse", "takes a minute; tests/tools/test_parity.py runs it"),
     Rule(r"new slurm .*--python", "run", "another script", more=("--out", "apptainer.sbatch")),
+    Rule(r"report ", "run", slow=True),
     Rule(r"data speed", "parse", "takes a minute"),
     Rule(r"data prepare esc50", "run", NETWORK, more=("--data-root", "NEW", "--from", "ESC-50-master.zip")),
     Rule(r"data prepare \"?'?hf:", "parse", NETWORK),
@@ -90,7 +91,7 @@ RULES = (
     Rule(r"checkpoint fetch", "parse", NETWORK),
     Rule(r"status .*--watch", "parse", "waits for the end of a run"),
     Rule(
-        r"(cite|claims|data|explain|export|list|new|predict|report|show|status) ", "run"
+        r"(cite|claims|data|explain|export|list|new|predict|show|status) ", "run"
     ),
 )  # fmt: skip
 

@@ -17,6 +17,7 @@ import pytest
 
 import benchmark
 from benchmark.data.registry import get_dataset
+from benchmark.methods.registry import REGISTRY
 from benchmark.spec.backbone import forget_backbone
 from benchmark.spec.request import TrialRequest
 from tests import snippets
@@ -93,7 +94,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with data, own recordings and archives, by the names that the texts use."""
     folder = tmp_path_factory.mktemp("snippets")
     root, archive = folder / "DIR", folder / "archive"
-    made = get_dataset("esc50").synthesize(root, classes=3, clips_per_class=1, seed=0, seconds=0.7)
+    made = get_dataset("esc50").synthesize(root, classes=3, clips_per_class=4, seed=0, seconds=0.7)
     shutil.make_archive(str(folder / "ESC-50-master"), "zip", root, made.name)
     for number, place in itertools.product(range(5), ("DIR/birds/robin", "DIR/birds/wren", "recordings")):
         (folder / place).mkdir(parents=True, exist_ok=True)
@@ -130,6 +131,7 @@ def sandbox(
         make_results(folder / results, [make_record(each, [0.25, 0.5]) for each in requests])
     yield Sandbox(folder, environment, thorough=request.node.get_closest_marker("slow") is not None)
     forget_backbone("gated")
+    REGISTRY.forget("mine")
 
 
 @pytest.mark.parametrize("name", [name for name, found in SHELL.items() if found])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmark.api.arguments import checked
 from benchmark.api.folders import checkpoint_folder
 from benchmark.console import stderr_console
 from benchmark.errors import BenchmarkError
@@ -45,6 +46,7 @@ class Converted:
     sha256: str
 
 
+@checked
 def verify_checkpoint(
     what: str | Path,
     checkpoints: str | Path | None = None,
@@ -89,6 +91,7 @@ def verify_checkpoint(
     return verify(path, declared, choice.stated)
 
 
+@checked
 def convert_checkpoint(
     path: str | Path,
     target: str | Path,
@@ -130,6 +133,7 @@ def convert_checkpoint(
     return Converted(Path(target), digest(Path(target)))
 
 
+@checked
 def fetch_checkpoints(
     backbones: Iterable[str], checkpoints: str | Path | None = None, *, console: Console | None = None
 ) -> Iterator[Fetched]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.api.arguments import checked
 from benchmark.api.device import choose_device
 from benchmark.api.folders import cache_folder
 from benchmark.console import counting, say, stderr_console
@@ -55,6 +56,7 @@ class PretrainResult:
         }
 
 
+@checked
 def pretrain(
     objective: Objective,
     audio: str | Path,

@@ -134,7 +134,7 @@ def test_a_second_paper_is_judged_by_its_own_recipe(tmp_path: Path) -> None:
     assert score.statement.startswith("Full fine-tuning on ESC-50 (AST): 87.48 % on test, ")
     missing = found["petl-score-ast-urbansound8k-dpt-test"]
     assert missing.statement.startswith("Deep prompt tuning on UrbanSound8K (AST): ")
-    assert missing.why == "VPT-deep (tokens=25) on UrbanSound8K (AST) was not run"
+    assert missing.why == "Deep prompt tuning on UrbanSound8K (AST) was not run"
     # the same trials do not speak for the first paper, whose protocol and recipes are others
     assert found["score-ast-esc50-full-test"].verdict == "not run"
     of_aat = {claim.id: claim for claim in judge(results, [load_paper("aat")], "corrected")}

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, Field
 
 from benchmark.api.schemas.base import Output, model_of
-from benchmark.api.schemas.trials import BestModel
 from benchmark.records.leftovers import Leftover
 
 if TYPE_CHECKING:
     from benchmark.records.leftovers import Leftover as LeftoverModel
+    from benchmark.report.best import Best as BestModel
 else:
+    from benchmark.api.schemas.trials import BestModel
+
     LeftoverModel = model_of(Leftover)
 
 

@@ -78,11 +78,16 @@ class Evidence:
         """The step profiles whose recipe is the paper's."""
         return [each for each in self.results.profiles if not each.request.changes_from(self.paper.layers)]
 
+    def _label(self, method: str, dataset: str) -> str:
+        """Return what the paper calls a method of the suite."""
+        papers = {self.paper.method(name, dataset): name for name in self.paper.about.methods}
+        return self.paper.label(papers.get(method, method), self.names)
+
     def obstacle(self, needs: Needs) -> tuple[Verdict, str] | None:
         """Return the verdict and reason of a claim that these cells cannot decide; None if they can."""
         for backbone, dataset, method in needs:
             cell = self.cell(backbone, dataset, method)
-            name = f"{self.names.method(method)} on {self.names.dataset(dataset)} ({self.names.backbone(backbone)})"
+            name = f"{self._label(method, dataset)} on {self.names.dataset(dataset)} ({self.names.backbone(backbone)})"
             if cell is None or not cell["done"]:
                 return "not run", f"{name} was not run"
             if cell["marks"]:
