@@ -263,6 +263,7 @@ def test_the_command_that_prepare_prints_works_with_bad_files(cli: Cli, root: Pa
     (mine / "bed" / "0.wav").write_bytes(b"")
     prepared = cli("data", "prepare", "folder:mine", "--data-root", place)
     assert f"left out: {mine / 'bed' / '0.wav'}: is empty" in prepared.stdout
+    (mine / "recipe.yaml").unlink()
     again = json_of(cli("data", "prepare", "folder:mine", "--data-root", place, "--json"), "data prepare")
     assert (again["path"], again["needs_skip"]) == (str(mine / "recipe.yaml"), True)
     assert re.search(r"2 classes have no test clips: .*bed \(folds \d, \d, \d\)", prepared.stdout)
