@@ -264,7 +264,7 @@ class BackboneChoice(Spec):
 
     def _special(self) -> dict[str, Any]:
         values: dict[str, str] = {"size": self.size, "weights": self.weights}
-        defaults = {"mini" if self.name.endswith(DEMO) else "base", "pretrained"}
+        defaults = {load_backbone(self.name).size if self.name.endswith(DEMO) else "base", "pretrained"}
         special = {key: value for key, value in values.items() if value not in defaults}
         stated = {key: getattr(self, key) for key in STATED}
         return {**special, **{key: value for key, value in stated.items() if value is not None}}

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import signal
 
-from benchmark.data.synthetic.sound import Wave, levelled
+from benchmark.data.synthetic.sound import Wave, convolved, levelled
 
 TINY = 1e-9
 
@@ -39,7 +38,7 @@ def _echoes(clip: np.random.Generator, wave: np.ndarray, rate: int) -> np.ndarra
     tail = clip.standard_normal(len(time)) * np.exp(-6.9 * time / seconds)
     tail *= 10 ** clip.uniform(-1.0, 0.2) / np.sqrt(np.square(tail).sum() + TINY)
     tail[0] += 1
-    return np.asarray(signal.fftconvolve(wave, tail)[: len(wave)])
+    return convolved(wave, tail)
 
 
 def _coloured(clip: np.random.Generator, wave: np.ndarray, rate: int) -> np.ndarray:

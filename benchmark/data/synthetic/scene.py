@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy import signal
+import numpy.typing as npt
 
-from benchmark.data.synthetic.sound import Wave, levelled
+from benchmark.data.synthetic.sound import Wave, convolved, levelled
 
 Generator = np.random.Generator
-Track = np.ndarray  # (samples,) waveform or envelope
+Track = npt.NDArray[np.float64]  # (samples,) waveform or envelope
 TINY = 1e-9
 
 
@@ -74,9 +74,10 @@ def strikes(style: Generator, clip: Generator, samples: int, rate: int) -> Track
     per_second = 1.5 * 60 ** style.uniform() * 2 ** clip.normal(0, 0.15)
     regular = style.uniform() < 0.5
     gaps = 1 / per_second * (clip.normal(1, 0.04, 400) if regular else clip.exponential(1, 400))
-    starts = np.cumsum(np.maximum(gaps, 0.003)) - clip.uniform(0, 1 / per_second)
+    first = clip.uniform(0, min(1 / per_second, 0.6 * samples / rate))
+    starts = first + np.append(0, np.cumsum(np.maximum(gaps, 0.003)))
     excitation = np.zeros(samples)
-    for start in starts[(starts >= 0) & (starts < samples / rate)]:
+    for start in starts[starts < samples / rate]:
         excitation[int(start * rate)] += clip.uniform(0.4, 1.0)
     count = int(style.integers(1, 5))
     places, decays = 150 * 40 ** style.uniform(size=count), 0.004 * 60 ** style.uniform(size=count)
@@ -86,7 +87,7 @@ def strikes(style: Generator, clip: Generator, samples: int, rate: int) -> Track
     response = hiss * clip.standard_normal(len(time)) * np.exp(-time / hiss_decay)
     for place, decay in zip(places, decays, strict=True):
         response += np.sin(2 * np.pi * min(place * shift, 0.45 * rate) * time) * np.exp(-time / decay)
-    return np.asarray(signal.fftconvolve(excitation, response)[:samples])
+    return convolved(excitation, response)
 
 
 def chirps(style: Generator, clip: Generator, samples: int, rate: int) -> Track:
@@ -95,7 +96,7 @@ def chirps(style: Generator, clip: Generator, samples: int, rate: int) -> Track:
     length, gap = 0.02 * 20 ** style.uniform(), 0.02 * 25 ** style.uniform()
     trill, depth = style.uniform(10, 60), style.choice([0.0, 0.0, 0.15])
     group, pause = int(style.integers(1, 8)), style.uniform(0.0, 0.6)
-    wave, start, number = np.zeros(samples), clip.uniform(-0.3, 0.2), 0
+    wave, start, number = np.zeros(samples), clip.uniform(0, 0.3), 0
     shift = 2 ** clip.normal(0, 0.08)
     while start < samples / rate:
         size = int(length * clip.uniform(0.85, 1.15) * rate)
@@ -117,7 +118,7 @@ def pulsing(style: Generator, clip: Generator, samples: int, rate: int) -> Track
     """Return an envelope that pulses evenly, slowly as waves or fast as rotors."""
     pulse, sharpness = 0.4 * 80 ** style.uniform() * 2 ** clip.normal(0, 0.1), style.choice([1.0, 3.0, 8.0])
     phase = 2 * np.pi * pulse * np.arange(samples) / rate + clip.uniform(0, 2 * np.pi)
-    return style.uniform(0, 0.3) + (0.5 + 0.5 * np.sin(phase)) ** sharpness
+    return np.asarray(style.uniform(0, 0.3) + (0.5 + 0.5 * np.sin(phase)) ** sharpness)
 
 
 def bursts(style: Generator, clip: Generator, samples: int, rate: int) -> Track:
@@ -125,7 +126,7 @@ def bursts(style: Generator, clip: Generator, samples: int, rate: int) -> Track:
     attack, decay = 0.003 * 30 ** style.uniform(), 0.03 * 20 ** style.uniform()
     count, envelope = int(style.choice([1, 1, 2, 3, 5])), np.zeros(samples)
     time = np.arange(samples) / rate
-    for start in clip.uniform(-0.1, samples / rate - 0.1, size=count):
+    for start in clip.uniform(0, 0.8 * samples / rate, size=count):
         since = np.maximum(time - start, 0)
         envelope += clip.uniform(0.5, 1.0) * np.minimum(since / attack, 1) * np.exp(-since / decay)
     return envelope
@@ -135,7 +136,7 @@ def wandering(style: Generator, clip: Generator, samples: int, rate: int) -> Tra
     """Return an envelope that changes at random, as of wind, rain and talk."""
     points = max(4, int(style.uniform(2, 14) * samples / rate))
     values = clip.uniform(0, 1, points) ** style.choice([1.0, 3.0])
-    return np.interp(np.linspace(0, points - 1, samples), np.arange(points), values) + 0.02
+    return np.asarray(np.interp(np.linspace(0, points - 1, samples), np.arange(points), values) + 0.02)
 
 
 def _contour(style: Generator, clip: Generator, samples: int, rate: int) -> Track:
@@ -144,11 +145,12 @@ def _contour(style: Generator, clip: Generator, samples: int, rate: int) -> Trac
     if kind == 0:
         return np.zeros(samples)
     if kind == 1:
-        return style.uniform(-1, 1) * time / max(time[-1], TINY)
+        return np.asarray(style.uniform(-1, 1) * time / max(time[-1], TINY))
     if kind == 2:
-        return style.uniform(0.05, 0.7) * np.sin(2 * np.pi * style.uniform(0.3, 9) * time + clip.uniform(0, 6.3))
+        wail = np.sin(2 * np.pi * style.uniform(0.3, 9) * time + clip.uniform(0, 6.3))
+        return np.asarray(style.uniform(0.05, 0.7) * wail)
     length = style.uniform(0.15, 0.7)
-    return style.uniform(0.1, 1.0) * np.sin(np.pi * ((time + clip.uniform(0, length)) % length) / length)
+    return np.asarray(style.uniform(0.1, 1.0) * np.sin(np.pi * ((time + clip.uniform(0, length)) % length) / length))
 
 
 def _band(clip: Generator, samples: int, rate: int, centre: float, octaves: float) -> Track:
@@ -156,7 +158,7 @@ def _band(clip: Generator, samples: int, rate: int, centre: float, octaves: floa
     spectrum = np.fft.rfft(clip.standard_normal(samples))
     distance = np.log2(np.maximum(np.fft.rfftfreq(samples, 1 / rate), 1) / centre)
     shaped = np.fft.irfft(spectrum * np.exp(-0.5 * (distance / octaves) ** 2), samples)
-    return shaped / (np.abs(shaped).max() + TINY)
+    return np.asarray(shaped / (np.abs(shaped).max() + TINY))
 
 
 def _add(wave: Track, part: Track, first: int) -> None:

@@ -11,6 +11,7 @@ from benchmark.data.datasets.corpus import CLASSES, CORPUS, FIRST, RATE, SPOKEN,
 from benchmark.data.datasets.folder import Folder
 from benchmark.data.registry import datasets, get_dataset
 from benchmark.data.synthetic import record, scene, spoken
+from benchmark.data.synthetic.sound import convolved
 from benchmark.data.synthetic.speech import FRICATIVES, PHONES, VOWELS
 from benchmark.data.synthetic.spoken import WORDS, is_installed
 from benchmark.errors import BenchmarkError
@@ -60,6 +61,10 @@ def test_clips_are_repeatable_differ_and_can_be_heard(kind: str) -> None:
     assert len(set(waves)) == len(waves)
 
 
+def test_no_scene_is_silent() -> None:
+    assert all(np.abs(scene(FIRST + label, label, 1.28, RATE)).max() >= 0.2 for label in range(360))
+
+
 def test_scenes_of_a_class_sound_more_alike_than_others() -> None:
     """Nearest neighbours by mean spectrum, far above chance, though far from certain: pitch, level and room vary."""
     classes, clips = 30, 4
@@ -79,6 +84,13 @@ def test_a_recording_keeps_its_sound() -> None:
     tone = np.sin(2 * np.pi * 1000 * np.arange(RATE // 2) / RATE).astype(np.float32)
     loudest = [np.abs(np.fft.rfft(record(tone, seed, RATE))).argmax() * RATE / len(tone) for seed in range(20)]
     assert sum(abs(frequency - 1000) < 10 for frequency in loudest) >= 16
+
+
+def test_a_convolution_begins_as_the_whole_one() -> None:
+    rng = np.random.default_rng(0)
+    for sizes in ((1, 1), (5, 9), (300, 17), (64, 65)):
+        wave, response = (rng.standard_normal(size) for size in sizes)
+        assert convolved(wave, response) == pytest.approx(np.convolve(wave, response)[: len(wave)])
 
 
 def test_words_of_speech_commands_are_not_spoken() -> None:
