@@ -56,6 +56,12 @@ def pretrain(
         typer.Option("--time-mask", min=0, help="SpecAugment: most frames.", show_default="AST 192 of 1024, SSAST 0"),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of weights, order and masks.")] = 0,
+    init: Annotated[
+        Path | None,
+        typer.Option(
+            help="Checkpoint to start from, of the same size: a file or a folder.", show_default="random weights"
+        ),
+    ] = None,
     cache: options.CacheFolder = None,
     device: options.Device = None,
     json: options.Json = False,
@@ -83,6 +89,7 @@ def pretrain(
         freq_mask=freq_mask,
         time_mask=time_mask,
         seed=seed,
+        init=init,
         cache=cache,
         device=device,
         console=stderr_console() if json else stdout_console(),

@@ -298,6 +298,13 @@ def test_a_copy_without_some_listed_files_is_run_with_consent(cli: Cli, tmp_path
         assert (record["data"]["clips"], record["request"]["recipe"]["on_bad_audio"]) == (17, "skip")
     lacking = cli(*run, "--on-bad-audio", "skip", "--fold", "3")
     assert "no clips in the test split of fold 3 (folds with clips: 1, 2, 4, 5, 6, 7, 8, 9, 10)" in lacking.stderr
+    present = cli(
+        "plan", "--grid", "real-small", "--dataset", "urbansound8k", "--method", "linear", "--backbone", SSAST,
+        "--seed", "0", "--set", "recipe.on_bad_audio=skip", "--data-root", tmp_path, "--json",
+    )  # fmt: skip
+    assert present.returncode == 0, present.stderr
+    labels = [trial["trial"] for trial in json.loads(present.stdout)["trials"] if " choice " not in trial["trial"]]
+    assert sorted(label.split()[-2] for label in labels) == sorted(f"f{fold}" for fold in (1, 2, 4, 5, 6, 7, 8, 9, 10))
     stats = cli("data", "stats", "urbansound8k", "--data-root", tmp_path).stdout
     assert "fold 10" in stats
     assert "fold 3 " not in stats

@@ -115,6 +115,34 @@ def test_an_interrupted_run_ends_with_the_weights_of_a_whole_one(
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+def test_training_can_start_from_a_checkpoint(cli: Cli, audio: Path, tmp_path: Path) -> None:
+    """Without steps to speak of, the weights stay those of the start, whose head knows the classes."""
+    chosen = ["--audio", audio, "--size", "demo", "--cache", "none", *SMALL[:-2]]
+    first, second, third = (tmp_path / f"{name}.safetensors" for name in ("first", "second", "third"))
+    tagging = ["--objective", "supervised", "--stride", "16", *chosen]
+    done = cli("pretrain", *tagging, "--epochs", "6", "--lr", "1e-3", "--out", first)
+    assert done.returncode == 0, done.stderr
+    done = cli("pretrain", *tagging, "--epochs", "1", "--lr", "1e-9", "--init", first, "--out", second)
+    assert done.returncode == 0, done.stderr
+    old, new = (read_checkpoint(path) for path in (first, second))
+    assert all(torch.equal(tensor, new.tensors[name]) for name, tensor in old.tensors.items())
+    reports = [json.loads(path.with_suffix(".json").read_text()) for path in (first, second)]
+    assert reports[1]["pretraining"]["init"] == reports[0]["sha256"]
+    assert reports[0]["pretraining"]["init"] is None
+    assert reports[1]["final"]["held_out_accuracy"] == 1.0
+    done = cli(
+        "pretrain", "--objective", "ssast", *chosen, "--epochs", "1", "--lr", "1e-9", "--init", first, "--out", third
+    )
+    assert done.returncode == 0, done.stderr
+    assert torch.equal(
+        read_checkpoint(third).tensors["v.patch_embed.proj.weight"], old.tensors["v.patch_embed.proj.weight"]
+    )
+    done = cli("pretrain", *tagging, "--size", "mini", "--epochs", "1", "--init", first, "--out", tmp_path / "no")
+    assert done.returncode != 0
+    assert "--init: the checkpoint has width=64" in done.stderr
+    assert not (tmp_path / "no").exists()
+
+
 def test_the_rate_is_warmed_up_and_falls_to_almost_nothing() -> None:
     rates = [rate(step, 200) for step in range(1, 201)]
     assert rates[0] == pytest.approx(0.1)
