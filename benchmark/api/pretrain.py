@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.api.arguments import checked
 from benchmark.api.device import choose_device
 from benchmark.api.folders import cache_folder
 from benchmark.console import counting, say, stderr_console
@@ -44,7 +45,18 @@ class PretrainResult:
         name = "ast" if self.run.objective == "supervised" else "ssast"
         return f"{name}[size={self.run.size};weights={self.checkpoint}]"
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return the content as plain data, for JSON."""
+        return {
+            "checkpoint": str(self.checkpoint),
+            "sha256": self.sha256,
+            "backbone": self.backbone,
+            "settings": self.run.model_dump(mode="json"),
+            "report": self.report,
+        }
 
+
+@checked
 def pretrain(
     objective: Objective,
     audio: str | Path,

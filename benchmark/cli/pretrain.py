@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from benchmark.cli import options
-from benchmark.cli.printing import say_line, stderr_console, stdout_console
+from benchmark.cli.printing import print_json, say_line, stderr_console, stdout_console
 from benchmark.commands import command
 from benchmark.spec.choices import Objective, Size
 
@@ -64,6 +64,7 @@ def pretrain(
     ] = None,
     cache: options.CacheFolder = None,
     device: options.Device = None,
+    json: options.Json = False,
 ) -> None:
     """Train a Transformer on your own audio, and write a checkpoint that --backbone takes as weights=FILE.
 
@@ -91,9 +92,12 @@ def pretrain(
         init=init,
         cache=cache,
         device=device,
-        console=stdout_console(),
+        console=stderr_console() if json else stdout_console(),
         progress_console=stderr_console(),
     )
+    if json:
+        print_json(trained.as_dict())
+        return
     say_line(f"{out}: sha256 {trained.sha256}")
     say_line(
         f"use it as --backbone {quote(str(trained.backbone))} with recipe.mean={trained.run.mean} and "

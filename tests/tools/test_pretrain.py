@@ -16,7 +16,7 @@ from benchmark.spec.backbone import SHAPES
 from benchmark.spec.pretraining import Pretraining
 from benchmark.tools.pretrain.audio import Audio, read_audio
 from benchmark.tools.pretrain.run import make_batches, pretrain, rate
-from tests.conftest import Cli
+from tests.conftest import Cli, json_of
 
 SMALL = ["--frames", "64", "--batch-size", "16", "--lr", "1e-3"]
 
@@ -47,17 +47,19 @@ def test_an_official_size_is_written_in_the_official_format(
 ) -> None:
     out = tmp_path / "own.pth"
     chosen = ["--objective", objective, "--audio", audio, "--size", "tiny", "--epochs", "1", *SMALL]
-    done = cli("pretrain", *chosen, "--out", out, "--cache", tmp_path / "cache")
-    assert done.returncode == 0, done.stderr
+    done = cli("pretrain", *chosen, "--out", out, "--cache", tmp_path / "cache", "--json")
+    printed = json_of(done, "pretrain")
     found = read_checkpoint(out)
     assert (found.layout, found.shape) == (layout, SHAPES["tiny"])
     assert all(name.startswith("module.") for name in torch.load(out, weights_only=True))
     report = json.loads(out.with_suffix(".json").read_text())
-    assert report["sha256"] in done.stdout
+    assert (printed["report"], printed["sha256"]) == (report, report["sha256"])
+    assert "epoch 1: " in done.stderr
     assert report["final"]["held_out_loss"] > 0
     assert not list(tmp_path.glob("*.state"))
     name = {"supervised": "ast", "ssast": "ssast"}[objective]
-    plan = cli("plan", "--grid", "paper", "--dataset", "esc50", "--backbone", f"{name}[size=tiny;weights={out}]")
+    assert printed["backbone"] == f"{name}[size=tiny;weights={out}]"
+    plan = cli("plan", "--grid", "paper", "--dataset", "esc50", "--backbone", printed["backbone"])
     assert "no checkpoint" not in plan.stdout + plan.stderr
 
 
