@@ -28,11 +28,13 @@ if TYPE_CHECKING:
     from benchmark.api.run import run
     from benchmark.api.search import search
     from benchmark.api.status import status
+    from benchmark.api.submit import check_submission, submit
 
 __version__ = "0.1.0"
 __all__ = [
     "check",
     "check_backbone",
+    "check_submission",
     "cite",
     "claims",
     "explain",
@@ -48,10 +50,12 @@ __all__ = [
     "run",
     "search",
     "status",
+    "submit",
 ]
 
 _MODULES = {name: f"benchmark.api.{name}" for name in __all__} | {
     "check_backbone": "benchmark.api.check",
+    "check_submission": "benchmark.api.submit",
     "load_export": "benchmark.api.load",
     "load_results": "benchmark.api.load",
 }

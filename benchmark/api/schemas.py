@@ -24,6 +24,7 @@ from benchmark.records.merge import Merged
 from benchmark.records.schema import SharingProfile, StepProfile
 from benchmark.report.best import Best
 from benchmark.report.claims.ledger import Judged
+from benchmark.submissions.review import Reviewed
 from benchmark.tools.data.speed import Speed
 from benchmark.tools.data.verify import Verification
 from benchmark.tools.doctor import Finding
@@ -264,6 +265,16 @@ class Cleaned(Output):
     leftovers: list[LeftoverModel] = Field(description="the files and folders")
 
 
+class Submitted(Output):
+    """What `submit` prints."""
+
+    submission: str = Field(description="path of the submission in the store")
+    folder: str | None = Field(description="its folder; null if it was refused, or with --dry-run")
+    records: int = Field(description="number of its records")
+    failures: list[str] = Field(description="a line per rule that it breaks")
+    marks: dict[str, int] = Field(description="what is not known of the records, with their number")
+
+
 class Levels(Output):
     """Mean and standard deviation of filter banks."""
 
@@ -305,6 +316,8 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "floor": list_of(Floor),
     "profile": list_of(StepProfile | SharingProfile),
     "merge": model_of(Merged),
+    "submit": Submitted,
+    "check-submission": model_of(Reviewed),
     "clean": Cleaned,
     "doctor": list_of(model_of(Finding)),
     "parity": list_of(model_of(Outcome, passed=(bool, Field(description="whether nothing is wrong")))),

@@ -1,4 +1,4 @@
-"""`new method` and `new slurm`: files to start from."""
+"""`new method`, `new slurm` and `new store`: files to start from."""
 
 from __future__ import annotations
 
@@ -100,6 +100,36 @@ def slurm(
     say_line(f"submit it:  {shlex.join(['sbatch', str(script.path)])}")
     say_line(f"watch it:   {command('status', '--results', script.results)}")
     say_line(f"at the end: {command('report', '--results', script.results, '--html')}")
+
+
+@app.command("store")
+def store(
+    folder: Annotated[Path, typer.Argument(help="A new folder, or a clone of an empty repository.")],
+    name: Annotated[
+        str | None, typer.Option("--name", help="Name of the store.", show_default="that of the folder")
+    ] = None,
+    accept: Annotated[
+        list[str],
+        typer.Option(
+            "--accept",
+            help="Accept records that others do not: of some clips or folds (partial), of random weights (random), or "
+            "synthetic audio and nothing else (synthetic). Repeatable.",
+        ),
+    ] = [],
+    licence: Annotated[
+        str, typer.Option("--licence", help="Licence of records and predictions, as SPDX writes it.")
+    ] = "CC-BY-4.0",
+) -> None:
+    """Create an empty results store: its README, and the check of pull requests.
+
+    Example: python -m benchmark new store my-store
+    """
+    from benchmark.api.submit import new_store
+
+    made = new_store(folder, name=name, accepts=accept, licence=licence)
+    say_line(str(made.folder))
+    say_line(f"submit a run: {command('submit', 'OUT', '--store', folder, '--submitter', 'YOUR-ACCOUNT')}")
+    say_line(f"check it:     {command('check-submission', folder)}")
 
 
 def _check_run_options(grid: str, more: list[str]) -> None:
