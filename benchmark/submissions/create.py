@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from benchmark.errors import BenchmarkError
 from benchmark.files import write_atomic
+from benchmark.submissions.describe import render, store_rules
 from benchmark.submissions.layout import STORE_FILE, SUBMISSIONS, Store, StoreInfo
 
-TEMPLATES = Path(__file__).with_name("templates")
 # templates -> files of a store
 PLACES = {
     "README.md.j2": "README.md",
@@ -39,12 +37,10 @@ def create_store(folder: Path, info: StoreInfo, release: str) -> Store:
         raise BenchmarkError(f"{folder}: is not empty; name a new folder")
     usual = [] if "synthetic" in info.accepts else ["complete runs on real audio with trained backbones"]
     holds = "\n".join(f"- {line}" for line in [*usual, *(HOLDS[kind] for kind in info.accepts)])
-    templates = Environment(
-        loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False
-    )
     for name, place in PLACES.items():
-        text = templates.get_template(name).render(**info.model_dump(), holds=holds, release=release)
+        text = render(name, **info.model_dump(), holds=holds, release=release)
         write_atomic(folder / place, text.encode())
+    write_atomic(folder / "STORE.md", store_rules().encode())
     write_atomic(folder / SUBMISSIONS / ".gitkeep", b"")
     write_atomic(folder / STORE_FILE, (info.model_dump_json(indent=1) + "\n").encode())
     return Store(folder)
