@@ -166,7 +166,13 @@ def check_submission(
     """
     from benchmark.api.submission_facts import known_to_the_suite
     from benchmark.submissions.layout import STORE_FILE, Store
-    from benchmark.submissions.review import changed_submissions, find_store, review_folder, review_store
+    from benchmark.submissions.review import (
+        IS_SUBMISSION,
+        changed_submissions,
+        find_store,
+        review_folder,
+        review_store,
+    )
 
     path, known = Path(folder).absolute(), known_to_the_suite()
     if not path.is_dir():
@@ -186,5 +192,10 @@ def check_submission(
         raise BenchmarkError(f"{folder}: is in no store; name one with --store")
     target = Store(place)
     if path.is_relative_to(place):
-        return review_store(target, known, only={path.relative_to(place).as_posix()})
+        inside = path.relative_to(place).as_posix()
+        if not IS_SUBMISSION.fullmatch(inside):
+            raise BenchmarkError(
+                f"{folder}: is no submission; name the store {place}, or a folder SUBMITTER/NAME in it"
+            )
+        return review_store(target, known, only={inside})
     return review_folder(path, known, target)

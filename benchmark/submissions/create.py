@@ -7,7 +7,7 @@ from pathlib import Path
 from benchmark.errors import BenchmarkError
 from benchmark.files import write_atomic
 from benchmark.submissions.describe import render, store_rules
-from benchmark.submissions.layout import STORE_FILE, SUBMISSIONS, Store, StoreInfo
+from benchmark.submissions.layout import KEPT, STORE_FILE, SUBMISSIONS, Store, StoreInfo
 
 # templates -> files of a store
 PLACES = {
@@ -41,6 +41,6 @@ def create_store(folder: Path, info: StoreInfo, release: str) -> Store:
         text = render(name, **info.model_dump(), holds=holds, release=release)
         write_atomic(folder / place, text.encode())
     write_atomic(folder / "STORE.md", store_rules().encode())
-    write_atomic(folder / SUBMISSIONS / ".gitkeep", b"")
+    write_atomic(folder / SUBMISSIONS / KEPT, b"")
     write_atomic(folder / STORE_FILE, (info.model_dump_json(indent=1) + "\n").encode())
     return Store(folder)

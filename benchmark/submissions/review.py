@@ -11,13 +11,14 @@ from pathlib import Path
 
 from benchmark.errors import BenchmarkError
 from benchmark.submissions.add import count_marks, read_others, submission_folders
-from benchmark.submissions.bundle import Bundle, read_bundle
+from benchmark.submissions.bundle import Bundle, Failure, read_bundle
 from benchmark.submissions.checks import run_checks
 from benchmark.submissions.checks.context import Context
 from benchmark.submissions.known import Known
-from benchmark.submissions.layout import NAME, STORE_FILE, SUBMISSIONS, Store
+from benchmark.submissions.layout import KEPT, NAME, STORE_FILE, SUBMISSIONS, Store
 
 REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./~^-]{0,200}")  # of git: no option can hide in it
+IS_SUBMISSION = re.compile(rf"{SUBMISSIONS}/{NAME}/{NAME}")
 SHOWN = 10  # changes outside of submissions that are named
 
 
@@ -46,23 +47,30 @@ def review_store(store: Store, known: Known, *, only: Collection[str] | None = N
         known: what the suite knows.
         only: paths of the submissions to check, `submissions/SUBMITTER/NAME`; None for all.
     """
-    bundles, failures = dict[str, Bundle](), list[str]()
+    bundles, failures = dict[str, Bundle](), _strange_folders(store) if only is None else []
     for folder in submission_folders(store):
         path = folder.relative_to(store.folder).as_posix()
         is_checked = only is None or path in only
-        if not re.fullmatch(rf"{SUBMISSIONS}/{NAME}/{NAME}", path):
-            failures += [f"{path}: is no submission (SUBMITTER/NAME in lower case); remove it"] if is_checked else []
-            continue
         try:
             bundles[path] = read_bundle(folder, digests=is_checked)
         except BenchmarkError as error:
             failures += [str(error).replace(f"{store.folder}/", "")] if is_checked else []
     checked = [path for path in bundles if only is None or path in only]
     for path in checked:
+        if not IS_SUBMISSION.fullmatch(path):
+            failures.append(f"{path}: is no submission (SUBMITTER/NAME in lower case); remove it")
+            continue
         others = [bundle for other, bundle in bundles.items() if other != path]
         context = Context(bundles[path], store.info, known, others)
-        failures += [f"{path}/{failure}" if failure.file else f"{path}: {failure}" for failure in run_checks(context)]
+        failures += [_line(path, failure) for failure in run_checks(context)]
     return _reviewed([bundles[path] for path in checked], checked, failures)
+
+
+def _strange_folders(store: Store) -> list[str]:
+    """Return what is beside the folders of submitters."""
+    found = sorted(path for path in (store.folder / SUBMISSIONS).iterdir() if path.name != KEPT)
+    strange = [path for path in found if path.is_symlink() or not path.is_dir() or not re.fullmatch(NAME, path.name)]
+    return [f"{SUBMISSIONS}/{path.name}: is no folder of a submitter; remove it" for path in strange]
 
 
 def review_folder(folder: Path, known: Known, store: Store) -> Reviewed:
@@ -78,9 +86,12 @@ def review_folder(folder: Path, known: Known, store: Store) -> Reviewed:
     """
     bundle = read_bundle(folder)
     context = Context(bundle, store.info, known, read_others(store, store.folder / bundle.manifest.path))
-    failures = [f"{folder}/{failure}" if failure.file else f"{folder}: {failure}"
-                for failure in run_checks(context)]  # fmt: skip
+    failures = [_line(str(folder), failure) for failure in run_checks(context)]
     return _reviewed([bundle], [str(folder)], failures)
+
+
+def _line(folder: str, failure: Failure) -> str:
+    return f"{folder}/{failure}" if failure.file else f"{folder}: {failure}"
 
 
 def _reviewed(bundles: Collection[Bundle], paths: list[str], failures: list[str]) -> Reviewed:
@@ -103,8 +114,11 @@ def changed_submissions(store: Store, since: str, submitter: str | None) -> tupl
     new, faults, outside = set[str](), list[str](), list[str]()
     for status, path in _changes(store.folder, since):
         parts = path.split("/")
-        if parts[0] != SUBMISSIONS or len(parts) < 4:
+        if parts[0] != SUBMISSIONS:
             outside.append(path)
+            continue
+        if len(parts) < 4:
+            faults.append(f"{path}: is no file of a submission; remove it")
             continue
         if status != "A":
             faults.append(f"{path}: is changed or removed; submissions are only added, submit a new one")

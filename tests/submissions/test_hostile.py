@@ -140,7 +140,7 @@ def test_a_member_that_grows_beyond_its_announced_size_is_refused() -> None:
     content = bytearray(npz(epochs=np.zeros(1000)))
     place = content.rindex(b"PK\1\2")  # the list of members says 200 bytes, its data is longer
     content[place + 24 : place + 28] = (200).to_bytes(4, "little")
-    with pytest.raises(RefusedError, match="does not fit"):
+    with pytest.raises(RefusedError, match="does not fit|damaged"):
         parse_arrays(bytes(content))
 
 
@@ -230,6 +230,19 @@ def test_a_submission_that_is_a_link_is_refused(tampered: Tampered) -> None:
     failures = check_submission(tampered.folder.parents[2]).failures
     assert len(failures) == 1
     assert "second: is no folder of a submission" in failures[0]
+
+
+def test_what_is_beside_the_submitters_is_refused(tampered: Tampered) -> None:
+    folder = tampered.folder.parents[1]
+    (folder / "eve").symlink_to(tampered.folder.parent)
+    (folder / "Ada").mkdir()
+    (folder / "virus.exe").write_text("")
+    failures = check_submission(folder.parent).failures
+    assert failures == [
+        f"submissions/{name}: is no folder of a submitter; remove it" for name in ("Ada", "eve", "virus.exe")
+    ]
+    with pytest.raises(BenchmarkError, match="is no submission; name the store"):
+        check_submission(tampered.folder.parent)
 
 
 def test_names_that_differ_in_case_only_are_refused(tampered: Tampered) -> None:
