@@ -345,7 +345,7 @@ def a_submission_of_the_future(it: Tampered) -> None:
     it.edit_manifest(lambda manifest: manifest.update(submitted="2199-01-01T00:00:00+00:00"))
 
 
-@rule("ranges.parameters", r"has 7 \(trainable\), the suite counts [\d,]+ parameters")
+@rule("ranges.parameters", r"parameters\.trainable is 7, the suite counts [\d,]+;")
 def a_changed_number_of_parameters(it: Tampered) -> None:
     set_in(it.record(), "parameters", "trainable", value=7)
 

@@ -103,7 +103,7 @@ def test_partial_runs_need_the_same_folds_for_all_methods(tmp_path: Path, reques
 
 @pytest.mark.parametrize("name", ["Ada", "../ada", "a" * 40, "", "-a", "a b", "a\n"])
 def test_names_that_cannot_be_used_are_named(tmp_path: Path, name: str) -> None:
-    with pytest.raises(BenchmarkError, match=r"submitter.*: expected lower-case letters, digits and hyphens"):
+    with pytest.raises(BenchmarkError, match=r"(?s)submitter.*: expected lower-case letters, digits and hyphens"):
         submit(tmp_path, store=tmp_path, submitter=name)
 
 

@@ -102,8 +102,8 @@ def parameters(context: Context) -> Iterator[Failure]:
         if expected is not None and expected != found:
             wrong = {name for name, value in expected.model_dump().items() if getattr(found, name) != value}
             name = min(wrong)
-            numbers = f"{getattr(found, name):,} ({name}), the suite counts {getattr(expected, name):,}"
-            yield Failure(path, f"has {numbers} parameters; {NO_EDITS}")
+            numbers = f"{getattr(found, name):,}, the suite counts {getattr(expected, name):,}"
+            yield Failure(path, f"parameters.{name} is {numbers}; {NO_EDITS}")
 
 
 def _is_countable(record: Record) -> bool:

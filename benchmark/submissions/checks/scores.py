@@ -32,10 +32,11 @@ def recomputed(context: Context) -> Iterator[Failure]:
             arrays = context.bundle.arrays(path)
             faults = list(_faults(record, arrays, epochs[path]))
         except RefusedError as error:
-            faults = [str(error)]
-        else:
-            digest = hashlib.sha256(arrays.get(f"logits_{record.selection.split}", np.empty(0)).tobytes()).hexdigest()
-            if not faults and (other := logits.setdefault(digest, path)) != path:
+            yield Failure(str(PurePosixPath(path).with_suffix(PREDICTIONS)), str(error))
+            continue
+        if not faults:
+            digest = hashlib.sha256(arrays[f"logits_{record.selection.split}"].tobytes()).hexdigest()
+            if (other := logits.setdefault(digest, path)) != path:
                 faults = [f"are those of {other}"]
         for fault in faults:
             yield Failure(path, f"its predictions: {fault}; submit the files that the suite wrote")
