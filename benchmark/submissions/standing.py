@@ -186,8 +186,8 @@ def _compared(entries: Sequence[_Entry]) -> Iterator[dict[str, Any]]:
     for entry in ordered:
         gaps = [gap for other in ordered if other is not entry and (gap := entry.gap(other))]
         to_first = None if entry is ordered[0] else entry.gap(ordered[0])
-        gap, limit = to_first or (None, None)
-        yield {**entry.row, "gap": gap, "tolerance": limit, "standing": _standing(entry, gaps)}
+        difference, limit = to_first or (None, None)
+        yield {**entry.row, "gap": difference, "tolerance": limit, "standing": _standing(entry, gaps)}
 
 
 def _standing(entry: _Entry, gaps: Sequence[tuple[float, float]]) -> Standing:

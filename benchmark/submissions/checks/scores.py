@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from benchmark.metrics import of_split
+from benchmark.metrics.ranking import Scores
 from benchmark.records.schema import Record
 from benchmark.records.store import PREDICTIONS
 from benchmark.submissions.arrays import OF_A_SPLIT, SHARED, Arrays
@@ -115,5 +116,5 @@ def _is_equal(stated: float | None, value: float | None) -> bool:
     return math.isclose(stated, value, rel_tol=0, abs_tol=TOLERANCE)
 
 
-def _are_equal(stored: of_split.Scores, computed: of_split.Scores) -> bool:
+def _are_equal(stored: Scores, computed: Scores) -> bool:
     return stored.shape == computed.shape and bool(np.allclose(stored, computed, rtol=0, atol=1e-6, equal_nan=True))
