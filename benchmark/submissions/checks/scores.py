@@ -63,7 +63,10 @@ def _faults(record: Record, arrays: Arrays, epoch: int) -> Iterator[str]:
         if name in reported and not _is_equal(stated, value):
             shown = ["none" if score is None else f"{100 * score:.4f} %" for score in (value, stated)]
             yield f"give {shown[0]} {name} at epoch {epoch}, the record says {shown[1]}"
-    computed = {"values": of_split.by_clip(*scored, rule, metric), "parts": of_split.parts(*scored, rule, metric)}
+    computed: dict[str, Scores] = {
+        "values": of_split.by_clip(*scored, rule, metric),
+        "parts": of_split.parts(*scored, rule, metric),
+    }
     for name in VALUES:
         stored = arrays.get(f"{name}_{split}")
         if stored is not None and not _are_equal(stored[0], computed[name]):
