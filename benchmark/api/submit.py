@@ -44,7 +44,7 @@ def new_store(
         BenchmarkError: the folder is not empty, or an argument is wrong.
 
     Example:
-        >>> new_store("my-store", accepts=["synthetic", "partial"])
+        >>> benchmark.new_store("my-store", accepts=["synthetic", "partial"])
     """
     from pydantic import ValidationError
 
