@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from benchmark.api.board import board
     from benchmark.api.check import check, check_backbone
     from benchmark.api.claims import claims
     from benchmark.api.explain import explain
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "board",
     "check",
     "check_backbone",
     "cite",

@@ -290,7 +290,21 @@ class VerifiedCheckpoint(Output):
     found: str = Field(description="what was found, in one line")
 
 
+class Board(Output):
+    """What `board` prints."""
+
+    folder: str = Field(description="the site")
+    pages: int = Field(description="number of pages")
+    records: int = Field(description="number of records")
+    submitters: int = Field(description="number of submitters")
+    results: int = Field(description="number of table cells")
+    marks: list[str] = Field(
+        description="what all results are of, such as synthetic audio, if none are of complete datasets"
+    )
+
+
 SCHEMAS: dict[str, type[BaseModel]] = {
+    "board": Board,
     "plan": Plan,
     "status": Status,
     "run": Run,

@@ -171,9 +171,7 @@ def _bounded(statistic: Callable[[Array], Array], scores: Array) -> Bounded:
         scores: (seeds, datasets).
     """
     rng, strata = np.random.default_rng(SEED), np.arange(scores.shape[1])
-    return _interval(
-        statistic(scores[None])[0], lambda: statistic(scores[_drawn(rng, scores), strata]), *scores.shape
-    )
+    return _interval(statistic(scores[None])[0], lambda: statistic(scores[_drawn(rng, scores), strata]), *scores.shape)
 
 
 def _interval(value: Any, drawn: Callable[[], Array], seeds: int, datasets: int) -> Bounded:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from benchmark.report.board.entries import Ranking
+from benchmark.report.board.rankings import Ranking
 from benchmark.report.board.read import Board
 
 KEYS = ("protocol", "backbone", "dataset", "method")

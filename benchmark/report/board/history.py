@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from benchmark.report.board.entries import Entry, Ranking
+from benchmark.report.board.entries import Entry
+from benchmark.report.board.rankings import Ranking
 from benchmark.report.board.read import Board
 
 
@@ -132,7 +133,11 @@ def _best(ranking: Ranking, scores: dict[str, list[tuple[int, float]]], releases
             for entry in ranking.entries
         }
         entries = {entry.cell: entry for entry in ranking.entries}
-        first = max((cell for cell, score in known.items() if score is not None), key=lambda cell: known[cell] or 0.0, default=None)
+        first = max(
+            (cell for cell, score in known.items() if score is not None),
+            key=lambda cell: known[cell] or 0.0,
+            default=None,
+        )
         before = best[-1] if best else None
         score = known[first] if first else None
         if first is None or score is None:

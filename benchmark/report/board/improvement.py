@@ -75,11 +75,17 @@ def improvements(section: Section) -> Iterator[Improvement]:
         table = widely_complete(group, "cell")
         if table.shape[0] < 2 or table.shape[1] < FEWEST_DATASETS:
             continue
-        runs = {str(name): _runs([by_seed[cell] for cell in row]) for name, row in zip(table.index, table.to_numpy(), strict=True)}
+        runs = {
+            str(name): _runs([by_seed[cell] for cell in row])
+            for name, row in zip(table.index, table.to_numpy(), strict=True)
+        }
         known = {name: scores for name, scores in runs.items() if len(scores)}
         ordered = sorted(known, key=lambda name: -float(known[name].mean()))
         shown = ordered[:MOST_METHODS]
-        families = {str(name): results.requests[cell].method.name for name, cell in zip(group["name"], group["cell"], strict=True)}
+        families = {
+            str(name): results.requests[cell].method.name
+            for name, cell in zip(group["name"], group["cell"], strict=True)
+        }
         yield Improvement(
             section=section.title,
             protocol=results.names.protocol(str(protocol)),

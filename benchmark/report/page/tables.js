@@ -15,7 +15,7 @@ for (const table of document.querySelectorAll("[data-sortable]")) {
       const up = head.getAttribute("aria-sort") !== "ascending";
       heads.forEach(other => other.setAttribute("aria-sort", other === head ? (up ? "ascending" : "descending") : "none"));
       const body = table.tBodies[0],
-        text = row => row.cells[column].textContent.trim();
+        text = row => row.cells[column].dataset.sort ?? row.cells[column].textContent.trim();
       const last = [...body.rows].filter(row => "last" in row.dataset); // what is not ranked
       const rows = [...body.rows].filter(row => !("last" in row.dataset));
       const numeric = rows.some(row => text(row)) && rows.every(row => !text(row) || /^[-+]?\d/.test(text(row)));
