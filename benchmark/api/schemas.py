@@ -298,9 +298,7 @@ class Board(Output):
     records: int = Field(description="number of records")
     submitters: int = Field(description="number of submitters")
     results: int = Field(description="number of table cells")
-    marks: list[str] = Field(
-        description="what all results are of, such as synthetic audio, if none are of complete datasets"
-    )
+    marks: list[str] = Field(description="what makes every result not comparable with papers, such as synthetic audio")
 
 
 SCHEMAS: dict[str, type[BaseModel]] = {

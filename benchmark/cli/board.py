@@ -55,4 +55,4 @@ def board(
         f"{plural(built.submitters, 'submitter')}: {built.folder / 'index.html'}"
     )
     if built.marks:
-        say_line(f"No result is of a complete dataset ({'; '.join(built.marks)}); every page says so.")
+        say_line(f"No result is comparable with a paper ({'; '.join(built.marks)}); every page says so.")

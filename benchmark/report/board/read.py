@@ -23,6 +23,7 @@ from benchmark.submissions.layout import Store, StoredRecord, Submission
 from benchmark.submissions.standing import standings
 
 COMPLETE = "Complete datasets"  # title of the section whose results can be comparable with papers
+ADDED = ("submitter", "submission", "release")  # columns of a trial beside those of `benchmark.records.frame`
 CPU = "cpu"  # name of the device in records
 LONGEST_HARDWARE = 80  # characters of a processor's name that are shown
 
@@ -90,7 +91,7 @@ class Board:
     def trials(self) -> pd.DataFrame:
         """All trials of all submitters, with the columns of `Submitter.trials`."""
         frames = [submitter.trials for submitter in self.submitters.values() if len(submitter.trials)]
-        return pd.concat(frames, ignore_index=True) if frames else tabulate([])[0]
+        return pd.concat(frames, ignore_index=True) if frames else tabulate([])[0].assign(**dict.fromkeys(ADDED, ""))
 
     def results_of(self, name: str, section: Section) -> Results:
         """Return the records of one submitter in a section, whether a cell shows them or those of another one."""

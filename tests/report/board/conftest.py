@@ -40,7 +40,9 @@ def changed_record(record: Record, *, points: float = 0.0, seed: int | None = No
     """
     content = record.model_dump(mode="json")
     for scores in (scores for epoch in content["curves"] for scores in epoch["splits"].values()):
-        scores |= {name: min(1.0, max(0.0, value + points / 100)) for name, value in scores.items() if value is not None}
+        scores |= {
+            name: min(1.0, max(0.0, value + points / 100)) for name, value in scores.items() if value is not None
+        }
     if seed is not None:
         content["request"]["seed"] = seed
     if method:
@@ -63,7 +65,9 @@ def store_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for record, path in of_esc50
     ]
     put(folder, "bob", repeated, "again", day=2, release="0.2.0")
-    own = [(changed_record(record, method="gate"), path) for record, path in every if record.request.method.name == "full"]
+    own = [
+        (changed_record(record, method="gate"), path) for record, path in every if record.request.method.name == "full"
+    ]
     source = {"gate": {"file": "methods/gate.py", "licence": "MIT"}}
     put(folder, "eve", own, "gate", day=3, sources={"gate.py": "# a method\n"}, methods=source, note=NOTE)
     return folder
