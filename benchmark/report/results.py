@@ -23,7 +23,7 @@ from benchmark.report.inference import Estimate
 from benchmark.report.layout import Order, load_layout
 from benchmark.report.names import Names
 from benchmark.report.outcomes import Outcome, difference, not_comparable, score, ties
-from benchmark.report.read_outcome import read_outcome
+from benchmark.report.read_outcome import TRIAL, read_outcome
 from benchmark.report.render import marks, row_names
 from benchmark.report.step_profiles import tabulate_steps
 from benchmark.spec.request import TrialRequest
@@ -81,6 +81,7 @@ class Results:
         choices: choices of settings, made and open.
         profiles: profiles of training steps.
         floors: scores without a backbone, by key.
+        outcomes: what the predictions of cells say, or why they cannot be used; read when it is needed.
     """
 
     store: ResultStore
@@ -92,6 +93,7 @@ class Results:
     choices: list[Choice] = field(default_factory=list)
     profiles: list[StepProfile] = field(default_factory=list)
     floors: dict[str, Floor] = field(default_factory=dict)
+    outcomes: dict[str, Outcome | UnusablePredictionsError] = field(default_factory=dict)
 
     @classmethod
     def read(cls, store: ResultStore, order: Order) -> Results:
@@ -169,14 +171,20 @@ class Results:
         return tabulate_steps(self.profiles, self.order.methods)
 
     @functools.cached_property
-    def cells(self) -> pd.DataFrame:
-        """One row per table cell, with the columns of `benchmark.report.aggregate`."""
+    def rows(self) -> pd.DataFrame:
+        """One row per table cell, as `cells`, without what needs predictions and floors: that takes longest."""
         cells = aggregate(self.trials, self.requests, self.submitted, self.order)
         tuned = {choice.winner.cell: choice for choice in self.choices if choice.winner and choice.chosen}
-        cells["marks"] = [
+        marks = [
             "; ".join(filter(None, (marks, tuned[cell].mark(map(int, folds.split())) if cell in tuned else "")))
             for cell, marks, folds in zip(cells["cell"], cells["marks"], cells["folds"], strict=True)
         ]
+        return cells.assign(marks=marks)
+
+    @functools.cached_property
+    def cells(self) -> pd.DataFrame:
+        """One row per table cell, with the columns of `benchmark.report.aggregate`."""
+        cells = self.rows.copy()
         intervals: dict[str, tuple[float, float]] = {}
         best: set[str] = set()
         for _, rows in cells[cells["score"].notna()].groupby(GROUP, sort=False):
@@ -257,18 +265,14 @@ class Results:
         return None if isinstance(found, Outcome) else str(found)
 
     def _read(self, cell: str) -> Outcome | UnusablePredictionsError:
-        if cell not in self._outcomes:
+        if cell not in self.outcomes:
             rows = self.trials.loc[self._places[cell]] if cell in self._places else self.trials.iloc[:0]
             try:
                 method = self.requests[cell].method.variant
-                self._outcomes[cell] = read_outcome(self.store.folder, method, rows.to_dict("records"))
+                self.outcomes[cell] = read_outcome(self.store.folder, method, rows[TRIAL].to_dict("records"))
             except UnusablePredictionsError as error:
-                self._outcomes[cell] = error
-        return self._outcomes[cell]
-
-    @functools.cached_property
-    def _outcomes(self) -> dict[str, Outcome | UnusablePredictionsError]:
-        return {}
+                self.outcomes[cell] = error
+        return self.outcomes[cell]
 
     @functools.cached_property
     def _places(self) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def _of_paper(section: Section, paper: Paper, by_submitter: dict[str, dict[str, 
     results = section.results
     protocol = paper.protocol_of(results)
     judged = judge(results, [paper], protocol)
-    cells = results.cells[results.cells["protocol"] == protocol]
+    cells = results.rows[results.rows["protocol"] == protocol]
     keys = zip(cells["backbone"].str.replace(r"\[.*", "", regex=True), cells["dataset"], cells["method"], strict=True)
     by_need = dict(zip(keys, cells["cell"], strict=True))
     claims = [_claim(one, by_submitter.get(one.id, {}), by_need) for one in judged]

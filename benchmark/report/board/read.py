@@ -95,8 +95,11 @@ class Board:
 
     def results_of(self, name: str, section: Section) -> Results:
         """Return the records of one submitter in a section, whether a cell shows them or those of another one."""
-        submitter = self.submitters[name]
-        return self._results({cell: name for cell in submitter.trials["cell"] if self.kinds[cell].name == section.name})
+        submitter, known = self.submitters[name], section.results.outcomes
+        cells = [cell for cell in submitter.trials["cell"] if self.kinds[cell].name == section.name]
+        results = self._results(dict.fromkeys(cells, name))
+        results.outcomes |= {cell: known[cell] for cell in cells if self.shown[cell] == name and cell in known}
+        return results
 
     def _results(self, shown: Mapping[str, str]) -> Results:
         """Return the records of cells.
