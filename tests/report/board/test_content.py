@@ -149,10 +149,8 @@ def test_claims_say_who_reproduced_them(tmp_path: Path) -> None:
 
 def _verified(record: Record) -> Record:
     found = {"verdict": "official", "digest": "0" * 64, "checked": "2026-01-01T00:00:00+00:00", "problems": 0}
-    data = record.data.model_copy(update={"verified": found})
-    return Record.model_validate(
-        {**record.model_dump(mode="json"), "data": data.model_dump(mode="json") | {"verified": found}}
-    )
+    content = record.model_dump(mode="json")
+    return Record.model_validate({**content, "data": {**content["data"], "verified": found}})
 
 
 def _write_predictions(path: Path, share: float) -> None:
