@@ -199,7 +199,7 @@ def _read_submitter(name: str, records: Iterable[StoredRecord]) -> Submitter:
     trials, curves = tabulate(noted())
     columns = pd.DataFrame.from_dict(more, orient="index").reindex(trials["id"]).reset_index(drop=True)
     marks = ["; ".join(filter(None, pair)) for pair in zip(trials["marks"], columns.pop("provenance"), strict=True)]
-    return Submitter(name, trials.assign(**{key: columns[key] for key in columns}, marks=marks), curves, notes, [])
+    return Submitter(name, trials.assign(**{str(key): columns[key] for key in columns}, marks=marks), curves, notes, [])
 
 
 def _hardware(record: Record) -> str:
