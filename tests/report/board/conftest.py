@@ -19,6 +19,7 @@ from tests.report.hostile import LABEL
 DEMO = Path(__file__).parents[3] / "results" / "demo" / "trials" / "ast-demo"
 DATASETS = ("esc50", "gtzan")
 METHODS = ("full", "linear", "aat_ms")
+NAME = LABEL.partition(" \x1b")[0]  # stores refuse invisible characters
 NOTE = "<script>alert(1)</script> [red] {{ 7 * 7 }} javascript:alert(1)"
 KNOWN = {name: MethodInfo(name.title(), f"What {name} does.", "arXiv:0000.00000") for name in METHODS}
 
@@ -56,7 +57,7 @@ def changed_record(record: Record, *, points: float = 0.0, seed: int | None = No
 @pytest.fixture(scope="session")
 def store_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a store: `ada` has all records, `bob` repeats some and differs once, `eve` has a method of her own."""
-    folder = new_store(tmp_path_factory.mktemp("store") / "store", LABEL, ["synthetic", "partial"])
+    folder = new_store(tmp_path_factory.mktemp("store") / "store", NAME, ["synthetic", "partial"])
     every = demo_records()
     put(folder, "ada", every, day=1, note=NOTE, contact=NOTE)
     of_esc50 = [(record, path) for record, path in every if record.request.dataset.name == "esc50"]

@@ -22,7 +22,7 @@ from benchmark.report.board.assets import POLICY, load_assets
 from benchmark.report.board.build import Addresses, Built, build_board
 from benchmark.submissions.layout import Store
 from tests.report.board.stores import new_store
-from tests.report.hostile import LABEL
+from tests.report.hostile import SHOWN
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 SITE = "https://example.org/board/"
@@ -159,7 +159,7 @@ def test_records_can_be_linked_in_the_store(store_folder: Path, tmp_path: Path) 
 
 
 def test_texts_of_submitters_are_text(documents: dict[str, Document]) -> None:
-    from tests.report.board.conftest import NOTE
+    from tests.report.board.conftest import NAME, NOTE
 
     for document in documents.values():
         assert "alert(1)" not in "".join(str(found) for tag, found in document.elements if tag not in {"meta", "a"})
@@ -169,7 +169,8 @@ def test_texts_of_submitters_are_text(documents: dict[str, Document]) -> None:
             assert not str(attributes.get("href", "")).lower().startswith("javascript")
     assert NOTE in documents["submissions/index.html"].text
     assert NOTE in documents["submissions/ada/one.html"].text
-    assert " ".join(LABEL.split()) in documents["methods/index.html"].text
+    assert " ".join(SHOWN.split()) in documents["methods/index.html"].text
+    assert NAME in documents["index.html"].text
     assert any("49" not in text for text in documents["index.html"].texts)
     assert "{{ 7 * 7 }}" in documents["index.html"].text
 
