@@ -30,13 +30,17 @@ def open_page(browser: Any, built: Built) -> Iterator[Any]:
         if not request.url.startswith(("data:", built.folder.as_uri())):
             complaints.append(request.url)
 
+    def on_dialog(dialog: Any) -> None:
+        complaints.append(f"dialog {dialog.message}")
+        dialog.dismiss()
+
     def start(path: str, width: int = 1280, **options: Any) -> Any:
         context = browser.new_context(viewport={"width": width, "height": 900}, **options)
         contexts.append(context)
         page = context.new_page()
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("dialog", lambda dialog: complaints.append(f"dialog {dialog.message}") or dialog.dismiss())
+        page.on("dialog", on_dialog)
         page.on("request", on_request)
         page.goto((built.folder / path).as_uri())
         return page
