@@ -1,0 +1,290 @@
+"""Rehearse the paper's grid from data to verdicts, without the data: every command, at full scale, with short audio.
+
+    python tests/rehearsal.py --folder DIR                      # all 912 trials
+    python tests/rehearsal.py --folder DIR -- --shard 1/24      # about 38 of them, over all datasets and methods
+
+Writes the six datasets in their official layouts with the official number of clips (noise of 0.1 s), and checkpoints
+of full size in the official formats (random weights). Then runs the commands of docs/how-to/paper-checklist.md on
+them. The run is stopped once by Ctrl-C and once by SIGKILL, and continued. At last made-up records of all 912 trials
+are judged and reported. Prints time, processor time, memory and disk of every step; the exit code is 1 when a command
+ends with another code than expected, or a finished trial is lost or run again.
+
+Options after `--` go to `run`. DIR needs 4 GB; data and checkpoints in it are kept for another call.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import functools
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event, Thread
+
+import psutil
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from benchmark.data.dataset import SYNTHETIC_MARKER
+from benchmark.data.datasets.urbansound8k import FORMATS
+from benchmark.records.store import ResultStore
+from benchmark.spec.backbone import SHAPES, load_backbone
+from benchmark.units import data_size, duration
+from tests.chaos import leftovers
+from tests.checkpoints import official_ast, official_ssast
+from tests.data import official_trees
+from tests.data.official_audio import Format, fill_with_audio
+from tests.paper_records import write_paper_records
+
+INTERRUPTED = 130
+LOOK_SECONDS = 0.25
+PARTS = ("inputs", "run", "judge")
+
+# by dataset: the function that writes its layout, and the formats of its files
+TREES: dict[str, tuple[Callable[..., None], Sequence[Format]]] = {
+    "esc50": (official_trees.write_esc50, [(44_100, "PCM_16", 1)]),
+    "urbansound8k": (official_trees.write_urbansound8k, FORMATS),
+    "speech_commands_v1": (functools.partial(official_trees.write_speech_commands, version=1), [(16_000, "PCM_16", 1)]),
+    "speech_commands_v2": (functools.partial(official_trees.write_speech_commands, version=2), [(16_000, "PCM_16", 1)]),
+    "gtzan": (official_trees.write_gtzan, [(22_050, "PCM_16", 1)]),
+    "openmic": (official_trees.write_openmic, [(44_100, "VORBIS", 1)]),
+}
+CHECKPOINTS = {"ast": official_ast, "ssast": official_ssast}
+
+
+@dataclass
+class Step:
+    """What one step took.
+
+    Attributes:
+        name: command, or what was written.
+        seconds: wall-clock time.
+        busy: seconds of processors, of the process and its children.
+        memory: most memory of the process and its children at one time, in bytes; shared pages count once.
+        disk: bytes that the folder grew by.
+        faults: what was not as expected.
+    """
+
+    name: str
+    seconds: float = 0.0
+    busy: float = 0.0
+    memory: int = 0
+    disk: int = 0
+    faults: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Rehearsal:
+    """The folder of a rehearsal, and the steps that were done.
+
+    Attributes:
+        folder: holds data, checkpoints, cache and results.
+        selection: options of `run` that choose trials.
+        steps: done so far.
+        finished: when each record was written, in nanoseconds by path.
+    """
+
+    folder: Path
+    selection: Sequence[str]
+    steps: list[Step] = field(default_factory=list)
+    finished: dict[Path, int] = field(default_factory=dict)
+
+    @property
+    def out(self) -> Path:
+        """Return the results folder."""
+        return self.folder / "out"
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[Step]:
+        """Measure a step, and add it to the table."""
+        step, before, began = Step(name), _bytes_below(self.folder), time.monotonic()
+        with _watched(psutil.Process(), step):
+            yield step
+        step.seconds = time.monotonic() - began
+        step.disk = _bytes_below(self.folder) - before
+        self.steps.append(step)
+        print(_row(step), flush=True)
+
+    def command(self, *words: str, code: int = 0, until: Callable[[], bool] | None = None, kill: int = 0) -> str:
+        """Run a command of the suite as a step, and return what it printed.
+
+        Args:
+            words: the command and its options.
+            code: expected exit code.
+            until: polled while the command runs; when it returns True, the signal is sent.
+            kill: the signal.
+        """
+        log = self.folder / "logs" / f"{len(self.steps):02d}-{words[0]}.txt"
+        log.parent.mkdir(exist_ok=True)
+        env = {**os.environ, "AAT_BENCHMARK_CACHE": str(self.folder / "cache")}
+        shown = re.sub(rf" --\S+ {re.escape(str(self.folder))}\S*", "", " ".join(words))
+        how = f" ({signal.Signals(kill).name})" if kill else ""
+        with self.step(f"{shown}{how}") as step, log.open("wb") as handle:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "benchmark", *words], stdout=handle, stderr=handle, env=env
+            )
+            while process.poll() is None:
+                time.sleep(LOOK_SECONDS)
+                if until and until():
+                    process.send_signal(kill)
+                    until = None
+            if process.returncode != code:
+                step.faults.append(f"exit code {process.returncode} instead of {code}, see {log}")
+        return log.read_text()
+
+    def look(self, step: Step) -> int:
+        """Return the number of records, and note a fault of those that are gone or were written again."""
+        there = {path: path.stat().st_mtime_ns for path in (self.out / "trials").rglob("*.json")}
+        changed = [path.name for path, written in self.finished.items() if there.get(path) != written]
+        step.faults += [f"lost or run again: {name}" for name in changed]
+        self.finished |= there
+        return len(there)
+
+    def has_more(self, records: int) -> Callable[[], bool]:
+        """Return a function that says whether so many records were added since now."""
+        trials, before = self.out / "trials", len(self.finished)
+        return lambda: len(list(trials.rglob("*.json"))) >= before + records
+
+
+def _bytes_below(folder: Path) -> int:
+    """Return the disk that the files of a folder take."""
+    found = subprocess.run(["du", "-s", "-B1", folder], capture_output=True, text=True, check=False)
+    return int(found.stdout.split()[0])
+
+
+@contextmanager
+def _watched(process: psutil.Process, step: Step) -> Iterator[None]:
+    """Keep the memory and the processor time that the children of a process take; its own if it has none."""
+    done, busy = Event(), dict[psutil.Process, float]()
+    before = sum(process.cpu_times()[:2])
+
+    def look() -> None:
+        while not done.wait(LOOK_SECONDS):
+            memory = 0
+            for running in process.children(recursive=True) or [process]:
+                with contextlib.suppress(psutil.Error, OSError):
+                    memory += running.memory_full_info().pss
+                    busy[running] = sum(running.cpu_times()[:2]) - (before if running == process else 0.0)
+            step.memory = max(step.memory, memory)
+
+    thread = Thread(target=look)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        step.busy = sum(busy.values())
+
+
+def write_data(rehearsal: Rehearsal, root: Path, seconds: float) -> None:
+    """Write the six trees, marked as synthetic; those that are there stay."""
+    for name, (write, formats) in TREES.items():
+        marker = root / f".{name}.complete"
+        if marker.exists():
+            continue
+        with rehearsal.step(f"writing {name}"):
+            before = set(root.iterdir())
+            write(root, fill=fill_with_audio(formats, seconds))
+            [place] = set(root.iterdir()) - before
+            (place / SYNTHETIC_MARKER).write_text("{}")
+            marker.touch()
+
+
+def write_checkpoints(rehearsal: Rehearsal, folder: Path) -> None:
+    """Write official checkpoints of the paper's size with random weights; those that are there stay."""
+    for name, tensors in CHECKPOINTS.items():
+        path = folder / load_backbone(name).checkpoints["base"].file
+        if not path.exists():
+            with rehearsal.step(f"writing {path.name}"):
+                torch.save(tensors(SHAPES["base"]), path)
+
+
+def rehearse(rehearsal: Rehearsal, limit: Sequence[str], interrupt_after: int) -> None:
+    """Run every command from data to a report, with one run that is stopped, killed and continued.
+
+    Args:
+        rehearsal: where, and with which trials.
+        limit: options that make a trial short.
+        interrupt_after: number of trials between the start of a run and its end by a signal.
+    """
+    data = ["--data-root", str(rehearsal.folder / "data")]
+    inputs = [*data, "--checkpoints", str(rehearsal.folder / "checkpoints")]
+    grid = ["--grid", "paper", *inputs, "--results", str(rehearsal.out)]
+    rehearsal.command("data", "list", *data)
+    rehearsal.command("plan", *grid)
+    run = ["run", *grid, *limit, *rehearsal.selection]
+    for sent, code in ((signal.SIGINT, INTERRUPTED), (signal.SIGKILL, -signal.SIGKILL)):
+        rehearsal.command(*run, code=code, until=rehearsal.has_more(interrupt_after), kill=sent)
+        rehearsal.look(rehearsal.steps[-1])
+    rehearsal.command("status", "--results", str(rehearsal.out))
+    rehearsal.command(*run)
+    done = rehearsal.look(rehearsal.steps[-1])
+    rehearsal.command(*run)  # nothing is left to do
+    last = rehearsal.steps[-1]
+    if rehearsal.look(last) != done:
+        last.faults.append("trials ran that were finished")
+    last.faults += [f"left behind: {name}" for name in leftovers(rehearsal.out)]
+    judge(rehearsal, rehearsal.out)
+
+
+def judge(rehearsal: Rehearsal, results: Path) -> None:
+    """Run the commands that read a results folder."""
+    for words in (["status"], ["claims", "--structural"], ["report", "--html"]):
+        rehearsal.command(*words, "--results", str(results))
+
+
+def judge_all(rehearsal: Rehearsal) -> None:
+    """Read a results folder with made-up records of all trials."""
+    place = rehearsal.folder / "made-up"
+    with rehearsal.step("writing made-up records"):
+        write_paper_records(ResultStore(place))
+    judge(rehearsal, place)
+
+
+def _row(step: Step) -> str:
+    cells = (step.name, duration(step.seconds), duration(step.busy), data_size(step.memory), data_size(step.disk))
+    return f"| {' | '.join(cells)} |" + "".join(f" {fault}" for fault in step.faults)
+
+
+def main() -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, required=True, help="where everything is written")
+    parser.add_argument("--seconds", type=float, default=0.1, help="length of the audio files")
+    parser.add_argument("--limit-clips", type=int, default=2, help="clips of each split that a trial uses")
+    parser.add_argument("--interrupt-after", type=int, default=8, help="trials between the start and an interruption")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to rehearse")
+    parser.add_argument("selection", nargs="*", help="options of `run`, after --")
+    given = parser.parse_args()
+    folder = given.folder.absolute()
+    for name in ("data", "checkpoints"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    for name in ("out", "made-up", "cache", "logs"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    rehearsal = Rehearsal(folder, given.selection)
+    print("| step | time | processor time | memory | disk |\n|---|---|---|---|---|", flush=True)
+    if "inputs" in given.parts:
+        write_data(rehearsal, folder / "data", given.seconds)
+        write_checkpoints(rehearsal, folder / "checkpoints")
+    if "run" in given.parts:
+        rehearse(
+            rehearsal, ["--limit-clips", str(given.limit_clips), "--set", "recipe.epochs=1"], given.interrupt_after
+        )
+    if "judge" in given.parts:
+        judge_all(rehearsal)
+    return int(any(step.faults for step in rehearsal.steps))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
