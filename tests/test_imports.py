@@ -22,7 +22,7 @@ REPOSITORY = Path(__file__).parent.parent
 BELOW_TRIAL = {"models", "data", "methods", "metrics", "records", "spec"}
 BELOW_PLANNING = {"trial", *BELOW_TRIAL}
 BELOW_SERVICES = {"planning", *BELOW_PLANNING}
-SERVICES = {"orchestrator", "search", "report", "tools"}
+SERVICES = {"orchestrator", "search", "report", "submissions", "tools"}
 ALLOWED = {
     "spec": set(),
     "metrics": set(),
@@ -36,6 +36,7 @@ ALLOWED = {
     "search": {"orchestrator", "report", *BELOW_SERVICES},
     "tools": BELOW_SERVICES,
     "report": {"metrics", "records", "spec"},
+    "submissions": {"metrics", "records", "spec"},
     "api": {"testing", *SERVICES, *BELOW_SERVICES},
     "cli": {"api", "tools", "spec"},  # tools where there is a function already that needs no use-case around it
     "testing": BELOW_PLANNING,  # the conformance checks, which train small models
@@ -153,6 +154,7 @@ def test_light_commands_import_neither_torch_nor_ray(arguments: list[str], tmp_p
 def test_reporting_imports_no_torch() -> None:
     code = (
         "import sys, benchmark.report.write, benchmark.report.figures, benchmark.records.frame\n"
+        "import benchmark.submissions.standing\n"
         "assert 'torch' not in sys.modules and 'ray' not in sys.modules"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
