@@ -104,9 +104,14 @@ def resolved_recipe(dataset: str, backbone: str = "ast", method: str = "full") -
     from benchmark.spec.backbone import load_backbone
     from benchmark.spec.recipe import resolve_recipe
 
-    choice = resolve_methods(method, "show recipe")[0].choice()
+    choice, entry = resolve_methods(method, "show recipe")[0].choice(), load_backbone(backbone)
     resolved = resolve_recipe(
-        dataset, backbone=load_backbone(backbone).family, method=choice.name, tuning=choice.tuning, overrides=[]
+        dataset,
+        backbone=entry.family,
+        method=choice.name,
+        tuning=choice.tuning,
+        of_backbone=entry.recipe_layers,
+        overrides=[],
     )
     values = resolved.recipe.values
     return ResolvedRecipe(dataset, backbone, choice.variant, values, resolved.sources, resolved.open)

@@ -58,8 +58,8 @@ class PlanResult:
         too_large: one line per trial that needs more memory than this machine has.
         unfit: one line per method that cannot be built, with its number of trials.
         no_room: how much is free and needed if the disk of the results folder is too small; empty if it is not.
-        notes: findings on the data, such as files that are not used; how inputs differ from those of pre-training;
-            whether trials share a GPU without a measurement.
+        notes: findings on the data, such as files that are not used; which trials have few optimizer steps; how inputs
+            differ from those of pre-training; whether trials share a GPU without a measurement.
         estimates: time, memory and operations of the trials that a run would submit, by trial id.
         machine: what the estimates are for.
         total: the estimates summed up.
@@ -255,7 +255,7 @@ def plan(
         missing_inputs=_missing_inputs(selected, expansion),
         skipped=expansion.skipped,
         too_large=[f"{request.label} {too_large[request.id]}" for request in to_run if request.id in too_large],
-        notes=[*notes_on_inputs(expansion, store), *sharing_notes],
+        notes=[*notes_on_inputs(selected.grid, expansion, store), *sharing_notes],
         estimates=estimates,
         machine=machine,
         total=total({**estimates, **to_come}, shares, node),

@@ -166,7 +166,8 @@ def run(
         synthesize(selected)
     expansion = selected.expand()
     requests = available(expansion, console, skip_missing=skip_missing)
-    for note in notes_on_inputs(expansion, store):
+    notes = notes_on_inputs(selected.grid, expansion, store)
+    for note in notes:
         say(console, f"note: {note}")
     options = RunOptions(
         data_root=selected.data_root,
@@ -212,7 +213,9 @@ def run(
     if not to_run:
         whole = make_plan([*of_choice, *requests], store) if chosen else plan
         ended, submitted = (chosen.ended, chosen.submitted) if chosen else (None, 0)
-        return _result(selected, requests, expansion, whole, console, report=report, ended=ended, submitted=submitted)
+        return _result(
+            selected, requests, expansion, whole, notes, console, report=report, ended=ended, submitted=submitted
+        )
     submitted, ended = _train(
         to_run, requests, plan, selected, expansion, options, budget, console, skip_unfit=skip_missing
     )
@@ -220,7 +223,9 @@ def run(
         submitted += chosen.submitted
         ended = replace(ended, failed=ended.failed + (chosen.ended.failed if chosen.ended else 0))
     after = make_plan([*of_choice, *requests], store)
-    return _result(selected, requests, expansion, after, console, report=report, ended=ended, submitted=submitted)
+    return _result(
+        selected, requests, expansion, after, notes, console, report=report, ended=ended, submitted=submitted
+    )
 
 
 def _choose(
@@ -323,6 +328,7 @@ def _result(
     requests: list[TrialRequest],
     expansion: Expansion,
     plan: Plan,
+    notes: list[str],
     console: Console,
     *,
     report: bool,
@@ -336,6 +342,7 @@ def _result(
         requests: all trials of the grid that can run.
         expansion: datasets of the grid.
         plan: states of all trials now.
+        notes: findings before training.
         console: where progress and a failed report are shown.
         report: whether a report is wanted. One that fails is reported in one line: the trials count.
         ended: how the trials ended; None if none was run.
@@ -366,6 +373,7 @@ def _result(
         warnings=warnings,
         report=written,
         plan=plan,
+        notes=notes,
         best=best,
         failures=read_failures(store, plan),
     )

@@ -31,6 +31,7 @@ class RunResult:
         interrupted: whether the user stopped the run.
         table: the main table, mean scores in per cent with one row per backbone and method; None if `report=False`, or
             if the report failed.
+        notes: findings on data, checkpoints and recipes before training, such as trials with few optimizer steps.
         warnings: reasons why the results are not comparable with the paper.
         report: the files of the report that this call wrote; None if it wrote none.
         plan: every trial of the grid with its state, after the run.
@@ -47,6 +48,7 @@ class RunResult:
     warnings: list[str] = field(repr=False)
     report: Report | None = field(repr=False)
     plan: Plan = field(repr=False)
+    notes: list[str] = field(default_factory=list, repr=False)
     best: list[Best] = field(default_factory=list, repr=False)
     failures: list[Failure] = field(default_factory=list, repr=False)
 
@@ -74,6 +76,7 @@ class RunResult:
             "submitted": self.submitted,
             "failed": self.failed,
             "report": None if self.report is None else str(self.report.paths[0].parent),
+            "notes": self.notes,
             "warnings": self.warnings,
             "best": [best.as_dict() for best in self.best],
             "failures": [failure.as_dict() for failure in self.failures],

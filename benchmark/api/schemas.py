@@ -134,7 +134,7 @@ class Plan(Trials):
     too_large: list[str] = Field(description="a line per trial that needs more memory than this machine has")
     no_room: str = Field(description="how much disk space is free and needed if that is too little; else empty")
     unfit: list[str] = Field(description="a line per method that cannot be built")
-    notes: list[str] = Field(description="findings on data and checkpoints")
+    notes: list[str] = Field(description="findings on data, checkpoints and recipes")
     phases: list[str] = Field(description="of a grid that chooses settings: states and time of both phases")
     decisions: list[DecisionModel] = Field(
         default=[], description="with --power: what would decide a difference of that many points"
@@ -152,6 +152,7 @@ class Run(Output):
     submitted: int = Field(description="number of trials that this call ran")
     failed: int = Field(description="number of trials that failed in this call")
     report: str | None = Field(description="folder of the report; null if none was written")
+    notes: list[str] = Field(description="findings on data, checkpoints and recipes before training")
     warnings: list[str] = Field(description="reasons why the results are not comparable with the paper")
     best: list[BestModel] = Field(description="the best method of each dataset and backbone")
     failures: list[FailureModel] = Field(description="errors of the failed trials")

@@ -129,5 +129,5 @@ class MeasuredDataset(Dataset):
         layer = validate(Layer, read_yaml(path), str(path))
         layer = layer.model_copy(update={"source": f"{path} ({layer.source})"})
         # a mistake in the file is an error here, with the name of the file
-        resolve_recipe(self.recipe, backbone="", method="", tuning="peft", overrides=[layer])
+        resolve_recipe(self.recipe, backbone="", method="", tuning="peft", of_folder=[layer], overrides=[])
         return [layer]

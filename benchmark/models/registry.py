@@ -44,9 +44,8 @@ from benchmark.places import (
     parse_place,
     run_file,
 )
-from benchmark.spec.backbone import BackboneEntry, enter_backbone, load_backbone
+from benchmark.spec.backbone import BackboneEntry, enter_backbone, load_backbone, validate_entry
 from benchmark.spec.declared import ENTERED
-from benchmark.spec.yaml import validate
 
 __all__ = ["AudioTransformer", "load_class", "model_class", "register_backbone"]
 
@@ -83,8 +82,9 @@ def register_backbone(
         pretraining: whether its published weights were trained with labels.
         grid: patches in frequency and time, in pre-training.
         pooling: tokens whose mean the head reads.
-        more: other fields of `BackboneEntry`: `size`, `checkpoints`, `input`, `architecture`, `parameters`. The family
-            of the architecture is `name` unless it says otherwise: `{"family": "ast"}` takes AST's checkpoints.
+        more: other fields of `BackboneEntry`: `size`, `checkpoints`, `input`, `architecture`, `parameters`, `recipe`.
+            The family of the architecture is `name` unless it says otherwise: `{"family": "ast"}` takes AST's
+            checkpoints.
 
     Raises:
         BenchmarkError: a field does not fit, or another backbone has the name.
@@ -99,7 +99,7 @@ def register_backbone(
             "pooling": pooling, "size": "base", "weights": "pretrained",
             "description": (kind.__doc__ or label).partition("\n")[0], **more, "architecture": architecture,
         }  # fmt: skip
-        entry = validate(BackboneEntry, stated, f"backbone '{name}'")
+        entry = validate_entry(stated, f"backbone '{name}'")
         setattr(kind, ENTERED, name)
         kind.backbone_entry = entry  # type: ignore[attr-defined]
         if not kind.__module__.startswith(FILE_MODULE) and (external := describe(kind)) is not None:

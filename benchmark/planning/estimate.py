@@ -26,6 +26,7 @@ from benchmark.planning.sharing import SharingMeasurements
 from benchmark.planning.windows import WindowCounts
 from benchmark.records.schema import Cost, Record, SharingProfile, StepProfile
 from benchmark.records.store import ResultStore
+from benchmark.spec.recipe import Recipe
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.evaluation_plan import KEPT_BYTES, expected_passes, kept_splits
 from benchmark.trial.selection import selection_rule
@@ -213,7 +214,7 @@ class Estimator:
             memory_bytes=need.gpu if self.machine.has_gpu else need.cpu,
             checkpoint_bytes=2 * (cost.stored_bytes + cost.optimizer_bytes) if cost else 0,  # two generations
             record_bytes=kept * held_out * len(info.classes) * BYTES,
-            steps=recipe.epochs * math.ceil(inputs["train"] / recipe.batch_size) if sizes else None,
+            steps=training_steps(recipe, inputs),
             need=need,
         )
 
@@ -286,6 +287,16 @@ def _alone(record: Record, sharing: SharingMeasurements) -> float:
         return 1.0
     measured, number = sharing.of(record.request, record.cost), trials_per_gpu(part)
     return (measured.gain(number) if measured else 1.0) / number
+
+
+def training_steps(recipe: Recipe, inputs: Mapping[str, int]) -> int | None:
+    """Return the optimizer steps of a trial; None if its number of inputs is unknown.
+
+    Args:
+        recipe: epochs and batch size.
+        inputs: what the model gets in one pass, by split.
+    """
+    return recipe.epochs * math.ceil(inputs["train"] / recipe.batch_size) if "train" in inputs else None
 
 
 def split_sizes(request: TrialRequest, info: DatasetInfo, manifest: Manifest | None) -> dict[str, int]:

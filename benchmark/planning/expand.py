@@ -317,9 +317,14 @@ def recipe_of(
     choice = method.choice()
     of_method = method.recipe_overrides(source.info.name)
     needed = [Layer(source=f"method {choice.name}", values=of_method)] if of_method else []
-    overrides = [*(source.own_recipe or []), *needed, *grid.overrides, *swept]
     recipe = resolve_recipe(
-        source.dataset.recipe, backbone=backbone.family, method=choice.name, tuning=choice.tuning, overrides=overrides
+        source.dataset.recipe,
+        backbone=backbone.family,
+        method=choice.name,
+        tuning=choice.tuning,
+        of_backbone=backbone.own_recipe,
+        of_folder=source.own_recipe or [],
+        overrides=[*needed, *grid.overrides, *swept],
     ).recipe
     if source.info.multi_label and recipe.loss == "cross_entropy":
         raise BenchmarkError(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -17,6 +18,7 @@ from benchmark.places import External, content_digest
 from benchmark.spec.choices import Size
 from benchmark.spec.declared import declared, suite_names
 from benchmark.spec.grammar import Ref, canonical, parse_refs, path_name
+from benchmark.spec.recipe import Layer, check_layers, read_layers
 from benchmark.spec.yaml import Spec, read_yaml, validate
 
 
@@ -207,6 +209,14 @@ class BackboneChoice(Spec):
             return Architecture()
 
     @property
+    def own_recipe(self) -> list[Layer]:
+        """Recipe layers that the backbone declares; none of one from outside that is not loaded."""
+        try:
+            return load_backbone(self.name).recipe_layers
+        except BenchmarkError:
+            return []
+
+    @property
     def other_architecture(self) -> dict[str, str]:
         """What distinguishes steps of this backbone from those of AST and SSAST; nothing for these two."""
         if self.outside is None and self.stated_architecture == Architecture():
@@ -280,7 +290,8 @@ class CheckpointSource(Spec):
 class BackboneEntry(BackboneChoice):
     """What a backbone states: a YAML file in `benchmark/spec/backbones/`, a user's file, or a registered class.
 
-    `input`, `architecture` and `parameters` are not part of requests: the name stands for them.
+    `input`, `architecture`, `parameters` and `recipe` are not part of requests: the name stands for the first three,
+    and the recipe is resolved.
     """
 
     label: str
@@ -292,6 +303,39 @@ class BackboneEntry(BackboneChoice):
     parameters: dict[Size, int] = Field(
         default_factory=dict, description="official number of parameters without the head, on the pre-training grid"
     )
+    recipe: list[Layer] = Field(
+        default=[],
+        description="recipe values that replace those of each dataset's recipe: layers, in a file also the name of a "
+        "recipe; mean and std are then those of `input`; empty if the datasets' recipes are used",
+    )
+
+    @property
+    def recipe_layers(self) -> list[Layer]:
+        """The declared recipe, after mean and standard deviation of the input that the weights were trained with."""
+        if not self.recipe:
+            return []
+        level = {key: value for key in ("mean", "std") if (value := getattr(self.input, key)) is not None}
+        return [Layer(source=f"input of {self.name}'s pre-training", values=level), *self.recipe]
+
+
+def validate_entry(stated: Mapping[str, Any], where: str) -> BackboneEntry:
+    """Return what a backbone states.
+
+    Args:
+        stated: as read from YAML, or given to `register_backbone`.
+        where: file or backbone, for messages.
+
+    Raises:
+        BenchmarkError: a field does not fit.
+    """
+    if isinstance(name := stated.get("recipe"), str):
+        try:
+            stated = {**stated, "recipe": read_layers(name)}
+        except BenchmarkError as error:
+            raise BenchmarkError(f"{where}: recipe: {error}") from None
+    entry = validate(BackboneEntry, stated, where)
+    check_layers(entry.recipe, where)
+    return entry
 
 
 class _Entered(NamedTuple):
@@ -376,7 +420,7 @@ def _declared_entry(path: Path) -> BackboneEntry:
 def _entry_of(path: Path) -> BackboneEntry:
     if not path.is_file():
         raise BenchmarkError(f"{path}: no such backbone file")
-    return validate(BackboneEntry, {"name": path.stem, **read_yaml(path)}, str(path))
+    return validate_entry({"name": path.stem, **read_yaml(path)}, str(path))
 
 
 def _checkpoints(name: str) -> dict[Size, CheckpointSource]:

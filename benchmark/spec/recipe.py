@@ -1,16 +1,24 @@
 """Recipes: optimizer, schedule, augmentation and lengths of a dataset, resolved for a backbone and a method.
 
-A recipe file is a list of layers, each with the source of its numbers and an optional condition; later layers win.
+A recipe file is a list of layers, each with the source of its numbers and an optional condition; later layers win. A
+backbone may declare layers, too: they are above the dataset's and below those of the grid and the command line.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    TypeAdapter,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from benchmark.errors import BenchmarkError, closest
 from benchmark.spec.declared import find
@@ -18,6 +26,7 @@ from benchmark.spec.grammar import unordered
 from benchmark.spec.yaml import Spec, read_yaml, validate
 
 Tuning = Literal["full", "peft"]
+MEASURED = ("frames", "mean", "std", "time_mask", "loss")  # what `data prepare` writes into the recipe of a folder
 TrainingPrecision = Literal["amp", "bf16", "float32"]
 EVAL_FACTOR = 2  # the reference evaluates with twice the training batch
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -138,9 +147,10 @@ class Condition(Spec):
     backbone: str | None = None
     method: str | None = None
     tuning: Tuning | None = None
+    backbone_recipe: bool | None = Field(default=None, description="whether the backbone declares a recipe")
 
-    def holds(self, context: Mapping[str, str]) -> bool:
-        """Return whether the context (dataset, backbone, method, tuning) matches."""
+    def holds(self, context: Mapping[str, Any]) -> bool:
+        """Return whether the context (dataset, backbone, method, tuning, backbone_recipe) matches."""
         if self.method is not None and unordered(self.method) != unordered(context["method"]):
             return False
         given = self.model_dump(exclude={"method"}, exclude_none=True)
@@ -177,9 +187,45 @@ class Resolved(Spec):
     open: dict[str, str]
 
 
+def read_layers(name: str) -> list[Layer]:
+    """Return the layers of a declared recipe, or of a user's YAML file.
+
+    Raises:
+        BenchmarkError: there is no such recipe, or its file has a mistake.
+    """
+    return _layers(find("recipes", name))
+
+
 @functools.cache
 def _layers(path: Path) -> list[Layer]:
     return validate(RecipeFile, read_yaml(path), str(path)).layers
+
+
+def check_layers(layers: Iterable[Layer], where: str) -> None:
+    """Check every value by itself; whether the values fit each other shows when a recipe is resolved.
+
+    Args:
+        layers: as they are declared.
+        where: the file, for messages.
+
+    Raises:
+        BenchmarkError: an unknown key, or a bad value.
+    """
+    for layer in layers:
+        for key, value in layer.values.items():
+            _check_key(key, where)
+            field = Recipe.model_fields[key]
+            kind: Any = Annotated[field.annotation, field]
+            try:
+                TypeAdapter(kind).validate_python(value)
+            except ValidationError as error:
+                reason = error.errors(include_url=False)[0]["msg"]
+                raise BenchmarkError(f"{where}: recipe.{key}: {reason}, got {value!r}") from None
+
+
+def _check_key(key: str, where: object) -> None:
+    if key not in Recipe.model_fields:
+        raise BenchmarkError(f"{where}: recipe.{key}: unknown key{closest(key, Recipe.model_fields)}")
 
 
 def resolve_recipe(
@@ -188,26 +234,42 @@ def resolve_recipe(
     backbone: str,
     method: str,
     tuning: Tuning,
-    overrides: list[Layer],
+    overrides: Sequence[Layer],
+    of_backbone: Sequence[Layer] = (),
+    of_folder: Sequence[Layer] = (),
 ) -> Resolved:
-    """Apply the defaults, the dataset's layers and `overrides`, in this order.
+    """Apply layers, weakest first.
+
+    The order is: defaults, dataset, what was measured of a folder, backbone, what else its owner wrote into the folder,
+    `overrides`.
 
     Args:
         dataset: the name of the recipe file.
         backbone: bare name, for conditions.
         method: bare name, for conditions.
         tuning: `full` or `peft`, as the method declares; chooses the learning rate.
-        overrides: from the grid and the command line, weakest first.
+        overrides: from the method, the grid and the command line, weakest first.
+        of_backbone: what the backbone declares.
+        of_folder: the recipe in the folder of a dataset whose recipe is measured.
 
     Raises:
         BenchmarkError: there is no recipe for the dataset, or a value is not valid.
     """
     path = find("recipes", dataset)
-    context = {"dataset": dataset, "backbone": backbone, "method": method, "tuning": tuning}
+    context = {
+        "dataset": dataset, "backbone": backbone, "method": method, "tuning": tuning,
+        "backbone_recipe": bool(of_backbone),
+    }  # fmt: skip
     layers: list[tuple[Path | None, Layer]] = [
         (place, layer) for place in (find("recipes", "defaults"), path) for layer in _layers(place)
     ]
-    layers += [(None, layer) for layer in overrides]
+    above = [
+        *(_part(layer, measured=True) for layer in of_folder),
+        *of_backbone,
+        *(_part(layer, measured=False) for layer in of_folder),
+        *overrides,
+    ]
+    layers += [(None, layer) for layer in above]
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     remarks: dict[str, str] = {}
@@ -215,14 +277,18 @@ def resolve_recipe(
         if not layer.when.holds(context):
             continue
         for key, value in layer.values.items():
-            if key not in Recipe.model_fields:
-                where = place or layer.source
-                raise BenchmarkError(f"{where}: recipe.{key}: unknown key{closest(key, Recipe.model_fields)}")
+            _check_key(key, place or layer.source)
             values[key] = value
             sources[key] = layer.source
             remarks.pop(key, None)
             if layer.open:
                 remarks[key] = layer.open
-    where = overrides[-1].source if overrides else str(path)
+    where = above[-1].source if above else str(path)
     recipe = validate(Recipe, values, f"{where}: recipe for {dataset}")
     return Resolved(recipe=recipe, sources=sources, open=remarks)
+
+
+def _part(layer: Layer, *, measured: bool) -> Layer:
+    """Return a folder's layer with the values that were measured only, or with the others only."""
+    values = {key: value for key, value in layer.values.items() if (key in MEASURED) == measured}
+    return layer.model_copy(update={"values": values})

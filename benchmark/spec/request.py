@@ -223,6 +223,8 @@ class TrialRequest(Spec):
             marks.append(f"weights of {self.backbone.weights.removeprefix('file:')}{family}")
         if self.backbone.size_text != "base":
             marks.append(f"{self.backbone.size_text} backbone")
+        if self.backbone.own_recipe:
+            marks.append("recipe of the backbone")
         marks += self.input_changes
         if mark := recipe_mark(self.recipe_changes):
             marks.append(mark)
@@ -255,11 +257,11 @@ class TrialRequest(Spec):
 
     @functools.cached_property
     def recipe_changes(self) -> dict[str, Any]:
-        """Return the recipe's values that differ from the dataset's own recipe; empty if the dataset has none."""
+        """Return the recipe's values that differ from `declared_recipe`; empty if the dataset has none."""
         return self.changes_from([])
 
     def changes_from(self, layers: list[Layer]) -> dict[str, Any]:
-        """Return the recipe's values that differ from the dataset's own recipe with more layers, such as a grid's.
+        """Return the recipe's values that differ from `declared_recipe` with more layers, such as a grid's.
 
         It is empty if the dataset has no recipe. `on_bad_audio` is left out because the record says whether files were
         skipped, `micro_batch` where it changes no result.
@@ -275,7 +277,7 @@ class TrialRequest(Spec):
         return {key: value for key, value in used.items() if value != original[key] and key not in ignored}
 
     def declared_recipe(self, layers: list[Layer]) -> Recipe | None:
-        """Return the dataset's own recipe for this backbone and method; None if it has none.
+        """Return the dataset's own recipe for this method, with what the backbone declares; None if it has none.
 
         Args:
             layers: more layers of the recipe, such as a grid's, weakest first.
@@ -286,6 +288,7 @@ class TrialRequest(Spec):
                 backbone=self.backbone.family,
                 method=self.method.name,
                 tuning=self.method.tuning,
+                of_backbone=self.backbone.own_recipe,
                 overrides=layers,
             ).recipe
         except BenchmarkError:

@@ -79,7 +79,8 @@ class CheckedBackbone:
     def recipe(self, dataset: str) -> Recipe:
         """Return the recipe that this backbone has on a dataset."""
         return resolve_recipe(
-            dataset, backbone=self.choice.family, method="linear", tuning="peft", overrides=[]
+            dataset, backbone=self.choice.family, method="linear", tuning="peft", of_backbone=self.choice.own_recipe,
+            overrides=[],
         ).recipe  # fmt: skip
 
     def model(self, frames: int | None = None, dataset: str = "esc50") -> AudioTransformer:

@@ -74,8 +74,9 @@ def _request(choice: MethodChoice, backbone: str, dataset: str = "esc50", *, qui
     [chosen] = resolve_backbones(backbone, "check")
     layers = [Layer(source="check", values=QUICK)] if quick else []
     recipe = resolve_recipe(
-        dataset, backbone=chosen.family, method=choice.name, tuning=choice.tuning, overrides=layers
-    ).recipe
+        dataset, backbone=chosen.family, method=choice.name, tuning=choice.tuning, of_backbone=chosen.own_recipe,
+        overrides=layers,
+    ).recipe  # fmt: skip
     return TrialRequest(
         backbone=chosen, dataset=DatasetChoice(name=dataset, manifest=None), method=choice, fold=0, seed=0,
         recipe=recipe, protocol=load_protocol("corrected"),

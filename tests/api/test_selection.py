@@ -28,7 +28,7 @@ def ids(grid: Any = "quick", **arguments: Any) -> list[str]:
 
 def test_names_are_text_or_lists_and_numbers_may_be_numbers() -> None:
     assert ids(methods="linear,full", folds=1, seeds="0,1") == ids(methods=["linear", "full"], folds=[1], seeds=[0, 1])
-    assert len(ids(methods="linear", backbones="ast", folds=[1, 2], seeds=[0, 1])) == 4
+    assert len(ids(methods="linear", backbones=AST, folds=[1, 2], seeds=[0, 1])) == 4
 
 
 def test_settings_are_a_mapping_or_text() -> None:

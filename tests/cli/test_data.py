@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.conftest import SSAST, TINY_RECIPE, Cli
+from tests.conftest import AST, SSAST, TINY_RECIPE, Cli
 
 SMALL = [f"recipe.{key}={value}" for key, value in TINY_RECIPE.items()]
 TINY = [word for setting in SMALL for word in ("--set", setting.replace(" ", ""))]
@@ -68,7 +68,7 @@ def test_bad_files_stop_a_run_or_are_skipped_and_reported(cli: Cli, tmp_path: Pa
     first.write_bytes(b"")
     os.truncate(last, 100_000)
     run = [
-        "run", "--grid", "quick", "--dataset", "gtzan", "--method", "linear", "--backbone", "ast", *TINY,
+        "run", "--grid", "quick", "--dataset", "gtzan", "--method", "linear", "--backbone", AST, *TINY,
         "--data-root", root, "--results", out,
     ]  # fmt: skip
     stopped = cli(*run)
@@ -116,7 +116,7 @@ def test_a_users_own_audio_from_prepare_to_the_table(cli: Cli, root: Path, tmp_p
             (tmp_path / "mine" / word / f"{number}.wav").write_bytes(path.read_bytes() + bytes(number))
     out = tmp_path / "out"
     run = [
-        "run", "--grid", "quick", "--dataset", "folder:mine", "--method", "linear", "--backbone", "ast", "--fold", "2",
+        "run", "--grid", "quick", "--dataset", "folder:mine", "--method", "linear", "--backbone", AST, "--fold", "2",
         "--data-root", tmp_path, "--results", out,
     ]  # fmt: skip
     early = cli(*run)
@@ -147,7 +147,7 @@ def test_own_recordings_in_groups_and_windows(cli: Cli, root: Path, tmp_path: Pa
     assert prepared.returncode == 0, prepared.stderr
     assert "6 groups in 5 folds, balanced by class" in prepared.stdout
     options = [
-        "--grid", "quick", "--dataset", "folder:mine", "--method", "linear", "--backbone", "ast", "--fold", "1", *TINY,
+        "--grid", "quick", "--dataset", "folder:mine", "--method", "linear", "--backbone", AST, "--fold", "1", *TINY,
         "--set", "recipe.windows=all", "--data-root", tmp_path, "--results", tmp_path / "out",
     ]  # fmt: skip
     done = cli("run", *options, "--no-report")
@@ -240,7 +240,7 @@ def test_what_is_not_used_is_reported_by_every_command(cli: Cli, root: Path, tmp
     described = cli("data", "describe", "folder:mine", "--data-root", tmp_path)
     planned = cli("plan", "--grid", "quick", "--dataset", "folder:mine", "--data-root", tmp_path, "--fold", 1)
     done = cli(
-        "run", "--grid", "quick", "--dataset", "folder:mine", "--method", "linear", "--backbone", "ast", "--fold", 1,
+        "run", "--grid", "quick", "--dataset", "folder:mine", "--method", "linear", "--backbone", AST, "--fold", 1,
         *TINY, "--data-root", tmp_path, "--results", tmp_path / "out",
     )  # fmt: skip
     for text in (prepared.stdout, verified.stdout, described.stdout, planned.stdout, done.stdout):
@@ -266,7 +266,7 @@ def test_the_command_that_prepare_prints_works_with_bad_files(cli: Cli, root: Pa
     assert re.search(r"2 classes have no test clips: .*bed \(folds \d, \d, \d\)", prepared.stdout)
     command = prepared.stdout.splitlines()[-1].partition("`python -m benchmark ")[2].removesuffix("`")
     assert command.endswith(f"--data-root '{place}' --on-bad-audio skip")
-    done = cli(*shlex.split(command), "--method", "linear", "--backbone", "ast", "--results", tmp_path / "out")
+    done = cli(*shlex.split(command), "--method", "linear", "--backbone", AST, "--results", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert "1 unreadable clips skipped, 5 of 6 left" in done.stdout
 

@@ -324,7 +324,7 @@ def test_show_prints_hyper_parameters_sources_and_defaults(cli: Cli) -> None:
 def test_real_recordings_from_end_to_end(cli: Cli, esc10_root: Path, tmp_path: Path) -> None:
     done = cli(
         "run", "--grid", "quick", "--dataset", "esc50", "--data-root", esc10_root, "--results", tmp_path / "out",
-        "--method", "aat_ms", "--backbone", "ssast", "--fold", "1", "--set", "recipe.limit_clips=40",
+        "--method", "aat_ms", "--backbone", SSAST, "--fold", "1", "--set", "recipe.limit_clips=40",
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert "partial data (400 of 2000 clips, 10 of 50 classes)" in done.stdout.replace("\n", " ")

@@ -81,7 +81,10 @@ def test_a_trial_that_takes_too_long_is_ended_once(short_grid: Path, ray_cli: Cl
 def test_shards_are_disjoint_and_make_the_whole(cli: Cli, tmp_path: Path) -> None:
     def ids(*more: str) -> list[str]:
         cli("data", "synthesize", "esc50", "--data-root", tmp_path, "--classes", "2", "--clips-per-class", "1")
-        planned = cli("plan", "--grid", "quick", "--data-root", tmp_path, "--results", tmp_path / "o", "--json", *more)
+        planned = cli(
+            "plan", "--grid", "quick", "--fold", "1,2,3,4,5", "--data-root", tmp_path, "--results", tmp_path / "o",
+            "--json", *more,
+        )  # fmt: skip
         return [trial["id"] for trial in json.loads(planned.stdout)["trials"]]
 
     parts = [ids("--shard", f"{number}/3") for number in (1, 2, 3)]

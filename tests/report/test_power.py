@@ -67,16 +67,17 @@ def test_the_difference_is_found_as_often_as_promised() -> None:
 
 def test_plan_tells_what_would_decide(cli: Cli, tmp_path: Path) -> None:
     plan = ["plan", "--grid", "quick", "--backbone", AST, "--dataset", "esc50", "--method", "linear,full"]
+    plan += ["--fold", "1,2"]
     shown = cli(*plan, "--power", 8, "--data-root", tmp_path, "--results", tmp_path / "out").stdout
     one, both = [line for line in shown.splitlines() if line.startswith(f"8 points on {AST} esc50: ")]
     assert one != both
-    assert "x 2 folds, " in both  # the grid has two
+    assert "x 2 folds, " in both
     assert "(power 80 %; assumed: scores vary by 1 point between seeds, methods disagree on 10% of the clips)" in both
     wrong = cli(*plan, "--power", 0, "--data-root", tmp_path, "--results", tmp_path / "out")
     assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
     assert "--power 0.0: expected a number above 0" in wrong.stderr
     planned = benchmark.plan(
-        "quick", datasets="esc50", backbones=AST, power=8, data_root=tmp_path, results=tmp_path / "o"
+        "quick", datasets="esc50", backbones=AST, folds=[1, 2], power=8, data_root=tmp_path, results=tmp_path / "o"
     )
     assert {decision.folds for decision in planned.decisions} == {1, 2}
     assert planned.as_dict()["decisions"][0]["points"] == 8

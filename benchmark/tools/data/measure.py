@@ -41,7 +41,9 @@ TIME_MASK = 96 / 512  # share of the frames, as in the official ESC-50 recipe
 def own_or_declared_recipe(dataset: Dataset, manifest: Manifest) -> Recipe:
     """Return the recipe of AST with a PEFT method, for its frames, mel bands, mean and standard deviation."""
     own = dataset.own_recipe(manifest.folder)
-    return resolve_recipe(dataset.recipe, backbone="ast", method="aat_ms", tuning="peft", overrides=own).recipe
+    return resolve_recipe(
+        dataset.recipe, backbone="ast", method="aat_ms", tuning="peft", of_folder=own, overrides=[]
+    ).recipe
 
 
 def level_statistics(
