@@ -42,10 +42,10 @@ from benchmark.cli.run import INTERRUPTED
 from benchmark.data.dataset import SYNTHETIC_MARKER
 from benchmark.data.datasets.urbansound8k import FORMATS
 from benchmark.records.store import ResultStore
-from benchmark.spec.backbone import SHAPES, load_backbone
+from benchmark.spec.backbone import SHAPES, Shape, load_backbone
 from benchmark.units import data_size, duration
 from tests.chaos import leftovers
-from tests.checkpoints import official_ast, official_ssast
+from tests.checkpoints import Tensors, official_ast, official_ssast
 from tests.data import official_trees
 from tests.data.official_audio import Format, fill_with_audio
 from tests.paper_records import write_paper_records
@@ -70,7 +70,7 @@ TREES: dict[str, tuple[Callable[..., None], Sequence[Format]]] = {
     "gtzan": (official_trees.write_gtzan, [(22_050, "PCM_16", 1)]),
     "openmic": (official_trees.write_openmic, [(44_100, "VORBIS", 1)]),
 }
-CHECKPOINTS = {"ast": official_ast, "ssast": official_ssast}
+CHECKPOINTS: dict[str, Callable[[Shape], Tensors]] = {"ast": official_ast, "ssast": official_ssast}
 
 
 @dataclass
