@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,12 @@ def test_another_exit_code_is_a_fault(rehearsal: Rehearsal, capsys: pytest.Captu
     assert "no results here" in (rehearsal.folder / "logs" / "00-status.txt").read_text()
     assert rehearsal.faults[0].startswith("status: exit code 2 instead of 0")
     assert capsys.readouterr().out.startswith("| status | ")
+
+
+def test_a_command_is_killed_when_it_has_done_enough(rehearsal: Rehearsal) -> None:
+    rehearsal.command("data", "list", code=-signal.SIGKILL, until=lambda: True, sent=signal.SIGKILL)
+    assert rehearsal.faults == []
+    assert rehearsal.steps[0].name == "data list (SIGKILL)"
 
 
 @pytest.mark.parametrize(("dataset", "epochs"), [("esc50", 25), ("openmic", 2)])
