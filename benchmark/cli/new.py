@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from benchmark.cli import options
-from benchmark.cli.printing import say_line
+from benchmark.cli.printing import print_json, say_line
 from benchmark.commands import command
 from benchmark.errors import BenchmarkError
 
@@ -27,6 +27,7 @@ def _root() -> None:
 def method(
     name: Annotated[str, typer.Argument(help="Name of the method on the command line.")],
     folder: Annotated[Path, typer.Option("--folder", help="Folder in which NAME.py is written.")] = Path(),
+    json: options.Json = False,
 ) -> None:
     """Write the commented skeleton of a method, which passes `check` as it is.
 
@@ -36,9 +37,8 @@ def method(
 
     path = new_method(name, folder)
     where = path if path.is_absolute() else f"./{path}"
-    say_line(str(path))
-    say_line(f"check it:  {command('check', where)}")
-    say_line(f"run it:    {command('run', '--grid', 'smoke', '--method', f'linear,{where}')}")
+    run = command("run", "--grid", "smoke", "--method", f"linear,{where}")
+    _print(path, {"check it": command("check", where), "run it": run}, as_json=json)
 
 
 @app.command("slurm")
@@ -70,6 +70,7 @@ def slurm(
     out: Annotated[
         Path | None, typer.Option("--out", help="The script to write.", show_default="aat-GRID.sbatch")
     ] = None,
+    json: options.Json = False,
 ) -> None:
     """Write an sbatch script that runs a grid as a job array of Slurm.
 
@@ -96,10 +97,23 @@ def slurm(
         python=python,
         path=out,
     )
-    say_line(str(script.path))
-    say_line(f"submit it:  {shlex.join(['sbatch', str(script.path)])}")
-    say_line(f"watch it:   {command('status', '--results', script.results)}")
-    say_line(f"at the end: {command('report', '--results', script.results, '--html')}")
+    commands = {
+        "submit it": shlex.join(["sbatch", str(script.path)]),
+        "watch it": command("status", "--results", script.results),
+        "at the end": command("report", "--results", script.results, "--html"),
+    }
+    _print(script.path, commands, as_json=json)
+
+
+def _print(path: Path, commands: dict[str, str], *, as_json: bool) -> None:
+    """Print the file that was written, and what to call next."""
+    if as_json:
+        print_json({"path": path, "commands": commands})
+        return
+    say_line(str(path))
+    width = max(map(len, commands)) + 1
+    for purpose, text in commands.items():
+        say_line(f"{purpose + ':':{width}} {text}")
 
 
 def _check_run_options(grid: str, more: list[str]) -> None:
