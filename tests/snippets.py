@@ -74,7 +74,6 @@ RULES = (
     Rule(r"run ", "parse", TRAINS),
     Rule(r"search ", "parse", TRAINS),
     Rule(r"pretrain ", "parse", TRAINS),
-    Rule(r"plan .*--power", "run", "", slow=True),
     Rule(r"plan ", "run", COUNTS, more=ONE_SHAPE, slow=True),
     Rule(r"profile .*--sharing", "parse", TRAINS),
     Rule(r"profile ", "run", COUNTS, more=(*ONE_SHAPE, "--steps", "0"), slow=True),
@@ -84,12 +83,9 @@ RULES = (
     Rule(r"parity ", "parse", "takes a minute; tests/tools/test_parity.py runs it"),
     Rule(r"new slurm .*--python", "run", "another script", more=("--out", "apptainer.sbatch")),
     Rule(r"report ", "run", slow=True),
-    Rule(r"data speed", "parse", "takes a minute"),
     Rule(r"data prepare esc50", "run", NETWORK, more=("--data-root", "NEW", "--from", "ESC-50-master.zip")),
     Rule(r"data prepare \"?'?hf:", "parse", NETWORK),
-    Rule(r"data prepare --columns", "parse", "an excerpt"),
     Rule(r"checkpoint fetch", "parse", NETWORK),
-    Rule(r"status .*--watch", "parse", "waits for the end of a run"),
     Rule(
         r"(cite|claims|data|explain|export|list|new|predict|show|status) ", "run"
     ),

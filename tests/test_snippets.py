@@ -14,11 +14,12 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
+import yaml
 
 import benchmark
 from benchmark.data.registry import get_dataset
 from benchmark.methods.registry import REGISTRY
-from benchmark.spec.backbone import forget_backbone
+from benchmark.spec.backbone import forget_backbone, load_backbone, validate_entry
 from benchmark.spec.request import TrialRequest
 from tests import snippets
 from tests.conftest import AST, REPOSITORY, call_command_line, run_trials_here
@@ -177,8 +178,15 @@ def test_every_rule_is_used_and_says_why_it_does_not_run_a_command() -> None:
 def test_shell_commands_are_in_shell_blocks() -> None:
     for name, text in TEXTS.items():
         languages = {language for _, language, _ in snippets.FENCE.findall(text)}
-        assert languages <= {"sh", "python", "text", ""}, name
+        assert languages <= {"sh", "python", "yaml", "text", ""}, name
         assert not any("python -m benchmark " in block for block in blocks(text, "text", "")), name
+
+
+@pytest.mark.parametrize("name", [name for name, text in TEXTS.items() if blocks(text, "yaml")])
+def test_a_part_of_a_backbones_file_is_accepted(name: str) -> None:
+    declared = load_backbone("ast").model_dump(exclude_unset=True)
+    for block in blocks(TEXTS[name], "yaml"):
+        validate_entry({**declared, **yaml.safe_load(block)}, name)
 
 
 @pytest.mark.slow
