@@ -38,12 +38,14 @@ if TYPE_CHECKING:
     from benchmark.api.run import run
     from benchmark.api.search import search
     from benchmark.api.status import status
+    from benchmark.api.submit import check_submission, new_store, submit
 
 __version__ = "0.1.0"
 __all__ = [
     "board",
     "check",
     "check_backbone",
+    "check_submission",
     "cite",
     "claims",
     "clean",
@@ -60,6 +62,7 @@ __all__ = [
     "merge",
     "new_method",
     "new_slurm",
+    "new_store",
     "params",
     "plan",
     "predict",
@@ -70,6 +73,7 @@ __all__ = [
     "run",
     "search",
     "status",
+    "submit",
     "synthesize_data",
     "verify_checkpoint",
     "verify_data",
@@ -77,6 +81,7 @@ __all__ = [
 
 _MODULES = {name: f"benchmark.api.{name}" for name in __all__} | {
     "check_backbone": "benchmark.api.check",
+    "check_submission": "benchmark.api.submit",
     "convert_checkpoint": "benchmark.api.checkpoint",
     "data_statistics": "benchmark.api.data",
     "describe_data": "benchmark.api.data",
@@ -84,6 +89,7 @@ _MODULES = {name: f"benchmark.api.{name}" for name in __all__} | {
     "list_datasets": "benchmark.api.data",
     "load_export": "benchmark.api.load",
     "load_results": "benchmark.api.load",
+    "new_store": "benchmark.api.submit",
     "prepare_data": "benchmark.api.prepare",
     "synthesize_data": "benchmark.api.data",
     "verify_checkpoint": "benchmark.api.checkpoint",

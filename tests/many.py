@@ -54,7 +54,7 @@ def fill(store: ResultStore, count: int, seeds: int | None = None) -> None:
     """
     rng, done, names = np.random.default_rng(0), [], np.array([f"{number}.wav" for number in range(CLIPS)])
     for request in _requests(count, seeds or -(-count // TRIALS_A_SEED)):
-        record = _record(request, rng)
+        record = made_up_record(request, rng)
         scores = np.array([point.splits["test"]["accuracy"] for point in record.curves], float)
         parts = (rng.random((len(scores), CLIPS)) < scores[:, None]).astype(np.float32)
         path = store.record_path(record.request)  # faster than the store, which flushes every file to disk
@@ -98,7 +98,8 @@ def as_store(results: ResultStore, folder: Path) -> Path:
     return folder
 
 
-def _record(request: TrialRequest, rng: np.random.Generator) -> Record:
+def made_up_record(request: TrialRequest, rng: np.random.Generator) -> Record:
+    """Return a record with made-up scores."""
     level = SHARES.get(request.method.name, 0.85)
     scores = np.clip(level + 0.02 * rng.normal(size=request.recipe.epochs), 0, 1)
     record = make_record(request, [float(score) for score in scores])

@@ -1,4 +1,4 @@
-"""`new method` and `new slurm`: files to start from."""
+"""`new method`, `new slurm` and `new store`: files to start from."""
 
 from __future__ import annotations
 
@@ -114,6 +114,36 @@ def _print(path: Path, commands: dict[str, str], *, as_json: bool) -> None:
     width = max(map(len, commands)) + 1
     for purpose, text in commands.items():
         say_line(f"{purpose + ':':{width}} {text}")
+
+
+@app.command("store")
+def store(
+    folder: Annotated[Path, typer.Argument(help="A new folder, or a clone of an empty repository.")],
+    name: Annotated[
+        str | None, typer.Option("--name", help="Name of the store.", show_default="that of the folder")
+    ] = None,
+    accept: Annotated[
+        list[str],
+        typer.Option(
+            "--accept",
+            help="Accept records that others do not: of some clips or folds (partial), of random weights (random), or "
+            "synthetic audio and nothing else (synthetic). Repeatable.",
+        ),
+    ] = [],
+    licence: Annotated[
+        str, typer.Option("--licence", help="Licence of records and predictions, as SPDX writes it.")
+    ] = "CC-BY-4.0",
+    json: options.Json = False,
+) -> None:
+    """Create an empty results store: its README, and the check of pull requests.
+
+    Example: python -m benchmark new store my-store
+    """
+    from benchmark.api.submit import new_store
+
+    made = new_store(folder, name=name, accepts=accept, licence=licence)
+    submit = command("submit", "OUT", "--store", folder, "--submitter", "YOUR-ACCOUNT")
+    _print(made.folder, {"submit a run": submit, "check it": command("check-submission", folder)}, as_json=json)
 
 
 def _check_run_options(grid: str, more: list[str]) -> None:

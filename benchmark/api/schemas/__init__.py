@@ -22,12 +22,13 @@ from benchmark.api.schemas.models import (
     Pretrained,
     VerifiedCheckpoint,
 )
-from benchmark.api.schemas.results import Board, CellProvenance, Cleaned, Report
+from benchmark.api.schemas.results import Board, CellProvenance, Cleaned, Report, Submitted
 from benchmark.api.schemas.trials import Plan, Run, Search, Status
 from benchmark.records.floor import Floor
 from benchmark.records.merge import Merged
 from benchmark.records.schema import SharingProfile, StepProfile
 from benchmark.report.claims.ledger import Judged
+from benchmark.submissions.review import Reviewed
 from benchmark.tools.data.speed import Speed
 from benchmark.tools.data.verify import Verification
 from benchmark.tools.doctor import Finding
@@ -52,6 +53,8 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "floor": list_of(Floor),
     "profile": list_of(StepProfile | SharingProfile),
     "merge": model_of(Merged),
+    "submit": Submitted,
+    "check-submission": model_of(Reviewed),
     "clean": Cleaned,
     "doctor": list_of(model_of(Finding)),
     "parity": list_of(model_of(Outcome, passed=(bool, Field(description="whether nothing is wrong")))),
@@ -59,6 +62,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "predict": list_of(Prediction),
     "new method": NewFile,
     "new slurm": NewFile,
+    "new store": NewFile,
     "pretrain": Pretrained,
     "list": mapping_of(dict[str, Any]),
     "show": mapping_of(Any),

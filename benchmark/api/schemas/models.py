@@ -50,9 +50,9 @@ class VerifiedCheckpoint(Output):
 
 
 class NewFile(Output):
-    """A file to start from."""
+    """A file or folder to start from."""
 
-    path: str = Field(description="the file that was written")
+    path: str = Field(description="the file or folder that was written")
     commands: dict[str, str] = Field(description="what to call next, by purpose")
 
 

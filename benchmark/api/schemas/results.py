@@ -1,4 +1,4 @@
-"""Output about results: `report`, `explain`, `clean`, `cite`."""
+"""Output about results: `report`, `explain`, `clean`, `cite`, `submit`."""
 
 from __future__ import annotations
 
@@ -90,3 +90,13 @@ class Cleaned(Output):
     removed: bool = Field(description="False with --dry-run")
     bytes: int = Field(description="size of all")
     leftovers: list[LeftoverModel] = Field(description="the files and folders")
+
+
+class Submitted(Output):
+    """What `submit` prints."""
+
+    submission: str = Field(description="path of the submission in the store")
+    folder: str | None = Field(description="its folder; null if it was refused, or with --dry-run")
+    records: int = Field(description="number of its records")
+    failures: list[str] = Field(description="a line per rule that it breaks")
+    marks: dict[str, int] = Field(description="what is not known of the records, with their number")
