@@ -24,6 +24,7 @@ from benchmark.submissions.standing import standings
 
 COMPLETE = "Complete datasets"  # title of the section whose results can be comparable with papers
 ADDED = ("submitter", "submission", "release")  # columns of a trial beside those of `benchmark.records.frame`
+UNAVOIDABLE = "checkpoint without a published digest"  # mark that no submitter can avoid; pages of results say it
 CPU = "cpu"  # name of the device in records
 LONGEST_HARDWARE = 80  # characters of a processor's name that are shown
 
@@ -192,7 +193,9 @@ def _read_submitter(name: str, records: Iterable[StoredRecord]) -> Submitter:
                 "submission": stored.submission.name,
                 "release": stored.submission.release,
                 "device": measured_on(_hardware(record), record.environment),
-                "provenance": "; ".join(mark for mark in stored.marks if mark not in usual),
+                "provenance": "; ".join(
+                    mark for mark in stored.marks if mark not in usual and not mark.startswith(UNAVOIDABLE)
+                ),
             }
             yield notes.note(record)
 
