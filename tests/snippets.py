@@ -64,6 +64,8 @@ RULES = (
     Rule(r"python -m venv|\. \.venv", "elsewhere", ".ci/run and tests/wheel.py make virtual environments"),
     Rule(r"ruff |mypy|pytest", "elsewhere", ".ci/run checks style and types, and runs these tests"),
     Rule(r"mkdir ", "shell"),
+    Rule(r"git |cd ", "elsewhere", "needs a repository of GitHub; tests/submissions/test_submit.py has a local one"),
+    Rule(r"(submit|check-submission) ", "parse", "tests/submissions submits and checks"),
     Rule(r"sbatch ", "shell", "needs Slurm; tests/api/test_new_slurm.py runs such a script with a stand-in"),
     Rule(r"docker build", "image", NETWORK),
     Rule(r"docker run|apptainer run|ray job submit", "within", "needs an image or a cluster"),
