@@ -14,11 +14,12 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
+import yaml
 
 import benchmark
 from benchmark.data.registry import get_dataset
 from benchmark.methods.registry import REGISTRY
-from benchmark.spec.backbone import forget_backbone
+from benchmark.spec.backbone import forget_backbone, load_backbone, validate_entry
 from benchmark.spec.request import TrialRequest
 from tests import snippets
 from tests.conftest import AST, REPOSITORY, call_command_line, run_trials_here
@@ -121,8 +122,9 @@ def sandbox(
     folder = shutil.copytree(template, tmp_path / "sandbox", symlinks=True)
     text = TEXTS[request.node.callspec.params["name"]]
     for name, part in FILES.items():
-        for block in {block for block in blocks(text, "python") if part in block and "new method" not in text}:
-            (folder / name).write_text(block)
+        if f"./{name}" in text and "new method" not in text:  # written in this text, or known from README
+            known = [block for of in (text, TEXTS["README.md"]) for block in blocks(of, "python") if part in block]
+            (folder / name).write_text(known[0])
     for results, methods in RESULTS.items():
         requests = [
             make_request(methods=[method], backbones=[backbone])
@@ -177,8 +179,15 @@ def test_every_rule_is_used_and_says_why_it_does_not_run_a_command() -> None:
 def test_shell_commands_are_in_shell_blocks() -> None:
     for name, text in TEXTS.items():
         languages = {language for _, language, _ in snippets.FENCE.findall(text)}
-        assert languages <= {"sh", "python", "text", ""}, name
+        assert languages <= {"sh", "python", "yaml", "text", ""}, name
         assert not any("python -m benchmark " in block for block in blocks(text, "text", "")), name
+
+
+@pytest.mark.parametrize("name", [name for name, text in TEXTS.items() if blocks(text, "yaml")])
+def test_a_part_of_a_backbones_file_is_accepted(name: str) -> None:
+    declared = load_backbone("ast").model_dump(exclude_unset=True)
+    for block in blocks(TEXTS[name], "yaml"):
+        validate_entry({**declared, **yaml.safe_load(block)}, name)
 
 
 @pytest.mark.slow

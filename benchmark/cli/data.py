@@ -119,7 +119,8 @@ def prepare(
     folds = ",".join(map(str, prepared.folds[:2]))
     chosen = ["--fold", folds] if folds else []
     skip = ["--on-bad-audio", "skip"] if prepared.needs_skip else []
-    run = command("run", "--grid", "quick", "--dataset", name, *chosen, "--data-root", data_root, *skip)
+    more = [*skip, "--keep-weights"]
+    run = command("run", "--grid", "quick", "--dataset", name, *chosen, "--data-root", data_root, *more)
     say_line(f"run it with `{run}`")
 
 

@@ -133,6 +133,7 @@ def test_a_users_own_audio_from_prepare_to_the_table(cli: Cli, root: Path, tmp_p
     assert record["request"]["recipe"]["frames"] == 112
     assert record["data"]["classes"] == 2
     assert "folder-mine" in path.parts
+    assert record["selection"]["rule"] == "last"  # the exported model is the one of the table
 
 
 def test_own_recordings_in_groups_and_windows(cli: Cli, root: Path, tmp_path: Path) -> None:
