@@ -69,6 +69,7 @@ RULES = (
     Rule(r"docker run|apptainer run|ray job submit", "within", "needs an image or a cluster"),
     Rule(r"apptainer build", "elsewhere", "needs Apptainer; the image is that of `docker build`"),
     Rule(r"ray start", "ray", "starts a cluster"),
+    Rule(r"git |cd STORE", "elsewhere", "changes a repository of the user's"),
     Rule(r"python tests/\w+\.py|python -m tests\.\w+", "script", "takes minutes to hours"),
     Rule(r"run --grid quick", "run", "trains for minutes", more=SHORT),
     Rule(r"run ", "parse", TRAINS),
@@ -86,6 +87,7 @@ RULES = (
     Rule(r"data prepare esc50", "run", NETWORK, more=("--data-root", "NEW", "--from", "ESC-50-master.zip")),
     Rule(r"data prepare \"?'?hf:", "parse", NETWORK),
     Rule(r"checkpoint fetch", "parse", NETWORK),
+    Rule(r"submit ", "parse", "takes records of trained models only; tests/submissions submits some"),
     Rule(
         r"(cite|claims|data|explain|export|list|new|predict|show|status) ", "run"
     ),
