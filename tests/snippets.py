@@ -13,7 +13,7 @@ from typing import Any, Literal
 from typer.main import get_command
 
 from benchmark.cli.main import app
-from tests.conftest import AST, REPOSITORY
+from tests.conftest import REPOSITORY
 
 OURS = ("python", "-m", "benchmark")
 TEXTS = {

@@ -120,9 +120,9 @@ def patient_start() -> Iterator[None]:
     setting changes that. It does not wait where it finds the ports. The driver waits 30 s for the raylet, in a loop
     around `get_node`, which has no setting either.
     """
-    from ray._private import node as nodes
-    from ray._private import services
+    from ray._private import node, services
 
+    nodes: Any = node  # without types
     start_raylet, get_node = nodes.Node.start_raylet, services.get_node
     started: list[Any] = []
 
@@ -138,7 +138,7 @@ def patient_start() -> Iterator[None]:
         end = time.monotonic() + START_SECONDS
         while True:
             try:
-                return get_node(*args)
+                return get_node(*args)  # type: ignore[no-untyped-call]
             except RuntimeError:
                 if any(each.process.poll() is not None for each in started):
                     raise ChildProcessError("the raylet ended while it started") from None
