@@ -22,6 +22,7 @@ import benchmark
 from benchmark.api.catalogue import catalogue, resolved_recipe
 from benchmark.api.schemas import SCHEMAS, Output
 from benchmark.errors import BenchmarkError
+from benchmark.submissions.describe import store_rules
 
 NOTEBOOK, NOTEBOOK_PAGE = ".ipynb", "-notebook.md"  # endings of a notebook and of its page
 
@@ -287,6 +288,13 @@ COLUMN_LISTS = {
     "results.csv": "benchmark.report.aggregate",
     "params --csv": "benchmark.tools.params",
 }
+
+
+def store() -> Iterator[str]:
+    """Yield layout and rules of a results store, as a new store has them."""
+    yield store_rules()
+
+
 PAGES = {
     "commands": commands,
     "methods": methods,
@@ -299,6 +307,7 @@ PAGES = {
     "defects": defects,
     "columns": columns,
     "records": records,
+    "store": store,
     "outputs": outputs,
     "python": python,
 }
