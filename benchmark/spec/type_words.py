@@ -25,7 +25,7 @@ def type_words(kind: Any) -> str:
         return "keys and values"
     if isinstance(origin, type) and issubclass(origin, Iterable):
         return _list_words(parts)
-    return PLAIN.get(kind) or getattr(kind, "__name__", str(kind))
+    return PLAIN.get(kind) or str(getattr(kind, "__name__", kind))
 
 
 def _list_words(parts: tuple[Any, ...]) -> str:
