@@ -62,6 +62,7 @@ def test_the_method_with_groups_of_the_documentation_passes(tmp_path: Path, monk
     [method] = resolve_methods(str(tmp_path / "side.py"), "documentation")
     faults = {check: run_check(check, method) for check in ("registered", "gradients", "save_load")}
     assert faults == dict.fromkeys(faults)
+    method.adapt(AudioTransformer(ModelConfig(SHAPES["tiny"], 128, 128, (16, 16), 3)))
     assert [len(group.names) for group in method.param_groups()] == [2]
     sites = set(re.findall(r"^\| `(\w+_(?:parallel|out))` \|", TEXTS["own-method.md"], flags=re.MULTILINE))
     assert sites == set(SITES)
