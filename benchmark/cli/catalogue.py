@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Plural = Literal["methods", "datasets", "backbones", "grids", "protocols", "recipes", "papers", "defects", "schemas"]
 FACTS = ("label", "classes", "clips")  # columns of lists, where every entry has them
+MOST_NUMBERS = 5  # equal numbers that are listed one by one
 GROUPS = {
     "paper": "Methods of the paper (trains: share of AST's parameters with 50 classes)",
     "field": "Other methods",
@@ -110,7 +111,17 @@ def show(
         return
     import yaml
 
-    typer.echo(yaml.safe_dump(entries, sort_keys=False, width=110), nl=False)
+    typer.echo(yaml.safe_dump(_shorter(entries), sort_keys=False, width=110), nl=False)
+
+
+def _shorter(value: Any) -> Any:
+    """Return an entry with long lists of equal numbers as one text: `40 each (50 entries)`."""
+    if not isinstance(value, dict):
+        return value
+    numbers = [number for number in value.values() if isinstance(number, int) and not isinstance(number, bool)]
+    if len(numbers) == len(value) > MOST_NUMBERS and len(set(numbers)) == 1:
+        return f"{numbers[0]} each ({len(numbers)} entries)"
+    return {key: _shorter(each) for key, each in value.items()}
 
 
 def _print_recipe(found: ResolvedRecipe, method: str, *, as_json: bool) -> None:

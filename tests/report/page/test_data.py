@@ -17,6 +17,7 @@ from benchmark.records.schema import Attempt, Record
 from benchmark.report.by_class.result import ByClass, OfClass, Value
 from benchmark.report.claims.judge import judge
 from benchmark.report.claims.matrix import claim_rows, columns, tally
+from benchmark.report.claims.summary import summarise
 from benchmark.report.page import charts, overview
 from benchmark.report.page.assets import SCRIPTS, load_assets, read
 from benchmark.report.page.build import to_html
@@ -137,9 +138,12 @@ def test_claims_are_a_matrix_of_datasets(make_request: Make, tmp_path: Path) -> 
     rows = claim_rows(judged)
     assert sum(len(row.verdicts) for row in rows) == len(judged) == sum(tally(judged).values())
     assert columns(rows, results.order.datasets) == [*results.order.datasets, "average", ""]
+    summary = summarise(judged, paper, results)
+    assert summary.size == f"{len(rows)} claims, {len(judged)} checks"
+    assert summary.outcome == "none judged: random weights, recipe changed, some folds only"
     first = next(row for row in rows if row.statement == "On AST, AAT-MS beats head tuning")
     assert list(first.verdicts) == [*paper.about.datasets, "average"]
-    [shown] = matrices(results, [paper], judged, {"aat": "reference"})
+    [shown] = matrices(results, [paper], judged, {"aat": "reference"}, {"aat": summary})
     lines = [line for part in ("judged", "not_run") for line in shown[part]["rows"]]
     texts = details(judged)
     for row in rows:
