@@ -15,45 +15,83 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from benchmark.api.check import check, check_backbone
+    from benchmark.api.checkpoint import convert_checkpoint, fetch_checkpoints, verify_checkpoint
+    from benchmark.api.cite import cite
     from benchmark.api.claims import claims
+    from benchmark.api.clean import clean
+    from benchmark.api.data import data_statistics, describe_data, list_datasets, synthesize_data, verify_data
     from benchmark.api.explain import explain
     from benchmark.api.export import export
     from benchmark.api.floor import floor
     from benchmark.api.load import load_export, load_results
     from benchmark.api.merge import merge
+    from benchmark.api.new_method import new_method
+    from benchmark.api.new_slurm import new_slurm
+    from benchmark.api.params import params
     from benchmark.api.plan import plan
     from benchmark.api.predict import predict
+    from benchmark.api.prepare import prepare_data
+    from benchmark.api.pretrain import pretrain
     from benchmark.api.profile import profile
     from benchmark.api.report import report
     from benchmark.api.run import run
     from benchmark.api.search import search
     from benchmark.api.status import status
+    from benchmark.api.submit import check_submission, new_store, submit
 
 __version__ = "0.1.0"
 __all__ = [
     "check",
     "check_backbone",
+    "check_submission",
     "cite",
     "claims",
+    "clean",
+    "convert_checkpoint",
+    "data_statistics",
+    "describe_data",
     "explain",
     "export",
+    "fetch_checkpoints",
     "floor",
+    "list_datasets",
     "load_export",
     "load_results",
     "merge",
+    "new_method",
+    "new_slurm",
+    "new_store",
+    "params",
     "plan",
     "predict",
+    "prepare_data",
+    "pretrain",
     "profile",
     "report",
     "run",
     "search",
     "status",
+    "submit",
+    "synthesize_data",
+    "verify_checkpoint",
+    "verify_data",
 ]
 
 _MODULES = {name: f"benchmark.api.{name}" for name in __all__} | {
     "check_backbone": "benchmark.api.check",
+    "check_submission": "benchmark.api.submit",
+    "convert_checkpoint": "benchmark.api.checkpoint",
+    "data_statistics": "benchmark.api.data",
+    "describe_data": "benchmark.api.data",
+    "fetch_checkpoints": "benchmark.api.checkpoint",
+    "list_datasets": "benchmark.api.data",
     "load_export": "benchmark.api.load",
     "load_results": "benchmark.api.load",
+    "new_store": "benchmark.api.submit",
+    "prepare_data": "benchmark.api.prepare",
+    "synthesize_data": "benchmark.api.data",
+    "verify_checkpoint": "benchmark.api.checkpoint",
+    "verify_data": "benchmark.api.data",
 }
 
 # pandas keeps text in Arrow, whose own allocator was seen to block the start of threads

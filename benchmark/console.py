@@ -31,8 +31,8 @@ LINE_EVERY_SECONDS = 10.0
 WIDTH = 100  # characters of a line, of text that is not for a terminal
 GAP = 2  # characters between two columns
 LONG_NAME = 32  # characters of a table's first column that are never folded
-# control characters, and what changes the direction of text; a line break is one of them
-CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+# control characters, what changes the direction of text, and bytes of file names that are no text; a line break is one
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ import benchmark
 from benchmark.api.catalogue import catalogue, resolved_recipe
 from benchmark.api.schemas import SCHEMAS, Output
 from benchmark.errors import BenchmarkError
+from benchmark.submissions.describe import store_rules
 
 INDEX = "reference/index.md"  # says how to print each generated page without the site
 NOTEBOOK, NOTEBOOK_PAGE = ".ipynb", "-notebook.md"  # endings of a notebook and of its page
@@ -294,6 +295,13 @@ COLUMN_LISTS = {
     "results.csv": "benchmark.report.aggregate",
     "params --csv": "benchmark.tools.params",
 }
+
+
+def store() -> Iterator[str]:
+    """Yield layout and rules of a results store, as a new store has them."""
+    yield store_rules()
+
+
 PAGES = {
     "commands": commands,
     "methods": methods,
@@ -306,6 +314,7 @@ PAGES = {
     "defects": defects,
     "columns": columns,
     "records": records,
+    "store": store,
     "outputs": outputs,
     "python": python,
 }

@@ -1,10 +1,12 @@
-"""Measure what the demo backbones gain over random weights.
+"""Measure what the demo backbones gain over random weights, and over a regression without a backbone.
 
     python tests/backbones.py tasks --results OUT        pre-trained against random weights on the demo's tasks, twice
-    python tests/backbones.py esc10 DIR --results OUT    the same on real recordings, DIR holds ESC-50-master, 5 folds
+    python tests/backbones.py real DIR --results OUT     the same on real recordings under DIR, and against the floors
     python tests/backbones.py recreate --results OUT     pre-train both again as they were made, and compare
 
-Each prints its numbers as a table; `tasks` and `recreate` end with exit code 1 if a requirement is not met.
+DIR holds any of ESC-50-master, UrbanSound8K, speech_commands_v0.01 and words, an own folder; each may be a part of the
+dataset. All use the backbones' own recipes. Each prints its numbers as a table, and ends with exit code 1 if a
+requirement is not met.
 """
 
 from __future__ import annotations
@@ -23,15 +25,24 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import benchmark
+from benchmark.data.registry import get_dataset
 from benchmark.models.checkpoint import read_checkpoint
 from benchmark.models.weights import OWN_FOLDER
+from benchmark.records.floor import REGRESSION, read_floors
 from benchmark.records.store import ResultStore
 
 BACKBONES = ("ast-demo", "ssast-demo")
 RANDOM = "{}[weights=random:0]"
 LINEAR_POINTS, LINEAR_TASKS, ADAPTER_TASKS = 15, 4, 5
 SAME_LOSS = 0.05
-REAL = {"epochs": 8, "frames": 256, "time_mask": 24, "batch_size": 16}
+REAL = {
+    "esc50": "ESC-50-master",
+    "urbansound8k": "UrbanSound8K",
+    "speech_commands_v1": "speech_commands_v0.01",
+    "folder:words": "words",
+}
+HARD = ["urbansound8k", "folder:words"]
+REAL_POINTS, REAL_TASKS = 10, 3
 
 
 def call(*arguments: object) -> None:
@@ -75,20 +86,48 @@ def tasks(results: Path) -> bool:
     return good and equal
 
 
-def esc10(results: Path, data_root: Path) -> bool:
-    """Compare full fine-tuning, linear probing and adapters on real recordings."""
-    own = json.loads((OWN_FOLDER / "ast-demo.json").read_text())["pretraining"]
-    values = {**REAL, "mean": own["mean"], "std": own["std"]}
-    for methods, lr in (("linear", 0.03), ("full", 0.0005), ("aat_m,aat_ms", 0.003)):
-        settings = [part for key, value in {**values, "lr": lr}.items() for part in ("--set", f"recipe.{key}={value}")]
+def real(results: Path, data_root: Path) -> bool:
+    """Return whether the backbones reach what is asked of them on real recordings."""
+    chosen = [*BACKBONES, *(RANDOM.format(name) for name in BACKBONES)]
+    for dataset in available(data_root):
+        folds = get_dataset(dataset).manifest(data_root).folds
         call(
-            "run", "--grid", "quick", "--dataset", "esc50", "--data-root", data_root, "--fold", "1,2,3,4,5",
-            "--backbone", ",".join([*BACKBONES, *(RANDOM.format(name) for name in BACKBONES)]), "--method", methods,
-            "--protocol", "corrected", "--set", "protocol.ssast_pooling=cls", *settings, "--results", results,
-            "--no-report",
+            "run", "--grid", "quick", "--dataset", dataset, "--data-root", data_root, "--protocol", "corrected",
+            *(["--fold", ",".join(map(str, folds))] if folds != (0,) else []),
+            "--backbone", ",".join(chosen), "--method", "linear,aat_ms,full", "--results", results, "--no-report",
         )  # fmt: skip
-    print(scores(results).round(1).to_string())
-    return True
+    call("floor", "--results", results, "--data-root", data_root)
+    table = scores(results)
+    means = table["mean"] if "mean" in table.columns.get_level_values(0) else table
+    floors = pd.Series({
+        name: 100 * sum(floor.scores[REGRESSION] for floor in found) / len(found)
+        for name in means.columns
+        if (found := [floor for floor in read_floors(results).values() if floor.settings["dataset"] == name])
+    })  # fmt: skip
+    print(table.round(1).to_string(), f"\nregression on log-mel statistics:\n{floors.round(1).to_string()}")
+    good = True
+    for name in BACKBONES:
+        above = means.loc[name, "linear"] > floors
+        good &= say_reached(f"{name} linear: above the floor", above, REAL_TASKS)
+        behind = means.loc[name, "linear"] - means.loc[RANDOM.format(name), "linear"] >= REAL_POINTS
+        good &= say_reached(f"{name} linear: {REAL_POINTS} points above random weights", behind, REAL_TASKS)
+    for method in ("aat_ms", "full"):
+        gain = means.xs(method, level="method").loc[list(BACKBONES)].max() - floors
+        hard = gain[[name for name in HARD if name in gain]] >= REAL_POINTS
+        good &= say_reached(f"{method} of one backbone: {REAL_POINTS} points above the floor", hard, len(hard))
+    return good
+
+
+def say_reached(what: str, reached: pd.Series, wanted: int) -> bool:
+    """Print on which datasets something was reached, and return whether on enough of them."""
+    names = ", ".join(reached[reached].index) or "none"
+    print(f"{what}: {int(reached.sum())} of {len(reached)} ({names}); wanted {min(wanted, len(reached))}")
+    return int(reached.sum()) >= min(wanted, len(reached))
+
+
+def available(data_root: Path) -> list[str]:
+    """Return the datasets of `REAL` that are there."""
+    return [name for name, folder in REAL.items() if (data_root / folder).is_dir()]
 
 
 def recreate(results: Path) -> bool:
@@ -117,15 +156,15 @@ def recreate(results: Path) -> bool:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["tasks", "esc10", "recreate"])
+    parser.add_argument("what", choices=["tasks", "real", "recreate"])
     parser.add_argument("data_root", type=Path, nargs="?")
     parser.add_argument("--results", type=Path, required=True)
     given = parser.parse_args(arguments)
     torch.set_grad_enabled(False)
-    if given.what == "esc10":
-        if given.data_root is None:
-            parser.error("esc10 needs the folder that holds ESC-50-master")
-        return int(not esc10(given.results, given.data_root))
+    if given.what == "real":
+        if given.data_root is None or not available(given.data_root):
+            parser.error(f"real needs a folder that holds any of {', '.join(REAL.values())}")
+        return int(not real(given.results, given.data_root))
     return int(not (tasks if given.what == "tasks" else recreate)(given.results))
 
 

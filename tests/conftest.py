@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
+import json
 import logging
 import os
 import secrets
@@ -15,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 # Tests run side by side on few cores; libraries and Ray read these variables when they are imported.
@@ -141,6 +143,20 @@ def call_command_line(folder: Path, environment: dict[str, str], *args: str | Pa
         except SystemExit as ended:
             code = ended.code
     return subprocess.CompletedProcess(argv, int(code or 0), stdout.getvalue(), stderr.getvalue())
+
+
+def json_of(done: subprocess.CompletedProcess[str], command: str) -> Any:
+    """Return what a command printed as JSON, after a comparison with its schema.
+
+    Args:
+        done: the ended command.
+        command: its name.
+    """
+    from benchmark.api.schemas import SCHEMAS
+
+    assert done.returncode == 0, done.stderr
+    SCHEMAS[command].model_validate_json(done.stdout)
+    return json.loads(done.stdout)
 
 
 @pytest.fixture(scope="session")

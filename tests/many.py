@@ -43,7 +43,7 @@ def fill(store: ResultStore, count: int) -> None:
     for request in requests:
         content = request.model_dump(mode="json")
         content["dataset"]["manifest"], content["backbone"]["sha256"] = "0" * 64, "1" * 64
-        record = _record(TrialRequest.model_validate(content), rng)
+        record = made_up_record(TrialRequest.model_validate(content), rng)
         scores = np.array([point.splits["test"]["accuracy"] for point in record.curves], float)
         parts = (rng.random((len(scores), CLIPS)) < scores[:, None]).astype(np.float32)
         path = store.record_path(record.request)  # faster than the store, which flushes every file to disk
@@ -57,7 +57,8 @@ def fill(store: ResultStore, count: int) -> None:
     store.submit(done)
 
 
-def _record(request: TrialRequest, rng: np.random.Generator) -> Record:
+def made_up_record(request: TrialRequest, rng: np.random.Generator) -> Record:
+    """Return a record with made-up scores."""
     level = SHARES.get(request.method.name, 0.85)
     scores = np.clip(level + 0.02 * rng.normal(size=request.recipe.epochs), 0, 1)
     record = make_record(request, [float(score) for score in scores])

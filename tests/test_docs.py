@@ -21,6 +21,8 @@ from tests.conftest import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text()
 TEXTS = {path.name: path.read_text() for path in sorted((REPOSITORY / "docs").rglob("*.md"))} | {"README.md": README}
+PAGES = [path.relative_to(REPOSITORY / "docs") for path in sorted((REPOSITORY / "docs").rglob("*.md"))]
+LONGEST_LINE = 120
 PYTHON = [block for text in TEXTS.values() for block in re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)]
 SHELL = [block for text in TEXTS.values() for block in re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL)]
 
@@ -78,7 +80,7 @@ def test_every_call_of_the_api_has_arguments_that_it_takes() -> None:
                 called.add(function.attr)
     assert {"run", "load_results"} <= called
     section = TEXTS["python.md"]
-    assert set(re.findall(r"`(\w+)`", section)) - {"Grid"} == set(benchmark.__all__)
+    assert set(re.findall(r"`(\w+)`", section)) - {"Grid", "data", "checkpoint"} == set(benchmark.__all__)
 
 
 def test_commands_exist() -> None:
@@ -112,3 +114,11 @@ def test_options_exist() -> None:
     alone = [span for text in texts for span in re.findall(r"`(--[^`]*)`", text)]
     used = {option for text in [*lines, *alone] for option in re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)}
     assert used <= known, used - known
+
+
+def test_prose_has_short_lines() -> None:
+    """Tables, code and pictures may be wider."""
+    for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", *(f"docs/{path}" for path in PAGES)):
+        text = re.sub(r"^```.*?^```$", "", (REPOSITORY / name).read_text(), flags=re.DOTALL | re.MULTILINE)
+        long = [line for line in text.splitlines() if len(line) > LONGEST_LINE and not line.startswith(("|", "!["))]
+        assert long == [], name

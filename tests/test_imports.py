@@ -51,6 +51,7 @@ ROOT_MODULES = {
     "console": set(),
     "errors": set(),
     "files": set(),
+    "hub_errors": set(),
     "numerics": set(),
     "mps": set(),
     "nvml": set(),

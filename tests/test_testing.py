@@ -10,7 +10,7 @@ from benchmark.methods import huggingface
 from benchmark.methods.registry import methods, resolve_methods
 from benchmark.spec.backbone import SHAPES, Shape
 from benchmark.testing import CHECKS, MethodConformance, run_check
-from tests.conftest import Cli
+from tests.conftest import Cli, json_of
 
 HEAD = """
 import os, torch
@@ -161,8 +161,9 @@ def test_the_command_names_what_is_wrong(cli: Cli, tmp_path: Path) -> None:
 
 
 def test_the_skeleton_passes(cli: Cli, tmp_path: Path) -> None:
-    made = cli("new", "method", "my_method", "--folder", tmp_path)
-    assert made.returncode == 0, made.stderr
+    made = json_of(cli("new", "method", "my_method", "--folder", tmp_path, "--json"), "new method")
+    assert made["path"] == str(tmp_path / "my_method.py")
+    assert made["commands"]["check it"] == f"python -m benchmark check {tmp_path / 'my_method.py'}"
     again = cli("new", "method", "my_method", "--folder", tmp_path)
     assert (again.returncode, "is there already" in again.stderr) == (2, True)
     done = cli("check", tmp_path / "my_method.py")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from benchmark.api.arguments import checked
 from benchmark.api.folders import checkpoint_folder
 from benchmark.console import stderr_console
 from benchmark.errors import BenchmarkError
@@ -16,14 +18,35 @@ if TYPE_CHECKING:
     from benchmark.spec.backbone import BackboneChoice
 
 
-class Fetched(NamedTuple):
-    """A downloaded checkpoint: the backbone as it was named, the file, and its sha256."""
+@dataclass(frozen=True)
+class Fetched:
+    """A downloaded checkpoint.
+
+    Attributes:
+        backbone: the backbone as it was named.
+        path: the file, or the folder of a Hugging Face checkpoint.
+        sha256: its digest.
+    """
 
     backbone: str
     path: Path
     sha256: str
 
 
+@dataclass(frozen=True)
+class Converted:
+    """A checkpoint in this suite's format.
+
+    Attributes:
+        path: the file.
+        sha256: its digest.
+    """
+
+    path: Path
+    sha256: str
+
+
+@checked
 def verify_checkpoint(
     what: str | Path,
     checkpoints: str | Path | None = None,
@@ -68,6 +91,7 @@ def verify_checkpoint(
     return verify(path, declared, choice.stated)
 
 
+@checked
 def convert_checkpoint(
     path: str | Path,
     target: str | Path,
@@ -76,7 +100,7 @@ def convert_checkpoint(
     stride: int | None = None,
     mels: int | None = None,
     heads: int | None = None,
-) -> None:
+) -> Converted:
     """Write a checkpoint in this suite's format: the backbone as safetensors, its geometry in the metadata.
 
     Args:
@@ -87,6 +111,9 @@ def convert_checkpoint(
         mels: mel bands of pre-training, likewise.
         heads: attention heads, likewise.
 
+    Returns:
+        The file that was written, and its digest.
+
     Raises:
         BenchmarkError: the checkpoint cannot be read or is not finite, or a wrong name of the target.
 
@@ -95,6 +122,7 @@ def convert_checkpoint(
     """
     from benchmark.models.checkpoint import read_checkpoint, save_checkpoint
     from benchmark.models.fit import require_finite
+    from benchmark.models.weights import digest
     from benchmark.spec.backbone import Stated
 
     if Path(target).suffix != ".safetensors":
@@ -102,8 +130,10 @@ def convert_checkpoint(
     checkpoint = read_checkpoint(Path(path), Stated(stride=stride, mels=mels, heads=heads))
     require_finite(checkpoint, Path(path))
     save_checkpoint(checkpoint, Path(target), half=half)
+    return Converted(Path(target), digest(Path(target)))
 
 
+@checked
 def fetch_checkpoints(
     backbones: Iterable[str], checkpoints: str | Path | None = None, *, console: Console | None = None
 ) -> Iterator[Fetched]:

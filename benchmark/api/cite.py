@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.api.arguments import checked
+
+
+@dataclass(frozen=True)
+class Citations:
+    """What a results folder uses.
+
+    Attributes:
+        entries: BibTeX entries by their keys.
+        unknown: what has no known entry.
+    """
+
+    entries: dict[str, str]
+    unknown: list[str]
+
+    def __str__(self) -> str:
+        return "\n\n".join([*self.entries.values(), *(f"% no entry is known for {name}" for name in self.unknown)])
 
 
 @checked
@@ -23,6 +40,18 @@ def cite(results: str | Path) -> str:
 
     Example:
         >>> print(benchmark.cite("OUT"))
+    """
+    return str(citations(results))
+
+
+def citations(results: str | Path) -> Citations:
+    """Return the entries that `cite` joins to a text.
+
+    Args:
+        results: results folder.
+
+    Raises:
+        BenchmarkError: not a results folder.
     """
     import benchmark
     from benchmark.errors import BenchmarkError
@@ -56,5 +85,7 @@ def cite(results: str | Path) -> str:
         keys |= dict.fromkeys(found)
         if not found or unlisted(source):
             unknown[f"{name}: {source or 'its source is not known here'}"] = None
-    text = [entry.replace("VERSION", benchmark.__version__) for key, entry in entries().items() if key in keys]
-    return "\n\n".join([*text, *(f"% no entry is known for {name}" for name in unknown)])
+    found_entries = {
+        key: entry.replace("VERSION", benchmark.__version__) for key, entry in entries().items() if key in keys
+    }
+    return Citations(found_entries, list(unknown))

@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmark.api.arguments import checked
+
 if TYPE_CHECKING:
     from benchmark.records.leftovers import Leftover
 
 
+@checked
 def clean(results: str | Path, *, dry_run: bool = False) -> list[Leftover]:
     """Remove resume states and failed attempts of finished trials, and leftovers of killed processes.
 

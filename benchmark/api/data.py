@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from benchmark.api.arguments import checked
 from benchmark.api.folders import cache_folder
 from benchmark.api.folders import data_root as data_root_folder
 from benchmark.api.prepare import PreparedDataset
@@ -40,6 +41,7 @@ class DatasetState:
     where: str
 
 
+@checked
 def list_datasets(data_root: str | Path | None = None) -> dict[str, DatasetState]:
     """Return every dataset and what is under the data root; also own audio, HEAR tasks and unpacked datasets there.
 
@@ -47,6 +49,9 @@ def list_datasets(data_root: str | Path | None = None) -> dict[str, DatasetState
 
     Args:
         data_root: as for `run`.
+
+    Raises:
+        BenchmarkError: `data_root` is no path.
 
     Example:
         >>> list_datasets("DIR")["esc50"].state
@@ -70,6 +75,7 @@ def _state(dataset: Dataset, data_root: Path) -> DatasetState:
     return DatasetState(label, manifest.kind, len(manifest.clips), manifest.info.clips, str(manifest.folder))
 
 
+@checked
 def verify_data(name: str, data_root: str | Path | None = None, *, console: Console | None = None) -> Verification:
     """Read and decode every file of a dataset, and compare counts and digests with the publisher's.
 
@@ -103,6 +109,7 @@ def verify_data(name: str, data_root: str | Path | None = None, *, console: Cons
     return found
 
 
+@checked
 def data_statistics(
     name: str,
     data_root: str | Path | None = None,
@@ -139,6 +146,7 @@ def data_statistics(
         return level_statistics(dataset, manifest, cache_folder(cache), tuple(numbers), progress)
 
 
+@checked
 def describe_data(name: str, data_root: str | Path | None = None, *, console: Console | None = None) -> dict[str, Any]:
     """Return a dataset's info; for the copy under the data root, clips by class and split, lengths and formats.
 
@@ -164,6 +172,7 @@ def describe_data(name: str, data_root: str | Path | None = None, *, console: Co
         return describe(get_dataset(name, data_root=root), root, progress)
 
 
+@checked
 def synthesize_data(
     name: str,
     clips_per_class: int,

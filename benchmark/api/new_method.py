@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from benchmark.api.arguments import checked
 from benchmark.errors import BenchmarkError
 
 SKELETON = '''"""{title}: describe the method in one line."""
@@ -63,6 +64,7 @@ class {title}(Method):
 '''
 
 
+@checked
 def new_method(name: str, folder: str | Path = ".") -> Path:
     """Write the commented skeleton of a method, which passes `check` as it is.
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.api.arguments import checked
 from benchmark.api.selection import Names, Selection, Settings
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from benchmark.spec.grid import Grid
 
 
+@checked
 def params(
     grid: str | Path | Grid,
     *,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmark.api.arguments import checked
 from benchmark.api.folders import cache_folder
 from benchmark.api.folders import data_root as data_root_folder
 from benchmark.console import counting, stderr_console
@@ -51,6 +52,7 @@ class PreparedDataset:
     notes: list[str]
 
 
+@checked
 def prepare_data(
     name: str,
     data_root: str | Path | None = None,

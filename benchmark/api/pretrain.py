@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.api.arguments import checked
 from benchmark.api.device import choose_device
 from benchmark.api.folders import cache_folder
 from benchmark.console import counting, say, stderr_console
@@ -44,7 +45,18 @@ class PretrainResult:
         name = "ast" if self.run.objective == "supervised" else "ssast"
         return f"{name}[size={self.run.size};weights={self.checkpoint}]"
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return the content as plain data, for JSON."""
+        return {
+            "checkpoint": str(self.checkpoint),
+            "sha256": self.sha256,
+            "backbone": self.backbone,
+            "settings": self.run.model_dump(mode="json"),
+            "report": self.report,
+        }
 
+
+@checked
 def pretrain(
     objective: Objective,
     audio: str | Path,
@@ -59,6 +71,7 @@ def pretrain(
     freq_mask: int | None = None,
     time_mask: int | None = None,
     seed: int = 0,
+    init: str | Path | None = None,
     cache: str | Path | None = None,
     device: str | None = None,
     console: Console | None = None,
@@ -81,13 +94,15 @@ def pretrain(
         freq_mask: SpecAugment, most mel bands; None for the official value.
         time_mask: SpecAugment, most frames; None for the official share of the frames.
         seed: seed of weights, order and masks.
+        init: checkpoint that training starts from, of the same size; None for random weights.
         cache: as for `run`.
         device: `cpu` or `cuda`; None for `cuda` if there is a GPU.
         console: where a line per epoch is printed; None for stderr, `Console(quiet=True)` for silence.
         progress_console: where progress within an epoch is shown; None for `console`.
 
     Raises:
-        BenchmarkError: a wrong argument, too little audio, a loss that is not finite, or a file that exists already.
+        BenchmarkError: a wrong argument, too little audio, a loss that is not finite, a file that exists already, or a
+            checkpoint that cannot be read or has another architecture.
 
     Example:
         >>> pretrain("ssast", "DIR", "my-ssast.pth", size="tiny").backbone
@@ -95,6 +110,8 @@ def pretrain(
     import torch
 
     from benchmark.data.parallel import torch_threads, usable_cores
+    from benchmark.models.checkpoint import read_checkpoint
+    from benchmark.models.weights import digest
     from benchmark.spec.pretraining import OFFICIAL, Pretraining
     from benchmark.spec.yaml import validate
     from benchmark.tools.pretrain.audio import read_audio
@@ -103,6 +120,7 @@ def pretrain(
     from benchmark.tools.pretrain.run import pretrain as train
 
     out, console = Path(out), console or stderr_console()
+    start = None if init is None else read_checkpoint(Path(init))
     where = torch.device(choose_device(device))
     if out.exists():
         raise BenchmarkError(f"{out}: is there already; remove it to train again from scratch")
@@ -129,6 +147,7 @@ def pretrain(
             "time_mask": min(masked_frames, frames),
             "weight_decay": WEIGHT_DECAY,
             "seed": seed,
+            "init": None if init is None else digest(Path(init)),
             **_settings_of_audio(found, objective),
         }
         run = validate(Pretraining, values, "pretrain")
@@ -146,6 +165,7 @@ def pretrain(
             device=where,
             progress=progress,
             after_epoch=lambda epoch: say(console, _epoch_line(epoch)),
+            start=start,
         )
     return PretrainResult(out, report["sha256"], run, report)
 

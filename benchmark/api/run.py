@@ -298,6 +298,7 @@ def _train(
     from benchmark.orchestrator.run import run_trials
     from benchmark.planning.estimate import estimate_trials
     from benchmark.planning.machine import machine_here
+    from benchmark.planning.room import lacking_room, require_room
 
     store = selected.store
     here = machine_here(options.cpus_per_trial, options.gpus_per_trial)
@@ -306,6 +307,10 @@ def _train(
     to_run = buildable(to_run, estimates, console, skip_unfit=skip_unfit)
     if budget is not None:
         to_run = within_budget(budget, to_run, estimates, store, expansion, selected.grid.protocol, options, console)
+    of_trials = {request.id: estimates[request.id] for request in to_run}
+    require_room(store.folder, of_trials, options)
+    if lack := lacking_room(store.folder, of_trials, options):
+        say(console, f"note: {lack}")
     warm_cache(to_run, expansion.manifests, selected.cache, console)
     with store.lock():
         store.submit(requests)
@@ -344,7 +349,8 @@ def _result(
         plan: states of all trials now.
         notes: findings before training.
         console: where progress and a failed report are shown.
-        report: whether a report is wanted. One that fails is reported in one line: the trials count.
+        report: whether a report is wanted. One that fails, or that the user stops, is reported in one line: the
+            trials count.
         ended: how the trials ended; None if none was run.
         submitted: number of trials that were run.
     """
@@ -353,22 +359,25 @@ def _result(
     store = selected.store
     written, table, warnings, floors = None, None, list[str](), 0
     best: list[Best] = []
+    interrupted = ended is not None and ended.interrupted
     if report:
         try:
-            if not (ended and ended.interrupted):
+            if not interrupted:
                 floors = fill_floors(requests, expansion.manifests, selected.cache, store.folder, console)
             new = submitted > 0 or floors > 0 or not (store.folder / "report").is_dir()
             written, table, warnings, best = _report(store, write=new)
-        except Exception as error:
+        except (Exception, KeyboardInterrupt) as error:
             logger.info("the report failed", exc_info=True)
             again, where = command("report", "--results", store.folder), store.folder / "report"
-            say(console, f"{where}: not written ({first_line(error)}); the records are kept: `{again}` writes it")
+            interrupted = interrupted or isinstance(error, KeyboardInterrupt)
+            why = "interrupted" if isinstance(error, KeyboardInterrupt) else first_line(error)
+            say(console, f"{where}: not written ({why}); the records are kept: `{again}` writes it")
     return RunResult(
         results=store.folder,
         counts={str(state): number for state, number in plan.counts().items()},
         submitted=submitted,
         failed=ended.failed if ended else 0,
-        interrupted=ended is not None and ended.interrupted,
+        interrupted=interrupted,
         table=table,
         warnings=warnings,
         report=written,

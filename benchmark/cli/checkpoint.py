@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -68,6 +69,7 @@ def convert(
     stride: Stride = None,
     mels: Mels = None,
     heads: Heads = None,
+    json: options.Json = False,
 ) -> None:
     """Write a checkpoint in this suite's format: the backbone as safetensors, its geometry in the metadata.
 
@@ -75,8 +77,11 @@ def convert(
     """
     from benchmark.api.checkpoint import convert_checkpoint
 
-    convert_checkpoint(path, target, half=half, stride=stride, mels=mels, heads=heads)
-    say_line(f"wrote {target}")
+    converted = convert_checkpoint(path, target, half=half, stride=stride, mels=mels, heads=heads)
+    if json:
+        print_json(dataclasses.asdict(converted))
+    else:
+        say_line(f"wrote {target}")
 
 
 @app.command()
@@ -86,6 +91,7 @@ def fetch(
         typer.Argument(help="Backbones, e.g. ast 'ssast\\[size=tiny]' 'ast\\[weights=hf:OWNER/NAME@REVISION]'."),
     ],
     checkpoints: options.Checkpoints = None,
+    json: options.Json = False,
 ) -> None:
     """Download checkpoints from their published addresses or the hub; an interrupted download is continued.
 
@@ -93,5 +99,10 @@ def fetch(
     """
     from benchmark.api.checkpoint import fetch_checkpoints
 
-    for name, path, sha256 in fetch_checkpoints(backbones, checkpoints, console=stderr_console()):
-        say_line(f"{name}: {path}, sha256 {sha256}")
+    fetched = []
+    for checkpoint in fetch_checkpoints(backbones, checkpoints, console=stderr_console()):
+        fetched.append(dataclasses.asdict(checkpoint))
+        if not json:
+            say_line(f"{checkpoint.backbone}: {checkpoint.path}, sha256 {checkpoint.sha256}")
+    if json:
+        print_json(fetched)

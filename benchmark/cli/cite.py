@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import typer
 
 from benchmark.cli import options
+from benchmark.cli.printing import print_json
 from benchmark.console import printable
 
 
-def cite(results: options.ResultsFolder) -> None:
+def cite(results: options.ResultsFolder, json: options.Json = False) -> None:
     """Print BibTeX of the suite, the paper, and every dataset, backbone, method and other paper in a results folder.
 
     Example: python -m benchmark cite --results OUT
     """
-    from benchmark.api.cite import cite as cite_results
+    from benchmark.api.cite import citations
 
-    typer.echo(printable(cite_results(results), keep_lines=True))
+    found = citations(results)
+    if json:
+        print_json(dataclasses.asdict(found))
+    else:
+        typer.echo(printable(str(found), keep_lines=True))

@@ -78,6 +78,7 @@ def prepare(
         ),
     ] = None,
     cache: options.CacheFolder = None,
+    json: options.Json = False,
 ) -> None:
     """Download and unpack a dataset, or say what to do by hand. Without a declared recipe, measure its values.
 
@@ -99,6 +100,9 @@ def prepare(
         cache=cache,
         console=stderr_console(),
     )
+    if json:
+        print_json(dataclasses.asdict(prepared))
+        return
     if isinstance(prepared, PreparedDataset):
         for note in prepared.notes:
             say_line(note)
@@ -115,7 +119,8 @@ def prepare(
     folds = ",".join(map(str, prepared.folds[:2]))
     chosen = ["--fold", folds] if folds else []
     skip = ["--on-bad-audio", "skip"] if prepared.needs_skip else []
-    run = command("run", "--grid", "quick", "--dataset", name, *chosen, "--data-root", data_root, *skip)
+    more = [*skip, "--keep-weights"]
+    run = command("run", "--grid", "quick", "--dataset", name, *chosen, "--data-root", data_root, *more)
     say_line(f"run it with `{run}`")
 
 
@@ -223,6 +228,7 @@ def synthesize(
     seconds: Annotated[
         float | None, typer.Option(min=0.1, help="Length of a clip.", show_default="the dataset's")
     ] = None,
+    json: options.Json = False,
 ) -> None:
     """Write generated audio in a dataset's official layout and formats; results on it are marked as synthetic.
 
@@ -235,7 +241,10 @@ def synthesize(
     made = synthesize_data(
         name, clips_per_class, data_root, classes=classes, seed=seed, seconds=seconds, console=stderr_console()
     )
-    say_line(f"{made.folder}: {made.clips} synthetic clips")
+    if json:
+        print_json(dataclasses.asdict(made))
+    else:
+        say_line(f"{made.folder}: {made.clips} synthetic clips")
 
 
 @app.command()

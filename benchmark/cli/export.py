@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from benchmark.cli import options
-from benchmark.cli.printing import say_line
+from benchmark.cli.printing import print_json, say_line
 from benchmark.numerics import NUMERICS_VERSION
 from benchmark.units import data_size
 
@@ -41,6 +41,7 @@ def export(
     checkpoints: options.Checkpoints = None,
     method: options.OutsideMethods = [],
     backbone: options.OutsideBackbones = [],
+    json: options.Json = False,
 ) -> None:
     """Write what a trial trained (safetensors, JSON), and print sizes and the time of one clip on one CPU thread.
 
@@ -63,8 +64,12 @@ def export(
         methods=method,
         backbones=backbone,
     )
+    differ = card.numerics_version != NUMERICS_VERSION
+    if json:
+        print_json({"folder": out, "numerics_differ": differ, "card": card.model_dump(mode="json")})
+        return
     _print(card)
-    if card.numerics_version != NUMERICS_VERSION:
+    if differ:
         say_line(
             f"the trial has numerics version {card.numerics_version}, this code has {NUMERICS_VERSION}: the model may "
             "not compute the outputs that were scored"

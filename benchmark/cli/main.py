@@ -38,6 +38,7 @@ from benchmark.cli import (
     run,
     search,
     status,
+    submit,
 )
 from benchmark.cli.logs import configure_logging
 from benchmark.console import printable
@@ -93,6 +94,8 @@ app.command("floor")(floor.floor)
 app.command("export")(export.export)
 app.command("predict")(predict.predict)
 app.command("merge")(merge.merge)
+app.command("submit")(submit.submit)
+app.command("check-submission")(submit.check_submission)
 app.command("clean")(clean.clean)
 app.command("doctor")(doctor.doctor)
 app.command("profile")(profile.profile)

@@ -1,4 +1,4 @@
-"""`new method` and `new slurm`: files to start from."""
+"""`new method`, `new slurm` and `new store`: files to start from."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from benchmark.cli import options
-from benchmark.cli.printing import say_line
+from benchmark.cli.printing import print_json, say_line
 from benchmark.commands import command
 from benchmark.errors import BenchmarkError
 
@@ -27,6 +27,7 @@ def _root() -> None:
 def method(
     name: Annotated[str, typer.Argument(help="Name of the method on the command line.")],
     folder: Annotated[Path, typer.Option("--folder", help="Folder in which NAME.py is written.")] = Path(),
+    json: options.Json = False,
 ) -> None:
     """Write the commented skeleton of a method, which passes `check` as it is.
 
@@ -36,9 +37,8 @@ def method(
 
     path = new_method(name, folder)
     where = path if path.is_absolute() else f"./{path}"
-    say_line(str(path))
-    say_line(f"check it:  {command('check', where)}")
-    say_line(f"run it:    {command('run', '--grid', 'smoke', '--method', f'linear,{where}')}")
+    run = command("run", "--grid", "smoke", "--method", f"linear,{where}")
+    _print(path, {"check it": command("check", where), "run it": run}, as_json=json)
 
 
 @app.command("slurm")
@@ -70,6 +70,7 @@ def slurm(
     out: Annotated[
         Path | None, typer.Option("--out", help="The script to write.", show_default="aat-GRID.sbatch")
     ] = None,
+    json: options.Json = False,
 ) -> None:
     """Write an sbatch script that runs a grid as a job array of Slurm.
 
@@ -96,10 +97,53 @@ def slurm(
         python=python,
         path=out,
     )
-    say_line(str(script.path))
-    say_line(f"submit it:  {shlex.join(['sbatch', str(script.path)])}")
-    say_line(f"watch it:   {command('status', '--results', script.results)}")
-    say_line(f"at the end: {command('report', '--results', script.results, '--html')}")
+    commands = {
+        "submit it": shlex.join(["sbatch", str(script.path)]),
+        "watch it": command("status", "--results", script.results),
+        "at the end": command("report", "--results", script.results, "--html"),
+    }
+    _print(script.path, commands, as_json=json)
+
+
+def _print(path: Path, commands: dict[str, str], *, as_json: bool) -> None:
+    """Print the file that was written, and what to call next."""
+    if as_json:
+        print_json({"path": path, "commands": commands})
+        return
+    say_line(str(path))
+    width = max(map(len, commands)) + 1
+    for purpose, text in commands.items():
+        say_line(f"{purpose + ':':{width}} {text}")
+
+
+@app.command("store")
+def store(
+    folder: Annotated[Path, typer.Argument(help="A new folder, or a clone of an empty repository.")],
+    name: Annotated[
+        str | None, typer.Option("--name", help="Name of the store.", show_default="that of the folder")
+    ] = None,
+    accept: Annotated[
+        list[str],
+        typer.Option(
+            "--accept",
+            help="Accept records that others do not: of some clips or folds (partial), of random weights (random), or "
+            "synthetic audio and nothing else (synthetic). Repeatable.",
+        ),
+    ] = [],
+    licence: Annotated[
+        str, typer.Option("--licence", help="Licence of records and predictions, as SPDX writes it.")
+    ] = "CC-BY-4.0",
+    json: options.Json = False,
+) -> None:
+    """Create an empty results store: its README, and the check of pull requests.
+
+    Example: python -m benchmark new store my-store
+    """
+    from benchmark.api.submit import new_store
+
+    made = new_store(folder, name=name, accepts=accept, licence=licence)
+    submit = command("submit", "OUT", "--store", folder, "--submitter", "YOUR-ACCOUNT")
+    _print(made.folder, {"submit a run": submit, "check it": command("check-submission", folder)}, as_json=json)
 
 
 def _check_run_options(grid: str, more: list[str]) -> None:

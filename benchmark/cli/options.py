@@ -237,7 +237,7 @@ DATA_ROOT = Path("data")
 # options whose name is not that of the argument of the API call
 NAMES = {
     "methods": "--method", "datasets": "--dataset", "backbones": "--backbone", "folds": "--fold", "seeds": "--seed",
-    "settings": "--set", "loggers": "--log",
+    "settings": "--set", "loggers": "--log", "accepts": "--accept", "sources": "--source",
 }  # fmt: skip
 
 

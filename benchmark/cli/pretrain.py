@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from benchmark.cli import options
-from benchmark.cli.printing import say_line, stderr_console, stdout_console
+from benchmark.cli.printing import print_json, say_line, stderr_console, stdout_console
 from benchmark.commands import command
 from benchmark.spec.choices import Objective, Size
 
@@ -56,8 +56,15 @@ def pretrain(
         typer.Option("--time-mask", min=0, help="SpecAugment: most frames.", show_default="AST 192 of 1024, SSAST 0"),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of weights, order and masks.")] = 0,
+    init: Annotated[
+        Path | None,
+        typer.Option(
+            help="Checkpoint to start from, of the same size: a file or a folder.", show_default="random weights"
+        ),
+    ] = None,
     cache: options.CacheFolder = None,
     device: options.Device = None,
+    json: options.Json = False,
 ) -> None:
     """Train a Transformer on your own audio, and write a checkpoint that --backbone takes as weights=FILE.
 
@@ -82,11 +89,15 @@ def pretrain(
         freq_mask=freq_mask,
         time_mask=time_mask,
         seed=seed,
+        init=init,
         cache=cache,
         device=device,
-        console=stdout_console(),
+        console=stderr_console() if json else stdout_console(),
         progress_console=stderr_console(),
     )
+    if json:
+        print_json(trained.as_dict())
+        return
     say_line(f"{out}: sha256 {trained.sha256}")
     say_line(
         f"use it as --backbone {quote(str(trained.backbone))} with recipe.mean={trained.run.mean} and "

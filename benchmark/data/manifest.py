@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import os
 import stat
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -78,7 +80,7 @@ class Clip:
             BenchmarkError: there is something else than a file.
         """
         try:
-            status = (folder / path).stat()
+            status = os.stat(f"{folder}/{path}")  # noqa: PTH116  # a dataset can have 100,000 clips, and a Path is slow
         except (OSError, ValueError):  # ValueError: an impossible file name
             return cls(path, ABSENT, labels, fold, split, observed, group)
         if not stat.S_ISREG(status.st_mode):
@@ -148,25 +150,39 @@ class Manifest:
             return "synthetic"
         return "complete" if len(self.clips) == self.info.clips else "partial"
 
-    def splits(self, fold: int) -> dict[str, list[int]]:
+    def splits(self, fold: int) -> Mapping[str, Sequence[int]]:
         """Return indices into `clips` for every split: `test` is the fold and `train` the others, or as listed.
 
-        If the dataset has validation folds, `validation` is the fold after the test fold.
+        If the dataset has validation folds, `validation` is the fold after the test fold. The same fold again costs
+        nothing: a plan asks for every trial.
 
         Raises:
             BenchmarkError: a split is empty.
         """
+        if fold not in self._splits:
+            self._splits[fold] = self._split(fold)
+        return self._splits[fold]
+
+    @functools.cached_property
+    def _splits(self) -> dict[int, Mapping[str, Sequence[int]]]:
+        """Return the splits by fold that were asked for; empty at first."""
+        return {}
+
+    def _split(self, fold: int) -> Mapping[str, Sequence[int]]:
         if self.info.folds:
             held_out = {"test": fold}
             if self.info.validation_fold:
                 held_out = {"validation": self.following(fold), "test": fold}
             by_split = {
-                "train": [i for i, clip in enumerate(self.clips) if clip.fold not in held_out.values()],
-                **{name: [i for i, clip in enumerate(self.clips) if clip.fold == of] for name, of in held_out.items()},
+                "train": tuple(i for i, clip in enumerate(self.clips) if clip.fold not in held_out.values()),
+                **{
+                    name: tuple(i for i, clip in enumerate(self.clips) if clip.fold == of)
+                    for name, of in held_out.items()
+                },
             }
         else:
             names = [name for name in ("train", "validation", "test") if name in self.info.splits]
-            by_split = {name: [i for i, clip in enumerate(self.clips) if clip.split == name] for name in names}
+            by_split = {name: tuple(i for i, clip in enumerate(self.clips) if clip.split == name) for name in names}
         for name, indices in by_split.items():
             if not indices:
                 there = f" (folds with clips: {', '.join(map(str, self.folds))})" if self.info.folds else ""

@@ -54,8 +54,7 @@ def find_unused(
     used = {clip.path for clip in manifest.clips}
     found: dict[tuple[str, bool], list[str]] = defaultdict(list)
     for text in files_below(manifest.folder):
-        path = PurePosixPath(text)
-        if text in used or is_document(path):
+        if text in used or is_document(path := PurePosixPath(text)):
             continue
         own_rule = left_out(path)
         reason = own_rule or _reason(path) or misplaced(path)

@@ -190,7 +190,7 @@ def _read_parts(files: tuple[Path, ...]) -> tuple[object, Mapping[str, str]]:
 
 
 def _names(file: Path) -> tuple[str, ...]:
-    """Return the names that may tell which published model a file is: its own, or its folders' in Hugging Face form."""
+    """Return the names that may show which published model a file is: its own, or its folders' in Hugging Face form."""
     hugging_face = file.stem.partition("-")[0] in {Path(name).stem for name in MODEL_FILES}
     return tuple(parent.name for parent in file.absolute().parents[:3]) if hugging_face else (file.name,)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import warnings
 import zipfile
@@ -68,7 +69,8 @@ def read_content(file: Path) -> Content:
         BenchmarkError: it is not a checkpoint, or incomplete; one line says what it is and what to do.
     """
     try:
-        size = file.stat().st_size
+        status = file.stat()
+        size = status.st_size
         with file.open("rb") as handle:
             head = handle.read(HEAD_BYTES)
         if not head:
@@ -78,11 +80,12 @@ def read_content(file: Path) -> Content:
         for pattern, kind, advice in FOREIGN:
             if re.match(pattern, head, re.DOTALL):
                 raise BenchmarkError(f"{file}: {kind}; {advice}")
+        mapped = False
         if head.startswith(b"PK\x03\x04"):
-            _require_torch_archive(file, size)
+            mapped = _require_torch_archive(file, size, status.st_mtime_ns)
         elif not head.startswith(b"\x80"):  # a pickle of protocol 2 or later, as torch.save wrote it up to version 1.5
             raise BenchmarkError(f"{file}: {NEITHER}; {AGAIN}")
-        return Content(_load(file), {})
+        return Content(_load(file, mapped=mapped), {})
     except OSError as error:
         raise BenchmarkError(f"{file}: cannot be read: {error.strerror or error}") from None
 
@@ -98,8 +101,17 @@ def _safetensors(file: Path, header: int, size: int) -> Content:
         raise BenchmarkError(f"{file}: {reason}; {AGAIN}") from None
 
 
-def _require_torch_archive(file: Path, size: int) -> None:
+@functools.lru_cache(maxsize=16)  # to compare 350 MB takes longer than to read them, before every trial of a worker
+def _require_torch_archive(file: Path, size: int, _changed: int) -> bool:
     """Refuse other zip archives and damaged ones: torch itself compares no checksums.
+
+    Args:
+        file: the archive.
+        size: in bytes.
+        _changed: modification time; an archive that was found to be good is not read again until it changes.
+
+    Returns:
+        Whether the tensors can be mapped into memory: they are not compressed.
 
     Raises:
         BenchmarkError: as `read_content`.
@@ -107,6 +119,7 @@ def _require_torch_archive(file: Path, size: int) -> None:
     try:
         with zipfile.ZipFile(file) as archive:
             _require_torch_names(file, archive.namelist())
+            is_plain = all(part.compress_type == zipfile.ZIP_STORED for part in archive.infolist())
             damaged = archive.testzip()
     except zipfile.BadZipFile:
         raise BenchmarkError(f"{file}: incomplete, its end is missing ({size} bytes are there); {AGAIN}") from None
@@ -114,6 +127,7 @@ def _require_torch_archive(file: Path, size: int) -> None:
         raise BenchmarkError(f"{file}: cannot be unpacked: {first_line(error)}; {AGAIN}") from None
     if damaged is not None:
         raise BenchmarkError(f"{file}: damaged: the checksum of {damaged} is wrong; {AGAIN}")
+    return is_plain
 
 
 def _require_torch_names(file: Path, names: list[str]) -> None:
@@ -124,8 +138,13 @@ def _require_torch_names(file: Path, names: list[str]) -> None:
         raise BenchmarkError(f"{file}: {kind}, not a checkpoint; unpack it and name the file of weights")
 
 
-def _load(file: Path) -> object:
-    """Load a file of torch. Objects other than tensors and plain values become `Unknown`."""
+def _load(file: Path, *, mapped: bool) -> object:
+    """Load a file of torch. Objects other than tensors and plain values become `Unknown`.
+
+    Args:
+        file: what to load.
+        mapped: map the tensors into memory instead of reading them: trials on one machine share their pages.
+    """
     try:
         names = torch.serialization.get_unsafe_globals_in_checkpoint(file)
     except Exception:  # a file of an old format, or damaged: loading says which
@@ -133,7 +152,7 @@ def _load(file: Path) -> object:
     stands_for: list[Any] = [(type("Unknown", (Unknown,), {"kind": name}), name) for name in names]
     try:
         with torch.serialization.safe_globals(stands_for), warnings.catch_warnings(action="ignore"):
-            return torch.load(file, map_location="cpu", weights_only=True)
+            return torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # torch raises many kinds of errors for damaged files
         raise BenchmarkError(f"{file}: {_reason(error, names)}") from None
 

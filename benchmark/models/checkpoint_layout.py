@@ -15,7 +15,7 @@ import torch
 
 from benchmark.errors import BenchmarkError
 from benchmark.models.pretraining_grid import PATCH, Grid
-from benchmark.spec.backbone import HEAD_WIDTH, SHAPES, Shape, Stated
+from benchmark.spec.backbone import HEAD_WIDTH, PUBLISHED_SIZES, SHAPES, Shape, Stated
 
 Tensors = Mapping[str, torch.Tensor]
 Shapes = dict[str, tuple[int, ...]]
@@ -23,7 +23,7 @@ IMAGENET_CLASSES = 1000
 OFFICIAL_EPS = {"norm_eps": 1e-6, "head_norm_eps": 1e-5}
 INPUT_SIZES = ("p_input_fdim", "p_input_tdim")  # tensors with the mel bands and frames of pre-training
 MOST_INPUT = 10**6  # mel bands or frames; more is no size
-PUBLISHED_WIDTHS = {shape.width for size, shape in SHAPES.items() if size != "demo"}
+PUBLISHED_WIDTHS = {SHAPES[size].width for size in PUBLISHED_SIZES}
 
 
 @dataclass(frozen=True)

@@ -19,15 +19,7 @@ from typing import NamedTuple
 
 import requests
 from huggingface_hub import HfApi, constants, get_hf_file_metadata, hf_hub_download, hf_hub_url
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    HFValidationError,
-    HTTPError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from huggingface_hub.errors import HFValidationError, OfflineModeIsEnabled
 from huggingface_hub.file_download import repo_folder_name
 from huggingface_hub.utils import WeakFileLock, build_hf_headers, validate_repo_id
 from rich.console import Console
@@ -35,6 +27,7 @@ from rich.console import Console
 from benchmark.console import say, stderr_console
 from benchmark.errors import BenchmarkError, MissingInputError, first_line
 from benchmark.files import write_atomic
+from benchmark.hub_errors import Asked, hub_errors
 from benchmark.models.weights import INDEX, MODEL_FILES, default_folder
 from benchmark.resuming import Resuming
 from benchmark.spec.backbone import HUB_FORM
@@ -242,28 +235,11 @@ def _require_whole(file: Path, etag: str, size: int | None, where: str) -> None:
 
 @contextmanager
 def _explained(wanted: _Wanted) -> Iterator[None]:
-    """Raise what the client raises in one line of the suite's own."""
-    hub, login = constants.ENDPOINT, "log in with `hf auth login`, or set HF_TOKEN"
+    """Raise what the client and the download raise in one line of the suite's own."""
     try:
-        yield
-    except OfflineModeIsEnabled:
-        raise MissingInputError(f"{wanted.text}: the hub is not asked because HF_HUB_OFFLINE is set") from None
-    except GatedRepoError:
-        raise BenchmarkError(
-            f"{wanted.text}: access is restricted: accept the conditions at {hub}/{wanted.repo}, then {login}"
-        ) from None
-    except RevisionNotFoundError:
-        raise BenchmarkError(f"{wanted.text}: the repository has no revision '{wanted.revision}'") from None
-    except RepositoryNotFoundError:
-        raise BenchmarkError(
-            f"{wanted.text}: {hub} has no repository {wanted.repo}, or it is private: then {login}"
-        ) from None
-    except HfHubHTTPError as error:
-        raise MissingInputError(f"{wanted.text}: {hub} answers with status {error.response.status_code}") from None
-    except requests.RequestException as error:
+        with hub_errors(Asked(wanted.text, wanted.repo, wanted.revision)):
+            yield
+    except requests.RequestException as error:  # of the suite's own download
         raise MissingInputError(
             f"{wanted.text}: the download was interrupted, the same call continues it ({first_line(error)})"
         ) from None
-    except (HTTPError, OSError) as error:  # no network, or a server that is down
-        logger.debug("%s: the hub cannot be asked", wanted.text, exc_info=True)
-        raise MissingInputError(f"{wanted.text}: {hub} cannot be reached ({first_line(error)})") from None

@@ -20,7 +20,7 @@ def allow_open_files(cores: int) -> None:
         cores: cores that Ray may use, each with a worker.
 
     Raises:
-        BenchmarkError: the limit is too low for so many workers, with which Ray's daemons would die.
+        BenchmarkError: the limit is too low for this number of workers; Ray's daemons would die.
     """
     needed = OPEN_FILES + PER_CORE * cores
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -80,7 +80,7 @@ class Progress(Callback):
         console: where progress is shown.
         on_failure: called for every failed trial with its id and the reason; the reason is empty when the trial's
             process wrote the attempt itself.
-        seconds: estimated seconds by trial id; None counts all trials alike.
+        seconds: estimated seconds by trial id; None gives all trials the same weight.
         has_record: returns whether the record of a trial is in the results folder.
         failed: trials that failed in earlier rounds.
 

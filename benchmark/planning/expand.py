@@ -61,6 +61,11 @@ class Expansion:
 
         return dataclasses.replace(self, requests=[request for request in self.requests if is_in(request)])
 
+    def folds(self, dataset: str) -> tuple[int, ...]:
+        """Return the folds of a dataset that have clips; all where the data is not there, (0,) without folds."""
+        manifest = self.manifests.get(dataset)
+        return self.info[dataset].fold_units if manifest is None else manifest.folds
+
     @property
     def runnable(self) -> list[TrialRequest]:
         """Return the trials whose data and checkpoint are there."""
@@ -135,7 +140,7 @@ def _combine(
             "protocol": protocol,
         }
         shared["micro_batch_matters"] = micro_batch_matters(TrialRequest(fold=0, seed=0, **shared))
-        for shots, seed, fold in itertools.product(training_clips, grid.seeds, _folds(grid, source.info)):
+        for shots, seed, fold in itertools.product(training_clips, grid.seeds, _folds(grid, source)):
             yield TrialRequest(fold=fold, seed=seed, shots=shots, **shared), method
 
 
@@ -245,10 +250,12 @@ def find_source(name: str, grid: Grid, data_root: Path) -> Source:
         return Source(dataset, info, None, None, missing=str(error))
 
 
-def _folds(grid: Grid, info: DatasetInfo) -> tuple[int, ...]:
+def _folds(grid: Grid, source: Source) -> tuple[int, ...]:
     """Return the grid's folds that the dataset has; (0,) for a dataset without folds."""
-    units = info.fold_units
-    if grid.folds == "all" or units == (0,):
+    units, info = source.info.fold_units, source.info
+    if grid.folds == "present" and source.manifest is not None:
+        return source.manifest.folds
+    if isinstance(grid.folds, str) or units == (0,):
         return units
     if not (folds := tuple(fold for fold in units if fold in grid.folds)):
         raise BenchmarkError(f"{grid.origin}: folds {grid.folds}: {info.name} has folds {units[0]} to {units[-1]}")
@@ -258,7 +265,7 @@ def _folds(grid: Grid, info: DatasetInfo) -> tuple[int, ...]:
 def _check_folds(grid: Grid, sources: Sequence[Source]) -> None:
     """Reject fold numbers that no dataset has."""
     known = {fold for source in sources for fold in source.info.folds}
-    if known and grid.folds != "all" and (unknown := sorted(set(grid.folds) - known)):
+    if known and not isinstance(grid.folds, str) and (unknown := sorted(set(grid.folds) - known)):
         raise BenchmarkError(f"{grid.origin}: no dataset has fold {unknown[0]}; folds are {min(known)} to {max(known)}")
 
 
@@ -272,7 +279,7 @@ def _check_clips(grid: Grid, sources: Sequence[Source], requests: Sequence[Trial
         if source.manifest is not None:
             if source.info.name in strict:
                 source.manifest.require_all()
-            for fold in _folds(grid, source.info):
+            for fold in _folds(grid, source):
                 splits = source.manifest.splits(fold)
                 if grid.shots:
                     _check_shots(

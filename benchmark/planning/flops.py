@@ -23,7 +23,7 @@ from benchmark.spec.request import TrialRequest
 from benchmark.trial.code_digest import code_digest
 from benchmark.trial.outside import load_places, outside_places
 
-SHAPES_PER_PROCESS = 12  # counting so many takes longer than starting a process
+SHAPES_PER_PROCESS = 12  # counting this many takes longer than starting a process
 
 logger = logging.getLogger(__name__)
 

@@ -19,10 +19,12 @@ from benchmark.spec.options import RunOptions
 from benchmark.units import data_size, plural
 
 RECORD_BYTES = 30_000  # of a record and its log, besides predictions
+SMALLEST_RECORD_BYTES = 5_000
+MOST_COMPRESSED = 4  # predictions are at most this many times smaller on disk
 
 
 def require_room(results: Path, estimates: Mapping[str, Estimate], options: RunOptions) -> None:
-    """Check that the disk has room for a run.
+    """Check that the disk has room for what a run writes in any case: records and kept weights.
 
     Args:
         results: the results folder.
@@ -30,10 +32,16 @@ def require_room(results: Path, estimates: Mapping[str, Estimate], options: RunO
         options: options of the run.
 
     Raises:
-        BenchmarkError: it has not, see `lacking_room`. Or as `pack`.
+        BenchmarkError: it has not.
     """
-    if lack := lacking_room(results, estimates, options):
-        raise BenchmarkError(f"{lack}; make room, or use another --results")
+    least = sum(estimate.record_bytes // MOST_COMPRESSED + SMALLEST_RECORD_BYTES for estimate in estimates.values())
+    least += _kept_bytes(estimates, options)
+    free = _free_bytes(results)
+    if free < least:
+        raise BenchmarkError(
+            f"{results}: {data_size(free)} are free, but the records of {plural(len(estimates), 'trial')} take at "
+            f"least {data_size(least)}; make room, or use another --results"
+        )
 
 
 def lacking_room(results: Path, estimates: Mapping[str, Estimate], options: RunOptions) -> str:
@@ -51,16 +59,26 @@ def lacking_room(results: Path, estimates: Mapping[str, Estimate], options: RunO
         BenchmarkError: as `pack`.
     """
     records = sum(estimate.record_bytes + RECORD_BYTES for estimate in estimates.values())
-    if options.keep_weights:
-        records += sum(estimate.cost.stored_bytes for estimate in estimates.values() if estimate.cost)
+    records += _kept_bytes(estimates, options)
     resume = max(0, _resume_bytes(estimates, options) - _size(results / RESUME))  # it may hold states already
-    free = shutil.disk_usage(existing_folder(results)).free
+    free = _free_bytes(results)
     if free >= records + resume:
         return ""
     return (
         f"{results}: {data_size(free)} are free, but {plural(len(estimates), 'trial')} need about "
         f"{data_size(records)} for records and {data_size(resume)} for resume states"
     )
+
+
+def _kept_bytes(estimates: Mapping[str, Estimate], options: RunOptions) -> int:
+    """Return the disk space of the trained parameters that a run keeps."""
+    if not options.keep_weights:
+        return 0
+    return sum(estimate.cost.stored_bytes for estimate in estimates.values() if estimate.cost)
+
+
+def _free_bytes(results: Path) -> int:
+    return shutil.disk_usage(existing_folder(results)).free
 
 
 def _resume_bytes(estimates: Mapping[str, Estimate], options: RunOptions) -> int:

@@ -33,7 +33,7 @@ class Sharing:
         return max(known, key=lambda number: (self.throughput[number], -number), default=1)
 
     def gain(self, number: int) -> float:
-        """Return the throughput of so many trials divided by that of one; 1 if it is not known."""
+        """Return the throughput of this many trials divided by that of one; 1 if it is not known."""
         known = not self.of_smaller_step and {1, number} <= self.throughput.keys()
         return self.throughput[number] / self.throughput[1] if known else 1.0
 

@@ -44,10 +44,17 @@ def capture(**info: Any) -> tuple[dict[str, Any], str]:
         "memory_bytes": psutil.virtual_memory().total,
         **info,
     }
-    # a process that ran other trials has imported more: only the packages that all trials import enter the digest
+    return environment, digest(environment)
+
+
+def digest(environment: Mapping[str, Any]) -> str:
+    """Return the digest of an environment.
+
+    A process that ran other trials has imported more packages: only those that all trials import are part of it.
+    """
     everywhere = {name: version for name, version in environment["packages"].items() if name in IDENTIFYING}
     identity = {**environment, "packages": everywhere}
-    return environment, hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
 
 
 @functools.cache

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from benchmark.numerics import NUMERICS_VERSION
 from benchmark.records.environment import utc_now
+from benchmark.spec.protocol import OFFICIAL_DATASETS
 from benchmark.spec.request import TrialRequest
 from benchmark.spec.yaml import Spec
 
@@ -228,6 +229,8 @@ class Record(Spec):
         if skipped := len(self.data.skipped):
             left = f", {self.data.clips - skipped} of {self.data.clips} left"
             marks.append(f"{skipped} unreadable clips skipped{'' if self.request.recipe.limit_clips else left}")
+        if self.selection.rule == "best_on_test" and self.request.dataset.name not in OFFICIAL_DATASETS:
+            marks.append("epoch chosen on the test clips")  # only the official code is a reason to do so
         return marks
 
 

@@ -6,11 +6,12 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from benchmark.console import printable
+
 STRONG = ("\ue000", "\ue001")  # around bold text in a `Table.text`; each format replaces them
 WITHOUT_STRONG = str.maketrans("", "", "".join(STRONG))
 _BOLD = re.compile(f"{STRONG[0]}([^{''.join(STRONG)}]*){STRONG[1]}")
 _CODE = re.compile(r"`([^`<>&|$\\]+)`")  # in texts of the suite; without what could end it or begin something else
-_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f]")
 _MARKDOWN = {character: f"\\{character}" for character in "\\`*[]|$~"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
 _EDGE = re.compile(r"(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])")  # inside a word it is no emphasis
 _LATEX = {
@@ -34,8 +35,8 @@ _LATEX = {
 
 
 def one_line(text: str) -> str:
-    """Return text in one line, without control characters."""
-    return " ".join(_CONTROL.sub("", text).split())
+    """Return text in one line, with visible control characters, as on a terminal."""
+    return printable(" ".join(text.split()))
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from benchmark.console import printable
 from benchmark.errors import BenchmarkError
 from benchmark.records.schema import Labels
 from benchmark.spec.backbone import load_backbone
@@ -65,7 +66,7 @@ class Names:
             return variant
         label = self.backbones.get(ref.name) or _declared_backbone(ref.name) or ref.name
         options = ", ".join(_backbone_option(key, str(value)) for key, value in ref.options)
-        return f"{label} ({options})" if options else label
+        return printable(f"{label} ({options})" if options else label)
 
     def task(self, backbone: object, dataset: object) -> str:
         """Return the labels of a backbone and a dataset: `AST, ESC-50`."""
@@ -90,10 +91,14 @@ class Names:
 
 
 def _unique(found: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    """Join labels, later ones first; names that share a label show their name beside it."""
+    """Join labels, in which control characters are shown; names that share a label show their name beside it.
+
+    Args:
+        found: labels by name; later ones replace earlier ones.
+    """
     labels: dict[str, str] = {}
     for each in found:
-        labels |= each
+        labels |= {name: printable(label) for name, label in each.items()}
     uses = Counter(labels.values())
     return {name: label if uses[label] == 1 else f"{label} ({name})" for name, label in labels.items()}
 

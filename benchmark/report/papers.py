@@ -16,6 +16,7 @@ from pydantic import Field
 from benchmark.errors import BenchmarkError, closest
 from benchmark.plugins import load_installed
 from benchmark.report.claims.ledger import Claim, Ledger
+from benchmark.report.names import Names
 from benchmark.report.paper_scores import PaperScore, ScoreFile
 from benchmark.report.results import Results
 from benchmark.spec.grammar import unordered
@@ -33,6 +34,7 @@ class PaperMethod(Spec):
 
     method: str | None = Field(default=None, description="method with its options; null if it has the paper's name")
     by_dataset: dict[str, str] = Field(default={}, description="where it is another one: method by dataset")
+    label: str = Field(default="", description="what tables call it; empty for the label of the suite's method")
     differs: str = Field(default="", description="how it differs from the paper's method")
 
 
@@ -114,10 +116,24 @@ class Paper:
         entry = self.about.methods.get(name, PaperMethod())
         return entry.by_dataset.get(dataset, entry.method or name)
 
-    def note(self, methods: Iterable[str]) -> str:
-        """Return how methods differ from those of the paper: `lora: scale 0.125`."""
+    def label(self, name: str, names: Names) -> str:
+        """Return what people read in place of a paper's name of a method.
+
+        Args:
+            name: the paper's name.
+            names: labels of the suite.
+        """
+        return self.about.methods.get(name, PaperMethod()).label or names.method(name)
+
+    def note(self, methods: Iterable[str], names: Names) -> str:
+        """Return how methods differ from those of the paper: `LoRA: scale 0.125`.
+
+        Args:
+            methods: the paper's names.
+            names: labels of the suite.
+        """
         differs = {name: self.about.methods[name].differs for name in methods if name in self.about.methods}
-        return "; ".join(f"{name}: {text}" for name, text in differs.items() if text)
+        return "; ".join(f"{self.label(name, names)}: {text}" for name, text in differs.items() if text)
 
     def marks(self, request: TrialRequest, marks: str) -> str:
         """Return why a trial or table cell is not comparable with this paper; empty if it is.

@@ -192,7 +192,7 @@ def tuned_grid(grid: Grid, expansion: Expansion) -> TunedGrid:
     for finals in groups.values():
         first = finals[0]
         name = first.dataset.name
-        first = changed(first, fold=grid.choice_fold(expansion.info[name].fold_units), seed=grid.choice_seed)
+        first = changed(first, fold=grid.choice_fold(expansion.folds(name)), seed=grid.choice_seed)
         if name == "openmic" and first.protocol.openmic_test == "train_list":
             raise BenchmarkError(
                 f"{grid.origin}: protocol {first.protocol.name} tests on OpenMIC's training clips, which leaves none "

@@ -117,10 +117,12 @@ DEMO = "-demo"  # suffix of the names of the small backbones that come with the 
 FINE_TUNED = "-ft"  # suffix of backbones whose self-supervised pre-training was followed by a supervised one
 SHAPES: dict[Size, Shape] = {
     "demo": Shape(width=64, depth=4, heads=2),
+    "mini": Shape(width=192, depth=4, heads=3),
     "tiny": Shape(width=192, depth=12, heads=3),
     "small": Shape(width=384, depth=12, heads=6),
     "base": Shape(width=768, depth=12, heads=12),
 }
+PUBLISHED_SIZES: tuple[Size, ...] = ("tiny", "small", "base")
 
 
 Count = Annotated[int, Field(ge=1)]
@@ -130,7 +132,7 @@ class BackboneChoice(Spec):
     """The backbone in a trial request. Fields that are null were not given, and are left out of the request."""
 
     name: str
-    size: Size = Field(description="demo, tiny, small or base: width, depth and heads")
+    size: Size = Field(description="demo, mini, tiny, small or base: width, depth and heads")
     weights: str = Field(description="`pretrained`, `random:SEED`, `file:NAME` or `hf:REPOSITORY`")
     sha256: str | None = Field(default=None, description="digest of the checkpoint; null until the file is found")
     pretraining: Literal["supervised", "self-supervised"]
@@ -262,7 +264,7 @@ class BackboneChoice(Spec):
 
     def _special(self) -> dict[str, Any]:
         values: dict[str, str] = {"size": self.size, "weights": self.weights}
-        defaults = {"demo" if self.name.endswith(DEMO) else "base", "pretrained"}
+        defaults = {load_backbone(self.name).size if self.name.endswith(DEMO) else "base", "pretrained"}
         special = {key: value for key, value in values.items() if value not in defaults}
         stated = {key: getattr(self, key) for key in STATED}
         return {**special, **{key: value for key, value in stated.items() if value is not None}}

@@ -4,5 +4,5 @@ from __future__ import annotations
 
 from typing import Literal
 
-Size = Literal["demo", "tiny", "small", "base"]
+Size = Literal["demo", "mini", "tiny", "small", "base"]
 Objective = Literal["supervised", "ssast"]

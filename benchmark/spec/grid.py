@@ -18,6 +18,7 @@ from benchmark.spec.request import Shots
 from benchmark.spec.yaml import Spec, parse_scalar, read_yaml, validate
 
 NameList = Annotated[list[str], Field(min_length=1)]
+Folds = list[int] | Literal["all", "present"]
 
 
 class Synthesis(Spec):
@@ -64,7 +65,9 @@ class GridFile(Spec):
     backbones: NameList
     datasets: NameList | Literal["available"] = Field(description="names, or `available`: all under the data root")
     methods: NameList
-    folds: list[int] | Literal["all"] = "all"
+    folds: Folds = Field(
+        default="all", description="numbers, `all`, or `present`: those with clips under the data root, else all"
+    )
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
     recipe: dict[str, Any] = Field(default={}, description="recipe values that replace those of the dataset's recipe")
     layers: list[Values] = Field(default=[], description="recipe values under conditions; later layers win")
@@ -115,7 +118,7 @@ class Grid(GridFile):
     name: str
     origin: str = Field(description="the file or the grid's name, for messages")
     overrides: list[Layer] = Field(default=[], description="recipe layers, weakest first")
-    whole_folds: list[int] | Literal["all"] | None = Field(
+    whole_folds: Folds | None = Field(
         default=None, description="folds before the command line narrowed them; null if it did not"
     )
     whole_seeds: tuple[int, ...] | None = Field(
@@ -131,10 +134,10 @@ class Grid(GridFile):
         """Return the test fold of trials that choose settings: the grid's first one, narrowed or not.
 
         Args:
-            units: folds of the dataset; (0,) if it has none.
+            units: folds of the dataset that have clips; (0,) if it has none.
         """
         folds = self.folds if self.whole_folds is None else self.whole_folds
-        return next((fold for fold in units if folds == "all" or fold in folds), units[0])
+        return next((fold for fold in units if isinstance(folds, str) or fold in folds), units[0])
 
 
 def load_grid(name: str) -> Grid:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from benchmark.spec.backbone import SHAPES, Shape
+from benchmark.spec.backbone import PUBLISHED_SIZES, SHAPES, Shape
 from benchmark.spec.choices import Objective, Size
 from benchmark.spec.yaml import Spec
 
@@ -49,6 +49,9 @@ class Pretraining(Spec):
     classes: int = Field(description="outputs of the tagging head; 0 without labels")
     clips: dict[str, int] = Field(description="number of training clips and of held-out clips")
     audio: str = Field(description="digest of the clips that are used")
+    init: str | None = Field(
+        default=None, description="digest of the checkpoint that training starts from; null for random weights"
+    )
 
     @property
     def shape(self) -> Shape:
@@ -58,4 +61,4 @@ class Pretraining(Spec):
     @property
     def official(self) -> bool:
         """Whether an official checkpoint format exists for this model."""
-        return self.size != "demo" and self.stride == OFFICIAL[self.objective].stride
+        return self.size in PUBLISHED_SIZES and self.stride == OFFICIAL[self.objective].stride

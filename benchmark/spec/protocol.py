@@ -14,6 +14,7 @@ from benchmark.errors import BenchmarkError, closest
 from benchmark.spec.declared import declared, find
 from benchmark.spec.yaml import Spec, read_yaml, validate
 
+OFFICIAL_DATASETS = ("esc50", "urbansound8k", "speech_commands_v1", "speech_commands_v2", "gtzan", "openmic")
 LATER = {"eval_precision": "float32_ssast", "eval_tf32": "no"}  # switches that were added later, with their defaults
 
 

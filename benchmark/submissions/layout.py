@@ -19,8 +19,12 @@ from benchmark.submissions.reading import RefusedError, read_json
 STORE_VERSION = 1
 Model = TypeVar("Model", bound=Spec)
 STORE_FILE, SUBMISSIONS, MANIFEST, METHODS = "store.json", "submissions", "submission.json", "methods"
+KEPT = ".gitkeep"  # git keeps no empty folder
 NAME = r"[a-z0-9][a-z0-9-]{0,38}"  # of submitters and submissions: what a GitHub account looks like in lower case
 SHA256 = r"[0-9a-f]{64}"
+
+# what `checkpoint_status` says of checkpoints that need no mark; random weights are marked by the record itself
+CERTAIN_CHECKPOINTS = {"the publisher's file", "comes with this suite", "random weights"}
 
 Name = Annotated[str, StringConstraints(pattern=rf"^{NAME}$")]
 Text = Annotated[str, StringConstraints(max_length=2000)]
@@ -107,8 +111,10 @@ def provenance_marks(record: Record) -> list[str]:
             marks.append("data not verified")
         elif verified.problems:
             marks.append(f"data with {verified.problems} faults ({verified.verdict})")
-    if request.backbone.chosen_weights:
-        marks.append(f"checkpoint of the submitter (sha256 {(request.backbone.sha256 or 'unknown')[:12]})")
+    backbone = request.backbone
+    if backbone.checkpoint_status not in CERTAIN_CHECKPOINTS:
+        whose = "of the submitter" if backbone.chosen_weights else "without a published digest"
+        marks.append(f"checkpoint {whose} (sha256 {(backbone.sha256 or 'unknown')[:12]})")
     code = record.environment.get("suite")
     if isinstance(code, dict) and code.get("dirty"):
         marks.append("code with uncommitted changes")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import math
 import os
 import re
 import stat
@@ -15,6 +17,7 @@ from benchmark.units import data_size
 
 MAX_JSON_BYTES = 8 * 2**20  # a record of 1000 epochs has half a megabyte
 MAX_DEPTH = 32  # of objects and lists within each other in JSON; a record has 8
+MAX_DIGITS, MAX_NUMBER = 32, 2**63  # of a number
 # whatever is no bracket outside of strings; a string without an end goes to the end, so that no byte is read twice
 _NO_BRACKETS = re.compile(rb'(?:"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[^"\[\]{}])++', re.DOTALL)
 
@@ -63,7 +66,13 @@ def parse_json(content: bytes) -> Any:
     if _depth(content) > MAX_DEPTH:
         raise RefusedError(f"has more than {MAX_DEPTH} levels; a file of the suite has fewer")
     try:
-        return json.loads(content, object_pairs_hook=_object, parse_constant=_no_constant)
+        return json.loads(
+            content,
+            object_pairs_hook=_object,
+            parse_constant=_no_constant,
+            parse_int=functools.partial(_number, int),
+            parse_float=functools.partial(_number, float),
+        )
     except (ValueError, RecursionError) as error:
         reason = str(error) if isinstance(error, json.JSONDecodeError) else type(error).__name__
         raise RefusedError(f"is not valid JSON ({reason}); write it again with `submit`") from None
@@ -92,6 +101,14 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def hidden_character(text: str) -> str | None:
     """Return the first character that a reader does not see: of control, or of direction; None if there is none."""
     return next((one for one in text if one not in "\n\t" and unicodedata.category(one) in {"Cc", "Cf", "Cs"}), None)
+
+
+def _number(kind: type[int] | type[float], text: str) -> int | float:
+    """Return a number that every reader can hold."""
+    value = kind(text) if len(text) <= MAX_DIGITS else math.inf
+    if not -MAX_NUMBER < value < MAX_NUMBER:
+        raise RefusedError(f"has the number {text[:12]}..., which is too large; unknown is null")
+    return value
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -38,7 +38,8 @@ COLUMNS = {
     "standing": "incomplete, self-reported, reproduced or disputed",
 }
 NUMBERS = ("score", "sd", "gap", "tolerance")  # null is nan
-PRIOR_SEEDS = 4  # how many degrees of freedom the expected spread over seeds counts as
+PRIOR_SEEDS = 4  # degrees of freedom that the expected spread over seeds counts as
+MODELS_DIFFER = 0.005  # part of that spread that no number of test clips removes
 LEVEL = 0.95
 ROUNDING = 1e-6  # of scores of equal models on other machines
 
@@ -69,8 +70,9 @@ class Scores:
 def tolerance(one: Scores, other: Scores) -> float:
     """Return the largest difference of two means that is expected of the same cell, trained twice.
 
-    The variance over seeds is that of both submitters, and as much as `PRIOR_SEEDS` further seeds of the variance that
-    independent decisions on each clip would have; see "When a result is reproduced" in the documentation.
+    The variance over seeds is that of both submitters, pooled with an expected one that counts as `PRIOR_SEEDS` degrees
+    of freedom: that of independent answers to each clip, and of models that differ by half a point. See "When a result
+    is reproduced" in the documentation.
 
     Args:
         one: scores of a submitter.
@@ -78,7 +80,8 @@ def tolerance(one: Scores, other: Scores) -> float:
     """
     mean, clips = (one.mean + other.mean) / 2, min(one.clips, other.clips)
     share = (clips * mean + 0.5) / (clips + 1)  # never exactly 0 or 1
-    freedom, total = float(PRIOR_SEEDS), PRIOR_SEEDS * share * (1 - share) / clips
+    expected = share * (1 - share) / clips + MODELS_DIFFER**2
+    freedom, total = float(PRIOR_SEEDS), PRIOR_SEEDS * expected
     for scores in (one, other):
         if scores.sd is not None:
             freedom += len(scores.by_seed) - 1
@@ -183,8 +186,8 @@ def _compared(entries: Sequence[_Entry]) -> Iterator[dict[str, Any]]:
     for entry in ordered:
         gaps = [gap for other in ordered if other is not entry and (gap := entry.gap(other))]
         to_first = None if entry is ordered[0] else entry.gap(ordered[0])
-        gap, limit = to_first or (None, None)
-        yield {**entry.row, "gap": gap, "tolerance": limit, "standing": _standing(entry, gaps)}
+        difference, limit = to_first or (None, None)
+        yield {**entry.row, "gap": difference, "tolerance": limit, "standing": _standing(entry, gaps)}
 
 
 def _standing(entry: _Entry, gaps: Sequence[tuple[float, float]]) -> Standing:

@@ -78,7 +78,7 @@ def choose_clips(request: TrialRequest, manifest: Manifest, bad: Collection[str]
     """
     splits = {name: [manifest.clips[i] for i in indices] for name, indices in manifest.splits(request.fold).items()}
     chosen = {
-        name: _limit([_labelled(clip, request.protocol) for clip in clips], request, manifest.info.name)
+        name: [_labelled(clip, request.protocol) for clip in _limit(clips, request, manifest.info.name)]
         for name, clips in splits.items()
     }
     if "test" in chosen and manifest.info.name == "openmic" and request.protocol.openmic_test == "train_list":

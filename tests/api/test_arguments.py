@@ -54,6 +54,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (lambda api: api.status(5), "results: expected a path, got 5"),
         (lambda api: api.report("out", "file"), "file: is a file; name a folder"),
         (lambda api: api.load_export("none"), "none/adapter.safetensors: no such file"),
+        (lambda api: api.list_datasets(5), "data_root: expected a path, got 5"),
+        (lambda api: api.prepare_data(5), "name: expected text, got 5"),
+        (lambda api: api.fetch_checkpoints(5), "backbones: expected a list of texts, got 5"),
+        (lambda api: api.new_method(5), "name: expected text, got 5"),
         (lambda api: api.explain("out", 5), "names: expected text or a list of texts, got 5"),
     ],
 )

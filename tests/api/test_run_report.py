@@ -1,4 +1,4 @@
-"""A report that fails after training: the run ends as its trials did, and one line says what failed."""
+"""A report that fails or is stopped after training: the records are kept, and one line says what happened."""
 
 from __future__ import annotations
 
@@ -23,27 +23,28 @@ GRID = {
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "said", "code", "start"),
     [
-        (RuntimeError("latex could not be found\nits log\n"), "RuntimeError: latex could not be found"),
-        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
+        (RuntimeError("latex could not be found\nits log\n"), "RuntimeError: latex could not be found", 0, ""),
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device", 0, ""),
+        (KeyboardInterrupt(), "not written (interrupted); ", 130, "interrupted: "),
     ],
 )
-def test_a_failing_report_is_one_line_and_changes_nothing_else(
-    cli: Cli, tmp_path: Path, data_root: Path, error: Exception, said: str
+def test_a_report_that_fails_or_is_stopped_is_one_line(
+    cli: Cli, tmp_path: Path, data_root: Path, error: BaseException, said: str, code: int, start: str
 ) -> None:
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(GRID))
     results = tmp_path / "res #1"
     arguments = ["run", "--grid", tmp_path / "tiny.yaml", "--data-root", data_root, "--results", results]
     with mock.patch.object(figures, "build_figures", side_effect=error):
         done = cli(*arguments)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == code, done.stderr
     lines = done.stdout.splitlines()
     [line] = [line for line in lines if "the records are kept" in line]
     assert line.startswith(f"{results / 'report'}: not written (")
     assert said in line
     assert f"python -m benchmark report --results '{results}'" in line
-    assert lines[-1] == f"1 done; results in {results}"
+    assert lines[-1] == f"{start}1 done; results in {results}"
     assert "Traceback" not in done.stdout + done.stderr
     assert len(list((results / "trials").rglob("*.json"))) == 1
     assert cli("report", "--results", results).returncode == 0

@@ -16,7 +16,7 @@ import benchmark
 from benchmark.models.weights import digest
 from benchmark.spec.backbone import SHAPES, Shape
 from tests.checkpoints import hugging_face, official_ast, official_ssast
-from tests.conftest import TINY_RECIPE, Cli
+from tests.conftest import TINY_RECIPE, Cli, json_of
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,8 @@ def test_verify_runs_the_model(cli: Cli, ssast: Path, tmp_path: Path) -> None:
 
 def test_convert_writes_our_own_format(cli: Cli, ssast: Path, tmp_path: Path) -> None:
     target = tmp_path / "own.safetensors"
-    assert cli("checkpoint", "convert", ssast, target, "--half").returncode == 0
+    converted = json_of(cli("checkpoint", "convert", ssast, target, "--half", "--json"), "checkpoint convert")
+    assert converted == {"path": str(target), "sha256": digest(target)}
     found = json.loads(cli("checkpoint", "inspect", target, "--json").stdout)
     assert (found["format"], found["grid"]) == ("AAT benchmark", {"frequency": 8, "time": 64})
     assert target.stat().st_size < ssast.stat().st_size / 2

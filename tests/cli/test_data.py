@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.conftest import AST, SSAST, TINY_RECIPE, Cli
+from tests.conftest import AST, SSAST, TINY_RECIPE, Cli, json_of
 
 SMALL = [f"recipe.{key}={value}" for key, value in TINY_RECIPE.items()]
 TINY = [word for setting in SMALL for word in ("--set", setting.replace(" ", ""))]
@@ -133,6 +133,7 @@ def test_a_users_own_audio_from_prepare_to_the_table(cli: Cli, root: Path, tmp_p
     assert record["request"]["recipe"]["frames"] == 112
     assert record["data"]["classes"] == 2
     assert "folder-mine" in path.parts
+    assert record["selection"]["rule"] == "last"  # the exported model is the one of the table
 
 
 def test_own_recordings_in_groups_and_windows(cli: Cli, root: Path, tmp_path: Path) -> None:
@@ -263,6 +264,9 @@ def test_the_command_that_prepare_prints_works_with_bad_files(cli: Cli, root: Pa
     (mine / "bed" / "0.wav").write_bytes(b"")
     prepared = cli("data", "prepare", "folder:mine", "--data-root", place)
     assert f"left out: {mine / 'bed' / '0.wav'}: is empty" in prepared.stdout
+    (mine / "recipe.yaml").unlink()
+    again = json_of(cli("data", "prepare", "folder:mine", "--data-root", place, "--json"), "data prepare")
+    assert (again["path"], again["needs_skip"]) == (str(mine / "recipe.yaml"), True)
     assert re.search(r"2 classes have no test clips: .*bed \(folds \d, \d, \d\)", prepared.stdout)
     command = prepared.stdout.splitlines()[-1].partition("`python -m benchmark ")[2].removesuffix("`")
     assert command.endswith(f"--data-root '{place}' --on-bad-audio skip")
@@ -272,7 +276,9 @@ def test_the_command_that_prepare_prints_works_with_bad_files(cli: Cli, root: Pa
 
 
 def test_a_copy_without_some_listed_files_is_run_with_consent(cli: Cli, tmp_path: Path) -> None:
-    cli("data", "synthesize", "urbansound8k", "--data-root", tmp_path, "--classes", 2, "--clips-per-class", 1)
+    small = ["--classes", 2, "--clips-per-class", 1, "--json"]
+    made = json_of(cli("data", "synthesize", "urbansound8k", "--data-root", tmp_path, *small), "data synthesize")
+    assert (made["folder"], made["clips"]) == (str(tmp_path / "UrbanSound8K"), 20)
     audio = tmp_path / "UrbanSound8K" / "audio"
     shutil.rmtree(audio / "fold3")
     next((audio / "fold2").glob("*-0-0-0.wav")).unlink()
@@ -293,6 +299,13 @@ def test_a_copy_without_some_listed_files_is_run_with_consent(cli: Cli, tmp_path
         assert (record["data"]["clips"], record["request"]["recipe"]["on_bad_audio"]) == (17, "skip")
     lacking = cli(*run, "--on-bad-audio", "skip", "--fold", "3")
     assert "no clips in the test split of fold 3 (folds with clips: 1, 2, 4, 5, 6, 7, 8, 9, 10)" in lacking.stderr
+    present = cli(
+        "plan", "--grid", "real-small", "--dataset", "urbansound8k", "--method", "linear", "--backbone", SSAST,
+        "--seed", "0", "--set", "recipe.on_bad_audio=skip", "--data-root", tmp_path, "--json",
+    )  # fmt: skip
+    assert present.returncode == 0, present.stderr
+    labels = [trial["trial"] for trial in json.loads(present.stdout)["trials"] if " choice " not in trial["trial"]]
+    assert sorted(label.split()[-2] for label in labels) == sorted(f"f{fold}" for fold in (1, 2, 4, 5, 6, 7, 8, 9, 10))
     stats = cli("data", "stats", "urbansound8k", "--data-root", tmp_path).stdout
     assert "fold 10" in stats
     assert "fold 3 " not in stats

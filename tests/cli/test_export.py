@@ -21,7 +21,7 @@ from benchmark.records.schema import Record
 from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.data import prepare
-from tests.conftest import AST, TINY_RECIPE, Cli
+from tests.conftest import AST, TINY_RECIPE, Cli, json_of
 
 GRID = {
     "description": "for tests",
@@ -141,6 +141,13 @@ def test_what_is_wrong_is_one_line_and_nothing_is_written(results: Path, tmp_pat
         assert message in done.stderr
         assert done.stderr.count("\n") == 1
     assert [path.name for path in tmp_path.rglob("*")] == ["taken", "mine.txt"]
+
+
+def test_json_has_the_card(results: Path, tmp_path: Path, cli: Cli) -> None:
+    done = cli("export", record(results, "linear").id, "--results", results, "--out", tmp_path / "out", "--json")
+    printed = json_of(done, "export")
+    assert printed["card"] == json.loads((tmp_path / "out" / "adapter.json").read_text())
+    assert (printed["folder"], printed["numerics_differ"]) == (str(tmp_path / "out"), False)
 
 
 def test_finished_trials_without_weights_are_reported(

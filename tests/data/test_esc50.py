@@ -51,6 +51,7 @@ def test_the_whole_dataset(esc50: Dataset, tmp_path: Path) -> None:
         assert (len(splits["train"]), len(splits["test"])) == (1600, 400)
         assert {manifest.clips[i].fold for i in splits["test"]} == {fold}
         assert not set(splits["train"]) & set(splits["test"])
+        assert manifest.splits(fold) is splits  # a plan asks for every trial
 
 
 def test_real_recordings_are_partial(esc50: Dataset, esc10_root: Path) -> None:

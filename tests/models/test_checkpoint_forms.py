@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import pickle
 import tarfile
 import zipfile
@@ -495,6 +496,46 @@ def test_what_is_no_checkpoint_is_called_by_its_name_and_nothing_is_executed(
     assert "weights_only" not in text
     assert "add_safe_globals" not in text
     assert not (tmp_path / "harm").exists()
+
+
+def test_an_archive_is_compared_with_its_checksums_again_when_it_changed(tmp_path: Path) -> None:
+    file, content = tmp_path / "model.pth", torch_bytes(bare())
+    file.write_bytes(content)
+    assert same(read_checkpoint(file))
+    file.write_bytes(flipped(content))  # of equal size
+    os.utime(file, ns=(1, 1))
+    with pytest.raises(BenchmarkError, match="the checksum of"):
+        read_checkpoint(file)
+
+
+def test_a_good_archive_is_compared_once_however_many_trials_read_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "model.pth"
+    file.write_bytes(torch_bytes(bare()))
+    first = read_checkpoint(file)
+    monkeypatch.delattr(zipfile.ZipFile, "testzip")
+    again = read_checkpoint(file)
+    assert all(torch.equal(tensor, again.tensors[name]) for name, tensor in first.tensors.items())
+
+
+def test_weights_that_change_in_memory_stay_as_they_are_in_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "model.pth"
+    file.write_bytes(torch_bytes(bare()))
+    before = file.read_bytes()
+    for tensor in read_checkpoint(file).tensors.values():
+        tensor.zero_()
+    assert file.read_bytes() == before
+    assert same(read_checkpoint(file))
+
+
+def test_a_compressed_archive_is_read_too(tmp_path: Path) -> None:
+    plain, file = tmp_path / "plain.pth", tmp_path / "model.pth"
+    plain.write_bytes(torch_bytes(bare()))
+    with zipfile.ZipFile(plain) as stored, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed:
+        for part in stored.infolist():
+            packed.writestr(part.filename, stored.read(part))
+    assert same(read_checkpoint(file))
 
 
 @pytest.mark.parametrize(

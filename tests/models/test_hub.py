@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import http.server
 import io
 import json
-import re
 import shutil
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 import safetensors.torch
@@ -29,7 +25,8 @@ from benchmark.records.store import ResultStore
 from benchmark.spec.backbone import BackboneChoice, Shape
 from benchmark.spec.request import TrialRequest
 from tests.checkpoints import hugging_face, official_ast
-from tests.conftest import Cli
+from tests.conftest import Cli, json_of
+from tests.hub_server import HubServer, Repository, serving
 
 REPO = "MIT/tiny-ast"
 QUIET = Console(quiet=True)
@@ -47,82 +44,18 @@ def weights(seed: int = 0) -> bytes:
 CONFIG = json.dumps({"model_type": "audio-spectrogram-transformer", "num_attention_heads": 3}).encode()
 
 
-class Hub(http.server.BaseHTTPRequestHandler):
-    """A hub with one repository: what a revision stands for, its files, and the addresses of their content."""
-
-    commits: ClassVar[dict[str, str]]
-    files: ClassVar[dict[str, dict[str, bytes]]]  # by commit
-    asked: ClassVar[list[tuple[str, str, str | None]]]
-    cut_at: ClassVar[int | None]  # bytes of a large file after which the connection ends
-
-    def do_HEAD(self) -> None:
-        self.respond()
-
-    def do_GET(self) -> None:
-        self.respond()
-
-    def respond(self) -> None:
-        self.asked.append((self.command, self.path, self.headers.get("Range")))
-        if match := re.fullmatch(rf"/api/models/{REPO}/revision/(.+)", self.path):
-            self.tell(match[1])
-        elif match := re.fullmatch(rf"/{REPO}/resolve/(\w+)/(.+)", self.path):
-            self.send(match[1], match[2])
-        else:
-            self.answer(404, {"X-Error-Code": "RepoNotFound", "X-Error-Message": "Repository not found"}, b"{}")
-
-    def tell(self, revision: str) -> None:
-        commit = self.commits.get(revision, revision)
-        if commit not in self.files:
-            self.answer(404, {"X-Error-Code": "RevisionNotFound", "X-Error-Message": "Invalid rev id"}, b"{}")
-            return
-        siblings = [{"rfilename": name} for name in self.files[commit]]
-        content = {"_id": "0", "id": REPO, "modelId": REPO, "sha": commit, "siblings": siblings, "tags": []}
-        self.answer(200, {"Content-Type": "application/json"}, json.dumps(content).encode())
-
-    def send(self, revision: str, name: str) -> None:
-        commit = self.commits.get(revision, revision)
-        body = self.files[commit][name]
-        is_large = len(body) > 10_000
-        tag = hashlib.sha256(body).hexdigest() if is_large else hashlib.sha1(body).hexdigest()
-        headers = {"X-Repo-Commit": commit, "ETag": f'"{tag}"', "Accept-Ranges": "bytes"}
-        if is_large:
-            headers |= {"X-Linked-Etag": f'"{tag}"', "X-Linked-Size": str(len(body))}
-        wanted = self.headers.get("Range")
-        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
-        if start:
-            headers["Content-Range"] = f"bytes {start}-{len(body) - 1}/{len(body)}"
-        self.answer(206 if start else 200, headers, body[start:], self.cut_at if is_large else None)
-
-    def answer(self, status: int, headers: dict[str, str], body: bytes, cut_at: int | None = None) -> None:
-        self.send_response(status)
-        for name, value in {**headers, "Content-Length": str(len(body))}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(body[:cut_at])
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture
-def served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[type[Hub]]:
+def served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
+    """Yield a hub with one model, in two commits."""
     files = {
         COMMITS["main"]: {"README.md": b"hello", "config.json": CONFIG, "pytorch_model.bin": weights()},
         COMMITS["old"]: {"config.json": CONFIG, "pytorch_model.bin": weights(1)},
     }
-    handler = type("Served", (Hub,), {"commits": dict(COMMITS), "files": files, "asked": [], "cut_at": None})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
-        monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{running.server_port}")
-        monkeypatch.setattr(
-            constants, "HUGGINGFACE_CO_URL_TEMPLATE",
-            constants.ENDPOINT + "/{repo_id}/resolve/{revision}/{filename}",
-        )  # fmt: skip
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
-        yield handler
-        running.shutdown()
+    server = HubServer({REPO: Repository(files, dict(COMMITS))})
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    with serving(server, monkeypatch):
+        yield server
 
 
 def located(text: str, folder: Path) -> BackboneChoice:
@@ -132,7 +65,7 @@ def located(text: str, folder: Path) -> BackboneChoice:
     return fit(found, path)
 
 
-def test_a_repository_is_downloaded_once_and_recorded_by_commit_and_digest(served: type[Hub], tmp_path: Path) -> None:
+def test_a_repository_is_downloaded_once_and_recorded_by_commit_and_digest(served: HubServer, tmp_path: Path) -> None:
     first = located(f"ast[weights=hf:{REPO}]", tmp_path)
     assert first.weights == f"hf:{REPO}"
     assert first.pretrained is not None
@@ -141,20 +74,20 @@ def test_a_repository_is_downloaded_once_and_recorded_by_commit_and_digest(serve
     folder = tmp_path / "hub" / "models--MIT--tiny-ast" / "snapshots" / COMMITS["main"]
     assert first.sha256 == digest(folder)
     assert {path.name for path in folder.iterdir()} == {"config.json", "pytorch_model.bin"}  # not the README
-    sent = [path for command, path, _ in served.asked if command == "GET" and "resolve" in path]
+    sent = [path for command, path, _ in served.requests if command == "GET" and "resolve" in path]
     assert len(sent) == 2
     again = located(f"ast[weights=hf:{REPO}@{COMMITS['main']}]", tmp_path)
     assert again == first  # one trial, however the revision is written
-    before = len(served.asked)
+    before = len(served.requests)
     hub.fetch(f"hf:{REPO}@{COMMITS['main']}", QUIET)
-    assert len(served.asked) == before  # a commit that is in the cache is not asked for
+    assert len(served.requests) == before  # a commit that is in the cache is not asked for
     old = located(f"ast[weights=hf:{REPO}@old]", tmp_path)
     assert old.pretrained is not None
     assert (old.pretrained.commit, old.sha256 == first.sha256) == (COMMITS["old"], False)
 
 
 def test_the_commit_is_no_part_of_the_id_and_the_digest_is(
-    served: type[Hub], make_request: Callable[..., TrialRequest], tmp_path: Path
+    served: HubServer, make_request: Callable[..., TrialRequest], tmp_path: Path
 ) -> None:
     base = make_request()
 
@@ -163,8 +96,8 @@ def test_the_commit_is_no_part_of_the_id_and_the_digest_is(
         return TrialRequest.model_validate({**base.model_dump(), "backbone": backbone.model_dump()})
 
     one, other = request("main"), request("old")
-    served.commits["main"] = "c" * 40  # a commit that changes another file
-    served.files["c" * 40] = {**served.files[COMMITS["main"]], "README.md": b"more"}
+    served.repos[REPO].commits["main"] = "c" * 40  # a commit that changes another file
+    served.repos[REPO].files["c" * 40] = {**served.repos[REPO].files[COMMITS["main"]], "README.md": b"more"}
     moved = request("main")
     assert moved.backbone.pretrained is not None
     assert moved.backbone.pretrained.commit == "c" * 40
@@ -172,25 +105,25 @@ def test_the_commit_is_no_part_of_the_id_and_the_digest_is(
     assert one.marks[0] == f"weights of hf:{REPO}"
 
 
-def test_an_interrupted_download_is_continued(served: type[Hub], tmp_path: Path) -> None:
-    body = served.files[COMMITS["main"]]["pytorch_model.bin"]
+def test_an_interrupted_download_is_continued(served: HubServer, tmp_path: Path) -> None:
+    body = served.repos[REPO].files[COMMITS["main"]]["pytorch_model.bin"]
     served.cut_at = 2_000_000  # a file is written by the MiB
     with pytest.raises(MissingInputError, match="the download was interrupted, the same call continues it"):
         hub.fetch(f"hf:{REPO}", QUIET)
     [partial] = (tmp_path / "hub" / "models--MIT--tiny-ast" / "blobs").glob("*.part")
     assert partial.stat().st_size == 2**20
     served.cut_at = None
-    served.asked.clear()
+    served.requests.clear()
     found = hub.fetch(f"hf:{REPO}", QUIET)
     assert (found.folder / "pytorch_model.bin").read_bytes() == body
-    assert ("GET", f"/{REPO}/resolve/{COMMITS['main']}/pytorch_model.bin", f"bytes={2**20}-") in served.asked
+    assert ("GET", f"/{REPO}/resolve/{COMMITS['main']}/pytorch_model.bin", f"bytes={2**20}-") in served.requests
     assert not list(partial.parent.glob("*.part*"))
 
 
-def test_a_damaged_download_is_refused(served: type[Hub], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_download_is_refused(served: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     blobs = tmp_path / "hub" / "models--MIT--tiny-ast" / "blobs"
     blobs.mkdir(parents=True)
-    body = served.files[COMMITS["main"]]["pytorch_model.bin"]
+    body = served.repos[REPO].files[COMMITS["main"]]["pytorch_model.bin"]
     (blobs / f"{hashlib.sha256(body).hexdigest()}.part").write_bytes(bytes(1000))
     with pytest.raises(BenchmarkError, match=r"pytorch_model.bin: the download is damaged .* call the same again"):
         hub.fetch(f"hf:{REPO}", QUIET)
@@ -198,11 +131,11 @@ def test_a_damaged_download_is_refused(served: type[Hub], tmp_path: Path, monkey
 
 
 def test_one_commit_is_the_same_files_whatever_another_program_left(
-    served: type[Hub], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    served: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     commit, cache = COMMITS["main"], tmp_path / "hub"
     tensors = safetensors.torch.save(hugging_face(official_ast(SHAPE, classes=4)))
-    served.files[commit]["model.safetensors"] = tensors
+    served.repos[REPO].files[commit]["model.safetensors"] = tensors
     text = f"hf:{REPO}@{commit}"
     whole = digest(hub.fetch(text, QUIET).folder)
     for left in (("pytorch_model.bin", "config.json"), ("model.safetensors",), ("pytorch_model.bin",)):
@@ -211,7 +144,7 @@ def test_one_commit_is_the_same_files_whatever_another_program_left(
         folder = cache / "models--MIT--tiny-ast" / "snapshots" / commit
         folder.mkdir(parents=True)
         for name in left:
-            (folder / name).write_bytes(served.files[commit][name])
+            (folder / name).write_bytes(served.repos[REPO].files[commit][name])
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
         if "config.json" in left:
             hub.fetch(text)
@@ -228,7 +161,7 @@ def test_one_commit_is_the_same_files_whatever_another_program_left(
 
 
 def test_without_network_the_cache_is_used_and_said(
-    served: type[Hub], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    served: HubServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = hub.fetch(f"hf:{REPO}", QUIET)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
@@ -256,11 +189,11 @@ def test_without_network_the_cache_is_used_and_said(
         (f"hf:{REPO}@broken", "model.safetensors.index.json is not an index of a sharded checkpoint"),
     ],
 )
-def test_a_wrong_id_is_one_line(served: type[Hub], text: str, expected: str) -> None:
-    served.commits |= {"empty": "d" * 40, "index": "e" * 40, "broken": "f" * 40}
+def test_a_wrong_id_is_one_line(served: HubServer, text: str, expected: str) -> None:
+    served.repos[REPO].commits |= {"empty": "d" * 40, "index": "e" * 40, "broken": "f" * 40}
     index = json.dumps({"weight_map": {"a": "model-00001-of-00002.safetensors"}}).encode()
-    served.files |= {"d" * 40: {"README.md": b"none"}, "e" * 40: {"model.safetensors.index.json": index}}
-    served.files["f" * 40] = {"model.safetensors.index.json": b"[1, 2]"}
+    served.repos[REPO].files |= {"d" * 40: {"README.md": b"none"}, "e" * 40: {"model.safetensors.index.json": index}}
+    served.repos[REPO].files["f" * 40] = {"model.safetensors.index.json": b"[1, 2]"}
     with pytest.raises(BenchmarkError) as caught:
         hub.fetch(text, QUIET)
     assert expected in str(caught.value)
@@ -273,7 +206,7 @@ def test_a_text_that_is_no_id_is_refused(text: str) -> None:
         resolve_backbones(f"ast[weights={text}]", "--backbone")
 
 
-def test_several_revisions_are_fetched_one_after_the_other(served: type[Hub], tmp_path: Path) -> None:
+def test_several_revisions_are_fetched_one_after_the_other(served: HubServer, tmp_path: Path) -> None:
     main, old = fetch_checkpoints([f"ast[weights=hf:{REPO}@main,hf:{REPO}@old]"], tmp_path, console=QUIET)
     assert (main.backbone, main.path.name) == (f"ast[weights=hf:{REPO}@main]", COMMITS["main"])
     assert (old.backbone, old.path.name) == (f"ast[weights=hf:{REPO}@old]", COMMITS["old"])
@@ -281,22 +214,22 @@ def test_several_revisions_are_fetched_one_after_the_other(served: type[Hub], tm
         verify_checkpoint("ssast[size=tiny,small]", tmp_path)
 
 
-def test_a_run_says_that_a_revision_has_moved(served: type[Hub], cli: Cli, tmp_path: Path) -> None:
+def test_a_run_says_that_a_revision_has_moved(served: HubServer, cli: Cli, tmp_path: Path) -> None:
     run = [
         "run", "--grid", "smoke", "--method", "linear", "--no-report", "--results", tmp_path / "out", "--set",
         "recipe.epochs=1", "--backbone", f"ast[weights=hf:{REPO}]",
     ]  # fmt: skip
     done = cli(*run)
     assert done.returncode == 0, done.stdout + done.stderr
-    served.commits["main"] = COMMITS["old"]
+    served.repos[REPO].commits["main"] = COMMITS["old"]
     planned = cli("plan", *run[1:5], *run[6:])
     assert "its weights have changed: sha256" in planned.stdout
     assert "(commit aaaaaaaaaaaa) in earlier records" in planned.stdout
     [record] = ResultStore(tmp_path / "out").records()
     assert record.request.backbone.pretrained is not None
     assert record.request.backbone.pretrained.commit == COMMITS["main"]
-    fetched = cli("checkpoint", "fetch", f"ast[weights=hf:{REPO}@old]")
-    assert fetched.returncode == 0, fetched.stderr
-    assert COMMITS["old"] in fetched.stdout
+    done = cli("checkpoint", "fetch", f"ast[weights=hf:{REPO}@old]", "--json")
+    [fetched] = json_of(done, "checkpoint fetch")
+    assert (fetched["backbone"], Path(fetched["path"]).name) == (f"ast[weights=hf:{REPO}@old]", COMMITS["old"])
     wrong = cli("plan", "--grid", "smoke", "--backbone", "ast[weights=hf:MIT/nosuch]", "--results", tmp_path / "out")
     assert (wrong.returncode, "has no repository MIT/nosuch" in wrong.stderr) == (2, True)

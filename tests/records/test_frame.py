@@ -14,7 +14,8 @@ import benchmark
 from benchmark.records.frame import COLUMNS, tabulate, to_frame
 from benchmark.records.schema import Record
 from benchmark.records.store import ResultStore
-from benchmark.spec.request import TrialRequest
+from benchmark.spec.protocol import load_protocol
+from benchmark.spec.request import DatasetChoice, TrialRequest
 from tests.samples import make_record
 
 Make = Callable[..., TrialRequest]
@@ -55,6 +56,16 @@ def test_the_first_of_equal_epochs_is_chosen(make_request: Make) -> None:
 def test_an_epoch_chosen_by_the_trial_is_kept(make_request: Make) -> None:
     frame = to_frame([make_record(make_request(protocol="corrected"), [0.9, 0.4])])
     assert (frame["epoch"][0], frame["score"][0]) == (2, 0.4)
+
+
+def test_an_epoch_chosen_on_test_clips_is_marked_where_no_official_code_does_so(make_request: Make) -> None:
+    mark = "epoch chosen on the test clips"
+    official = make_record(make_request(), [0.9, 0.4])
+    assert mark not in official.marks
+    own = official.request.model_copy(update={"dataset": DatasetChoice(name="folder:birds", manifest="m")})
+    assert mark in make_record(own, [0.9, 0.4]).marks
+    corrected = own.model_copy(update={"protocol": load_protocol("corrected")})
+    assert mark not in make_record(corrected, [0.9, 0.4]).marks
 
 
 def test_a_diverged_trial_has_no_score(make_request: Make) -> None:

@@ -16,7 +16,8 @@ from tests.report.test_claims import paper_records
 from tests.samples import make_results
 
 CLASSES = ("<img src=x onerror=alert(1)>", "$x_1$", "a|b", "[red]", "</script>")
-LABEL = "[red] <img src=x onerror=alert(1)> $x_1$ a|b </script> \\input{x} `c` {{ 7 * 7 }}"
+LABEL = "[red] <img src=x onerror=alert(1)> $x_1$ a|b </script> \\input{x} `c` {{ 7 * 7 }} \x1b[31m\u202e"
+SHOWN = LABEL.replace("\x1b", r"\x1b").replace("\u202e", r"\u202e")  # in tables, figures and on a terminal
 FILE = "<img src=x onerror=alert(1)> $x_1$ a|b.pth"
 SHARES = {"full": 0.95, "linear": 0.8, "aat_m": 0.949, "aat_ms": 0.96, "bitfit": 0.9}
 

@@ -64,6 +64,8 @@ def test_orders_are_judged_by_their_intervals(tmp_path: Path) -> None:
     assert found["curve-order-esc50-m-full"].verdict == "differs"
     assert found["aat-ms-partial-ast-esc50"].verdict == "not run"
     assert found["aat-ms-linear-ast-gtzan"].verdict == "not run"
+    assert found["aat-ms-linear-ast-gtzan"].statement.endswith(" (GTZAN)")
+    assert found["aat-ms-linear-ast-gtzan"].why == "AAT-MS on GTZAN (AST) was not run"
     assert found["aat-ms-linear-ast-average"].verdict == "not run"
     assert found["aat-ms-linear-ast-esc50"].measured == pytest.approx(10.0)
     score = found["score-ast-esc50-full-test"]
@@ -135,7 +137,7 @@ def test_signs_of_claims_are_a_matrix(tmp_path: Path, cli: Cli) -> None:
     done = cli("claims", "--results", tmp_path)
     assert done.returncode == 3
     lines = done.stdout.splitlines()
-    [row] = [line for line in lines if line.startswith("full (ast): score on test, last epoch")]
+    [row] = [line for line in lines if line.startswith("Full fine-tuning (AST): score on test, last epoch")]
     assert row.split("epoch")[1].split()[0] == "+"
     assert any(line.startswith("1 ESC-50, 2 UrbanSound8K") for line in lines)
     assert any(line.startswith("differs  ") for line in lines)

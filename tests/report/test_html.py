@@ -12,7 +12,7 @@ import pytest
 from benchmark.report.layout import load_layout
 from benchmark.report.page.build import AS_CHARTS
 from benchmark.report.write import build_report
-from tests.report.hostile import CLASSES, LABEL, hostile_results
+from tests.report.hostile import CLASSES, SHOWN, hostile_results
 
 pytestmark = pytest.mark.browser
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -83,7 +83,7 @@ def test_it_opens_on_what_was_run_and_the_tally_of_claims(page: Any) -> None:
     overview = page.locator("#overview").inner_text()
     assert "24 of 25 trials are finished." in overview
     assert "ESC-50" in overview
-    assert LABEL in overview
+    assert SHOWN in overview
     tally = page.locator(".tally li").all_inner_texts()
     assert [text.split(" ", 2)[2] for text in tally] == ["underpowered", "not run", "not comparable"]
     assert page.locator("#results h3").all_inner_texts()[0] == "AST"

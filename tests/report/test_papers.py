@@ -33,7 +33,7 @@ from tests.samples import make_record, make_results
 NUMBERS = ("millions", "percent", "paper")  # fields of a claim that hold a number of the paper
 ABOUT = {
     "label": "Mine", "title": "My paper", "source": "arXiv:2106.10199", "backbones": ["ast"], "datasets": ["esc50"],
-    "methods": {"full": {}, "mine": {"method": "lora[rank=4]", "differs": "no bias"}},
+    "methods": {"full": {}, "mine": {"method": "lora[rank=4]", "label": "My method", "differs": "no bias"}},
 }  # fmt: skip
 LEDGER = {
     "sources": {"T": "table 1"},
@@ -127,10 +127,14 @@ def test_a_second_paper_is_judged_by_its_own_recipe(tmp_path: Path) -> None:
         ("ast", "esc50", "conformer[bottleneck=8;kernel=7]"),
         ("ast", "esc50", "lora[alpha=0.75;rank=6]"),
     )
-    assert "lora: scale 0.125" in worse.note
+    assert "LoRA: scale 0.125" in worse.note
     score = found["petl-score-ast-esc50-full-test"]
     assert (score.verdict, score.measured, score.paper) == ("not comparable", pytest.approx(95.0), "87.48")
     assert "positional embeddings" in score.why
+    assert score.statement.startswith("Full fine-tuning on ESC-50 (AST): 87.48 % on test, ")
+    missing = found["petl-score-ast-urbansound8k-dpt-test"]
+    assert missing.statement.startswith("Deep prompt tuning on UrbanSound8K (AST): ")
+    assert missing.why == "Deep prompt tuning on UrbanSound8K (AST) was not run"
     # the same trials do not speak for the first paper, whose protocol and recipes are others
     assert found["score-ast-esc50-full-test"].verdict == "not run"
     of_aat = {claim.id: claim for claim in judge(results, [load_paper("aat")], "corrected")}
@@ -213,7 +217,7 @@ def test_a_users_own_paper_is_judged(tmp_path: Path, cli: Cli) -> None:
     assert "was not run" not in text
     every = cli("claims", "--results", tmp_path / "out", "--paper", folder, "--all").stdout
     assert every.count("was not run") == 2
-    assert [line.split()[-1] for line in every.splitlines() if line.startswith("mine (ast): score")] == ["."]
+    assert [line.split()[-1] for line in every.splitlines() if line.startswith("My method (AST): score")] == ["."]
     assert "PETL_AST, protocol corrected: " in text
     assert "PETL_AST, not as in the paper: positional embeddings" in text
 

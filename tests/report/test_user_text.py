@@ -23,9 +23,7 @@ from benchmark.report.page.build import to_html
 from benchmark.report.render import Table, to_latex, to_markdown
 from benchmark.report.results import Results
 from benchmark.report.write import build_tables
-from tests.report.hostile import CLASSES, FILE, LABEL, hostile_results
-
-SHOWN = LABEL.replace("  ", " ")
+from tests.report.hostile import CLASSES, FILE, SHOWN, hostile_results
 
 
 class Elements(HTMLParser):
@@ -135,7 +133,9 @@ def test_data_has_the_names_themselves(tables: dict[str, Table], tmp_path: Path)
     [
         ("aat_ms _x_", r"aat_ms \_x\_", r"aat\_ms \_x\_"),
         ("<b> & | a\\b", r"&lt;b&gt; &amp; \| a\\b", r"\textless{}b\textgreater{} \& \textbar{} a\textbackslash{}b"),
-        ("two\nlines\x1b[31m", r"two lines\[31m", "two lines{[}31m"),
+        ("two\nlines\x1b[31m", r"two lines\\x1b\[31m", r"two lines\textbackslash{}x1b{[}31m"),
+        ("left\u202eright\x85", r"left\\u202eright", r"left\textbackslash{}u202eright"),
+        ("a\udcffb", r"a\\udcffb", r"a\textbackslash{}udcffb"),
         (f"{STRONG[0]}9_{STRONG[1]} {STRONG[0]}", r"**9\_** ", r"\textbf{9\_} "),
         ("* `a`", r"\* \`a\`", r"{*} \textasciigrave{}a\textasciigrave{}"),
         ("50 ± 2 --x", "50 ± 2 --x", r"50 $\pm$ 2 -{}-x"),

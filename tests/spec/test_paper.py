@@ -10,6 +10,7 @@ import pytest
 from benchmark.data.registry import datasets
 from benchmark.planning.expand import expand
 from benchmark.spec.grid import load_grid
+from benchmark.spec.protocol import OFFICIAL_DATASETS
 from benchmark.spec.recipe import resolve_recipe
 
 # dataset: lr by backbone and tuning, epochs, batch by tuning, masks, mixup, noise, mean, std, frames, loss, decay, warm-up
@@ -61,3 +62,7 @@ def test_the_papers_grid_has_all_912_trials(name: str, protocol: str, tmp_path: 
     assert all(":" in line and ("get" in line or "fetch" in line) for line in expansion.missing_inputs)
     assert expansion.runnable == []
     assert not any(request.recipe_changes for request in requests)
+
+
+def test_the_datasets_of_the_official_code_are_those_of_the_paper() -> None:
+    assert sorted(OFFICIAL_DATASETS) == sorted(load_grid("paper").datasets)

@@ -9,6 +9,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from huggingface_hub import constants
 from rich.console import Console
 
 from benchmark.api.prepare import prepare_data
@@ -16,9 +17,10 @@ from benchmark.data.datasets.hub import HubDataset, parse_hub
 from benchmark.data.manifest import Manifest
 from benchmark.errors import BenchmarkError
 from benchmark.tools.data.hub import check_revision, unpack_hub
-from tests.data.hub_server import HubServer, serving
 from tests.data.public_trees import hub_rows, save_hub, sound
+from tests.hub_server import HubServer, Repository, serving, use_hub
 
+REPO = "datasets/owner/sounds"
 QUIET = Console(quiet=True)
 
 
@@ -195,48 +197,41 @@ def test_without_the_library(saved: Path, tmp_path: Path) -> None:
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
     """Yield a hub on loopback with the repository `owner/sounds`: parquet files of train and test."""
     import datasets
-    import huggingface_hub
 
     folder = tmp_path / "repo"
     (folder / "data").mkdir(parents=True)
     for split, labels in (("train", [0, 1, 2]), ("test", [0, 1])):
         hub_rows(labels).to_parquet(str(folder / "data" / f"{split}-00000-of-00001.parquet"))
-    server = HubServer({"owner/sounds": folder})
-    with serving(server) as address:
-        use_hub(monkeypatch, address)
-        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub-cache"))
+    server = HubServer({REPO: Repository.of(folder)})
+    with serving(server, monkeypatch):
+        monkeypatch.setattr(datasets.config, "HF_ENDPOINT", server.address)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub-cache"))
         monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "datasets-cache")
         yield server
-
-
-def use_hub(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
-    import datasets
-    import huggingface_hub
-
-    constants = huggingface_hub.constants
-    monkeypatch.setattr(constants, "ENDPOINT", address)
-    template = f"{address}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-    monkeypatch.setattr(datasets.config, "HF_ENDPOINT", address)
 
 
 def test_a_repository_of_the_hub_and_its_revisions(
     hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusal: Callable[[str], str]
 ) -> None:
-    hub.commits = {"main": "a" * 40, "v1": "a" * 40}
+    repo = hub.repos[REPO]
+    repo.commits["v1"] = "a" * 40
     prepared = prepare_data("hf:owner/sounds", tmp_path, console=QUIET, cache="none")
     assert prepared.path == tmp_path / "hf" / "owner--sounds" / "recipe.yaml"  # type: ignore[union-attr]
     manifest = HubDataset(parse_hub("owner/sounds")).manifest(tmp_path)
     assert (sizes(manifest), manifest.source) == ({"train": 3, "test": 2}, f"owner/sounds@{'a' * 40}")
     assert refusal("hf:owner/sounds").endswith("recipe.yaml: exists already; remove it to measure again")
-    assert refusal("hf:owner/none") == "hf:owner/none: the hub has no dataset 'owner/none', or it is private"
+    assert refusal("hf:owner/none") == (
+        f"hf:owner/none: {hub.address} has no dataset owner/none, or it is private: then log in with `hf auth login`, "
+        "or set HF_TOKEN"
+    )
     assert refusal("hf:owner/sounds@v9") == "hf:owner/sounds@v9: the dataset has no revision 'v9'"
-    hub.commits["main"] = "b" * 40
+    repo.files["b" * 40], repo.commits["main"] = repo.files["a" * 40], "b" * 40
     moved = refusal("hf:owner/sounds")
     assert moved.startswith(f"hf:owner/sounds: the revision 'main' has moved: it is commit {'b' * 40} now, and ")
     assert moved.endswith(f"name that commit (hf:owner/sounds@{'a' * 40}), or remove the folder")
     use_hub(monkeypatch, "http://127.0.0.1:9")
-    assert "the hub cannot be reached (ConnectError" in refusal("hf:owner/other")
+    assert "http://127.0.0.1:9 cannot be reached (ConnectError" in (other := refusal("hf:owner/other"))
+    assert other.endswith("; only a dataset that is unpacked already needs no network")
     assert HubDataset(parse_hub("owner/sounds")).manifest(tmp_path).digest == manifest.digest  # needs no network
 
 
@@ -265,10 +260,11 @@ def stolen_rows(secret: Path) -> Any:
 @pytest.mark.parametrize("kind", ["hub", "folder"])
 def test_a_published_row_cannot_name_another_file_of_the_machine(hub: HubServer, tmp_path: Path, kind: str) -> None:
     (tmp_path / "secret.txt").write_text("key")
-    folder = hub.repos["owner/sounds"]
+    folder = tmp_path / "repo"
     for split in ("train", "test"):
         path = folder / "data" / f"{split}-00000-of-00001.parquet"
         stolen_rows(tmp_path / "secret.txt" if kind == "hub" else folder / ".." / "secret.txt").to_parquet(str(path))
+    hub.repos[REPO] = Repository.of(folder)
     name = "owner/sounds" if kind == "hub" else str(folder)
     with pytest.raises(BenchmarkError, match=r"row 0 of train: .*secret\.txt is not a file of the dataset") as caught:
         unpacked(tmp_path / "root", f"{name}[audio=audio]")

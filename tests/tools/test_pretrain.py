@@ -16,7 +16,7 @@ from benchmark.spec.backbone import SHAPES
 from benchmark.spec.pretraining import Pretraining
 from benchmark.tools.pretrain.audio import Audio, read_audio
 from benchmark.tools.pretrain.run import make_batches, pretrain, rate
-from tests.conftest import Cli
+from tests.conftest import Cli, json_of
 
 SMALL = ["--frames", "64", "--batch-size", "16", "--lr", "1e-3"]
 
@@ -47,17 +47,19 @@ def test_an_official_size_is_written_in_the_official_format(
 ) -> None:
     out = tmp_path / "own.pth"
     chosen = ["--objective", objective, "--audio", audio, "--size", "tiny", "--epochs", "1", *SMALL]
-    done = cli("pretrain", *chosen, "--out", out, "--cache", tmp_path / "cache")
-    assert done.returncode == 0, done.stderr
+    done = cli("pretrain", *chosen, "--out", out, "--cache", tmp_path / "cache", "--json")
+    printed = json_of(done, "pretrain")
     found = read_checkpoint(out)
     assert (found.layout, found.shape) == (layout, SHAPES["tiny"])
     assert all(name.startswith("module.") for name in torch.load(out, weights_only=True))
     report = json.loads(out.with_suffix(".json").read_text())
-    assert report["sha256"] in done.stdout
+    assert (printed["report"], printed["sha256"]) == (report, report["sha256"])
+    assert "epoch 1: " in done.stderr
     assert report["final"]["held_out_loss"] > 0
     assert not list(tmp_path.glob("*.state"))
     name = {"supervised": "ast", "ssast": "ssast"}[objective]
-    plan = cli("plan", "--grid", "paper", "--dataset", "esc50", "--backbone", f"{name}[size=tiny;weights={out}]")
+    assert printed["backbone"] == f"{name}[size=tiny;weights={out}]"
+    plan = cli("plan", "--grid", "paper", "--dataset", "esc50", "--backbone", printed["backbone"])
     assert "no checkpoint" not in plan.stdout + plan.stderr
 
 
@@ -111,6 +113,34 @@ def test_an_interrupted_run_ends_with_the_weights_of_a_whole_one(
     assert caplog.text.count("continuing after epoch 1 of 3") == 1
     one, other = tensors
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_training_can_start_from_a_checkpoint(cli: Cli, audio: Path, tmp_path: Path) -> None:
+    """Without steps to speak of, the weights stay those of the start, whose head knows the classes."""
+    chosen = ["--audio", audio, "--size", "demo", "--cache", "none", *SMALL[:-2]]
+    first, second, third = (tmp_path / f"{name}.safetensors" for name in ("first", "second", "third"))
+    tagging = ["--objective", "supervised", "--stride", "16", *chosen]
+    done = cli("pretrain", *tagging, "--epochs", "6", "--lr", "1e-3", "--out", first)
+    assert done.returncode == 0, done.stderr
+    done = cli("pretrain", *tagging, "--epochs", "1", "--lr", "1e-9", "--init", first, "--out", second)
+    assert done.returncode == 0, done.stderr
+    old, new = (read_checkpoint(path) for path in (first, second))
+    assert all(torch.equal(tensor, new.tensors[name]) for name, tensor in old.tensors.items())
+    reports = [json.loads(path.with_suffix(".json").read_text()) for path in (first, second)]
+    assert reports[1]["pretraining"]["init"] == reports[0]["sha256"]
+    assert reports[0]["pretraining"]["init"] is None
+    assert reports[1]["final"]["held_out_accuracy"] == 1.0
+    done = cli(
+        "pretrain", "--objective", "ssast", *chosen, "--epochs", "1", "--lr", "1e-9", "--init", first, "--out", third
+    )
+    assert done.returncode == 0, done.stderr
+    assert torch.equal(
+        read_checkpoint(third).tensors["v.patch_embed.proj.weight"], old.tensors["v.patch_embed.proj.weight"]
+    )
+    done = cli("pretrain", *tagging, "--size", "mini", "--epochs", "1", "--init", first, "--out", tmp_path / "no")
+    assert done.returncode != 0
+    assert "--init: the checkpoint has width=64" in done.stderr
+    assert not (tmp_path / "no").exists()
 
 
 def test_the_rate_is_warmed_up_and_falls_to_almost_nothing() -> None:

@@ -35,7 +35,7 @@ CLASS_COUNTS = (1000, 429, 1000, 1000, 1000, 1000, 374, 1000, 929, 1000)
 FOLD_COUNTS = (873, 888, 925, 990, 936, 823, 838, 806, 816, 837)
 FOLDS = tuple(range(1, 11))
 SHORTEST, LONGEST = 0.0545, 4.0  # seconds
-VARIED = 100  # so many clips of the publisher have more than one sample rate
+VARIED = 100  # of as many clips of the original, some have another sample rate
 # sample rates, encodings and channels as in the archive
 FORMATS = (
     (44_100, "PCM_16", 2), (48_000, "PCM_16", 2), (44_100, "PCM_24", 2), (96_000, "PCM_24", 2), (44_100, "PCM_16", 1),

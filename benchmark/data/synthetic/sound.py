@@ -71,6 +71,13 @@ def band_noise(generator: np.random.Generator, samples: int, rate: int, centre: 
     return np.asarray(shaped / (np.abs(shaped).max() + 1e-9), dtype=np.float32)
 
 
+def convolved(wave: npt.NDArray[np.floating], response: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Return the beginning of a convolution, as long as the waveform; by FFT, as scipy takes long to import."""
+    length = 1 << (len(wave) + len(response) - 2).bit_length()  # a power of two is fast, and nothing wraps around
+    product = np.fft.rfft(wave, length) * np.fft.rfft(response, length)
+    return np.asarray(np.fft.irfft(product, length)[: len(wave)])
+
+
 def levelled(generator: np.random.Generator, wave: npt.NDArray[np.floating]) -> Wave:
     """Scale a waveform to a random peak between 0.2 and 0.8, because the level of recordings differs."""
     return np.asarray(wave * (generator.uniform(0.2, 0.8) / (np.abs(wave).max() + 1e-9)), dtype=np.float32)

@@ -116,12 +116,13 @@ def counted(claim: Claim, evidence: Evidence) -> Iterator[Judged]:
     for dataset in evidence.datasets:
         base = dataclasses.replace(unjudged(claim, evidence, dataset), unit=claim.value.replace("_", " "))
         left, right = (_cost(claim, evidence, dataset, method) for method in (claim.left, claim.right))
+        other = evidence.paper.label(claim.right, evidence.names)
         if left is None or right is None:
             yield with_verdict(base, "not run", NOT_COUNTED)
             continue
         yield dataclasses.replace(
             base, verdict="reproduced" if left < right else "differs", paper=f"below {right:.4g}", measured=left,
-            difference=left - right, why=f"{left / right:.3f} times that of {claim.right}, counted",
+            difference=left - right, why=f"{left / right:.3f} times that of {other}, counted",
         )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from benchmark.records.schema import StepProfile
 from benchmark.report.claims.ledger import Claim, Judged, Verdict
+from benchmark.report.names import Names
 from benchmark.report.papers import Paper
 from benchmark.report.results import Results
 from benchmark.spec.grammar import unordered
@@ -31,6 +32,11 @@ class Evidence:
     results: Results
     paper: Paper
     protocol: str
+
+    @property
+    def names(self) -> Names:
+        """What people read in place of the names of requests."""
+        return self.results.names
 
     @property
     def datasets(self) -> list[str]:
@@ -72,11 +78,16 @@ class Evidence:
         """The step profiles whose recipe is the paper's."""
         return [each for each in self.results.profiles if not each.request.changes_from(self.paper.layers)]
 
+    def _label(self, method: str, dataset: str) -> str:
+        """Return what the paper calls a method of the suite."""
+        papers = {self.paper.method(name, dataset): name for name in self.paper.about.methods}
+        return self.paper.label(papers.get(method, method), self.names)
+
     def obstacle(self, needs: Needs) -> tuple[Verdict, str] | None:
         """Return the verdict and reason of a claim that these cells cannot decide; None if they can."""
         for backbone, dataset, method in needs:
             cell = self.cell(backbone, dataset, method)
-            name = f"{backbone} {dataset} {method}"
+            name = f"{self._label(method, dataset)} on {self.names.dataset(dataset)} ({self.names.backbone(backbone)})"
             if cell is None or not cell["done"]:
                 return "not run", f"{name} was not run"
             if cell["marks"]:
@@ -97,7 +108,7 @@ def unjudged(claim: Claim, evidence: Evidence, part: str, needs: Needs = ()) -> 
     """
     return Judged(
         id=f"{claim.id}-{part}" if part else claim.id,
-        statement=f"{claim.statement} ({part})" if part else claim.statement,
+        statement=f"{claim.statement} ({evidence.names.dataset(part)})" if part else claim.statement,
         source=f"{claim.source}: {evidence.paper.ledger.sources[claim.source]}",
         verdict="not run",
         kind=claim.kind,
@@ -106,7 +117,7 @@ def unjudged(claim: Claim, evidence: Evidence, part: str, needs: Needs = ()) -> 
         paper=RELATIONS[claim.relation] if claim.kind == "order" else "",
         needs=needs,
         publication=evidence.paper.name,
-        note=evidence.paper.note(claim.methods),
+        note=evidence.paper.note(claim.methods, evidence.names),
         claim=claim.statement,
         dataset=part or claim.only_dataset,
     )

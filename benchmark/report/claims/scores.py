@@ -118,11 +118,13 @@ def relative(claim: Claim, evidence: Evidence) -> Iterator[Judged]:
         known = [outcome for outcome in outcomes if outcome is not None]
         reason = "a record has no predictions of every clip" if len(known) < len(outcomes) else None
         if reason := reason or not_comparable_together(known):
-            yield with_verdict(base, "not comparable", f"{dataset}: {reason}")
+            yield with_verdict(base, "not comparable", f"{evidence.names.dataset(dataset)}: {reason}")
             return
         difference = share_difference([(known[0], known[1]), (known[2], known[3])])
         if difference is None:
-            yield with_verdict(base, "not comparable", f"{dataset}: a score of {claim.right} is zero")
+            name = evidence.paper.label(claim.right, evidence.names)
+            why = f"{evidence.names.dataset(dataset)}: a score of {name} is zero"
+            yield with_verdict(base, "not comparable", why)
             return
         differences[dataset] = difference
     mean = combined(differences, load_layout().related)
@@ -143,19 +145,20 @@ def _outcome(evidence: Evidence, backbone: str, dataset: str, method: str) -> Ou
 
 def score(claim: Claim, evidence: Evidence) -> Iterator[Judged]:
     """Judge every score of the paper: it must be within its tolerance and half the measured interval."""
-    sources = evidence.paper.score_sources
+    sources, names = evidence.paper.score_sources, evidence.names
     for paper in evidence.paper.scores:
+        method, backbone = evidence.paper.label(paper.method, names), names.backbone(paper.backbone)
         needs = evidence.needs(paper.backbone, paper.dataset, paper.method)
         base = dataclasses.replace(
             unjudged(claim, evidence, "", needs),
             id=f"{claim.id.removesuffix('s')}-{paper.backbone}-{paper.dataset}-{paper.method}-{paper.split}",
-            statement=f"{paper.method} on {paper.dataset} ({paper.backbone}): {paper.score} % on {paper.split}, "
+            statement=f"{method} on {names.dataset(paper.dataset)} ({backbone}): {paper.score} % on {paper.split}, "
             f"{paper.epoch} epoch",
             source=f"{paper.source}: {sources[paper.source]}",
             unit="per cent",
             paper=f"{paper.score}",
-            note=evidence.paper.note([paper.method]),
-            claim=f"{paper.method} ({paper.backbone}): score on {paper.split}, {paper.epoch} epoch",
+            note=evidence.paper.note([paper.method], names),
+            claim=f"{method} ({backbone}): score on {paper.split}, {paper.epoch} epoch",
             dataset=paper.dataset,
         )
         obstacle, cell = evidence.obstacle(needs), evidence.cell(*needs[0])

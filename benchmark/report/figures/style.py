@@ -83,7 +83,7 @@ def label_decades(axes: Axes) -> None:
 
 
 def literal(text: str) -> str:
-    """Return text of a user for a figure, where dollar signs would begin a formula; without control characters."""
+    """Return text of a user for a figure, where dollar signs would begin a formula; control characters are shown."""
     return one_line(text).replace("$", r"\$")
 
 

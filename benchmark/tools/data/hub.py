@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from huggingface_hub import HfApi, constants
 from rich.console import Console
 
 from benchmark.console import counting
 from benchmark.data.datasets.hub import HubChoice, HubDataset
 from benchmark.data.unpacked import read_unpacked
 from benchmark.errors import BenchmarkError
+from benchmark.hub_errors import Asked, hub_errors, innermost
 from benchmark.tools.data.hub_columns import Columns
 from benchmark.tools.data.hub_splits import Part, choose_parts
 from benchmark.tools.data.unpack import Origin, Recorded, unpack
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 
 INSTALL = "needs the library `datasets`: pip install aat-benchmark[hf]"
 COMMIT = re.compile("[0-9a-f]{40}")
-LONGEST = 300  # characters of a reason
 SAVED = ("dataset_dict.json", "state.json")  # of `save_to_disk`
 
 
@@ -122,12 +123,8 @@ def resolve_commit(choice: HubChoice) -> str:
     """
     if choice.revision and COMMIT.fullmatch(choice.revision):
         return choice.revision
-    try:
-        import huggingface_hub
-    except ImportError:
-        raise BenchmarkError(f"{choice.name}: {INSTALL}") from None
-    with _hub_errors(choice):
-        found = huggingface_hub.HfApi().dataset_info(choice.repo, revision=choice.revision, timeout=30)
+    with _explained(choice):
+        found = HfApi().dataset_info(choice.repo, revision=choice.revision, timeout=30)
     if not found.sha:
         raise BenchmarkError(f"{choice.name}: the hub names no commit of it")
     return str(found.sha)
@@ -170,7 +167,7 @@ def _load_folder(choice: HubChoice, folder: Path, cache: Path) -> Loaded:
     if not folder.is_dir():
         raise BenchmarkError(f"{choice.name}: no such folder: {folder}")
     folder = folder.resolve()  # a relative name may be that of a format, such as `parquet`
-    with _hub_errors(choice):
+    with _explained(choice):
         if is_saved := any((folder / name).is_file() for name in SAVED):
             found = datasets.load_from_disk(str(folder))
         else:
@@ -184,7 +181,7 @@ def _load_repository(choice: HubChoice) -> Loaded:
     import datasets
 
     commit = resolve_commit(choice)
-    with _hub_errors(choice):
+    with _explained(choice):
         found = datasets.load_dataset(choice.repo, name=choice.options.config, revision=commit)
     place = f"https://huggingface.co/datasets/{choice.repo}"
     return Loaded(dict(found), place, f"{choice.repo}@{commit}", _cache_folders())
@@ -193,53 +190,27 @@ def _load_repository(choice: HubChoice) -> Loaded:
 def _cache_folders() -> tuple[Path, ...]:
     """Return the folders into which the hub's libraries download and unpack files."""
     import datasets
-    import huggingface_hub
 
     config = datasets.config
     places = (config.HF_DATASETS_CACHE, config.DOWNLOADED_DATASETS_PATH, config.EXTRACTED_DATASETS_PATH)
-    return tuple(map(Path, (*places, huggingface_hub.constants.HF_HUB_CACHE)))
+    return tuple(map(Path, (*places, constants.HF_HUB_CACHE)))
 
 
 @contextlib.contextmanager
-def _hub_errors(choice: HubChoice) -> Iterator[None]:
+def _explained(choice: HubChoice) -> Iterator[None]:
     """Turn the errors of the hub's libraries into one line."""
-    from huggingface_hub import errors
-
-    # the errors of the HTTP client, which is another one from version to version of the hub's library
-    client: type[Exception] = errors.HfHubHTTPError.__bases__[0]
+    as_folder = f"; the folder {choice.repo} is named ./{choice.repo}" if Path(choice.repo).is_dir() else ""
+    asked = Asked(
+        choice.name, choice.repo, choice.revision or "main", "dataset",
+        if_unknown=as_folder, if_unreachable="; only a dataset that is unpacked already needs no network",
+    )  # fmt: skip
     try:
-        yield
-    except errors.GatedRepoError:
-        reason = "the hub gives this dataset only to users who accepted its terms: accept them and run `hf auth login`"
-    except errors.RepositoryNotFoundError:
-        reason = f"the hub has no dataset '{choice.repo}', or it is private{_as_folder(choice)}"
-    except errors.RevisionNotFoundError:
-        reason = f"the dataset has no revision '{choice.revision}'"
-    except errors.OfflineModeIsEnabled:
-        reason = "the hub is switched off (HF_HUB_OFFLINE=1), and the dataset was not unpacked before"
-    except errors.HfHubHTTPError as error:
-        reason = f"the hub refuses: {_reason(error)}"
-    except (client, errors.LocalEntryNotFoundError, ConnectionError) as error:
-        reason = (
-            f"the hub cannot be reached ({_reason(error)}); only a dataset that is unpacked already needs no network"
-        )
-    except Exception as error:  # the libraries raise those of HTTP clients, of Arrow, and their own
-        reason = f"cannot be loaded: {_reason(error)}"
-    else:
-        return
-    raise BenchmarkError(f"{choice.name}: {reason}")
-
-
-def _as_folder(choice: HubChoice) -> str:
-    return f"; the folder {choice.repo} is named ./{choice.repo}" if Path(choice.repo).is_dir() else ""
-
-
-def _reason(error: BaseException) -> str:
-    """Return the innermost cause of an error in one line."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    text = " ".join(str(error).split()) or "no reason given"
-    return f"{type(error).__name__}: {text[:LONGEST]}"
+        with hub_errors(asked):
+            yield
+    except BenchmarkError:
+        raise
+    except Exception as error:  # the libraries raise those of Arrow, of the file system, and their own
+        raise BenchmarkError(f"{choice.name}: cannot be loaded: {innermost(error)}") from None
 
 
 def _recordings(choice: HubChoice, part: Part, columns: Columns) -> Iterator[Recorded | None]:

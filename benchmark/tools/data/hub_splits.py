@@ -69,7 +69,7 @@ def choose_parts(
     there = ", ".join(splits)
     if twice := [names for names in usual.values() if names[1:]]:
         raise BenchmarkError(
-            f"{choice.name}: the splits {' and '.join(twice[0])} are alike; choose with {_example(there)}"
+            f"{choice.name}: the splits {' and '.join(twice[0])} have similar names; choose with {_example(there)}"
         )
     if not {"train", "test"} <= usual.keys():
         raise BenchmarkError(

@@ -9,7 +9,9 @@ import torch
 from torch import nn
 
 from benchmark.data.loader import Batch
+from benchmark.errors import BenchmarkError
 from benchmark.models.build import init_head
+from benchmark.models.checkpoint import Checkpoint
 from benchmark.models.masked import MaskedPatches
 from benchmark.models.transformer import AudioTransformer, ModelConfig
 from benchmark.spec.pretraining import MELS, Pretraining
@@ -83,13 +85,40 @@ class Masked(Task):
         }
 
 
-def make_task(run: Pretraining, *, multi_label: bool) -> Task:
-    """Create the model with new weights, drawn from torch's generator.
+def make_task(run: Pretraining, *, multi_label: bool, start: Checkpoint | None = None) -> Task:
+    """Create the model with new weights, drawn from torch's generator, or with those of a checkpoint.
+
+    Prediction heads are new. A checkpoint's tagging head is kept if it has as many classes.
+
+    Args:
+        run: settings of the pre-training.
+        multi_label: whether clips have several labels.
+        start: the checkpoint; None for new weights.
 
     Raises:
+        BenchmarkError: the checkpoint has another architecture.
         ValueError: patches overlap where they must not.
     """
-    return Masked(run) if run.objective == "ssast" else Tagging(run, multi_label=multi_label)
+    task = Masked(run) if run.objective == "ssast" else Tagging(run, multi_label=multi_label)
+    if start is not None:
+        _require_same(run, start)
+        model = task.backbone
+        model.load_backbone(model.fit_grid(start.tensors, start.grid))
+        head = model.mlp_head.state_dict(prefix="mlp_head.")
+        if {name: tensor.shape for name, tensor in head.items()} == {n: t.shape for n, t in start.head.items()}:
+            model.load_state_dict(start.head, strict=False)
+    return task
+
+
+def _require_same(run: Pretraining, start: Checkpoint) -> None:
+    """Check that a checkpoint has the architecture of AST and SSAST, and the size that is trained."""
+    if start.shape != run.shape:
+        raise BenchmarkError(f"--init: the checkpoint has {start.shape}, but --size {run.size} has {run.shape}")
+    if not (start.distilled and start.qkv_bias and start.final_norm) or start.mels not in {None, MELS}:
+        raise BenchmarkError(
+            f"--init: the checkpoint ({start.layout}) has another architecture; AST's with two class tokens and "
+            f"{MELS} mel bands is needed"
+        )
 
 
 def model_config(run: Pretraining) -> ModelConfig:

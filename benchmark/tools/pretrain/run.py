@@ -95,6 +95,7 @@ def pretrain(
     device: torch.device,
     progress: Progress,
     after_epoch: EpochDone,
+    start: Checkpoint | None = None,
 ) -> dict[str, Any]:
     """Train, or continue after the last epoch of an interrupted call, and write the checkpoint.
 
@@ -106,15 +107,16 @@ def pretrain(
         device: where the model is trained.
         progress: called after each step with a description, the steps done and the steps in total.
         after_epoch: called after each epoch with its values.
+        start: the checkpoint that training starts from; None for random weights.
 
     Returns:
         The report.
 
     Raises:
-        BenchmarkError: the loss is not finite, or the file cannot be written.
+        BenchmarkError: the loss is not finite, the file cannot be written, or the checkpoint has another architecture.
     """
     seed_everything(run.seed)
-    task = make_task(run, multi_label=multi_label).to(device)
+    task = make_task(run, multi_label=multi_label, start=start).to(device)
     optimizer = torch.optim.Adam(task.parameters(), lr=run.lr, weight_decay=run.weight_decay, betas=BETAS)
     key = f"{hashlib.sha256(run.model_dump_json().encode()).hexdigest()}, {device.type}"
     resume_files = ResumeFiles(out.with_name(f"{out.name}.state"))
