@@ -34,7 +34,7 @@ from benchmark.report.tables.paper import paper_rows
 from benchmark.report.tables.parameters import parameters_text
 from benchmark.report.tables.results import score_text
 from benchmark.report.tables.swept import swept_rows, swept_text
-from benchmark.report.write import build_report, build_tables, read_results
+from benchmark.report.write import Report, build_report, build_tables, read_results
 from benchmark.spec.request import TrialRequest
 from tests.conftest import TINY_RECIPE
 from tests.samples import make_record, make_results
@@ -280,6 +280,13 @@ def test_the_printed_explain_command_finds_its_cell(
     print_report(build_report(results.store), results.store.folder)
     shown = capsys.readouterr().out.partition("benchmark explain ")[2].partition(" --results")[0]
     assert len(find_cells(results, shlex.split(shown))) == 2
+
+
+def test_a_dagger_in_the_printed_table_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    for score, number in (("87.5†", 1), ("87.5", 0)):
+        table = pd.DataFrame([{"protocol": "reference", "backbone": "ast", "method": "full", "esc50": score}])
+        print_report(Report([Path("x") / "y"], table, [], ""), Path("x"))
+        assert capsys.readouterr().out.count("† below a regression on log-mel statistics") == number
 
 
 def test_the_rank_diagram_does_not_depend_on_the_process(make_request: Make, tmp_path: Path) -> None:

@@ -153,6 +153,19 @@ def test_claims_are_a_matrix_of_datasets(make_request: Make, tmp_path: Path) -> 
     assert {sign["verdict"] for line in shown["not_run"]["rows"] for sign in line["signs"] if sign} == {"not run"}
 
 
+def test_the_page_says_which_method_is_best_and_why_no_claim_is_judged(make_request: Make, tmp_path: Path) -> None:
+    records = of_folds(make_request, "full", [0.5]) + of_folds(make_request, "linear", [0.75])
+    results = make_results(tmp_path, records)
+    page = to_html(results, build_tables(results), [])
+    assert "<h3>Which method is best?</h3>" in page
+    assert "<li>ESC-50: highest Linear probing, 75.0 % (minus Full fine-tuning: +25.0" in page
+    assert "59 claims, 188 checks (a check is a claim on one dataset or backbone)" in page
+    assert "<p>none judged: random weights, recipe changed.</p>" in page
+    assert "These results judge none of its claims: random weights, recipe changed." in page
+    assert "claims that are not judged</summary>" in page
+    assert "; best on validation where a dataset has validation clips" in page
+
+
 def test_the_policy_names_each_script_and_style() -> None:
     policy = load_assets().policy
     for name in ("style.css", "theme.js", *SCRIPTS):
