@@ -140,7 +140,7 @@ def test_claims_are_a_matrix_of_datasets(make_request: Make, tmp_path: Path) -> 
     assert columns(rows, results.order.datasets) == [*results.order.datasets, "average", ""]
     summary = summarise(judged, paper, results)
     assert summary.size == f"{len(rows)} claims, {len(judged)} checks"
-    assert summary.outcome == "none judged: random weights, recipe changed, some folds only"
+    assert summary.outcome == "none judged: random weights, demo backbone, recipe changed, some folds only"
     first = next(row for row in rows if row.statement == "On AST, AAT-MS beats head tuning")
     assert list(first.verdicts) == [*paper.about.datasets, "average"]
     [shown] = matrices(results, [paper], judged, {"aat": "reference"}, {"aat": summary})
@@ -160,8 +160,8 @@ def test_the_page_says_which_method_is_best_and_why_no_claim_is_judged(make_requ
     assert "<h3>Which method is best?</h3>" in page
     assert "<li>ESC-50: highest Linear probing, 75.0 % (minus Full fine-tuning: +25.0" in page
     assert "59 claims, 188 checks (a check is a claim on one dataset or backbone)" in page
-    assert "<p>none judged: random weights, recipe changed.</p>" in page
-    assert "These results judge none of its claims: random weights, recipe changed." in page
+    assert "<p>none judged: random weights, demo backbone, recipe changed.</p>" in page
+    assert "These results judge none of its claims: random weights, demo backbone, recipe changed." in page
     assert "claims that are not judged</summary>" in page
     assert "; best on validation where a dataset has validation clips" in page
 
