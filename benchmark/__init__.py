@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from benchmark.api.board import board
     from benchmark.api.check import check, check_backbone
     from benchmark.api.checkpoint import convert_checkpoint, fetch_checkpoints, verify_checkpoint
     from benchmark.api.cite import cite
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "board",
     "check",
     "check_backbone",
     "check_submission",

@@ -1,13 +1,17 @@
-"""Files that are written completely or not at all, and the folders that they go to."""
+"""Files and folders that are written completely or not at all, and the folders that they go to."""
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+from benchmark.errors import BenchmarkError
 
 
 def existing_folder(path: Path) -> Path:
@@ -69,3 +73,57 @@ def _draft(path: Path) -> Iterator[BinaryIO]:
         os.fsync(folder)  # the new name of the file has to survive a power failure, too
     finally:
         os.close(folder)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty folder that takes the place of `path` at the end; until then, an earlier folder stays as it is.
+
+    An exception inside removes the new one. What an interrupted process left is removed by the next call.
+
+    Raises:
+        BenchmarkError: another process writes the same folder.
+        OSError: nothing was replaced.
+    """
+    place = path.absolute()
+    draft, earlier = (place.parent / f".{place.name}.{kind}" for kind in ("new", "old"))
+    with _alone(draft, path):
+        if earlier.exists() and not place.exists():  # ended between the two renames below
+            earlier.rename(place)
+        shutil.rmtree(earlier, ignore_errors=True)
+        try:
+            yield draft
+            if place.exists():
+                place.rename(earlier)
+            draft.rename(place)
+        except BaseException:
+            if earlier.exists() and not place.exists():
+                earlier.rename(place)
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
+        shutil.rmtree(earlier, ignore_errors=True)
+
+
+@contextmanager
+def _alone(draft: Path, path: Path) -> Iterator[None]:
+    """Make an empty folder that no other process uses at the same time.
+
+    Args:
+        draft: the folder.
+        path: what the error names.
+    """
+    draft.mkdir(parents=True, exist_ok=True)
+    lock = os.open(draft, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_draft = draft.is_dir() and os.path.samestat(os.fstat(lock), draft.stat())
+        except BlockingIOError:
+            is_draft = False
+        if not is_draft:  # or another process has just put it in its place
+            raise BenchmarkError(f"{path}: another process is writing it; wait until it has ended")
+        for left in draft.iterdir():
+            shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
+        yield
+    finally:
+        os.close(lock)

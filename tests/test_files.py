@@ -13,7 +13,8 @@ import pytest
 
 from benchmark.cli import main as main_room
 from benchmark.data.synthetic.sound import Sound
-from benchmark.files import naming, write_atomic
+from benchmark.errors import BenchmarkError
+from benchmark.files import naming, replacing_folder, write_atomic
 
 
 @pytest.mark.parametrize("mask", [0o022, 0o077, 0o002])
@@ -108,3 +109,44 @@ def test_the_command_line_says_which_disk_is_full_and_what_to_do(
     error = capsys.readouterr().err
     assert f"error: {tmp_path / 'a'}: No space left on device (" in error
     assert error.rstrip().endswith("B are free); make room and call the command again")
+
+
+def _fail_after_a_file(folder: Path) -> None:
+    assert list(folder.iterdir()) == []
+    (folder / "third.txt").write_text("")
+    raise OSError("the disk is full")
+
+
+def test_a_folder_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
+    place = tmp_path / "new" / "site"
+    for text in ("first", "second"):
+        with replacing_folder(place) as folder:
+            assert list(folder.iterdir()) == []
+            (folder / f"{text}.txt").write_text(text)
+            assert (place / "second.txt").exists() is False
+    assert [path.name for path in place.iterdir()] == ["second.txt"]
+    with pytest.raises(OSError, match="full"), replacing_folder(place) as folder:
+        _fail_after_a_file(folder)
+    assert [path.name for path in place.iterdir()] == ["second.txt"]
+    assert [path.name for path in place.parent.iterdir()] == ["site"]
+
+
+def test_what_a_killed_process_left_of_a_folder_is_mended(tmp_path: Path) -> None:
+    place, draft, earlier = tmp_path / "site", tmp_path / ".site.new", tmp_path / ".site.old"
+    for left in (draft / "inner", earlier):
+        left.mkdir(parents=True)
+        (left / "file").write_text("x")
+    with pytest.raises(OSError, match="full"), replacing_folder(place) as folder:
+        _fail_after_a_file(folder)
+    assert (place / "file").read_text() == "x"  # the one before the process was killed
+    assert [path.name for path in tmp_path.iterdir()] == ["site"]
+
+
+def test_two_processes_do_not_write_one_folder(tmp_path: Path) -> None:
+    with (
+        replacing_folder(tmp_path / "site"),
+        pytest.raises(BenchmarkError, match="another process is writing it"),
+        replacing_folder(tmp_path / "site"),
+    ):
+        pass
+    assert (tmp_path / "site").is_dir()

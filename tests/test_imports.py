@@ -35,7 +35,7 @@ ALLOWED = {
     "orchestrator": BELOW_SERVICES,
     "search": {"orchestrator", "report", *BELOW_SERVICES},
     "tools": BELOW_SERVICES,
-    "report": {"metrics", "records", "spec"},
+    "report": {"metrics", "records", "spec", "submissions"},
     "submissions": {"metrics", "records", "spec"},
     "api": {"testing", *SERVICES, *BELOW_SERVICES},
     "cli": {"api", "tools", "spec"},  # tools where there is a function already that needs no use-case around it

@@ -14,6 +14,7 @@ import typer
 
 from benchmark import __version__
 from benchmark.cli import (
+    board,
     catalogue,
     check,
     checkpoint,
@@ -88,6 +89,7 @@ app.command("check")(check.check)
 app.add_typer(new.app, name="new")
 app.command("report")(report.report)
 app.command("claims")(claims.claims)
+app.command("board")(board.board)
 app.command("explain")(explain.explain)
 app.command("cite")(cite.cite)
 app.command("floor")(floor.floor)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from scipy.special import stdtrit
 from scipy.stats import trim_mean
@@ -135,14 +136,21 @@ def improvement(scores: Array, other: Array) -> Bounded:
 
     Args:
         scores: (seeds, datasets).
-        other: the same of the other method.
+        other: the same of the other method, maybe of another number of seeds.
     """
+    better = (scores[:, None] > other) + 0.5 * (scores[:, None] == other)  # every seed of one with every seed of other
 
     def share(one: Array, two: Array) -> Array:
-        first, second = one[:, :, None], two[:, None]  # every seed of one with every seed of the other
-        return np.asarray(np.mean((first > second) + 0.5 * (first == second), axis=(1, 2, 3)))
+        """Return the probability for (draws, seeds, datasets) weights of the seeds."""
+        over_one = np.moveaxis(one, 2, 0) @ np.moveaxis(better, 2, 0)  # (datasets, draws, seeds of other)
+        return np.asarray(np.mean(np.sum(over_one * np.moveaxis(two, 2, 0), axis=2), axis=0))
 
-    return _bounded(share, scores, other)
+    def drawn() -> Array:
+        rng = np.random.default_rng(SEED)
+        return share(*(_counts(_drawn(rng, each), len(each)) / len(each) for each in (scores, other)))
+
+    value = share(*(np.full((1, *each.shape), 1 / len(each)) for each in (scores, other)))[0]
+    return _interval(value, drawn, min(len(scores), len(other)), scores.shape[1])
 
 
 def profile(scores: Array, levels: Array) -> Bounded:
@@ -155,19 +163,41 @@ def profile(scores: Array, levels: Array) -> Bounded:
     return _bounded(lambda one: np.mean(one[..., None] > levels, axis=(1, 2)), scores)
 
 
-def _bounded(statistic: Callable[..., Array], *scores: Array) -> Bounded:
+def _bounded(statistic: Callable[[Array], Array], scores: Array) -> Bounded:
     """Return a statistic with its interval.
 
     Args:
-        statistic: of (draws, seeds, datasets) arrays; its first axis is that of the draws.
-        scores: (seeds, datasets), drawn independently of each other.
+        statistic: of a (draws, seeds, datasets) array; its first axis is that of the draws.
+        scores: (seeds, datasets).
     """
-    value = statistic(*(each[None] for each in scores))[0]
-    seeds, datasets = scores[0].shape
+    rng, strata = np.random.default_rng(SEED), np.arange(scores.shape[1])
+    return _interval(statistic(scores[None])[0], lambda: statistic(scores[_drawn(rng, scores), strata]), *scores.shape)
+
+
+def _interval(value: Any, drawn: Callable[[], Array], seeds: int, datasets: int) -> Bounded:
+    """Return a value with the interval that the values of the draws give it.
+
+    Args:
+        value: a number or an array.
+        drawn: returns its values, the first axis is that of the draws; not called with one seed.
+        seeds: number of seeds, the smaller one if two methods have different numbers.
+        datasets: number of datasets.
+    """
     if seeds < 2:
         return Bounded(value, np.full_like(value, np.nan)[()], np.full_like(value, np.nan)[()])
-    rng, strata = np.random.default_rng(SEED), np.arange(datasets)
-    drawn = [each[rng.integers(0, seeds, (DRAWS, seeds, datasets)), strata] for each in scores]
-    error = statistic(*drawn).std(axis=0, ddof=1) * np.sqrt(seeds / (seeds - 1))
+    error = drawn().std(axis=0, ddof=1) * np.sqrt(seeds / (seeds - 1))
     half = stdtrit(datasets * (seeds - 1), 0.5 + LEVEL / 2) * error
     return Bounded(value, np.maximum(value - half, 0.0), np.minimum(value + half, 1.0))
+
+
+def _drawn(rng: np.random.Generator, scores: Array) -> npt.NDArray[np.int64]:
+    """Return the seeds of each draw, as a (draws, seeds, datasets) array."""
+    return rng.integers(0, len(scores), (DRAWS, *scores.shape))
+
+
+def _counts(drawn: npt.NDArray[np.int64], seeds: int) -> Array:
+    """Return how often each seed was drawn, as an array of the same shape."""
+    draws, _, datasets = drawn.shape
+    first = seeds * (np.arange(draws)[:, None] * datasets + np.arange(datasets))  # place of each draw and dataset
+    found = np.bincount((drawn + first[:, None]).ravel(), minlength=drawn.size)
+    return np.moveaxis(found.reshape(draws, datasets, seeds), 2, 1).astype(float)

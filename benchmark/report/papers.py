@@ -156,7 +156,7 @@ class Paper:
 
     def protocol_of(self, results: Results) -> str:
         """Return the protocol that a report judges it by: its own, or that of the first cell if it was not run."""
-        protocols = results.cells["protocol"].tolist()
+        protocols = results.rows["protocol"].tolist()
         return protocols[0] if protocols and self.about.protocol not in protocols else self.about.protocol
 
     def with_scores(self, more: ScoreFile, where: str) -> Paper:

@@ -12,6 +12,8 @@ from benchmark.records.predictions import UnusablePredictionsError, open_predict
 from benchmark.report.inference import Array
 from benchmark.report.outcomes import Fold, Outcome
 
+TRIAL = ["fold", "unit", "epoch", "record"]  # columns of a trial that are needed
+
 
 def read_outcome(folder: Path, method: str, trials: Iterable[Mapping[Any, Any]]) -> Outcome:
     """Read the predictions of the chosen epoch of all trials of a cell.
@@ -22,7 +24,7 @@ def read_outcome(folder: Path, method: str, trials: Iterable[Mapping[Any, Any]])
     Args:
         folder: the results folder.
         method: names the cell in reasons.
-        trials: rows of its finished trials, as in `benchmark.records.frame`.
+        trials: its finished trials, with the columns `TRIAL` of `benchmark.records.frame`.
 
     Raises:
         UnusablePredictionsError: there is no trial, predictions are missing or damaged, or seeds have different clips.

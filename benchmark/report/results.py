@@ -1,4 +1,4 @@
-"""The class Results: trials, table cells, step profiles and paired comparisons of one results folder."""
+"""The class Results: trials, table cells, step profiles and paired comparisons."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from benchmark.report.inference import Estimate
 from benchmark.report.layout import Order, load_layout
 from benchmark.report.names import Names
 from benchmark.report.outcomes import Outcome, difference, not_comparable, score, ties
-from benchmark.report.read_outcome import read_outcome
+from benchmark.report.read_outcome import TRIAL, read_outcome
 from benchmark.report.render import marks, row_names
 from benchmark.report.step_profiles import tabulate_steps
 from benchmark.spec.request import TrialRequest
@@ -39,53 +39,22 @@ def in_role(method: str, role: str) -> str:
 
 
 @dataclass
-class Results:
-    """One results folder, read for tables, figures, claims and the page.
-
-    There may be thousands of records. Of each trial a row and the scores by epoch are kept, of each table cell also the
-    first record.
+class Notes:
+    """What a report needs of records beside their rows, noted while they are read one by one.
 
     Attributes:
-        store: the results folder.
-        order: order of methods and datasets.
-        trials: one row per finished trial, as in `benchmark.records.frame`.
-        curves: score at every epoch, by trial id.
         first_records: the first record of each cell, for what its trials share.
         requests: one request of each cell, submitted or recorded.
-        submitted: fold, seed and draw of the submitted trials, by cell.
         environments: environments of the records, by their digest.
         labels: labels of the records, by kind.
-        profiles: profiles of training steps.
-        floors: scores without a backbone, by key.
     """
 
-    store: ResultStore
-    order: Order
-    trials: pd.DataFrame = field(init=False)
-    curves: dict[str, Curve] = field(init=False)
-    first_records: dict[str, Record] = field(init=False, default_factory=dict)
-    requests: dict[str, TrialRequest] = field(init=False, default_factory=dict)
-    submitted: dict[str, Submitted] = field(init=False, default_factory=dict)
-    environments: dict[str, dict[str, Any]] = field(init=False, default_factory=dict)
-    labels: dict[str, dict[str, str]] = field(init=False, default_factory=dict)
-    profiles: list[StepProfile] = field(init=False)
-    floors: dict[str, Floor] = field(init=False)
+    first_records: dict[str, Record] = field(default_factory=dict)
+    requests: dict[str, TrialRequest] = field(default_factory=dict)
+    environments: dict[str, dict[str, Any]] = field(default_factory=dict)
+    labels: dict[str, dict[str, str]] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        self.store.require()
-        for request in self.store.submitted():
-            if not request.held_out:  # trials that choose a setting are no results
-                self.requests.setdefault(request.cell, request)
-                self.submitted.setdefault(request.cell, set()).add((request.fold, request.seed, request.draw))
-        self.trials, self.curves = tabulate(map(self._note, self.store.records()))
-        self.profiles = list(self.store.profiles())
-        self.floors = read_floors(self.store.folder)
-        logger.info(
-            "%s: %d records, %d cells, %d step profiles",
-            self.store.folder, len(self.trials), len(self.requests), len(self.profiles),
-        )  # fmt: skip
-
-    def _note(self, record: Record) -> Record:
+    def note(self, record: Record) -> Record:
         """Keep what the report needs of a record, and return it."""
         self.first_records.setdefault(record.request.cell, record)
         self.requests.setdefault(record.request.cell, record.request)
@@ -94,10 +63,82 @@ class Results:
             self.labels.setdefault(kind, {}).update(labels)
         return record
 
+
+@dataclass
+class Results:
+    """Records, read for tables, figures, claims and pages: those of one results folder, or a choice of a store's.
+
+    There may be thousands of records. Of each trial a row and the scores by epoch are kept, of each table cell also the
+    first record.
+
+    Attributes:
+        store: the results folder, or the folder that the paths of the records are relative to.
+        order: order of methods and datasets.
+        trials: one row per finished trial, as in `benchmark.records.frame`.
+        curves: score at every epoch, by trial id.
+        notes: what else is known of the records.
+        submitted: fold, seed and draw of the submitted trials, by cell.
+        choices: choices of settings, made and open.
+        profiles: profiles of training steps.
+        floors: scores without a backbone, by key.
+        outcomes: what the predictions of cells say, or why they cannot be used; read when it is needed.
+    """
+
+    store: ResultStore
+    order: Order
+    trials: pd.DataFrame
+    curves: dict[str, Curve]
+    notes: Notes
+    submitted: dict[str, Submitted] = field(default_factory=dict)
+    choices: list[Choice] = field(default_factory=list)
+    profiles: list[StepProfile] = field(default_factory=list)
+    floors: dict[str, Floor] = field(default_factory=dict)
+    outcomes: dict[str, Outcome | UnusablePredictionsError] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, store: ResultStore, order: Order) -> Results:
+        """Read a results folder.
+
+        Args:
+            store: the results folder.
+            order: order of methods and datasets.
+
+        Raises:
+            BenchmarkError: not a results folder, or a record of a newer schema.
+        """
+        store.require()
+        notes, submitted = Notes(), dict[str, Submitted]()
+        for request in store.submitted():
+            if not request.held_out:  # trials that choose a setting are no results
+                notes.requests.setdefault(request.cell, request)
+                submitted.setdefault(request.cell, set()).add((request.fold, request.seed, request.draw))
+        trials, curves = tabulate(map(notes.note, store.records()))
+        profiles, floors = list(store.profiles()), read_floors(store.folder)
+        logger.info(
+            "%s: %d records, %d cells, %d step profiles",
+            store.folder, len(trials), len(notes.requests), len(profiles),
+        )  # fmt: skip
+        return cls(store, order, trials, curves, notes, submitted, store.choices(), profiles, floors)
+
+    @property
+    def first_records(self) -> dict[str, Record]:
+        """The first record of each cell, for what its trials share."""
+        return self.notes.first_records
+
+    @property
+    def requests(self) -> dict[str, TrialRequest]:
+        """One request of each cell, submitted or recorded."""
+        return self.notes.requests
+
+    @property
+    def environments(self) -> dict[str, dict[str, Any]]:
+        """Environments of the records, by their digest."""
+        return self.notes.environments
+
     @functools.cached_property
     def names(self) -> Names:
         """What people read in place of the names of requests."""
-        return Names.of(load_layout().labels, [Labels.model_validate(self.labels)])
+        return Names.of(load_layout().labels, [Labels.model_validate(self.notes.labels)])
 
     @functools.cached_property
     def marks(self) -> list[str]:
@@ -130,14 +171,20 @@ class Results:
         return tabulate_steps(self.profiles, self.order.methods)
 
     @functools.cached_property
-    def cells(self) -> pd.DataFrame:
-        """One row per table cell, with the columns of `benchmark.report.aggregate`."""
+    def rows(self) -> pd.DataFrame:
+        """One row per table cell, as `cells`, without what needs predictions and floors: that takes longest."""
         cells = aggregate(self.trials, self.requests, self.submitted, self.order)
         tuned = {choice.winner.cell: choice for choice in self.choices if choice.winner and choice.chosen}
-        cells["marks"] = [
+        marks = [
             "; ".join(filter(None, (marks, tuned[cell].mark(map(int, folds.split())) if cell in tuned else "")))
             for cell, marks, folds in zip(cells["cell"], cells["marks"], cells["folds"], strict=True)
         ]
+        return cells.assign(marks=marks)
+
+    @functools.cached_property
+    def cells(self) -> pd.DataFrame:
+        """One row per table cell, with the columns of `benchmark.report.aggregate`."""
+        cells = self.rows.copy()
         intervals: dict[str, tuple[float, float]] = {}
         best: set[str] = set()
         for _, rows in cells[cells["score"].notna()].groupby(GROUP, sort=False):
@@ -151,11 +198,6 @@ class Results:
             cells[bound] = cells["cell"].map(ends).astype(float).clip(0.0, 1.0)
         floors = [self.floor(cell).get(REGRESSION, math.nan) for _, cell in cells.iterrows()]
         return cells.assign(best=cells["cell"].isin(best), floor=floors)
-
-    @functools.cached_property
-    def choices(self) -> list[Choice]:
-        """Choices of settings, made and open."""
-        return self.store.choices()
 
     @property
     def tuned_cells(self) -> set[str]:
@@ -223,18 +265,14 @@ class Results:
         return None if isinstance(found, Outcome) else str(found)
 
     def _read(self, cell: str) -> Outcome | UnusablePredictionsError:
-        if cell not in self._outcomes:
+        if cell not in self.outcomes:
             rows = self.trials.loc[self._places[cell]] if cell in self._places else self.trials.iloc[:0]
             try:
                 method = self.requests[cell].method.variant
-                self._outcomes[cell] = read_outcome(self.store.folder, method, rows.to_dict("records"))
+                self.outcomes[cell] = read_outcome(self.store.folder, method, rows[TRIAL].to_dict("records"))
             except UnusablePredictionsError as error:
-                self._outcomes[cell] = error
-        return self._outcomes[cell]
-
-    @functools.cached_property
-    def _outcomes(self) -> dict[str, Outcome | UnusablePredictionsError]:
-        return {}
+                self.outcomes[cell] = error
+        return self.outcomes[cell]
 
     @functools.cached_property
     def _places(self) -> dict[str, Any]:

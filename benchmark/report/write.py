@@ -78,7 +78,7 @@ def read_results(store: ResultStore) -> Results:
     Raises:
         BenchmarkError: not a results folder, or a record of a newer schema.
     """
-    return Results(store, load_layout().order)
+    return Results.read(store, load_layout().order)
 
 
 def build_report(

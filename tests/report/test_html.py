@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,24 +11,10 @@ import pytest
 from benchmark.report.layout import load_layout
 from benchmark.report.page.build import AS_CHARTS
 from benchmark.report.write import build_report
+from tests.report.browser import CONTRAST, TOO_WIDE
 from tests.report.hostile import CLASSES, SHOWN, hostile_results
 
 pytestmark = pytest.mark.browser
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-CONTRAST = """() => {
-  const light = c => { const [r, g, b] = c.match(/\\d+/g).slice(0, 3).map(Number).map(v => v / 255)
-    .map(v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4); return .2126 * r + .7152 * g + .0722 * b; };
-  const behind = e => { for (; e; e = e.parentElement) { const c = getComputedStyle(e).backgroundColor;
-    if (!/, 0\\)$/.test(c) && c !== 'transparent') return c; } return 'rgb(255, 255, 255)'; };
-  const texts = 'p, td, th, button, a, h1, h2, h3, li, dt, dd, summary, figcaption, label';
-  return Math.min(...[...document.querySelectorAll(texts)]
-    .filter(e => e.textContent.trim() && e.offsetParent).map(e => {
-      const a = light(getComputedStyle(e).color), b = light(behind(e));
-      return (Math.max(a, b) + .05) / (Math.min(a, b) + .05); }));
-}"""
-TOO_WIDE = """() => [...document.querySelectorAll('.scroll')]
-  .filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.getAttribute('aria-label'))"""
 CHART = "name => echarts.getInstanceByDom(document.querySelector(`[data-chart=${name}]`))"
 SERIES = f"name => ({CHART})(name).getOption().series.filter(one => one.type === 'scatter').length"
 AXIS = f"name => ({CHART})(name).getOption().xAxis[0].type"
@@ -46,16 +31,6 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     results = hostile_results(tmp_path_factory.mktemp("results"))
     build_report(results.store, html=True)
     return results.store.folder / "report" / "report.html"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("Chromium is not installed")
-    with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 @pytest.fixture

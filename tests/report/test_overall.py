@@ -31,6 +31,17 @@ def test_the_values() -> None:
     assert profile(one, np.array([0.0, 0.5, 1.0])).value == pytest.approx([(one > 0).mean(), (one > 0.5).mean(), 0])
 
 
+def test_methods_may_have_other_numbers_of_seeds() -> None:
+    rng = np.random.default_rng(0)
+    one, other = rng.random((4, 3)).round(1), rng.random((3, 3)).round(1)
+    found, reverse = improvement(one, other), improvement(other, one)
+    pairs = [(a > b) + 0.5 * (a == b) for k in range(3) for a in one[:, k] for b in other[:, k]]
+    assert found.value == pytest.approx(np.mean(pairs))
+    assert found.value + reverse.value == pytest.approx(1)
+    assert found.low < found.value < found.high
+    assert np.isnan(improvement(one, other[:1]).low)
+
+
 def test_one_seed_has_no_interval() -> None:
     one = np.array([[0.5, 0.6, 0.7]])
     for found in (interquartile_mean(one), improvement(one, one), profile(one, np.array([0.5, 0.6]))):

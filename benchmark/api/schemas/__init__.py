@@ -22,7 +22,7 @@ from benchmark.api.schemas.models import (
     Pretrained,
     VerifiedCheckpoint,
 )
-from benchmark.api.schemas.results import CellProvenance, Cleaned, Report, Submitted
+from benchmark.api.schemas.results import Board, CellProvenance, Cleaned, Report, Submitted
 from benchmark.api.schemas.trials import Plan, Run, Search, Status
 from benchmark.records.floor import Floor
 from benchmark.records.merge import Merged
@@ -41,6 +41,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "status": Status,
     "run": Run,
     "report": Report,
+    "board": Board,
     "claims": list_of(
         model_of(Judged, as_expected=(bool, Field(description="False if it was judged, and not as the paper says")))
     ),

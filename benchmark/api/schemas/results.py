@@ -41,6 +41,17 @@ class Compared(BaseModel):
     seeds: int = Field(description="seeds that both methods have")
 
 
+class Board(Output):
+    """What `board` prints."""
+
+    folder: str = Field(description="the site")
+    pages: int = Field(description="number of pages")
+    records: int = Field(description="number of records")
+    submitters: int = Field(description="number of submitters")
+    results: int = Field(description="number of table cells")
+    marks: list[str] = Field(description="what makes every result not comparable with papers, such as synthetic audio")
+
+
 class ExplainedTrial(BaseModel):
     """One trial of a table cell."""
 

@@ -82,6 +82,8 @@ def _of_trials(claim: Claim, evidence: Evidence, needs: Needs) -> Ratio | None:
 def _of_profiles(claim: Claim, evidence: Evidence, needs: Needs) -> Ratio | None:
     """Return the ratio of profiled steps of the paper's model, preferably on a GPU; None if there are none."""
     steps = evidence.results.steps
+    if steps.empty:
+        return None
     (backbone, dataset, left), (_, _, right) = needs
     column = {"time": "step_seconds", "memory": "gpu_allocated_bytes"}[claim.value]
     is_unchanged = steps["step_key"].isin({profile.request.step_key for profile in evidence.profiles})

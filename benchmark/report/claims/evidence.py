@@ -59,7 +59,7 @@ class Evidence:
 
     @functools.cached_property
     def _cells(self) -> dict[tuple[str, str, tuple[str, ...]], pd.Series]:
-        cells = self.results.cells[self.results.cells["protocol"] == self.protocol]
+        cells = self.results.rows[self.results.rows["protocol"] == self.protocol]
         pairs = zip(cells["cell"], cells["marks"], strict=True)
         marks = [self.paper.marks(self.results.requests[cell], text) for cell, text in pairs]
         ranked = cells.assign(

@@ -13,7 +13,11 @@ from markupsafe import Markup
 
 STYLE = "style.css"
 THEME = "theme.js"  # runs before the page is drawn
-SCRIPTS = ("vendor/echarts.min.js", "tables.js", "dialogs.js", "looks.js", "score_charts.js", "class_charts.js")
+LIBRARY = "vendor/echarts.min.js"  # of charts
+SCRIPTS = (
+    LIBRARY, "tables.js", "contents.js", "data.js", "dialogs.js", "looks.js", "score_charts.js", "class_charts.js",
+    "draw.js",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ def to_html(
         has={name: bool(charts[name]) for name in ("points", "curves", "classes")},
         figures=[_figure(figure) for figure in figures if figure.name not in AS_CHARTS],
         protocol_grids=[tables.switches(results), tables.environments(results)],
-        data=_embedded({**provenance(results), "claims": claims.details(judged), "charts": charts}),
+        data=embedded({**provenance(results), "claims": claims.details(judged), "charts": charts}),
     )
 
 
@@ -69,7 +69,7 @@ def _figure(figure: NamedFigure) -> dict[str, str]:
     return {"name": figure.name, "title": figure.title, "data": data}
 
 
-def _embedded(content: Any) -> Markup:
+def embedded(content: Any) -> Markup:
     """Return JSON for a script element, which `</script>` or `<!--` inside a text would end or change."""
     text = json.dumps(content, ensure_ascii=True, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c"))

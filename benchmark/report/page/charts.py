@@ -65,40 +65,72 @@ COSTS = (
 )
 
 
+@dataclass(frozen=True)
+class _Shown:
+    """The table cells of the charts.
+
+    Attributes:
+        cells: table cells with the columns `group`, `dataset_label` and `row`, which people read.
+        numbers: the number of each group, dataset and row, by these columns.
+        places: cell, and number of its group, dataset and method, by cell.
+    """
+
+    cells: pd.DataFrame
+    numbers: dict[str, dict[str, int]]
+    places: dict[str, dict[str, Any]]
+
+    @classmethod
+    def of(cls, results: Results) -> _Shown:
+        cells = _labelled(results)
+        numbers = {
+            column: {name: number for number, name in enumerate(dict.fromkeys(cells[column]))}
+            for column in ("group", "dataset_label", "row")
+        }
+        places = {
+            str(cell["cell"]): {
+                "cell": str(cell["cell"]),
+                "group": numbers["group"][cell["group"]],
+                "dataset": numbers["dataset_label"][cell["dataset_label"]],
+                "method": numbers["row"][cell["row"]],
+            }
+            for _, cell in cells.iterrows()
+        }
+        return cls(cells, numbers, places)
+
+
 def chart_data(results: Results) -> dict[str, Any]:
     """Return names and looks of methods, costs, points, curves and results by class.
 
     Points, curves and results by class name their cell, and by number their group (protocol and backbone), dataset and
     method. Scores are in per cent.
     """
-    cells = _labelled(results)
-    numbers = {
-        column: {name: number for number, name in enumerate(dict.fromkeys(cells[column]))}
-        for column in ("group", "dataset_label", "row")
+    shown = _Shown.of(results)
+    return {
+        **_score_data(results, shown),
+        "curves": [{**shown.places[cell], "points": points} for cell, points in _curves(results)],
+        "classes": [
+            {**shown.places[cell], **_classes(results.by_class.by_cell[cell])} for cell in shown_rows(results)["cell"]
+        ],
     }
-    of_cell = {
-        str(cell["cell"]): {
-            "cell": str(cell["cell"]),
-            "group": numbers["group"][cell["group"]],
-            "dataset": numbers["dataset_label"][cell["dataset_label"]],
-            "method": numbers["row"][cell["row"]],
-        }
-        for _, cell in cells.iterrows()
-    }
+
+
+def score_data(results: Results) -> dict[str, Any]:
+    """Return what `chart_data` does, without curves and results by class."""
+    return {**_score_data(results, _Shown.of(results)), "curves": [], "classes": []}
+
+
+def _score_data(results: Results, shown: _Shown) -> dict[str, Any]:
+    cells = shown.cells
     costs = [cost for cost in COSTS if cells[cost.column].notna().any()]
     complete = cells[cells["score"].notna()]
     metrics = cells.drop_duplicates("dataset_label").set_index("dataset_label")["metric"]
     return {
-        "methods": _methods(results, numbers["row"]),
-        "groups": list(numbers["group"]),
-        "datasets": list(numbers["dataset_label"]),
+        "methods": _methods(results, shown.numbers["row"]),
+        "groups": list(shown.numbers["group"]),
+        "datasets": list(shown.numbers["dataset_label"]),
         "measures": [measure(str(metric)) for metric in metrics],
         "costs": [{"label": cost.label, "chart": cost.chart} for cost in costs],
-        "points": [{**of_cell[cell["cell"]], **_point(cell, costs)} for _, cell in complete.iterrows()],
-        "curves": [{**of_cell[cell], "points": points} for cell, points in _curves(results)],
-        "classes": [
-            {**of_cell[cell], **_classes(results.by_class.by_cell[cell])} for cell in shown_rows(results)["cell"]
-        ],
+        "points": [{**shown.places[cell["cell"]], **_point(cell, costs)} for _, cell in complete.iterrows()],
     }
 
 

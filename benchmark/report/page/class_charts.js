@@ -151,4 +151,3 @@ if (CHARTS.classes.length) {
   method.addEventListener("change", drawClasses);
   drawers.push(drawClasses);
 }
-drawAll();

@@ -1,8 +1,6 @@
 "use strict";
 // The dialog with the provenance of numbers and the reasons of verdicts. All texts are set as text, never as HTML.
-const DATA = JSON.parse(document.getElementById("data").textContent);
 const panel = document.getElementById("panel");
-const element = (name, text = "", more = {}) => Object.assign(document.createElement(name), { textContent: text }, more);
 const readable = value =>
   Array.isArray(value)
     ? value.map(readable).join(", ")

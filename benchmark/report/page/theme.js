@@ -1,5 +1,6 @@
 "use strict";
 // The choice between automatic, light and dark. Stored where the browser lets a file store something.
+document.documentElement.classList.add("js"); // styles hide what needs scripts
 const THEMES = ["automatic", "light", "dark"];
 const applyTheme = name => {
   if (name === "automatic") delete document.documentElement.dataset.theme;

@@ -1,0 +1,3 @@
+"use strict";
+// Last: the charts are drawn when all scripts have added theirs.
+drawAll();
