@@ -98,7 +98,11 @@ def _of_profiles(claim: Claim, evidence: Evidence, needs: Needs) -> Ratio | None
             values = by_method[column] / (by_method["clips"] if claim.value == "time" else 1)
             value = float(values[left] / values[right])
             where, on_gpu = f"by `profile` on {device}", not str(device).startswith("cpu")
-            quartiles = _quartiles(by_method.loc[left], by_method.loc[right]) if claim.value == "time" else None
+            quartiles = (
+                _quartiles(*(by_method.loc[[name]].iloc[0] for name in (left, right)))
+                if claim.value == "time"
+                else None
+            )
             return Ratio(value, where, on_gpu, "one measurement", quartiles)
     return None
 

@@ -103,14 +103,12 @@ def difference_text(table: pd.DataFrame) -> pd.DataFrame:
     rows = table.to_dict("records")
     text = table[[*GROUP, "method", "other"]].copy()
     text["points"] = [f"{row['difference']:+.1f}" for row in rows]
-    text[INTERVAL] = [_interval(row) for row in rows]
+    text[INTERVAL] = [_interval(row["low"], row["high"]) for row in rows]
     text[P] = [f"{row['p_holm']:.2g} ({row['comparisons']})" for row in rows]
     text["over"] = [f"{plural(row['clips'], 'clip')} x {plural(row['seeds'], 'seed')}" for row in rows]
     return text
 
 
-def _interval(row: dict[str, Any]) -> str:
+def _interval(low: float, high: float) -> str:
     """Return the interval; two methods with one score on every clip have none that says anything."""
-    if row["low"] == row["high"] == 0:
-        return EQUAL
-    return f"[{row['low']:+.1f}, {row['high']:+.1f}]"
+    return EQUAL if low == high == 0 else f"[{low:+.1f}, {high:+.1f}]"
