@@ -10,13 +10,14 @@ import inspect
 import logging
 import re
 import sys
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, first_line
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +27,8 @@ DIGITS = 12
 _FILE = re.compile(r"(?P<file>.+\.py)(?::(?P<name>\w+))?")
 _MODULE = re.compile(r"(?P<module>[A-Za-z_][\w.]*):(?P<name>\w+)")
 T = TypeVar("T")
+
+_packages: set[str] = set()  # top-level names of modules that define methods or backbones
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,12 @@ class UserFile:
 def is_place(text: str) -> bool:
     """Return whether a text is the place of a class, instead of a name."""
     return bool(_FILE.fullmatch(text) or _MODULE.fullmatch(text))
+
+
+def file_hint(name: str) -> str:
+    """Return how to name `NAME.py` of the current folder, for somebody who named it without `./` and `.py`."""
+    file = f"./{name.removesuffix('.py')}.py"
+    return f" (the file is named with its path: {file})" if Path(file).is_file() else ""
 
 
 def parse_place(text: str) -> Place:
@@ -151,9 +160,12 @@ def import_or_explain(text: str, load: Callable[[], T]) -> T:
     except BenchmarkError as error:
         raise BenchmarkError(f"{text}: {error}") from None
     except (Exception, SystemExit) as error:
-        line = getattr(error, "lineno", None)
-        where = f", line {line}" if line else ""
-        raise BenchmarkError(f"{text} does not import: {type(error).__name__}: {error}{where}") from None
+        if isinstance(error, SyntaxError):
+            where = f", line {error.lineno}" if error.lineno else ""
+            raise BenchmarkError(f"{text} does not import: {type(error).__name__}: {error.msg}{where}") from None
+        place = place_of_error(error)
+        where = f" ({place})" if place else ""
+        raise BenchmarkError(f"{text} does not import: {first_line(error)}{where}") from None
 
 
 def choose_class(
@@ -189,6 +201,33 @@ def choose_class(
     return next(iter(registered.values()))
 
 
+def line_of_error(error: BaseException) -> str:
+    """Return an error in one line, after its place in code from outside the suite: `mine.py, line 4, in adapt: ...`.
+
+    The place is the innermost frame in such a file; an error that passed none is named alone.
+    """
+    place = place_of_error(error)
+    return f"{place}: {first_line(error)}" if place else first_line(error)
+
+
+def place_of_error(error: BaseException) -> str | None:
+    """Return file, line and function of the innermost frame in code from outside the suite; None if there is none."""
+    inside = [
+        (frame, line)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if _is_outside(frame.f_globals.get("__name__", ""))
+    ]
+    if not inside:
+        return None
+    code, line = inside[-1][0].f_code, inside[-1][1]
+    return f"{Path(code.co_filename).name}, line {line}, in {code.co_name}"
+
+
+def _is_outside(module: str) -> bool:
+    """Return whether a module defines methods or backbones from outside the suite, or is of their package."""
+    return module.startswith(FILE_MODULE) or module.partition(".")[0] in _packages
+
+
 def defining_file(cls: type) -> Path | None:
     """Return the absolute path of the file that defines a class.
 
@@ -210,6 +249,7 @@ def describe(cls: type) -> External | None:
     if path is None:
         return None
     top, _, rest = cls.__module__.partition(".")
+    _packages.add(top)
     owners = _owners().get(top, [])
     # a module beside a notebook may not be importable in other processes: name its file
     alone = not rest and not owners and path.name != "__init__.py"

@@ -9,7 +9,7 @@ import importlib
 import inspect
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,12 @@ import benchmark
 from benchmark.api.catalogue import catalogue, resolved_recipe
 from benchmark.api.schemas import SCHEMAS, Output
 from benchmark.errors import BenchmarkError
+from benchmark.spec.backbone import LATER, BackboneEntry
+from benchmark.spec.type_words import bounds, type_words
 from benchmark.submissions.describe import store_rules
 
 INDEX = "reference/index.md"  # says how to print each generated page without the site
+NOT_STATED = {*LATER, "name", "sha256"}  # of a backbone: what users or trials give
 NOTEBOOK, NOTEBOOK_PAGE = ".ipynb", "-notebook.md"  # endings of a notebook and of its page
 
 
@@ -117,8 +120,29 @@ def backbones() -> Iterator[str]:
         yield from (f"## {name}", "", str(entry["description"]), "")
         rows = [(key, _plain(value)) for key, value in entry.items() if key not in {"description", "options"}]
         yield from _table(("fact", "value"), rows)
+    yield from (
+        "## Keys",
+        "",
+        "Of a YAML file, and of `register_backbone`. The name of a file's backbone is the file's.",
+        "",
+    )
+    yield from _table(("key", "value", "default", "meaning"), _keys(BackboneEntry, left_out=NOT_STATED))
     yield from ("## Options", "", "In brackets: `ast[size=tiny;weights=random:0]`.", "")
     yield from _table(("option", "meaning"), [(_code(key), text) for key, text in entry["options"].items()])
+
+
+def _keys(model: type[BaseModel], prefix: str = "", left_out: Collection[str] = ()) -> Iterator[tuple[str, ...]]:
+    """Yield key, type, default and meaning of every field of a model; of a field that is a model, those in it."""
+    for name, field in model.model_fields.items():
+        if name in left_out:
+            continue
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _keys(field.annotation, f"{prefix}{name}.")
+            continue
+        words = ", ".join([type_words(field.annotation), *bounds(field.metadata)])
+        value = None if field.is_required() else field.get_default(call_default_factory=True)
+        default = "required" if field.is_required() else json.dumps(value) if value in (None, True) else _plain(value)
+        yield _code(f"{prefix}{name}"), words, default, field.description or ""
 
 
 def grids() -> Iterator[str]:

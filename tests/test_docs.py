@@ -14,9 +14,11 @@ import pytest
 
 import benchmark
 from benchmark.methods.registry import resolve_methods
+from benchmark.models.attach import SITES
 from benchmark.models.transformer import AudioTransformer, ModelConfig
 from benchmark.spec.backbone import SHAPES, Shape, forget_backbone
-from benchmark.testing import run_check
+from benchmark.testing import run_backbone_check, run_check
+from benchmark.testing.backbones import CheckedBackbone
 from tests.conftest import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text()
@@ -52,6 +54,33 @@ def test_the_method_of_the_readme_runs_verbatim(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "configuration", tmp_path]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "1 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_the_method_with_groups_of_the_documentation_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SHAPES, "tiny", Shape(width=128, depth=2, heads=2))
+    (tmp_path / "side.py").write_text(python_with("class GatedSide("))
+    [method] = resolve_methods(str(tmp_path / "side.py"), "documentation")
+    faults = {check: run_check(check, method) for check in ("registered", "gradients", "save_load")}
+    assert faults == dict.fromkeys(faults)
+    method.adapt(AudioTransformer(ModelConfig(SHAPES["tiny"], 128, 128, (16, 16), 3)))
+    assert [len(group.names) for group in method.param_groups()] == [2]
+    sites = set(re.findall(r"^\| `(\w+_(?:parallel|out))` \|", TEXTS["own-method.md"], flags=re.MULTILINE))
+    assert sites == set(SITES)
+
+
+def test_the_backbone_with_own_names_passes_its_checks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SHAPES, "tiny", Shape(width=128, depth=2, heads=2))
+    place = tmp_path / "ownvit.py"
+    place.write_text(python_with("class OwnViT("))
+    checked = CheckedBackbone.named(str(place))
+    faults = {
+        check: run_backbone_check(check, checked) for check in ("builds", "order", "slots", "sites", "state_dict")
+    }
+    assert faults == dict.fromkeys(faults)
+    for name in ("prefix", "lora", "layernorm"):
+        [method] = resolve_methods(name, "documentation")
+        assert run_check("gradients", method, ["ownvit[size=tiny;weights=random:0]"]) is None
+    forget_backbone("ownvit")
 
 
 def test_the_backbone_of_the_documentation_passes_its_checks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

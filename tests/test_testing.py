@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from benchmark.methods import huggingface
-from benchmark.methods.registry import methods, resolve_methods
+from benchmark.methods.contract import Composed
+from benchmark.methods.registry import REGISTRY, methods, resolve_methods
 from benchmark.spec.backbone import SHAPES, Shape
-from benchmark.testing import CHECKS, MethodConformance, run_check
+from benchmark.testing import CHECKS, MethodConformance, conform, run_check
 from tests.conftest import Cli, json_of
 
 HEAD = """
@@ -17,7 +18,7 @@ import os, torch
 from dataclasses import dataclass
 from typing import Any, ClassVar
 from torch import nn
-from benchmark.methods import Method, register
+from benchmark.methods import Method, ParamGroup, register
 
 class Zero(nn.Module):
     def __init__(self, width):
@@ -52,6 +53,10 @@ class Part(Zero):
 
 BROKEN = {
     "builds": (INSERT + part("return self.weight * x", "raise TypeError('no such layer')"), "TypeError: no such layer"),
+    "registered": (
+        INSERT + part("return self.parts[0](x)", "self.parts = [nn.Linear(width, width)]"),
+        "v.blocks.0.broken (Part): self.parts is a list with modules (Linear), which torch does not register: use nn.M",
+    ),
     "shapes": (INSERT + part("return self.weight * x / (x.shape[1] < 500)"), "at 512 frames"),
     "frozen": (
         (
@@ -109,7 +114,115 @@ def test_a_check_catches_its_fault(name: str, tmp_path: Path) -> None:
     assert expected in fault
 
 
+HIDDEN = {
+    "self.parts = {'a': [nn.Linear(width, width)]}": "self.parts is a dict with modules (Linear)",
+    "self.parts = (nn.Parameter(torch.ones(width)),)": "use nn.ParameterList",
+    "self.parts = [torch.ones(width)]": "self.parts is a list with tensors",
+    "self.scale = torch.ones(width)": "self.scale is a Tensor that torch does not register: use self.register_buffer",
+}
+
+
+@pytest.mark.parametrize("init", HIDDEN)
+def test_what_torch_does_not_register_is_found(init: str, tmp_path: Path) -> None:
+    fault = run_check("registered", method_of(INSERT + part("return self.weight * x", init), tmp_path))
+    assert fault is not None
+    assert HIDDEN[init] in fault
+
+
+def test_what_is_registered_elsewhere_may_be_in_a_list(tmp_path: Path) -> None:
+    init = "self.layer = nn.Linear(width, width); self.parts = [self.layer, self.weight, 3]"
+    assert run_check("registered", method_of(INSERT + part("return self.layer(x)", init), tmp_path)) is None
+
+
+def test_a_layer_that_is_not_saved_is_found(tmp_path: Path) -> None:
+    body = INSERT + part("return self.weight * x + self.parts[0](x)", "self.parts = [nn.Linear(width, width)]")
+    fault = run_check("save_load", method_of(body, tmp_path))
+    assert fault is not None
+    assert "a loaded model gives other logits" in fault
+
+
+NAN = {
+    "return self.weight * x * float('nan')": "the loss of training step 1 is nan",
+    "return self.weight * x / (self.training or x.shape[1] < 500)": "logits are not finite",
+}
+
+
+@pytest.mark.parametrize("forward", NAN)
+def test_after_a_result_that_is_not_finite_no_check_gives_other_advice(forward: str, tmp_path: Path) -> None:
+    found = list(conform(method_of(INSERT + part(forward), tmp_path)))
+    [fault] = [finding.fault for finding in found if finding.fault]
+    assert found[-1].fault == fault
+    assert NAN[forward] in fault
+    assert "splits, overfits" in found[-1].notes[-1]
+
+
+GROUPS = """
+    def param_groups(self, names):
+        gates = tuple(name for name in names if name.endswith("weight"))
+        return [ParamGroup(gates, lr_scale=10), ParamGroup((), lr_scale=3)]
+"""
+
+
+def test_the_command_says_what_is_trained(cli: Cli, tmp_path: Path) -> None:
+    unfit = part("return x * self.weight", "self.parts = [nn.Linear(1, 1)]")  # no check after `registered`
+    (tmp_path / "mine.py").write_text(HEAD + INSERT + GROUPS + unfit)
+    shown = cli("check", tmp_path / "mine.py").stdout
+    assert "trains 256 parameters in 2 tensors on ast[size=tiny" in shown
+    assert "broken.weight (blocks 0, 1); groups: broken.weight (blocks 0, 1) lr x10 (2 tensors); head" in shown
+    assert "a group of param_groups() is empty (lr x3)" in shown
+    assert "rule: Modules and tensors are registered" in shown
+
+
+def test_a_method_that_trains_the_head_alone_is_noted() -> None:
+    found = next(conform(resolve_methods("linear", "test")[0]))
+    assert (found.check, found.fault) == ("builds", None)
+    assert found.notes == ("trains nothing beside the head (1,288 parameters), as `linear` does",)
+
+
+ADAPT_RAISES = "    def adapt(self, model):\n        return {}[5]\n"
+RAISES = {
+    ADAPT_RAISES: "mine.py, line 20, in adapt: KeyError: 5",
+    "    def adapt(self, model):\n        pass\n": "adapt() returned None; return the names of the parameters to train",
+    "    def adapt(self, model):\n        return 'head'\n": "adapt() returned str 'head'",
+    "    def adapt(self, model):\n        return model.parameters()\n": "adapt() returned a Parameter among the names",
+    INSERT
+    + part("return x[..., 1:]"): "module 'broken' at mlp_parallel of block 0 returns (..., 127), expected (..., 128)",
+    INSERT + part("return x[..., :1]"): "returns (..., 1), expected (..., 128)",
+    INSERT + part("return x, x"): "module 'broken' at mlp_parallel of block 0 returns tuple",
+    INSERT + part("return x + {}[5]"): "in forward: KeyError: 5",
+}
+
+
+@pytest.mark.parametrize("body", RAISES)
+def test_an_error_in_a_users_file_has_its_place(body: str, tmp_path: Path) -> None:
+    fault = run_check("builds", method_of(body, tmp_path))
+    assert fault is not None
+    assert RAISES[body] in fault
+
+
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_plan_and_run_name_the_place_of_an_error(command: str, cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(HEAD + ADAPT_RAISES)
+    chosen = ("--grid", "smoke", "--dataset", "esc50", "--backbone", "ast", "--results", tmp_path / "out")
+    done = cli(command, *chosen, "--method", tmp_path / "mine.py")
+    assert done.returncode == (3 if command == "plan" else 2)
+    assert "mine.py, line 20, in adapt: KeyError: 5" in done.stdout + done.stderr
+
+
+def method_of(body: str, folder: Path) -> Composed:
+    """Return the method of a file with this body."""
+    (folder / "mine.py").write_text(HEAD + body)
+    [method] = resolve_methods(str(folder / "mine.py"), "test")
+    return method
+
+
 QUICK = ("frozen", "gradients", "identity", "configuration", "save_load")  # `check NAME` runs all of them
+
+
+@pytest.fixture(autouse=True)
+def _one_broken_method() -> None:
+    """Forget the method of the last test, which is in another file."""
+    REGISTRY.forget("broken")
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from benchmark.errors import BenchmarkError, closest
 
@@ -65,7 +65,7 @@ def catalogue_entries(kind: str, name: str) -> dict[str, Entry]:
 
     Args:
         kind: as for `catalogue`.
-        name: name of the entry.
+        name: name of the entry; a method or backbone from outside by its place, such as `./mine.py`.
 
     Raises:
         BenchmarkError: an unknown kind or name.
@@ -73,16 +73,18 @@ def catalogue_entries(kind: str, name: str) -> dict[str, Entry]:
     Example:
         >>> catalogue_entries("methods", "aat_ms")["aat_ms"]["hyper-parameters"]
     """
-    entries = catalogue(kind)
-    names = name.split("+") if kind == "methods" else [name]
-    for part in names:
-        if part not in entries:
-            raise BenchmarkError(f"unknown {kind.removesuffix('s')} '{part}'{closest(part, entries)}")
-        if kind == "methods":
-            from benchmark.methods.registry import find_method
+    if kind == "methods":
+        from benchmark.methods.registry import lookup_method
 
-            entries[part] = _method(find_method(part))
-    plain: dict[str, Entry] = json.loads(json.dumps({part: entries[part] for part in names}))
+        entries = {method.name: _known(_method(method)) for method in map(lookup_method, name.split("+"))}
+    elif kind == "backbones":
+        entries = _one_backbone(name)
+    else:
+        entries = catalogue(kind)
+        if name not in entries:
+            raise BenchmarkError(f"unknown {kind.removesuffix('s')} '{name}'{closest(name, entries)}")
+        entries = {name: entries[name]}
+    plain: dict[str, Entry] = json.loads(json.dumps(entries))
     return plain
 
 
@@ -148,6 +150,11 @@ def _method(method: type[Method]) -> Entry:
     }
 
 
+def _known(entry: Entry) -> Entry:
+    """Return an entry without what is unknown, such as the share that a method from outside trains."""
+    return {key: value for key, value in entry.items() if value is not None}
+
+
 def _group(method: type[Method]) -> str:
     """Return the group of a method in lists: of the paper or its official code, of others, of a package or file."""
     if method.external:
@@ -177,8 +184,11 @@ def _read_yaml(package: str, *path: str) -> Any:
 
 
 def _hyper_parameters(method: type[Method]) -> Entry:
+    from benchmark.spec.type_words import type_words
+
     fields = dataclasses.fields(method)  # type: ignore[arg-type]  # every registered method is a dataclass
-    return {field.name: {"type": str(field.type), "default": field.default} for field in fields}
+    types = get_type_hints(method, include_extras=True)
+    return {field.name: {"type": type_words(types[field.name]), "default": field.default} for field in fields}
 
 
 def _datasets() -> dict[str, Entry]:
@@ -188,13 +198,25 @@ def _datasets() -> dict[str, Entry]:
 
 
 def _backbones() -> dict[str, Entry]:
-    from benchmark.spec.backbone import OPTIONS, BackboneChoice, backbone_names, load_backbone
+    from benchmark.spec.backbone import backbone_names
 
-    entries = {name: load_backbone(name) for name in backbone_names()}
-    options = {name: BackboneChoice.model_fields[name].description for name in OPTIONS}
-    return {
-        name: {**entry.model_dump(), **entry.shape.model_dump(), "options": options} for name, entry in entries.items()
-    }
+    return {name: _backbone(name) for name in backbone_names()}
+
+
+def _backbone(name: str) -> Entry:
+    from benchmark.spec.backbone import OPTIONS, BackboneChoice, load_backbone
+
+    entry = load_backbone(name)
+    options = {option: BackboneChoice.model_fields[option].description for option in OPTIONS}
+    return {**entry.model_dump(), **entry.shape.model_dump(), "options": options}
+
+
+def _one_backbone(text: str) -> dict[str, Entry]:
+    """Return the entry of a backbone, by its name or its place."""
+    from benchmark.models.outside import enter_backbone
+
+    name = enter_backbone(text)
+    return {name: _backbone(name)}
 
 
 def _grids() -> dict[str, Entry]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.api.arguments import checked
 from benchmark.api.method_names import method_names
-from benchmark.console import say, stderr_console
+from benchmark.console import counting, say, stderr_console
 from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
@@ -41,7 +41,9 @@ class CheckResult:
     def __str__(self) -> str:
         lines = []
         for variant, findings in self.findings.items():
-            lines += [variant, *(f"  {'FAIL' if finding.fault else 'ok  '} {_text(finding)}" for finding in findings)]
+            lines.append(variant)
+            for finding in findings:
+                lines += [f"{_mark(finding)} {_text(finding)}", *_remarks(finding)]
         return "\n".join([*lines, self.summary()])
 
     def summary(self) -> str:
@@ -101,7 +103,9 @@ def check_backbone(backbone: str, *, console: Console | None = None) -> CheckRes
     """
     from benchmark.testing import conform_backbone
 
-    return CheckResult({backbone: _shown(backbone, conform_backbone(backbone), console or stderr_console())})
+    console = console or stderr_console()
+    with counting(console) as progress:
+        return CheckResult({backbone: _shown(backbone, conform_backbone(backbone, progress=progress), console)})
 
 
 def _shown(name: str, findings: Iterable[Finding], console: Console) -> list[Finding]:
@@ -111,12 +115,24 @@ def _shown(name: str, findings: Iterable[Finding], console: Console) -> list[Fin
     for finding in findings:
         found.append(finding)
         if finding.fault:
-            say(console, f" {_text(finding)}", mark="  FAIL")
+            say(console, f" {_text(finding)}", mark=_mark(finding))
         else:
-            say(console, f"  ok   {_text(finding)}")
+            say(console, f"{_mark(finding)} {_text(finding)}")
+        for remark in _remarks(finding):
+            say(console, remark)
     return found
 
 
+def _mark(finding: Finding) -> str:
+    return "  FAIL" if finding.fault else "  ok  "
+
+
 def _text(finding: Finding) -> str:
-    about = f"{finding.about}: {finding.fault}" if finding.fault else finding.about
-    return f"{finding.check:13} {about} ({finding.seconds:.1f} s)"
+    """Return the cause of a fault, else the rule that is kept."""
+    return f"{finding.check:13} {finding.fault or finding.about} ({finding.seconds:.1f} s)"
+
+
+def _remarks(finding: Finding) -> list[str]:
+    """Return the lines below that of a finding: the rule that is broken, and notes."""
+    rule = [f"rule: {finding.about}"] if finding.fault else []
+    return [f"{'':20} {remark}" for remark in (*rule, *finding.notes)]

@@ -15,7 +15,7 @@ from benchmark.api.method_names import method_names
 from benchmark.api.search_result import SearchResult, make_result
 from benchmark.api.selection import SelectedGrid, Selection, Settings, settings_text
 from benchmark.console import say, stderr_console
-from benchmark.errors import BenchmarkError, MissingInputError
+from benchmark.errors import ArgumentError, BenchmarkError, MissingInputError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -104,6 +104,7 @@ def search(
     console = console or stderr_console()
     folder = results_folder(results, path_name(f"search-{dataset}-{backbone}", ""))
     changes = settings_text(settings)
+    _check_names(dataset, backbone)
     selection = Selection(
         grid=PROTOCOL_GRID, datasets=dataset, backbones=backbone, folds=() if fold is None else fold, seeds=seed,
         settings=changes if epochs is None else [*changes, f"recipe.epochs={epochs}"], protocol=protocol,
@@ -134,6 +135,22 @@ def search(
         space, rows, folder, budget, interrupted=interrupted,
         words=["python", "-m", "benchmark", "run", "--grid", PROTOCOL_GRID, *words], settings=changes,
     )  # fmt: skip
+
+
+def _check_names(dataset: str, backbone: str) -> None:
+    """Check the names that the caller gives, for messages that name the argument instead of the grid.
+
+    Raises:
+        ArgumentError: there is no such dataset or backbone.
+    """
+    from benchmark.data.registry import get_dataset
+    from benchmark.models.outside import resolve_backbones
+
+    for argument, name, find in (("dataset", dataset, get_dataset), ("backbone", backbone, resolve_backbones)):
+        try:
+            find(name, argument)
+        except BenchmarkError as error:
+            raise ArgumentError(argument, str(error).removeprefix(f"{argument}: ")) from None
 
 
 def _make_space(selection: Selection, methods: Sequence[str]) -> tuple[Space, SelectedGrid, dict[str, Path]]:

@@ -10,13 +10,15 @@ import typer
 
 from benchmark.cli import options
 from benchmark.cli.printing import print_json, say_line, stdout_console
-from benchmark.console import Sheet
+from benchmark.commands import command
+from benchmark.console import Sheet, printable
 from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
     from benchmark.api.catalogue import ResolvedRecipe
 
 Plural = Literal["methods", "datasets", "backbones", "grids", "protocols", "recipes", "papers", "defects", "schemas"]
+OF_FILES = ("methods", "backbones")  # kinds that may come from a file of the user
 FACTS = ("label", "classes", "clips")  # columns of lists, where every entry has them
 MOST_NUMBERS = 5  # equal numbers that are listed one by one
 GROUPS = {
@@ -42,6 +44,8 @@ def list_(kind: Annotated[Plural, typer.Argument()], json: options.Json = False)
         return
     sheets = _method_sheets(entries) if kind == "methods" else [_sheet(entries)]
     show_blocks(stdout_console(), sheets)
+    if kind in OF_FILES:
+        say_line(f"One of your own: `{command('show', kind.removesuffix('s'), './FILE.py')}` shows it.")
 
 
 def _method_sheets(entries: dict[str, dict[str, Any]]) -> Iterator[Sheet]:
@@ -83,7 +87,7 @@ def _summary(entry: dict[str, Any]) -> str:
 
 def show(
     kind: Annotated[Singular, typer.Argument()],
-    name: Annotated[str, typer.Argument()],
+    name: Annotated[str, typer.Argument(help="Its name; ./FILE.py or ./FILE.yaml for one of your own.")],
     backbone: Annotated[str | None, typer.Option(help="Resolve a recipe for this backbone.")] = None,
     method: Annotated[str | None, typer.Option(help="Resolve a recipe for this method.")] = None,
     json: options.Json = False,
@@ -93,6 +97,8 @@ def show(
     With a backbone or a method, `show recipe` prints the values that a trial gets and the source of each.
 
     Example: python -m benchmark show method aat_ms
+
+    Example: python -m benchmark show method ./mine.py
 
     Example: python -m benchmark show recipe esc50 --backbone ast --method aat_ms
 
@@ -109,9 +115,9 @@ def show(
     if json:
         print_json(entries)
         return
-    import yaml
+    from benchmark.spec.yaml import yaml_text
 
-    typer.echo(yaml.safe_dump(_shorter(entries), sort_keys=False, width=110), nl=False)
+    typer.echo(printable(yaml_text(_shorter(entries)), keep_lines=True), nl=False)
 
 
 def _shorter(value: Any) -> Any:

@@ -34,6 +34,8 @@ def inspect(
         print_json(found)
         return
     for key, value in found.items():
+        if value is None or value in ("", [], ()):
+            continue
         shown = ", ".join(f"{name} {number}" for name, number in value.items()) if isinstance(value, dict) else value
         shown = ", ".join(map(str, shown)) if isinstance(shown, (list, tuple)) else shown
         say_line(f"{key:20} {shown}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from shlex import quote
 from typing import Annotated
 
 import typer
@@ -99,7 +98,6 @@ def pretrain(
         print_json(trained.as_dict())
         return
     say_line(f"{out}: sha256 {trained.sha256}")
-    say_line(
-        f"use it as --backbone {quote(str(trained.backbone))} with recipe.mean={trained.run.mean} and "
-        f"recipe.std={trained.run.std} for similar audio; check it with `{command('checkpoint', 'verify', out)}`"
-    )
+    level = [word for key in ("mean", "std") for word in ("--set", f"recipe.{key}={getattr(trained.run, key)}")]
+    say_line(f"check it:  {command('checkpoint', 'verify', out)}")
+    say_line(f"use it:    {command('run', '--grid', 'quick', '--backbone', trained.backbone, *level)}")

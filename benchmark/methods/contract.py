@@ -182,6 +182,23 @@ def _around(default: Any, kind: Any) -> tuple[Any, ...]:
     return ()
 
 
+def _checked_names(returned: object) -> list[str]:
+    """Return what `adapt` returned as a list.
+
+    Raises:
+        ValueError: it is not an iterable of names.
+    """
+    advice = "return the names of the parameters to train"
+    if returned is None:
+        raise ValueError(f"adapt() returned None; {advice}")
+    if isinstance(returned, str) or not isinstance(returned, Iterable):
+        raise ValueError(f"adapt() returned {type(returned).__name__} {returned!r}; {advice}, as a list")
+    names = list(returned)
+    if wrong := [name for name in names if not isinstance(name, str)]:
+        raise ValueError(f"adapt() returned a {type(wrong[0]).__name__} among the names; {advice}")
+    return names
+
+
 class Composed:
     """Methods that are applied in order to one model; the parameters of all of them train.
 
@@ -200,12 +217,12 @@ class Composed:
             The names in the adapted model; names that the model never had stay as they are.
 
         Raises:
-            ValueError: a part removes a parameter that an earlier part trains.
+            ValueError: a part removes a parameter that an earlier part trains, or returns no names.
         """
         # A part that replaces modules renames parameters of earlier parts: follow the parameters, not their names.
         found: list[dict[str, Parameter | None]] = []
         for part in self.parts:
-            names = list(part.adapt(model))
+            names = _checked_names(part.adapt(model))
             parameters = dict(model.named_parameters())
             found.append({name: parameters.get(name) for name in names})
         final = {id(parameter): name for name, parameter in model.named_parameters()}

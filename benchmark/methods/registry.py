@@ -28,6 +28,7 @@ from benchmark.places import (
     choose_class,
     defining_file,
     describe,
+    file_hint,
     import_or_explain,
     is_place,
     parse_place,
@@ -108,7 +109,7 @@ class Registry:
                 self._run(path, method.external.place)
             method = self._methods.get(name)
         if method is None:
-            raise BenchmarkError(f"unknown method '{name}'{closest(name, self._methods)}")
+            raise BenchmarkError(f"unknown method '{name}'{file_hint(name) or closest(name, self._methods)}")
         if not of_suite(method) and method.external is None:
             raise BenchmarkError(f"method '{name}': {no_file(method)}")
         return method

@@ -20,6 +20,8 @@ from typing import Literal, get_args
 import torch
 from torch import nn
 
+from benchmark.errors import BenchmarkError
+
 Site = Literal["attn_parallel", "attn_out", "mlp_parallel", "mlp_out"]
 SITES: tuple[Site, ...] = get_args(Site)
 ATTACHED, AT_OUT, AT_PARALLEL = range(3)  # stages, in the order in which they act
@@ -34,11 +36,18 @@ class _Added:
             contains it, would be a cycle, and a model in a cycle keeps its GPU memory until the garbage collector runs.
         parallel: whether the module gets the host's input, and its output is added; else it gets the output so far.
         stage: `ATTACHED`, `AT_OUT` or `AT_PARALLEL`.
+        where: name and place of the module, for messages.
     """
 
     module: nn.Module
     parallel: bool
     stage: int
+    where: str
+
+    @property
+    def keeps_shape(self) -> bool:
+        """Whether its output must have the shape of the host's; only an attached one may change it."""
+        return self.parallel or self.stage != ATTACHED
 
 
 class _AddedModules:
@@ -53,8 +62,21 @@ class _AddedModules:
 
     def __call__(self, host: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
         for entry in self.entries:
-            output = output + entry.module(inputs[0]) if entry.parallel else entry.module(output)
+            result = entry.module(inputs[0] if entry.parallel else output)
+            if entry.keeps_shape and getattr(result, "shape", None) != output.shape:
+                raise BenchmarkError(_wrong_result(entry, result, output))
+            output = output + result if entry.parallel else result
         return output
+
+
+def _wrong_result(entry: _Added, result: object, expected: torch.Tensor) -> str:
+    """Return in one line what an added module returned, and what it must return."""
+    shape = f"(..., {expected.shape[-1]})"
+    if not isinstance(result, torch.Tensor):
+        return f"{entry.where} returns {type(result).__name__}, expected a tensor of shape {shape}"
+    if result.shape[:-1] == expected.shape[:-1]:
+        return f"{entry.where} returns (..., {result.shape[-1]}), expected {shape}"
+    return f"{entry.where} returns {tuple(result.shape)}, expected {tuple(expected.shape)}"
 
 
 def attach(model: nn.Module, path: str, name: str, module: nn.Module, *, parallel: bool) -> list[str]:
@@ -78,11 +100,13 @@ def attach(model: nn.Module, path: str, name: str, module: nn.Module, *, paralle
     except AttributeError:
         raise ValueError(f"the model has no module '{path}'") from None
     _add_child(host, f"'{path}'", name, module)
-    _extend(host, _Added(module, parallel, ATTACHED))
+    _extend(host, _Added(module, parallel, ATTACHED, f"module '{name}' at {path}"))
     return [f"{path}.{name}.{parameter}" for parameter, _ in module.named_parameters()]
 
 
-def insert(block: nn.Module, site: Site, name: str, module: nn.Module, sublayers: Mapping[str, str]) -> None:
+def insert(
+    block: nn.Module, site: Site, name: str, module: nn.Module, sublayers: Mapping[str, str], layer: int
+) -> None:
     """Add a module as a child of a Transformer block, at one of the block's sites.
 
     Args:
@@ -91,6 +115,7 @@ def insert(block: nn.Module, site: Site, name: str, module: nn.Module, sublayers
         name: the name of the child.
         module: what is added, (B, N, D) -> (B, N, D).
         sublayers: paths of the block's attention (`attn`) and MLP (`mlp`).
+        layer: number of the block, for messages.
 
     Raises:
         ValueError: unknown site, or the block has something of that name.
@@ -98,9 +123,12 @@ def insert(block: nn.Module, site: Site, name: str, module: nn.Module, sublayers
     if site not in SITES:
         raise ValueError(f"unknown site '{site}' (valid: {', '.join(SITES)})")
     _add_child(block, "the block", name, module)
-    layer, _, kind = site.partition("_")
+    sublayer, _, kind = site.partition("_")
     parallel = kind == "parallel"
-    _extend(block.get_submodule(sublayers[layer]), _Added(module, parallel, AT_PARALLEL if parallel else AT_OUT))
+    where = f"module '{name}' at {site} of block {layer}"
+    _extend(
+        block.get_submodule(sublayers[sublayer]), _Added(module, parallel, AT_PARALLEL if parallel else AT_OUT, where)
+    )
 
 
 def added_to(host: nn.Module) -> list[tuple[nn.Module, bool]]:

@@ -48,8 +48,20 @@ def read_weights(choice: BackboneChoice, path: Path) -> Checkpoint:
         family=architecture.family,
         mels=load_backbone(choice.name).input.mels,
     )
-    check_tensors(found.tensors, _shapes(kind, choice, found), f"{path}: {choice.name}")
+    try:
+        check_tensors(found.tensors, _shapes(kind, choice, found), f"{path}: {choice.name}")
+    except BenchmarkError as error:
+        advice = f"{_origin(path, choice)}; map its names in {kind.__name__}.rename_tensors"
+        raise BenchmarkError(f"{error}; {advice}") from None
     return found
+
+
+def _origin(path: Path, choice: BackboneChoice) -> str:
+    """Return whose file it looks like: that of a published format, or by its first names."""
+    try:
+        return f"the file looks like {read_checkpoint(path, choice.stated).layout}"
+    except BenchmarkError:
+        return f"the file's tensors begin {', '.join(list(read_tensors(path))[:3])}"
 
 
 def pretraining_config(choice: BackboneChoice, classes: int = 1) -> ModelConfig:

@@ -211,7 +211,7 @@ class Backbone(nn.Module):
         Raises:
             ValueError: unknown site, or the name is taken.
         """
-        insert(self.blocks[layer], site, name, module, {"attn": self.ATTENTION, "mlp": self.MLP})
+        insert(self.blocks[layer], site, name, module, {"attn": self.ATTENTION, "mlp": self.MLP}, layer)
         return [f"{_block(layer)}.{name}.{parameter}" for parameter, _ in module.named_parameters()]
 
     def attach(self, path: str, name: str, module: nn.Module, *, parallel: bool) -> list[str]:

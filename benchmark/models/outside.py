@@ -30,16 +30,25 @@ def resolve_backbones(text: str, where: str) -> list[BackboneChoice]:
     """
     choices = []
     for ref in backbone_refs(text, where):
-        named = ref
-        if is_place(ref.name):
-            from benchmark.models.registry import load_class  # imports torch
-
-            try:
-                named = Ref(load_class(ref.name), ref.options)
-            except BenchmarkError as error:
-                raise BenchmarkError(f"{where}: {error}") from None
+        try:
+            named = Ref(enter_backbone(ref.name), ref.options)
+        except BenchmarkError as error:
+            raise BenchmarkError(f"{where}: {error}") from None
         choices.append(resolve_backbone(named, text, where))
     return choices
+
+
+def enter_backbone(text: str) -> str:
+    """Return the name of a backbone, which is entered if the text is a place, such as `./mine.py` or `./mine.yaml`.
+
+    Raises:
+        BenchmarkError: unknown name, or a file that cannot be read.
+    """
+    if is_place(text):
+        from benchmark.models.registry import load_class  # imports torch
+
+        return load_class(text)
+    return enter_backbone_file(Path(text)) if text.endswith(YAML) else load_backbone(text).name
 
 
 def enter_place(name: str, place: str) -> None:

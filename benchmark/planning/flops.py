@@ -17,6 +17,7 @@ from benchmark.data.parallel import in_order, usable_cores
 from benchmark.errors import BenchmarkError, first_line
 from benchmark.files import write_atomic
 from benchmark.models.weights import default_folder
+from benchmark.places import line_of_error, place_of_error
 from benchmark.records.environment import CHECKPOINTING
 from benchmark.records.schema import Cost
 from benchmark.spec.request import TrialRequest
@@ -93,6 +94,8 @@ def _count(request: TrialRequest, *, places: Mapping[str, str], checkpointing: b
     try:
         load_places(places)
         return count_cost(request, request.classes, checkpointing=checkpointing)
+    except BenchmarkError as error:  # on any tensors, such as a module that returns a wrong shape
+        return fault_line(request, error)
     except Exception as error:  # whatever a method does
         logger.info("%s: its cost cannot be counted: %s", request.label, first_line(error))
         return _build_fault(request)
@@ -120,7 +123,7 @@ def fault_line(request: TrialRequest, error: Exception) -> str:
     """Return in one line why a trial's model cannot be built."""
     if isinstance(error, BenchmarkError):
         return str(error).splitlines()[0]
-    return f"method '{request.method.variant}': {first_line(error)}"
+    return line_of_error(error) if place_of_error(error) else f"method '{request.method.variant}': {first_line(error)}"
 
 
 def _read(path: Path) -> Cost | None:

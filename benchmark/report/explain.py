@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Any
 
 import pandas as pd
 
-from benchmark.errors import BenchmarkError, closest
+from benchmark.errors import BenchmarkError
 from benchmark.records.predictions import UnusablePredictionsError
 from benchmark.report.aggregate import GROUP, finished_of
 from benchmark.report.by_class.read import read_by_class
@@ -14,9 +15,10 @@ from benchmark.report.full_rows import FULL
 from benchmark.report.papers import known_papers, load_paper
 from benchmark.report.render import RULES
 from benchmark.report.results import Results
-from benchmark.spec.grammar import unordered
+from benchmark.spec.grammar import bare_name, unordered
 
 PAIRS = 10  # confused classes that are named
+KINDS = ("protocol", "backbone", "dataset", "method")  # of names that choose cells
 TRIAL_COLUMNS = [
     "fold",
     "seed",
@@ -45,17 +47,44 @@ def find_cells(results: Results, names: list[str]) -> pd.DataFrame:
     """
     cells = results.cells
     by_trial = dict(zip(results.trials["id"], results.trials["cell"], strict=True))
+    open_kinds = list(KINDS)
     for name in names:
-        bare = cells["backbone"].str.replace(r"\[.*", "", regex=True)
-        matches = cells["cell"].eq(by_trial.get(name, name)) | bare.eq(name)
-        for key in ("protocol", "backbone", "dataset"):
-            matches |= cells[key].eq(name)
-        matches |= cells["method"].isin([method for method in cells["method"] if unordered(method) == unordered(name)])
+        matches = cells["cell"].eq(by_trial.get(name, name))
+        for kind in KINDS:
+            of_kind = _of_kind(cells[kind], kind, name)
+            if of_kind.any() and kind in open_kinds:
+                open_kinds.remove(kind)
+            matches |= of_kind
         if not matches.any():
-            known = {*bare, *cells["dataset"], *cells["method"], *cells["protocol"]}
-            raise BenchmarkError(f"no cell matches '{name}'{closest(name, known)}")
+            raise BenchmarkError(_no_cell(cells, name, open_kinds))
         cells = cells[matches]
     return cells
+
+
+def _of_kind(values: pd.Series, kind: str, name: str) -> pd.Series:
+    """Return which cells a name chooses by their backbone, dataset, method or protocol.
+
+    A backbone's bare name stands for it with all options. A method's bare name stands for the method with options if
+    only one of its settings is there, and none without options.
+    """
+    if kind == "backbone":
+        return values.eq(name) | values.map(bare_name).eq(name)
+    if kind != "method":
+        return values.eq(name)
+    exact = values.map(lambda method: unordered(method) == unordered(name)).astype(bool)
+    bare = values.map(lambda method: unordered(bare_name(method)) == unordered(name)).astype(bool)
+    return exact if exact.any() or values[bare].nunique() > 1 else bare
+
+
+def _no_cell(cells: pd.DataFrame, name: str, kinds: list[str]) -> str:
+    """Return that no cell matches a name, and what would: values of the kinds that no other name has chosen."""
+    values = {kind: sorted(set(cells[kind])) for kind in kinds or KINDS}
+    if settings := [value for found in values.values() for value in found if bare_name(value) == name]:
+        return f"'{name}' stands for several cells; name one of {', '.join(settings)}"
+    if near := difflib.get_close_matches(name, [value for found in values.values() for value in found], n=1):
+        return f"no cell matches '{name}' (did you mean '{near[0]}'?)"
+    known = "; ".join(f"{kind}: {', '.join(found)}" for kind, found in values.items())
+    return f"no cell matches '{name}' ({known})"
 
 
 def explain(results: Results, cell: pd.Series) -> dict[str, Any]:

@@ -19,10 +19,11 @@ from optuna.trial import TrialState
 from rich.console import Console
 
 from benchmark.console import say
-from benchmark.errors import BenchmarkError, first_line
+from benchmark.errors import BenchmarkError
 from benchmark.orchestrator.interrupt import Stop
 from benchmark.orchestrator.ray_watchdog import RESTARTS, watched_ray
 from benchmark.orchestrator.worker_config import run_setting, trial_setting
+from benchmark.places import line_of_error
 from benchmark.planning.flops import count_costs
 from benchmark.planning.memory import Need, need_of
 from benchmark.planning.node import Node
@@ -104,7 +105,7 @@ def train(trial: optuna.Trial, request: TrialRequest, setting: Setting) -> None:
             _finish(trial, TrialState.PRUNED, time.monotonic() - began)
         except (Exception, SystemExit) as error:
             traceback.print_exc()
-            _fail(trial, first_line(error), time.monotonic() - began)
+            _fail(trial, line_of_error(error), time.monotonic() - began)
         else:
             _finish(trial, TrialState.COMPLETE, time.monotonic() - began, best)
 

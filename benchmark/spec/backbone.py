@@ -135,7 +135,7 @@ class BackboneChoice(Spec):
     size: Size = Field(description="demo, mini, tiny, small or base: width, depth and heads")
     weights: str = Field(description="`pretrained`, `random:SEED`, `file:NAME` or `hf:REPOSITORY`")
     sha256: str | None = Field(default=None, description="digest of the checkpoint; null until the file is found")
-    pretraining: Literal["supervised", "self-supervised"]
+    pretraining: Literal["supervised", "self-supervised"] = Field(description="whether it used labels")
     grid: tuple[int, int] = Field(description="patches of the pre-training grid (frequency, time)")
     pooling: Literal["cls", "patches"] = Field(description="tokens that pre-training supervises")
     width: Count | None = Field(default=None, description="size of a token, if it is not that of the size")
@@ -296,10 +296,12 @@ class BackboneEntry(BackboneChoice):
     and the recipe is resolved.
     """
 
-    label: str
-    description: str
+    label: str = Field(description="as written in tables and figures")
+    description: str = Field(description="one line for lists")
     source: str = Field(description="paper and code that describe it")
-    checkpoints: dict[Size, CheckpointSource] = Field(default_factory=dict)
+    checkpoints: dict[Size, CheckpointSource] = Field(
+        default_factory=dict, description="by size, the published file: `file`, `urls`, `sha256`, `by_hand`"
+    )
     input: Input = Input()
     architecture: Architecture = Architecture()
     parameters: dict[Size, int] = Field(

@@ -62,6 +62,11 @@ def unordered(method: str) -> tuple[str, ...]:
     return tuple(sorted(split_composition(method)))
 
 
+def bare_name(text: str) -> str:
+    """Return `a+b` for `a[key=value]+b`: a method or backbone without its options."""
+    return "+".join(part.partition("[")[0] for part in split_composition(text))
+
+
 def canonical(name: str, options: Mapping[str, Any]) -> str:
     """Return `NAME[key=value;...]` with sorted keys, or `NAME` without options."""
     if not options:

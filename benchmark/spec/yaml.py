@@ -10,9 +10,11 @@ from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
 from benchmark.errors import BenchmarkError, closest
 
+WIDTH = 110  # characters of a line of written YAML
 SPEC_DIR = Path(__file__).parent
 
 
@@ -22,6 +24,7 @@ class Spec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+LISTED = 8  # faults that a message names
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -60,16 +63,21 @@ def validate(model: type[Model], data: object, where: str) -> Model:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        first, *rest = error.errors(include_url=False)
-        key = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            names = set(model.model_fields) if len(first["loc"]) == 1 else set(_field_names(model))
-            message = f"unknown key{closest(str(first['loc'][-1]), names)}"
-        else:
-            message = first["msg"].removeprefix("Value error, ")
-            message += f", got {first['input']!r}" if key else ""  # without a key, the input is all there is
-        more = f" (and {len(rest)} more)" if rest else ""
-        raise BenchmarkError(f"{where}: {key or 'value'}: {message}{more}") from None
+        found = [_fault(model, fault) for fault in error.errors(include_url=False)]
+        more = f" (and {len(found) - LISTED} more)" if len(found) > LISTED else ""
+        raise BenchmarkError(f"{where}: {'; '.join(found[:LISTED])}{more}") from None
+
+
+def _fault(model: type[BaseModel], fault: ErrorDetails) -> str:
+    """Return the key and what is wrong with it, as pydantic reports it, in words."""
+    key = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        names = set(model.model_fields) if len(fault["loc"]) == 1 else set(_field_names(model))
+        return f"{key}: unknown key{closest(str(fault['loc'][-1]), names)}"
+    message = fault["msg"].removeprefix("Value error, ")
+    if not key or fault["type"] == "missing":  # the input is all there is
+        return f"{key or 'value'}: {message}"
+    return f"{key}: {message}, got {fault['input']!r}"
 
 
 def _field_names(model: type[BaseModel]) -> Iterator[str]:
@@ -84,6 +92,27 @@ def _names_below(annotation: Any) -> Iterator[str]:
         yield from _field_names(annotation)
     for part in get_args(annotation):
         yield from _names_below(part)
+
+
+def yaml_text(data: object) -> str:
+    """Return plain data as YAML that is easy to read: text of several lines as a block, no doubled quotes."""
+    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, width=WIDTH, allow_unicode=True)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes text as people do."""
+
+
+def _write_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = None
+    if "\n" in text:
+        style = "|"
+    elif "'" in text and yaml.safe_dump(text).startswith("'"):
+        style = ">" if len(text) > WIDTH // 2 else '"'  # as a single-quoted text, it would have doubled quotes
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _write_text)
 
 
 def parse_scalar(text: str) -> Any:

@@ -42,6 +42,7 @@ from benchmark.testing.methods import run_check
 from benchmark.testing.slots import slot_fault
 
 Reference = Callable[[AudioTransformer, torch.Tensor], torch.Tensor]
+Progress = Callable[[str, int, int], None]
 CLASSES = 3
 FRAMES = 96
 TOLERANCE = 1e-9  # in float64
@@ -52,6 +53,10 @@ AFTER: tuple[Site, ...] = ("attn_out", "mlp_out")
 METHOD_CHECKS = ("frozen", "gradients", "identity", "save_load")  # that every method must pass on a backbone
 
 
+def _no_progress(description: str, done: int, total: int) -> None:
+    """Show nothing."""
+
+
 @dataclass(frozen=True)
 class CheckedBackbone:
     """A backbone with random weights of a small size.
@@ -59,14 +64,21 @@ class CheckedBackbone:
     Attributes:
         choice: the backbone.
         reference: other code that computes the same logits; None if there is none.
+        progress: called with description, done and total while methods are checked.
     """
 
     choice: BackboneChoice
     reference: Reference | None = None
+    progress: Progress = _no_progress
 
     @classmethod
-    def named(cls, text: str, reference: Reference | None = None) -> CheckedBackbone:
+    def named(cls, text: str, reference: Reference | None = None, progress: Progress = _no_progress) -> CheckedBackbone:
         """Return the backbone that a text names; size and weights are those of the checks.
+
+        Args:
+            text: as on the command line.
+            reference: as of the class.
+            progress: as of the class.
 
         Raises:
             BenchmarkError: there is no such backbone.
@@ -74,7 +86,7 @@ class CheckedBackbone:
         named = f"{text.removesuffix(']')};" if text.endswith("]") else f"{text}["
         [choice] = resolve_backbones(f"{named}weights=random:0]", "check")
         small = {} if choice.width or choice.name.endswith("-demo") else {"size": "tiny"}
-        return cls(choice.model_copy(update=small), reference)
+        return cls(choice.model_copy(update=small), reference, progress)
 
     def recipe(self, dataset: str) -> Recipe:
         """Return the recipe that this backbone has on a dataset."""
@@ -101,23 +113,26 @@ class CheckedBackbone:
         return model
 
 
-def conform_backbone(text: str, reference: Reference | None = None) -> Iterator[Finding]:
+def conform_backbone(
+    text: str, reference: Reference | None = None, progress: Progress = _no_progress
+) -> Iterator[Finding]:
     """Run every check of a backbone and yield its outcome as soon as it is known.
 
     Args:
         text: as on the command line.
         reference: other code that computes the same logits from a model and (B, frames, mels) features.
+        progress: called with description, done and total while methods are checked.
 
     Raises:
         BenchmarkError: there is no such backbone.
     """
     torch.set_num_threads(1)
-    yield from outcomes(BACKBONE_CHECKS, CheckedBackbone.named(text, reference))
+    yield from outcomes(BACKBONE_CHECKS, CheckedBackbone.named(text, reference, progress))
 
 
 def run_backbone_check(name: str, backbone: CheckedBackbone) -> str | None:
     """Run one check and return what is wrong, in one line; None if the backbone passes."""
-    return outcome(BACKBONE_CHECKS[name], backbone)
+    return outcome(BACKBONE_CHECKS[name], backbone).fault
 
 
 def builds(backbone: CheckedBackbone) -> None:
@@ -170,7 +185,7 @@ def shapes(backbone: CheckedBackbone) -> None:
         if logits.shape != (1, CLASSES):
             raise Fault(f"{where}: logits have shape {tuple(logits.shape)} instead of (1, {CLASSES})")
         if not logits.isfinite().all():
-            raise Fault(f"{where}: logits are not finite")
+            raise Fault(f"{where}: logits are not finite: look for NaN or Inf", is_final=True)
 
 
 def slots(backbone: CheckedBackbone) -> None:
@@ -279,9 +294,9 @@ def state_dict(backbone: CheckedBackbone) -> None:
 def every_method(backbone: CheckedBackbone) -> None:
     """Every method of the suite passes on the backbone."""
     text = canonical(backbone.choice.name, {"size": backbone.choice.size, "weights": backbone.choice.weights})
-    for name, kind in methods().items():
-        if kind.external is not None:
-            continue
+    names = [name for name, kind in methods().items() if kind.external is None]
+    for number, name in enumerate(names):
+        backbone.progress("checking the suite's methods on it", number, len(names))
         [method] = resolve_methods(name, "check")
         for check in METHOD_CHECKS:
             if fault := run_check(check, method, (text,)):

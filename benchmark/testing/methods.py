@@ -15,21 +15,25 @@ from __future__ import annotations
 import copy
 import functools
 import io
+import math
 import pickle
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import ClassVar
 
 import torch
+from torch import nn
 
 from benchmark.data.loader import Batch
 from benchmark.data.registry import datasets
 from benchmark.methods.contract import Composed
 from benchmark.methods.registry import build_method, resolve_methods
 from benchmark.models.outside import resolve_backbones
+from benchmark.models.unregistered import Unregistered, unregistered
 from benchmark.spec.protocol import load_protocol
 from benchmark.spec.recipe import Layer, resolve_recipe
 from benchmark.spec.request import DatasetChoice, MethodChoice, TrialRequest
-from benchmark.testing.findings import Fault, Finding, outcome, outcomes
+from benchmark.testing.findings import Fault, Finding, Notes, outcome, outcomes
+from benchmark.testing.trained import trained_notes
 from benchmark.trial.batch_split import split_changes_results
 from benchmark.trial.build import build_model, count_parameters, load_trained
 from benchmark.trial.loss import loss_of
@@ -44,7 +48,9 @@ QUICK = {
     "loss": "cross_entropy", "warmup_steps": 0, "lr": 3e-3, "epochs": 1, "precision": "float32",
 }  # fmt: skip
 CPU = torch.device("cpu")
-Check = Callable[..., None]  # of a method, and of backbones other than `BACKBONES`
+Check = Callable[..., Notes]  # of a method, and of backbones other than `BACKBONES`
+OTHER_SEED = 1  # than that of `_request`
+MOVED_BY_THEIR_PACKAGE = ("peft",)  # packages whose modules move the tensors of their plain attributes themselves
 LARGEST = 10  # sizes of the model: what a method may add to be checked
 TOLERANCE = 1e-5  # on logits
 SPLIT_TOLERANCE = 1e-3  # on gradients, relative to the largest; rounding differs by 1e-6
@@ -67,7 +73,7 @@ def run_check(name: str, method: Composed, backbones: Sequence[str] = BACKBONES)
         method: what is checked.
         backbones: the backbones that it adapts.
     """
-    return outcome(functools.partial(CHECKS[name], backbones=backbones), method)
+    return outcome(functools.partial(CHECKS[name], backbones=backbones), method).fault
 
 
 def _request(choice: MethodChoice, backbone: str, dataset: str = "esc50", *, quick: bool = True) -> TrialRequest:
@@ -83,8 +89,8 @@ def _request(choice: MethodChoice, backbone: str, dataset: str = "esc50", *, qui
     )  # fmt: skip
 
 
-def _trainer(choice: MethodChoice, backbone: str) -> Trainer:
-    request = _request(choice, backbone)
+def _trainer(choice: MethodChoice, backbone: str, seed: int = 0) -> Trainer:
+    request = _request(choice, backbone).model_copy(update={"seed": seed})
     built = build_model(request, CLIPS)
     return Trainer(built.model, request, CPU, built.groups)
 
@@ -96,16 +102,27 @@ def _batch() -> Batch:
 
 
 def _train(trainer: Trainer, steps: int = STEPS) -> list[float]:
+    """Return the loss of each step.
+
+    Raises:
+        Fault: a loss is not finite; comparisons of such models would blame something else.
+    """
     torch.manual_seed(0)
-    return [trainer.train([_batch()]) for _ in range(steps)]
+    losses = []
+    for step in range(steps):
+        losses.append(trainer.train([_batch()]))
+        if not math.isfinite(losses[-1]):
+            raise Fault(f"the loss of training step {step + 1} is {losses[-1]}: look for NaN or Inf", is_final=True)
+    return losses
 
 
 def _logits(trainer: Trainer) -> torch.Tensor:
     return trainer.predict([_batch()])[0]
 
 
-def builds(method: Composed, backbones: Sequence[str] = BACKBONES) -> None:
+def builds(method: Composed, backbones: Sequence[str] = BACKBONES) -> Notes:
     """The method adapts a model, which then trains for a step; it is not much larger than the model."""
+    notes: Notes = None
     for backbone in backbones:
         request = _request(method.choice(), backbone)
         counts = count_parameters(request, CLIPS)
@@ -114,7 +131,40 @@ def builds(method: Composed, backbones: Sequence[str] = BACKBONES) -> None:
                 f"adds {counts.method:,} parameters to a model of {counts.total - counts.method:,}; "
                 f"only methods of at most {LARGEST} times the model's size are checked"
             )
-        _train(_trainer(method.choice(), backbone), 1)
+        built = build_model(request, CLIPS)
+        _train(Trainer(built.model, request, CPU, built.groups), 1)
+        notes = notes or trained_notes(built, request.backbone.variant)
+    return notes
+
+
+def registered(method: Composed, backbones: Sequence[str] = BACKBONES) -> None:
+    """Modules and tensors are registered, so that they train, are saved and move to the GPU."""
+    for backbone in backbones:
+        model = build_model(_request(method.choice(), backbone), CLIPS).model
+        for found in unregistered(model):
+            owner = model.get_submodule(found.path)
+            is_moved = type(owner).__module__.partition(".")[0] in MOVED_BY_THEIR_PACKAGE
+            if not (is_moved and isinstance(found.value, torch.Tensor)):
+                raise Fault(_advice(found, owner), is_final=True)
+
+
+def _advice(found: Unregistered, owner: nn.Module) -> str:
+    """Return in one line what is not registered, and what to write instead."""
+    content, value = vars(owner)[found.attribute], found.value
+    trains = isinstance(value, nn.Parameter) or (isinstance(value, torch.Tensor) and value.requires_grad)
+    many = "Dict" if isinstance(content, Mapping) else "List"
+    if isinstance(value, nn.Module):
+        what, use = f"modules ({type(value).__name__})", f"use nn.Module{many}"
+    elif trains:
+        what, use = "parameters", f"use nn.Parameter{many}"
+    else:
+        what, use = "tensors", "use self.register_buffer for each"
+    where = f"{found.path} ({type(owner).__name__})" if found.path else type(owner).__name__
+    if content is value:
+        use = "assign an nn.Parameter" if trains else "use self.register_buffer"
+        return f"{where}: self.{found.attribute} is a {type(value).__name__} that torch does not register: {use}"
+    kind = type(content).__name__
+    return f"{where}: self.{found.attribute} is a {kind} with {what}, which torch does not register: {use}"
 
 
 def shapes(method: Composed, backbones: Sequence[str] = BACKBONES) -> None:
@@ -134,7 +184,7 @@ def shapes(method: Composed, backbones: Sequence[str] = BACKBONES) -> None:
             if logits.shape != (1, 3):
                 raise Fault(f"{where}: logits have shape {tuple(logits.shape)} instead of (1, 3)")
             if not logits.isfinite().all():
-                raise Fault(f"{where}: logits are not finite")
+                raise Fault(f"{where}: logits are not finite: look for NaN or Inf", is_final=True)
 
 
 def frozen(method: Composed, backbones: Sequence[str] = BACKBONES) -> None:
@@ -214,11 +264,16 @@ def save_load(method: Composed, backbones: Sequence[str] = BACKBONES) -> None:
         _train(trainer)
         file = io.BytesIO()
         torch.save(trainer.state()["model"], file)
-        fresh = _trainer(method.choice(), backbone)
+        saved = torch.load(io.BytesIO(file.getvalue()))
+        fresh = _trainer(method.choice(), backbone, OTHER_SEED)  # with other values in all that is not saved
         try:
-            load_trained(fresh.model, torch.load(io.BytesIO(file.getvalue())))
-        except ValueError as error:
-            raise Fault(f"a model of the same method does not match the saved one: {error}") from None
+            load_trained(fresh.model, saved)
+        except ValueError:  # a method may draw what it adapts
+            fresh = _trainer(method.choice(), backbone)
+            try:
+                load_trained(fresh.model, saved)
+            except ValueError as error:
+                raise Fault(f"a model of the same method does not match the saved one: {error}") from None
         if not torch.equal(_logits(trainer), _logits(fresh)):
             raise Fault("a loaded model gives other logits: state outside parameters and buffers is lost")
 
@@ -276,6 +331,7 @@ CHECKS: dict[str, Check] = {
     check.__name__: check
     for check in (
         builds,
+        registered,
         shapes,
         frozen,
         gradients,

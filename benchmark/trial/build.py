@@ -16,6 +16,7 @@ from benchmark.models.abstract import abstract_tensors
 from benchmark.models.build import bare_model, build_backbone, init_head, model_config, unused_head_parameters
 from benchmark.models.checkpoint import Checkpoint
 from benchmark.models.transformer import AudioTransformer
+from benchmark.places import place_of_error
 from benchmark.records.schema import Parameters
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.frozen import is_made, mark_made, marks_of
@@ -163,6 +164,8 @@ def _adapt(model: AudioTransformer, request: TrialRequest) -> list[ParamGroup]:
         groups = method.param_groups()
     except ValueError as error:
         reason = " ".join(str(error).split())  # messages of other packages may have several lines
+        if place := place_of_error(error):
+            reason = f"{reason} ({place})"
         raise BenchmarkError(f"method '{request.method.variant}': {reason}") from None
     freeze_others(model, trainable, request.method.variant)
     mark_made(model, before)

@@ -8,9 +8,11 @@ tuners of peft keep tensors in plain attributes of modules (FourierFT's places),
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import torch
+
+from benchmark.models.unregistered import unregistered
 
 Marks = dict[int, str]  # digest of its values by identity of a parameter
 
@@ -39,15 +41,8 @@ def is_made(parameter: torch.nn.Parameter) -> bool:
 
 def attribute_digest(model: torch.nn.Module) -> str | None:
     """Return the digest of tensors in plain attributes of modules; None if there are none."""
-    registered = {id(tensor) for tensor in (*model.parameters(), *model.buffers())}
-    found: dict[str, torch.Tensor] = {}
-    for path, module in model.named_modules():
-        for key, value in vars(module).items():
-            if key not in {"_parameters", "_buffers", "_modules"}:
-                found |= {
-                    name: tensor for name, tensor in _tensors(value, f"{path}.{key}") if id(tensor) not in registered
-                }
-    return tensor_digest({name: tensor.detach().cpu() for name, tensor in found.items()}) if found else None
+    hidden = {found.place: found.value for found in unregistered(model) if isinstance(found.value, torch.Tensor)}
+    return tensor_digest({place: tensor.detach().cpu() for place, tensor in hidden.items()}) if hidden else None
 
 
 def tensor_digest(tensors: Mapping[str, torch.Tensor]) -> str:
@@ -61,15 +56,3 @@ def tensor_digest(tensors: Mapping[str, torch.Tensor]) -> str:
 
 def _mark(parameter: torch.Tensor) -> str:
     return "" if parameter.is_meta else tensor_digest({"": parameter.detach().cpu()})
-
-
-def _tensors(value: object, path: str) -> Iterator[tuple[str, torch.Tensor]]:
-    """Yield the tensors in dictionaries, lists and tuples, with their places."""
-    if isinstance(value, torch.Tensor):
-        yield path, value
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from _tensors(item, f"{path}.{key}")
-    elif isinstance(value, (list, tuple)):
-        for number, item in enumerate(value):
-            yield from _tensors(item, f"{path}.{number}")

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 
 from benchmark.data.loader import Batch
-from benchmark.errors import first_line
 from benchmark.methods.registry import resolve_methods
+from benchmark.places import line_of_error
 from benchmark.records.environment import EAGER, capture, utc_now
 from benchmark.records.schema import StepProfile
 from benchmark.spec.recipe import EVAL_FACTOR
@@ -128,7 +128,7 @@ def profile_step(request: TrialRequest, how: How) -> StepProfile:
     try:
         return _profile(request, how, status="measured", **_measure(request, how))
     except (MemoryError, RuntimeError) as error:
-        line = first_line(error)
+        line = line_of_error(error)
         if is_out_of_memory(error):
             return _profile(request, how, status="out_of_memory", error=line)
         traceback.print_exc()

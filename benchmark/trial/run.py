@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmark.errors import first_line
+from benchmark.places import line_of_error
 from benchmark.records.environment import utc_now
 from benchmark.records.lease import Lease, LostLeaseError
 from benchmark.records.schema import Attempt
@@ -109,7 +109,7 @@ def _write_failure(request: TrialRequest, setting: Setting, error: BaseException
         TransientError: the error may pass, or only this process cannot go on, because its CUDA is broken.
     """
     status: Literal["failed", "out_of_memory"] = "out_of_memory" if is_out_of_memory(error) else "failed"
-    line = first_line(error)
+    line = line_of_error(error)
     logger.info("%s: %s: %s", request.label, status, line)
     try:
         ResultStore(setting.results).write_attempt(

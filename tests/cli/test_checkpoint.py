@@ -32,6 +32,7 @@ def test_inspect_prints_format_size_grid_and_digest(cli: Cli, ssast: Path) -> No
     assert shown.returncode == 0, shown.stderr
     for text in ("official SSAST", "tiny", "frequency 8, time 64", digest(ssast)):
         assert text in shown.stdout
+    assert all(len(line.split()) > 1 and "None" not in line for line in shown.stdout.splitlines())
     found = json.loads(cli("checkpoint", "inspect", ssast, "--json").stdout)
     assert (found["format"], found["size"], found["class_tokens"]) == ("official SSAST", "tiny", 2)
     assert "mask_embed" in found["not_used"]

@@ -236,7 +236,7 @@ def test_another_search_in_the_folder_is_refused(ray_cli: Cli, found: tuple[Path
     [
         (["--budget", "0"], "budget 0: expected at least 1 configuration"),
         (["--budget", "1", "--max-params", "many"], "--max-params many: expected a number such as 300k"),
-        (["--budget", "1", "--dataset", "esc5"], "unknown dataset 'esc5' (did you mean 'esc50'?)"),
+        (["--budget", "1", "--dataset", "esc5"], "error: --dataset: unknown dataset 'esc5' (did you mean 'esc50'?)"),
         (["--budget", "1", "--dataset", "gtzan"], "GTZAN: no folder"),
         (["--budget", "1", "--method", "linear", "--max-params", "10"], "none of 100 configurations fits; the nearest"),
     ],

@@ -95,7 +95,7 @@ def torch_cpu() -> object:
     ("source", "expected"),
     [
         ("import no_such_module", "does not import: ModuleNotFoundError: No module named 'no_such_module'"),
-        ("def broken(:", "does not import: SyntaxError"),
+        ("def broken(:", "mine.py does not import: SyntaxError: invalid syntax, line 1"),
         ("x = 1", "has no such method (a class derived from Method)"),
         (SOURCE.format(name="linear"), "method 'linear' is registered twice: baselines.linear.Linear and"),
         (SOURCE.format(name="two_a") + SOURCE.format(name="two_b").replace("Mine(", "Other("), "has Mine, Other"),

@@ -107,7 +107,9 @@ def test_a_method_with_a_fault_has_no_cost_and_one_that_computes_with_values_has
     boft = make_request(methods=["peft/boft"])
     costs, faults = count_costs([faulty, boft], Console(quiet=True))
     assert list(costs) == [boft.step_key]
-    assert list(faults.items()) == [(faulty.step_key, "method 'fault_estimate': ZeroDivisionError: division by zero")]
+    assert list(faults.items()) == [
+        (faulty.step_key, "fault_estimate.py, line 8, in adapt: ZeroDivisionError: division by zero")
+    ]
     assert count_parameters(boft, 10).trainable > count_parameters(boft, 10).head
 
 

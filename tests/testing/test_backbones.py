@@ -53,6 +53,14 @@ RELU = """
         block.mlp.act = nn.ReLU()
         return block
 """
+MIXER = """
+    ATTENTION = "mixer"
+    def make_block(self, config):
+        block = super().make_block(config)
+        block.mixer = block.attn
+        del block.attn
+        return block
+"""
 BENT = """
     def make_block(self, config):
         block = super().make_block(config)
@@ -305,8 +313,18 @@ def test_weights_of_a_class_are_read_under_its_names(tmp_path: Path) -> None:
     assert (found.layout, found.family, set(found.tensors)) == ("Mine", "relu", {f"v.{name}" for name in made})
     made.popitem()
     torch.save(made, tmp_path / "w.pt")
-    with pytest.raises(BenchmarkError, match=r"w.pt: relu: missing v\.norm\.bias"):
+    with pytest.raises(BenchmarkError, match=r"w.pt: relu: missing v\.norm\.bias; the file's tensors begin .*rename_t"):
         read_weights(located, file)
+
+
+def test_whose_foreign_weights_are_is_said(tmp_path: Path) -> None:
+    path = write(tmp_path, MIXER)
+    torch.save(official_ast(Shape(width=192, depth=12, heads=3), classes=4), tmp_path / "ast.pth")
+    [choice] = resolve_backbones(f"{path}[size=tiny;weights={tmp_path / 'ast.pth'}]", "test")
+    with pytest.raises(BenchmarkError) as caught:
+        read_weights(*locate(choice, tmp_path))  # type: ignore[arg-type]
+    assert "missing v.blocks.0.mixer" in str(caught.value)
+    assert "the file looks like official AST; map its names in Mine.rename_tensors" in str(caught.value)
 
 
 def test_a_class_of_a_family_takes_its_published_weights(tmp_path: Path) -> None:

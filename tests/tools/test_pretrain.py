@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,11 @@ def test_labels_can_be_learnt(cli: Cli, audio: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert read_checkpoint(out).layout == "AAT benchmark"
     assert json.loads(out.with_suffix(".json").read_text())["final"]["held_out_accuracy"] == 1.0
+    [used] = [line.partition("python -m benchmark ")[2] for line in done.stdout.splitlines() if "use it:" in line]
+    words = shlex.split(used)
+    assert words[:4] == ["run", "--grid", "quick", "--backbone"]
+    assert words[4] == f"ast[size=demo;weights={out}]"
+    assert [word.partition("=")[0] for word in words[5:]] == ["--set", "recipe.mean", "--set", "recipe.std"]
 
 
 def describe(audio: Audio, **changes: object) -> Pretraining:

@@ -17,6 +17,7 @@ class CheckedPart(Output):
     about: str = Field(description="what was checked")
     fault: str | None = Field(description="what is wrong; null if it passed")
     seconds: float = Field(description="time of the check")
+    notes: list[str] = Field(description="what else was found, such as what a method trains")
 
 
 class ParameterRow(BaseModel):
