@@ -54,16 +54,12 @@ def print_report(report: Report, results: Path, *, html: bool = False) -> None:
     """
     from benchmark.commands import command
     from benchmark.console import say, say_table, show
-    from benchmark.records.floor import REGRESSION
-    from benchmark.report.tables.results import BELOW
 
     console = stdout_console()
     for (protocol, backbone), rows in report.results.groupby(["protocol", "backbone"], sort=False):
         shown = rows.drop(columns=["protocol", "backbone"])
         title = f"Score (%), {backbone}, protocol {protocol}"
         say_table(console, title, shown.columns, shown.itertuples(index=False))
-    if report.results.map(lambda text: BELOW in str(text)).any(axis=None):
-        say(console, f"{BELOW} below a regression on log-mel statistics, which needs no backbone (row '{REGRESSION}').")
     show(console, report.blocks())
     if report.warnings:
         say(console, f"Not comparable with the paper: {'; '.join(report.warnings)}.")

@@ -14,6 +14,7 @@ import pandas as pd
 from benchmark.console import Block
 from benchmark.errors import ArgumentError, closest
 from benchmark.files import write_atomic
+from benchmark.records.floor import REGRESSION
 from benchmark.records.store import ResultStore
 from benchmark.report.against import against_blocks
 from benchmark.report.aggregate import time_shares
@@ -23,6 +24,7 @@ from benchmark.report.papers import DEFAULT_PAPERS, PaperChoice
 from benchmark.report.render import Table, plain, to_latex, to_markdown
 from benchmark.report.results import Results
 from benchmark.report.tables import TableSource, build_table
+from benchmark.report.tables.results import BELOW
 from benchmark.units import duration, plural
 
 PURPOSE_NAMES = {
@@ -57,7 +59,9 @@ class Report:
     against: tuple[Block, ...] = ()
 
     def blocks(self) -> Iterator[Block]:
-        """Yield which method is best and the differences that were asked for, for the terminal."""
+        """Yield what the terminal shows below the main table: signs, which method is best, differences asked for."""
+        if self.results.map(lambda text: BELOW in str(text)).any(axis=None):
+            yield f"{BELOW} below a regression on log-mel statistics, which needs no backbone (row '{REGRESSION}')."
         yield from best_blocks(self.best)
         yield from self.against
 
