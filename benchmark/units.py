@@ -79,12 +79,12 @@ def plain(number: float) -> str:
 
 
 def score_text(metric: str, scores: Mapping[str, float | None]) -> str:
-    """Return the score of the test split, else of the validation split: `accuracy 62.5 % (test)`; empty without one.
+    """Return the score of the validation split, else of the test split: `accuracy 62.5 % (test)`; empty without one.
 
     Args:
         metric: its name.
         scores: scores in [0, 1] by split; None for one that is not finite.
     """
     known = {split: value for split, value in scores.items() if value is not None}
-    split = next((split for split in ("test", "validation") if split in known), None)
+    split = next((split for split in ("validation", "test") if split in known), None)
     return f"{metric} {100 * known[split]:.1f} % ({split})" if split else ""

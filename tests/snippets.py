@@ -13,7 +13,7 @@ from typing import Any, Literal
 from typer.main import get_command
 
 from benchmark.cli.main import app
-from tests.conftest import AST, REPOSITORY
+from tests.conftest import REPOSITORY
 
 OURS = ("python", "-m", "benchmark")
 TEXTS = {
@@ -53,7 +53,7 @@ TRAINS = "trains for hours, or for minutes"
 COUNTS = "counts operations of many large models, for a minute"
 NETWORK = "needs a network"
 SHORT = (
-    "--method", "linear,aat_ms", "--backbone", AST, "--fold", "1", "--set", "recipe.epochs=1", "--set",
+    "--method", "linear,aat_ms", "--fold", "1", "--set", "recipe.epochs=1", "--set",
     "recipe.frames=64", "--set", "recipe.time_mask=12", "--no-report",
 )  # fmt: skip
 ONE_SHAPE = ("--method", "linear", "--dataset", "esc50", "--backbone", "ast")
@@ -87,6 +87,7 @@ RULES = (
     Rule(r"data prepare esc50", "run", NETWORK, more=("--data-root", "NEW", "--from", "ESC-50-master.zip")),
     Rule(r"data prepare \"?'?hf:", "parse", NETWORK),
     Rule(r"checkpoint fetch", "parse", NETWORK),
+    Rule(r"board ", "parse", "needs a store; tests/report/board makes some"),
     Rule(r"submit ", "parse", "takes records of trained models only; tests/submissions submits some"),
     Rule(
         r"(cite|claims|data|explain|export|list|new|predict|show|status) ", "run"

@@ -52,7 +52,8 @@ def test_one_of_a_kind_has_no_plural() -> None:
 
 
 def test_the_test_score_is_shown_before_that_of_validation() -> None:
-    assert score_text("accuracy", {"validation": 0.5, "test": 0.625}) == "accuracy 62.5 % (test)"
+    assert score_text("accuracy", {"validation": 0.5, "test": 0.625}) == "accuracy 50.0 % (validation)"
+    assert score_text("accuracy", {"test": 0.625}) == "accuracy 62.5 % (test)"
     assert score_text("map", {"validation": 0.5}) == "map 50.0 % (validation)"
     assert score_text("map", {"validation": 0.5, "test": None}) == "map 50.0 % (validation)"
     assert score_text("map", {}) == ""

@@ -48,7 +48,8 @@ class Decision:
             else f"{plural(self.seeds, 'seed')} x {plural(self.folds, 'fold')}"
         )
         hours = "" if self.hours is None else f", {duration(3600 * self.hours)} per method"
-        return f"{self.points:g} points on {self.backbone} {self.dataset}: {needs}{hours} (power 80 %; {self.source})"
+        size = f"{self.points:g} {'point' if self.points == 1 else 'points'}"
+        return f"{size} on {self.backbone} {self.dataset}: {needs}{hours} (power 80 %; {self.source})"
 
 
 def decisions(

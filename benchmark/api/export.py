@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -20,10 +20,12 @@ FORMATS = get_args(Format)
 
 @checked
 def export(
-    trial: str,
+    trial: str | Sequence[str],
     *,
     results: str | Path,
     out: str | Path,
+    fold: int | None = None,
+    seed: int | None = None,
     onnx: bool = False,
     with_frontend: bool = False,
     format: Format = "adapter",
@@ -37,9 +39,12 @@ def export(
     `format="hf"` the folder has the whole model for transformers instead, if the model is a plain AST after merging.
 
     Args:
-        trial: id of the trial, or the beginning of it; `status --trials` lists the ids.
+        trial: id of the trial, or the beginning of it; `status --trials` lists the ids. Or backbone, dataset and
+            method: `["ast-demo", "folder:birds", "aat_ms"]`, of which the first seed's first fold is taken.
         results: results folder.
         out: folder to write, which must be new or empty.
+        fold: only this fold.
+        seed: only this seed.
         onnx: also write the merged model as ONNX, compared with ONNX Runtime.
         with_frontend: let the ONNX model begin with waveforms (B, samples) at 16 kHz.
         format: `adapter`: the trained parameters; `hf`: a folder for `transformers.ASTForAudioClassification`.
@@ -66,8 +71,10 @@ def export(
         raise ArgumentError("with_frontend", "only the ONNX model can include it; add --onnx")
     return export_trial(
         ResultStore(Path(results)),
-        trial,
+        [trial] if isinstance(trial, str) else list(trial),
         Path(out),
+        fold=fold,
+        seed=seed,
         onnx=onnx,
         with_front_end=with_frontend,
         form=format,

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from benchmark.spec.grid import Grid
     from benchmark.spec.request import TrialRequest
 
+SYNTHETIC = ": synthetic audio, which `run` makes"  # of a dataset that is no fault of the user
 CALIBRATION_CLIPS, CALIBRATION_STEPS, CALIBRATION_SECONDS = 8, 3, 20.0  # of each step shape; clips on a CPU only
 
 
@@ -110,7 +111,11 @@ class PlanResult:
         Args:
             trials: yield a line per trial in place of the matrix.
         """
-        yield from (Styled(f"missing input: {line}", "yellow") for line in self.missing_inputs)
+        made = [line.removesuffix(SYNTHETIC) for line in self.missing_inputs if line.endswith(SYNTHETIC)]
+        if made:
+            yield f"`run` will generate the audio of {', '.join(made)}"
+        lacking = (line for line in self.missing_inputs if not line.endswith(SYNTHETIC))
+        yield from (Styled(f"missing input: {line}", "yellow") for line in lacking)
         yield from (f"skipped: {line}" for line in self.skipped)
         yield from (f"note: {line}" for line in self.notes)
         if trials:
@@ -291,7 +296,7 @@ def _decisions(
 def _missing_inputs(selected: SelectedGrid, expansion: Expansion) -> list[str]:
     if not selected.grid.synthesize:
         return expansion.missing_inputs
-    return [f"{line.partition(':')[0]}: synthetic audio, which `run` makes" for line in expansion.missing_inputs]
+    return [f"{line.partition(':')[0]}{SYNTHETIC}" for line in expansion.missing_inputs]
 
 
 def _calibrate(requests: Sequence[TrialRequest], store: ResultStore, machine: Machine, console: Console) -> None:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 from benchmark.api.arguments import checked
 from benchmark.api.folders import new_folder
 from benchmark.api.papers import choose_papers
+from benchmark.console import counting, stderr_console
 
 if TYPE_CHECKING:
     import pandas as pd
+    from rich.console import Console
 
     from benchmark.records.store import ResultStore
     from benchmark.report.best import Best
@@ -26,6 +28,7 @@ def report(
     paper: str | Path | Iterable[str | Path] = (),
     against: str | None = None,
     html: bool = False,
+    console: Console | None = None,
 ) -> Report:
     """Write tables (CSV, Markdown, LaTeX, JSON) and figures (PNG, PDF, SVG) from the records alone.
 
@@ -35,6 +38,7 @@ def report(
         paper: papers whose scores and claims are shown, as for `claims`.
         against: a method with which all others are compared in the table `differences`, besides full fine-tuning.
         html: also write one self-contained page, `report.html`.
+        console: where progress is shown; None for stderr, `Console(quiet=True)` for silence.
 
     Returns:
         `paths` of the files, the main table as `results` (a DataFrame, scores in per cent), and `warnings`: reasons
@@ -49,13 +53,15 @@ def report(
     from benchmark.records.store import ResultStore
     from benchmark.report.write import build_report
 
-    return build_report(
-        ResultStore(Path(results)),
-        None if output is None else new_folder(Path(output)),
-        choose_papers(paper),
-        against=against,
-        html=html,
-    )
+    with counting(console or stderr_console()) as progress:
+        return build_report(
+            ResultStore(Path(results)),
+            None if output is None else new_folder(Path(output)),
+            choose_papers(paper),
+            against=against,
+            html=html,
+            progress=progress,
+        )
 
 
 def main_table(store: ResultStore) -> tuple[pd.DataFrame, list[str], list[Best]]:

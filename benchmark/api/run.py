@@ -15,7 +15,7 @@ from benchmark.api.run_result import RERUN, RunResult
 from benchmark.api.selection import Names, Numbers, OnBadAudio, SelectedGrid, Selection, Settings, texts
 from benchmark.api.trial_matrix import read_failures
 from benchmark.commands import command
-from benchmark.console import say, stderr_console
+from benchmark.console import counting, say, stderr_console
 from benchmark.errors import ArgumentError, BenchmarkError, closest, first_line
 
 if TYPE_CHECKING:
@@ -317,14 +317,17 @@ def _train(
     return len(to_run), run_trials(to_run, estimates, store, options, before=plan.counts()["done"], console=console)
 
 
-def _report(store: ResultStore, *, write: bool) -> tuple[Report | None, pd.DataFrame, list[str], list[Best]]:
+def _report(
+    store: ResultStore, console: Console, *, write: bool
+) -> tuple[Report | None, pd.DataFrame, list[str], list[Best]]:
     """Return the report if it is to be written, the main table, its warnings, and the best methods."""
     from benchmark.api.report import main_table
     from benchmark.report.write import build_report
 
     if not write:
         return None, *main_table(store)
-    written = build_report(store)
+    with counting(console) as progress:
+        written = build_report(store, progress=progress)
     return written, written.results, written.warnings, list(written.best)
 
 
@@ -360,12 +363,12 @@ def _result(
     written, table, warnings, floors = None, None, list[str](), 0
     best: list[Best] = []
     interrupted = ended is not None and ended.interrupted
-    if report:
+    if report and not (interrupted and not plan.counts()["done"]):  # there is nothing to show
         try:
             if not interrupted:
                 floors = fill_floors(requests, expansion.manifests, selected.cache, store.folder, console)
             new = submitted > 0 or floors > 0 or not (store.folder / "report").is_dir()
-            written, table, warnings, best = _report(store, write=new)
+            written, table, warnings, best = _report(store, console, write=new)
         except (Exception, KeyboardInterrupt) as error:
             logger.info("the report failed", exc_info=True)
             again, where = command("report", "--results", store.folder), store.folder / "report"

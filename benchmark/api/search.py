@@ -14,6 +14,7 @@ from benchmark.api.folders import results_folder
 from benchmark.api.method_names import method_names
 from benchmark.api.search_result import SearchResult, make_result
 from benchmark.api.selection import SelectedGrid, Selection, Settings, settings_text
+from benchmark.commands import install
 from benchmark.console import say, stderr_console
 from benchmark.errors import ArgumentError, BenchmarkError, MissingInputError
 
@@ -89,7 +90,7 @@ def search(
         >>> print(benchmark.search("esc50", "ast-demo", budget=20, max_params=300_000, data_root="DIR"))
     """
     if find_spec("optuna") is None:
-        raise BenchmarkError("search needs Optuna: pip install -e '.[search]'")
+        raise BenchmarkError(f"search needs Optuna: {install('search')}")
     if budget < 1:
         raise BenchmarkError(f"budget {budget}: expected at least 1 configuration")
     if max_memory is not None and not 0 < max_memory < 1e6:

@@ -88,7 +88,8 @@ class StatusResult:
 
     def _line(self, entry: Entry) -> Block:
         last = self.last_lines.get(entry.request.id, "")
-        return trial_line(entry, self.running, last)
+        score = "" if entry.score is None else f"  {100 * entry.score:.1f} %"
+        return trial_line(entry, self.running, f"{last}{score}{'  weights kept' if entry.keeps_weights else ''}")
 
     def as_dict(self) -> dict[str, Any]:
         """Return the content as plain data, for JSON."""

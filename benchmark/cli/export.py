@@ -18,9 +18,18 @@ if TYPE_CHECKING:
 
 
 def export(
-    trial: Annotated[str, typer.Argument(help="Id of a trial, or its beginning; `status --trials` lists the ids.")],
+    trial: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="TRIAL",
+            help="Id of a trial, or its beginning (`status --trials` lists the ids); or backbone, dataset and method, "
+            "of which the first seed's first fold is taken.",
+        ),
+    ],
     results: options.ResultsFolder,
     out: Annotated[Path, typer.Option("--out", help="Folder to write; it must be new or empty.")],
+    fold: Annotated[int | None, typer.Option(help="Only this fold.", show_default="the first")] = None,
+    seed: Annotated[int | None, typer.Option(help="Only this seed.", show_default="the first")] = None,
     onnx: Annotated[
         bool, typer.Option("--onnx", help="Also write the merged model as ONNX, compared with ONNX Runtime.")
     ] = False,
@@ -45,11 +54,12 @@ def export(
 ) -> None:
     """Write what a trial trained (safetensors, JSON), and print sizes and the time of one clip on one CPU thread.
 
-    The trial must have been run with --keep-weights. The weights are those of its last epoch. The backbone is not
-    included: `predict` and `benchmark.load_export` join both. With --format hf the folder has the whole model instead,
-    for transformers alone.
+    The trial must have been run with --keep-weights. The weights are those of its last epoch.
 
-    Example: python -m benchmark export 1b72baf7ed8d --results OUT --out my-model --onnx
+    The backbone is not included: `predict` and `benchmark.load_export` join both. With --format hf the folder has the \
+whole model instead, for transformers alone.
+
+    Example: python -m benchmark export ast-demo folder:birds aat_ms --results OUT --out my-model
     """
     from benchmark.api.export import export as export_trial
 
@@ -57,6 +67,8 @@ def export(
         trial,
         results=results,
         out=out,
+        fold=fold,
+        seed=seed,
         onnx=onnx,
         with_frontend=with_frontend,
         format=form,

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
+from benchmark.commands import install
 from benchmark.errors import BenchmarkError
 from benchmark.methods.contract import Method
 from benchmark.places import External
@@ -156,7 +157,7 @@ def find(name: str) -> type[Method]:
     """
     kind = name.removeprefix(PREFIX)
     if not installed():
-        raise BenchmarkError(f"'{name}' needs the package peft: pip install -e '.[peft]'")
+        raise BenchmarkError(f"'{name}' needs the package peft: {install('peft')}")
     if kind in UNFIT:
         raise BenchmarkError(f"'{name}' cannot be used in this suite: {UNFIT[kind]}")
     known = tuners()

@@ -35,6 +35,7 @@ class Stop:
         asked: True after the first signal.
         ray_died: True when Ray has died and the run cannot continue.
         guarded: True while `watchdog` turns the KeyboardInterrupt of Ray's death into an error.
+        started: True once Ray is up.
     """
 
     def __init__(self, folder: Path, console: Console) -> None:
@@ -43,25 +44,30 @@ class Stop:
         self.asked = False
         self.ray_died = False
         self.guarded = False
+        self.started = False
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the console: Tune pickles objects that refer to this one, and a console holds locks."""
         return {**self.__dict__, "console": None}
 
     @contextmanager
-    def on_signals(self) -> Iterator[None]:
+    def on_signals(self, *, at_once: bool = False) -> Iterator[None]:
         """Handle signals inside the context; enter it after Ray has set its own handlers.
 
         Python lets only the main thread set handlers: in another thread, signals keep their effect.
+
+        Args:
+            at_once: end the run at the first signal, as while Ray starts: no trial has begun.
         """
         in_main_thread = threading.current_thread() is threading.main_thread()
         numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if in_main_thread else ()
-        before = {number: signal.signal(number, self._handle) for number in numbers}
+        handler = self._end if at_once else self._handle
+        before = {number: signal.signal(number, handler) for number in numbers}
         try:
             yield
         finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            for number, earlier in before.items():
+                signal.signal(number, earlier)
             self.file.unlink(missing_ok=True)
 
     def is_asked(self) -> bool:
@@ -77,6 +83,12 @@ class Stop:
         with contextlib.suppress(OSError):
             self.file.touch()
         say(self.console, "Stopping after the current epochs. Press Ctrl-C again to stop now.")
+
+    def _end(self, number: int, frame: object) -> None:
+        if not self.ray_died:  # else the signal is the watchdog's
+            self.asked = True
+            say(self.console, "Stopped while Ray was starting; no trial began.")
+        raise KeyboardInterrupt
 
 
 def wait_while(busy: Callable[[], bool], stop: Stop, seconds: float) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from ray.tune import Callback
 
+from benchmark.commands import install
 from benchmark.errors import BenchmarkError, first_line
 from benchmark.orchestrator.ray_compat import TensorBoardFolders
 
@@ -48,7 +49,7 @@ def _mlflow(folder: Path, labels: Mapping[str, str]) -> Callback:
     try:
         return MLflowLoggerCallback(tracking_uri=address, experiment_name=folder.parent.parent.name)
     except (ImportError, RuntimeError) as error:
-        raise BenchmarkError(f"--log mlflow: {first_line(error)}; pip install -e '.[mlflow]'") from None
+        raise BenchmarkError(f"--log mlflow: {first_line(error)}; {install('mlflow')}") from None
 
 
 def _wandb(folder: Path, labels: Mapping[str, str]) -> Callback:
@@ -72,7 +73,7 @@ def _wandb(folder: Path, labels: Mapping[str, str]) -> Callback:
             resume="allow",  # a trial that continues keeps its curve
         )
     except (ImportError, RuntimeError) as error:
-        raise BenchmarkError(f"--log wandb: {first_line(error)}; pip install -e '.[wandb]'") from None
+        raise BenchmarkError(f"--log wandb: {first_line(error)}; {install('wandb')}") from None
 
 
 _MAKERS: dict[str, Callable[[Path, Mapping[str, str]], Callback]] = {

@@ -19,6 +19,7 @@ from benchmark.units import plural, score_text
 
 MAX_ROWS = 20  # running trials in the live display
 MAX_LINES = 4  # running trials in a log
+CHOSEN = {"last": "the last", "best_on_validation": "best on validation", "best_on_test": "best on test"}
 
 
 @dataclass
@@ -138,6 +139,8 @@ class Progress(Callback):
     def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **_: Any) -> None:
         """Keep the result of an epoch (called by Tune)."""
         if trial.trial_id in self.tally.running and "epoch" in result:
+            if not self.tally.running[trial.trial_id][1] and result["epoch"] > 1:
+                self._print(f"{self.labels[trial.trial_id]}: continued after epoch {result['epoch'] - 1}")
             self.tally.running[trial.trial_id] = (self.tally.running[trial.trial_id][0], result)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
@@ -215,7 +218,8 @@ class Progress(Callback):
                 self.lost.append(trial_id)
                 self._print(f"lost: {self.labels[trial_id]}: its record did not arrive; the trial is run again")
         elif status == "stopped":
-            self.tally.stopped += 1
+            _, result = self.tally.running.get(trial_id, (0.0, {}))
+            self.tally.stopped += bool(result)  # not those that never began
         elif status == "elsewhere":
             self.elsewhere.append(trial_id)
             self.tally.elsewhere += 1
@@ -235,6 +239,9 @@ class Progress(Callback):
         known = {**result, **last}
         score = score_text(known["metric"], known["scores"]) if "scores" in known else ""
         epoch = f"epoch {known['epoch']}/{known['epochs']}" if "epoch" in known else ""
+        if reported := known.get("reported"):
+            score = score_text(reported["metric"], reported["scores"])
+            epoch = f"epoch {reported['epoch']}/{reported['epochs']} ({CHOSEN[reported['rule']]})"
         if not self.live:
             parts = ["diverged" if status == "diverged" else "", epoch, score, clock(time.monotonic() - since)]
             self._print(f"done: {self.labels[trial_id]}: {', '.join(filter(None, parts))}")

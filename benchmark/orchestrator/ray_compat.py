@@ -6,7 +6,11 @@ When Ray is upgraded, check this file first. Nothing outside it may import a mod
 from __future__ import annotations
 
 import logging
+import random
+import socket
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +18,10 @@ from ray.tune.experiment import Experiment, Trial
 from ray.tune.logger import TBXLoggerCallback
 
 MAX_QUEUE = 10_000  # values that wait to be written for TensorBoard
+RAYLET = "raylet"
+AGENT_PORTS = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port", "runtime_env_agent_port")
+PORTS = range(20_000, 32_768)  # above the ports of Ray's workers, below those that Linux gives to connections
+START_SECONDS = 180  # for the daemons of a Ray that is started on a busy machine
 
 logger = logging.getLogger(__name__)
 
@@ -102,6 +110,61 @@ def write_daemon_output_to(log: Path) -> None:
             handle.writelines(f"{time.strftime('%F %T')} {data.get('pid')} {line}\n" for line in data["lines"])
 
     worker.print_to_stdstream = to_file
+
+
+@contextmanager
+def patient_start() -> Iterator[None]:
+    """Let a Ray that is started in this context come up on a busy machine, too. Ray 2.60.
+
+    The raylet waits 15 s for its agents (two Python programs) to say which ports they took, and ends itself then; no
+    setting changes that. It does not wait where it finds the ports. The driver waits 30 s for the raylet, in a loop
+    around `get_node`, which has no setting either.
+    """
+    from ray._private import node, services
+
+    nodes: Any = node  # without types
+    start_raylet, get_node = nodes.Node.start_raylet, services.get_node
+    started: list[Any] = []
+
+    def with_ports(self: Any, *args: Any, **options: Any) -> None:
+        ports = dict(zip(AGENT_PORTS, _free_ports(len(AGENT_PORTS)), strict=True))
+        self._ray_params.update(**ports)
+        for name, port in ports.items():  # as the agents do when they have taken them
+            (Path(self._session_dir) / nodes.get_port_filename(self._node_id, name)).write_text(str(port))
+        start_raylet(self, *args, **options)
+        started.extend(self.all_processes[RAYLET])
+
+    def wait_for_node(*args: Any) -> Any:
+        end = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                return get_node(*args)  # type: ignore[no-untyped-call]
+            except RuntimeError:
+                if any(each.process.poll() is not None for each in started):
+                    raise ChildProcessError("the raylet ended while it started") from None
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.1)
+
+    nodes.Node.start_raylet, services.get_node = with_ports, wait_for_node
+    try:
+        yield
+    finally:
+        nodes.Node.start_raylet, services.get_node = start_raylet, get_node
+
+
+def _free_ports(number: int) -> list[int]:
+    """Return ports that nothing listens on. They are all held until the last one is found."""
+    found: list[int] = []
+    with ExitStack() as stack:
+        while len(found) < number:
+            port = random.choice(PORTS)
+            try:
+                stack.enter_context(socket.create_server(("", port)))
+            except OSError:
+                continue
+            found.append(port)
+    return found
 
 
 class TensorBoardFolders(TBXLoggerCallback):

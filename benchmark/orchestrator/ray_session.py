@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,12 +18,14 @@ from benchmark import nvml
 from benchmark.data.parallel import usable_cores
 from benchmark.errors import BenchmarkError, first_line
 from benchmark.orchestrator.open_files import allow_open_files
+from benchmark.orchestrator.ray_logs import busy_machine
 from benchmark.planning.node import Node, node_here, smallest_memory
 from benchmark.temporary import OBJECT_STORE_BYTES, ray_folder
 
 NAMESPACE = "aat-benchmark"
 PROBE_SECONDS = 5
 PROBE_TASK_SECONDS = 60
+SLOW_SECONDS = 15
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +33,11 @@ logger = logging.getLogger(__name__)
 _OWN_RAY = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_memory_monitor_refresh_ms": "0",  # when it kills a worker, the whole experiment ends (Ray 2.60)
+    # on a busy machine its processes take minutes to start; the watchdog notices those that die
+    "RAY_gcs_server_port_wait_time_s": "180",
+    "RAY_agent_register_timeout_ms": "300000",
+    "RAY_worker_register_timeout_seconds": "300",
+    "RAY_health_check_timeout_ms": "60000",
 }
 _TUNE = {
     "RAY_AIR_NEW_OUTPUT": "0",  # the new output engine prints tables even at verbose=0
@@ -71,6 +78,7 @@ def ray_session(address: str | None, cpus: int | None, gpus: int | None, log: Pa
     import ray
 
     from benchmark.orchestrator.ray_compat import (
+        patient_start,
         recover_trials_of_lost_actors,
         treat_task_errors_as_dead_actors,
         write_daemon_output_to,
@@ -87,7 +95,8 @@ def ray_session(address: str | None, cpus: int | None, gpus: int | None, log: Pa
         _own_ray(cpus or usable_cores(), gpus) if address is None else {"address": address, "namespace": NAMESPACE}
     )
     try:
-        ray.init(**options, logging_level=logging.ERROR, log_to_driver=False)
+        with patient_start() if address is None else nullcontext():
+            ray.init(**options, logging_level=logging.ERROR, log_to_driver=False)
     except (OSError, RuntimeError, ValueError) as error:
         raise BenchmarkError(f"Ray: {address or 'local start'}: {first_line(error)}") from error
     except Exception as error:  # a plain one, half a minute after a daemon died
@@ -158,7 +167,7 @@ def _require_token() -> None:
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 
-def try_ray() -> tuple[Literal["ok", "fault"], str, str]:
+def try_ray() -> tuple[Literal["ok", "warning", "fault"], str, str]:
     """Start Ray and let a worker answer; return the verdict, what was found, and what to do."""
     began = time.monotonic()
     try:
@@ -170,7 +179,11 @@ def try_ray() -> tuple[Literal["ok", "fault"], str, str]:
     except Exception as error:
         line = str(error) if isinstance(error, BenchmarkError) else first_line(error)
         return "fault", line, "check that 127.0.0.1 answers and that no old Ray is running"
-    return "ok", f"starts and answers in {time.monotonic() - began:.0f} s", ""
+    seconds, busy = time.monotonic() - began, busy_machine()
+    text = f"starts and answers in {seconds:.0f} s{f'; {busy}' if busy else ''}"
+    if busy or seconds > SLOW_SECONDS:
+        return "warning", text, "runs work, but start slowly and their times mean little; end other programs"
+    return "ok", text, ""
 
 
 def _find_nodes() -> list[Node]:

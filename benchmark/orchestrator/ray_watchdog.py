@@ -17,12 +17,15 @@ import psutil
 
 from benchmark.errors import BenchmarkError
 from benchmark.orchestrator.interrupt import Stop
+from benchmark.orchestrator.ray_logs import busy_machine, cause_of_death, session_logs
 from benchmark.orchestrator.ray_session import DeadWhileStartingError, ray_session
 from benchmark.planning.node import Node
+from benchmark.temporary import ray_folder
 
 DAEMONS = ("raylet", "gcs_server")  # names of Ray's own processes
 LOOK_EVERY_SECONDS = 1.0
 RESTARTS = "AAT_BENCHMARK_RESTARTS"  # environment variable: how often this command was started again
+STARTS = "AAT_BENCHMARK_STARTS"  # the same, since a Ray of this command was up
 MAX_RESTARTS = 20
 MAX_RESTARTS_OF_START = 2  # of a Ray that dies before it is up: then its own error is shown
 RAY_DIED = "Ray died; call run again: it continues with the trials that are not finished"
@@ -47,7 +50,10 @@ def watched_ray(
         BenchmarkError: as `ray_session` and `watchdog`.
     """
     with ExitStack() as stack, watchdog(stop, restart=restart):  # the watchdog ends before Ray does
-        nodes = stack.enter_context(ray_session(address, cpus, None, log))
+        with stop.on_signals(at_once=True):
+            nodes = stack.enter_context(ray_session(address, cpus, None, log))
+        stop.started = True
+        os.environ.pop(STARTS, None)
         stack.enter_context(stop.on_signals())
         yield nodes
 
@@ -76,8 +82,8 @@ def watchdog(stop: Stop, *, restart: bool = False) -> Iterator[None]:
     def watch() -> None:
         while not ended.wait(LOOK_EVERY_SECONDS):
             if ray_is_dead() and not ended.is_set():
-                logger.warning("a daemon of Ray died")
-                if restart:
+                logger.info("a daemon of Ray died")
+                if restart and (stop.started or _count(STARTS) < MAX_RESTARTS_OF_START):
                     _restart(stop)
                 stop.ray_died = True
                 if stop.guarded:
@@ -96,17 +102,16 @@ def watchdog(stop: Stop, *, restart: bool = False) -> Iterator[None]:
         if stop.ray_died:
             _kill(_ray_processes())
         if stop.ray_died and not stop.asked:
-            raise BenchmarkError(RAY_DIED) from None
+            raise BenchmarkError(_what_to_do()) from None
         raise
     except Exception as error:  # Ray's own error may come before the watchdog looks
         if not isinstance(error, DeadWhileStartingError) and not ray_is_dead():
             raise
-        if restart and not (isinstance(error, BenchmarkError) and _restarts() >= MAX_RESTARTS_OF_START):
+        if restart and not (isinstance(error, BenchmarkError) and _count(STARTS) >= MAX_RESTARTS_OF_START):
             _restart(stop)
         _kill(_ray_processes())
-        if isinstance(error, BenchmarkError):  # Ray did not start, and says why
-            raise BenchmarkError(f"{RAY_DIED} ({error})") from error
-        raise BenchmarkError(RAY_DIED) from error
+        # a Ray that did not start says why
+        raise BenchmarkError(_what_to_do(str(error) if isinstance(error, BenchmarkError) else "")) from error
 
 
 def _daemons() -> set[psutil.Process]:
@@ -152,23 +157,49 @@ def _interrupt(thread: threading.Thread) -> None:
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(KeyboardInterrupt))
 
 
-def _restarts() -> int:
-    """Return how often this command was started again."""
-    return int(os.environ.get(RESTARTS, "0"))
+def _count(variable: str) -> int:
+    """Return a number of restarts from an environment variable."""
+    return int(os.environ.get(variable, "0"))
+
+
+def _findings(otherwise: str = "") -> str:
+    """Return why Ray died, how busy the machine is, and where the logs are.
+
+    Args:
+        otherwise: the reason if the logs of Ray have none.
+    """
+    logs = None
+    with contextlib.suppress(BenchmarkError):
+        logs = session_logs(ray_folder())
+    cause = (cause_of_death(logs) if logs else "") or otherwise
+    return "; ".join(filter(None, (cause, busy_machine(), f"logs in {logs}" if logs else "")))
+
+
+def _what_to_do(otherwise: str = "") -> str:
+    """Return the error of a dead Ray with what is known of its cause."""
+    found = _findings(otherwise)
+    return f"{RAY_DIED} ({found})" if found else RAY_DIED
 
 
 def _restart(stop: Stop) -> None:
     """Replace this process by a new one with the same command; never returns."""
     stop.file.unlink(missing_ok=True)
     _kill(psutil.Process().children(recursive=True))
-    restarts = _restarts() + 1
     with contextlib.suppress(Exception):
         stop.console.show_cursor()
     if stop.asked:
         os._exit(130)
-    if restarts > MAX_RESTARTS:
-        print(f"Ray died {restarts} times; giving up", file=sys.stderr, flush=True)
+    found = _findings()
+    cause = f": {found}" if found else ""
+    if stop.started:
+        variable, most, what = RESTARTS, MAX_RESTARTS, "Ray died"
+    else:
+        variable, most, what = STARTS, MAX_RESTARTS_OF_START, "Ray did not start"
+    number = _count(variable) + 1
+    if number > most:
+        print(f"{what} {number} times; giving up{cause}", file=sys.stderr, flush=True)
         os._exit(3)
-    print("Ray died; starting again with what is left", file=sys.stderr, flush=True)
-    os.environ[RESTARTS] = str(restarts)
+    print(f"{what}{cause}", file=sys.stderr)
+    print(f"Starting again with what is left, attempt {number + 1} of {most + 1}", file=sys.stderr, flush=True)
+    os.environ[variable] = str(number)
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])

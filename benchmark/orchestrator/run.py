@@ -212,7 +212,7 @@ class _Run:
         from benchmark.orchestrator.tune_queue import run_queue
 
         by_id = {request.id: request for request in self.requests}
-        labels = {request.id: request.label for request in waiting}
+        labels = {request.id: _without_switches(request) for request in waiting}
         progress = Progress(
             labels,
             self.before + self.done,
@@ -284,6 +284,12 @@ class _Run:
 
     def _seconds(self, request: TrialRequest) -> float:
         return self.estimates[request.id].seconds or 0.0
+
+
+def _without_switches(request: TrialRequest) -> str:
+    """Return the label of a trial without the switches of its protocol: all trials of a run share them."""
+    name = request.protocol.name
+    return request.label.replace(name, name.partition("+")[0], 1)
 
 
 def leaders_first(requests: Sequence[TrialRequest]) -> list[TrialRequest]:

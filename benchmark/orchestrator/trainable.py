@@ -54,7 +54,7 @@ def run_in_worker(config: WorkerConfig) -> None:
         finally:
             if workspace:
                 workspace.send_result()
-    tune.report({"status": outcome.status, "error": outcome.error})
+    tune.report({"status": outcome.status, "error": outcome.error, "reported": outcome.reported})
 
 
 class _Log(io.TextIOWrapper):

@@ -196,7 +196,8 @@ def _dataset_names(grid: Grid, data_root: Path) -> list[str]:
     if not names:
         folders = ", ".join(dataset.info.folders[0] for dataset in datasets().values())
         raise MissingInputError(
-            f"{grid.origin}: no dataset under {data_root} (looked for {folders}); name its folder with --data-root"
+            f"{grid.origin}: no dataset under {data_root} (looked for {folders}); name its folder with --data-root, "
+            "or get one with `data prepare NAME`"
         )
     return names
 

@@ -26,12 +26,16 @@ class Entry:
             attempts but no record.
         attempts: number of failed attempts.
         seconds: time of the finished trial; 0 without a record.
+        score: its reported score in [0, 1]; None without one.
+        keeps_weights: whether its trained parameters are there, for `export`.
     """
 
     request: TrialRequest
     state: State
     attempts: int
     seconds: float = 0.0
+    score: float | None = None
+    keeps_weights: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,5 +72,6 @@ def make_plan(requests: Iterable[TrialRequest], store: ResultStore) -> Plan:
             state = "done" if record.is_current and methods_current(request.method) else "stale"
         elif attempts[request.id]:
             state = "failed"
-        entries.append(Entry(request, state, attempts[request.id], record.seconds if record else 0.0))
+        known = (record.seconds, record.score, record.keeps_weights) if record else ()
+        entries.append(Entry(request, state, attempts[request.id], *known))
     return Plan(entries)

@@ -47,20 +47,26 @@ class Total:
 
     @property
     def device_hours(self) -> str:
-        """Summed time of the devices as text."""
-        hours = "?" if self.device_seconds is None else plain(self.device_seconds / 3600)
-        return f"{hours} {'GPU' if self.gpu else 'slot'}-hours"
+        """Summed time of the GPUs, or of all trials, in brackets after a blank; empty if it is not known."""
+        if self.device_seconds is None:
+            return ""
+        hours = plain(self.device_seconds / 3600)
+        return f" ({hours} GPU-hours)" if self.gpu else f" ({hours} hours of all trials)"
 
     def short_text(self) -> str:
         """Return duration and time of the devices."""
-        return f"{duration(self.seconds)} ({self.device_hours})"
+        return f"{self._duration}{self.device_hours}"
+
+    @property
+    def _duration(self) -> str:
+        return "time unknown" if self.seconds is None else duration(self.seconds)
 
     def text(self) -> str:
         """Return the sums in one line."""
         limit = ", limited by memory" if self.limited_by_memory else ""
         return (
-            f"{quantity(self.flops, 'FLOPs')}, {duration(self.seconds)} with up to {self.at_once} at once{limit} "
-            f"({self.device_hours}), at most {data_size(self.memory_bytes)} per trial, disk "
+            f"{quantity(self.flops, 'FLOPs')}, {self._duration} with up to {self.at_once} at once{limit}"
+            f"{self.device_hours}, at most {data_size(self.memory_bytes)} per trial, disk "
             f"{data_size(self.record_bytes)} for records and up to {data_size(self.checkpoint_bytes)} for "
             "resume states"
         )

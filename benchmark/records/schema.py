@@ -218,6 +218,14 @@ class Record(Spec):
         return self.numerics_version == NUMERICS_VERSION
 
     @property
+    def score(self) -> float | None:
+        """The reported score; None where the epoch is chosen over all folds, and of a diverged trial."""
+        chosen = self.selection
+        if chosen.epoch is None or self.status == "diverged":
+            return None
+        return self.curves[chosen.epoch - 1].splits[chosen.split][chosen.metric]
+
+    @property
     def marks(self) -> list[str]:
         """Reasons why this record is not comparable with the paper; empty if it is comparable."""
         marks = self.request.marks

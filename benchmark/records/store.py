@@ -55,10 +55,14 @@ class Finished(NamedTuple):
     Attributes:
         is_current: whether this code computes the same numbers.
         seconds: time of the trial.
+        score: the reported score in [0, 1]; None where the epoch is chosen over all folds, and of a diverged trial.
+        keeps_weights: whether its trained parameters are here, for `export`.
     """
 
     is_current: bool
     seconds: float
+    score: float | None = None
+    keeps_weights: bool = False
 
 
 class DamagedRecordError(BenchmarkError):
@@ -222,7 +226,8 @@ class ResultStore:
             except DamagedRecordError as error:
                 logger.info("%s: the trial counts as not finished", error)
             else:
-                found[record.id] = Finished(record.is_current, record.profile.seconds.get("total", 0.0))
+                seconds, weights = record.profile.seconds.get("total", 0.0), path.with_suffix(WEIGHTS)
+                found[record.id] = Finished(record.is_current, seconds, record.score, weights.is_file())
         return found
 
     def _record_paths(self, trial_id: str = "*", folder: str = TRIALS) -> list[Path]:

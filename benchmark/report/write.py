@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,13 @@ PURPOSE_NAMES = {
     "overhead": "other (set-up, resume states)",
 }  # fmt: skip
 
+Progress = Callable[[str, int, int], None]  # as `benchmark.console.counting` yields it
+
 logger = logging.getLogger(__name__)
+
+
+def _silent(_: str, __: int, ___: int) -> None:
+    """Show no progress."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,7 @@ def build_report(
     *,
     against: str | None = None,
     html: bool = False,
+    progress: Progress = _silent,
 ) -> Report:
     """Write tables (CSV, Markdown, LaTeX, JSON) and figures (PNG, PDF, SVG) from the records alone.
 
@@ -101,6 +108,7 @@ def build_report(
         papers: papers whose scores and claims are shown.
         against: a method with which all are compared, besides full fine-tuning.
         html: also write `report.html`, one page with everything.
+        progress: called with what is made, how many of them are done, and of how many.
 
     Raises:
         BenchmarkError: not a results folder, a record of a newer schema, a damaged paper, or no method
@@ -111,14 +119,17 @@ def build_report(
     results = read_results(store)
     folder = folder or store.folder / "report"
     folder.mkdir(parents=True, exist_ok=True)
-    tables = build_tables(results, papers, against)
+    tables = build_tables(results, papers, against, progress)
     paths = [path for table in tables for path in _write_table(table, results, folder)]
-    figures = build_figures(results)
+    figures = build_figures(results, progress)
     if html:
         from benchmark.report.page.build import to_html
 
+        progress("page", 0, 1)
         paths.append(_write(folder / "report.html", to_html(results, tables, figures, papers)))
-    for figure in figures:
+        progress("page", 1, 1)
+    for number, figure in enumerate(figures):
+        progress("figures written", number, len(figures))
         paths += save(figure.figure, folder, figure.name)
     main = tables[0]
     finished = results.cells.sort_values("score", na_position="last", key=pd.isna, kind="stable")
@@ -128,13 +139,19 @@ def build_report(
     return Report(paths, plain(main.text), main.caption.warnings, time_line(results.trials), first, best, compared)
 
 
-def build_tables(results: Results, papers: PaperChoice = DEFAULT_PAPERS, against: str | None = None) -> list[Table]:
+def build_tables(
+    results: Results,
+    papers: PaperChoice = DEFAULT_PAPERS,
+    against: str | None = None,
+    progress: Progress = _silent,
+) -> list[Table]:
     """Return the tables of the layout that have something to show; the first, the main table, is always there.
 
     Args:
         results: the results folder.
         papers: papers whose scores are shown.
         against: a method with which all are compared, besides full fine-tuning.
+        progress: as in `build_report`.
 
     Raises:
         BenchmarkError: there is no such method in the results.
@@ -143,8 +160,9 @@ def build_tables(results: Results, papers: PaperChoice = DEFAULT_PAPERS, against
     if against is not None and against not in methods:
         raise ArgumentError("against", f"no such method in {results.store.folder}{closest(against, methods)}", against)
     warnings = results.marks
-    tables = []
-    for entry in load_layout().tables:
+    tables, entries = [], load_layout().tables
+    for number, entry in enumerate(entries):
+        progress("tables", number, len(entries))
         table = build_table(TableSource(results, entry, warnings, papers, against))
         if table is None:
             logger.debug("table %s: nothing to show", entry.name)

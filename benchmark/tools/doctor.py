@@ -18,7 +18,7 @@ import psutil
 from packaging.requirements import Requirement
 
 from benchmark import mps, nvml
-from benchmark.commands import command
+from benchmark.commands import command, install
 from benchmark.data.dataset import Dataset
 from benchmark.data.parallel import usable_cores
 from benchmark.data.registry import available, get_dataset
@@ -31,7 +31,7 @@ from benchmark.temporary import SHARED_MEMORY, ray_folder
 from benchmark.units import data_size, plural
 
 DISTRIBUTION = "aat-benchmark"
-INSTALL = "pip install -e . -c constraints.txt"
+INSTALL = install()
 Verdict = Literal["ok", "warning", "fault"]
 SPARE_BYTES = 5e9
 SHM_BYTES = 1e9

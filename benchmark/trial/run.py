@@ -8,13 +8,13 @@ import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Literal, TypedDict
 
 from benchmark.places import line_of_error
 from benchmark.records.environment import utc_now
 from benchmark.records.lease import Lease, LostLeaseError
-from benchmark.records.schema import Attempt
+from benchmark.records.schema import Attempt, Record, Rule
 from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
 from benchmark.trial.assemble import assemble
@@ -40,6 +40,33 @@ class TransientError(Exception):
     """
 
 
+class Reported(TypedDict):
+    """The epoch that a finished trial reports, and its score.
+
+    Attributes:
+        epoch: its number, from 1.
+        epochs: number of epochs that were trained.
+        rule: how it was chosen.
+        metric: name of the dataset's metric.
+        scores: the metric by split; of the reported split alone.
+    """
+
+    epoch: int
+    epochs: int
+    rule: Rule
+    metric: str
+    scores: dict[str, float | None]
+
+
+def reported_score(record: Record) -> Reported | None:
+    """Return which epoch a record reports; None while it is to be chosen over all folds, and in a diverged trial."""
+    chosen = record.selection
+    if chosen.epoch is None or record.status == "diverged":
+        return None
+    epochs, scores = len(record.curves), {chosen.split: record.score}
+    return Reported(epoch=chosen.epoch, epochs=epochs, rule=chosen.rule, metric=chosen.metric, scores=scores)
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How an attempt ended.
@@ -47,10 +74,12 @@ class Outcome:
     Attributes:
         status: `elsewhere`: another run is training this trial.
         error: one line; None where the attempt did not fail.
+        reported: the epoch whose score the trial reports, with rule and score; None if it is chosen over all folds.
     """
 
     status: Status
     error: str | None = None
+    reported: Reported | None = field(default=None, compare=False)
 
 
 def attempt_trial(request: TrialRequest, setting: Setting, report: Report) -> Outcome:
@@ -99,7 +128,7 @@ def _attempt_with_lease(
         return Outcome("elsewhere", str(error))
     except (Exception, SystemExit) as error:  # a method may call sys.exit
         return _write_failure(request, setting, error)
-    return Outcome(finished.record.status)
+    return Outcome(finished.record.status, reported=reported_score(finished.record))
 
 
 def _write_failure(request: TrialRequest, setting: Setting, error: BaseException) -> Outcome:

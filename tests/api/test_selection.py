@@ -95,7 +95,7 @@ def test_a_plan_prints_nothing_and_reads_as_text(tmp_path: Path, capsys: pytest.
     assert capsys.readouterr() == ("", "")
     assert planned.plan.counts() == {"done": 0, "stale": 0, "failed": 0, "missing": 2}
     lines = str(planned).splitlines()
-    assert "synthetic audio, which `run` makes" in lines[0]
+    assert lines[0] == "`run` will generate the audio of ESC-50"
     assert lines[-2] == f"2 trials: 0 done, 0 stale, 0 failed, 2 missing; results in {tmp_path / 'out'}"
     assert planned.as_dict()["cost"]["device"] == planned.machine.device
     benchmark.plan("smoke", methods=["linear"], results=tmp_path / "out")

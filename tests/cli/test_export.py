@@ -16,10 +16,12 @@ import benchmark
 from benchmark.data.loader import evaluation_batches
 from benchmark.data.parallel import torch_threads
 from benchmark.data.registry import get_dataset
+from benchmark.errors import BenchmarkError
 from benchmark.models.transformer import AudioTransformer
 from benchmark.records.schema import Record
 from benchmark.records.store import ResultStore
 from benchmark.spec.request import TrialRequest
+from benchmark.tools.export.pick import pick_trial
 from benchmark.trial.data import prepare
 from tests.conftest import AST, TINY_RECIPE, Cli, json_of
 
@@ -143,8 +145,33 @@ def test_what_is_wrong_is_one_line_and_nothing_is_written(results: Path, tmp_pat
     assert [path.name for path in tmp_path.rglob("*")] == ["taken", "mine.txt"]
 
 
+def test_a_trial_is_named_by_backbone_dataset_and_method(results: Path) -> None:
+    store, linear = ResultStore(results), record(results, "linear")
+    words = [linear.request.backbone.name, "esc50", "linear"]
+    assert pick_trial(store, words).id == pick_trial(store, [linear.id[:8]]).id == linear.id
+    assert pick_trial(store, words[::-1], fold=1, seed=0).id == linear.id
+    for wrong, fold, message in (
+        (["linaer"], 1, "no finished trial of 'linaer' (did you mean 'linear'?)"),
+        (words, 2, "no finished trial of fold 2; there are 1"),
+        (words[:2], None, "several settings fit; give the id of one: "),
+    ):
+        with pytest.raises(BenchmarkError) as caught:
+            pick_trial(store, wrong, fold)
+        assert message in str(caught.value)
+
+
+def test_status_shows_the_score_and_which_trials_kept_weights(results: Path, cli: Cli) -> None:
+    shown = cli("status", "--trials", "--results", results).stdout
+    for method in METHODS:
+        each = record(results, method)
+        [line] = [line for line in shown.splitlines() if each.id in line]
+        assert each.score is not None
+        assert line.endswith(f"  {100 * each.score:.1f} %  weights kept")
+
+
 def test_json_has_the_card(results: Path, tmp_path: Path, cli: Cli) -> None:
-    done = cli("export", record(results, "linear").id, "--results", results, "--out", tmp_path / "out", "--json")
+    named = (record(results, "linear").request.backbone.name, "esc50", "linear")
+    done = cli("export", *named, "--results", results, "--out", tmp_path / "out", "--json")
     printed = json_of(done, "export")
     assert printed["card"] == json.loads((tmp_path / "out" / "adapter.json").read_text())
     assert (printed["folder"], printed["numerics_differ"]) == (str(tmp_path / "out"), False)

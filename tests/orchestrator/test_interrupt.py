@@ -90,6 +90,13 @@ def test_the_first_signal_asks_trials_to_stop_and_the_second_ends_the_run(stop: 
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+def test_a_signal_while_ray_starts_ends_the_run_at_once(stop: Stop, shown: io.StringIO) -> None:
+    with pytest.raises(KeyboardInterrupt), stop.on_signals(at_once=True):
+        os.kill(os.getpid(), signal.SIGINT)
+    assert stop.asked
+    assert shown.getvalue() == "Stopped while Ray was starting; no trial began.\n"
+
+
 def test_the_death_of_ray_ends_the_call_and_leaves_other_children_alone(daemon: Child, stop: Stop) -> None:
     with subprocess.Popen(OTHER) as other:
         with pytest.raises(BenchmarkError, match="Ray died; call run again: it continues"):

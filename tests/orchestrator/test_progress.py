@@ -72,6 +72,32 @@ def test_a_log_shows_epoch_and_score(progress: Progress, shown: io.StringIO, mon
     assert lines[6].startswith("done: label of a: epoch 1/2, accuracy 50.0 % (test), 0:00:0")
 
 
+def test_only_trials_that_began_count_as_stopped_and_resumed_ones_say_so(
+    progress: Progress, shown: io.StringIO
+) -> None:
+    result = {"epoch": 3, "epochs": 9, "metric": "accuracy", "scores": {}}
+    with progress:
+        for name in "ab":
+            progress.on_trial_start(0, [], trial(name))
+        progress.on_trial_result(0, [], trial("a"), result)
+        for name in "ab":
+            progress.on_trial_complete(0, [], trial(name, last_result={"status": "stopped"}))
+        assert ", 1 stopped, " in progress.tally.line()
+    assert "label of a: continued after epoch 2\n" in shown.getvalue()
+
+
+def test_a_finished_trial_shows_the_score_that_is_reported(progress: Progress, shown: io.StringIO) -> None:
+    last = {"epoch": 9, "epochs": 9, "metric": "accuracy", "scores": {"validation": 0.5, "test": 0.25}}
+    chosen = {"epoch": 7, "epochs": 9, "rule": "best_on_validation", "metric": "accuracy", "scores": {"test": 0.75}}
+    with progress:
+        progress.on_trial_start(0, [], trial("a"))
+        progress.on_trial_result(0, [], trial("a"), last)
+        assert progress._running()[0][2] == "accuracy 50.0 % (validation)"
+        ended = {"status": "completed", "reported": chosen}
+        progress.on_trial_complete(0, [], trial("a", last_result=ended))
+    assert "done: label of a: epoch 7/9 (best on validation), accuracy 75.0 % (test), 0:0" in shown.getvalue()
+
+
 def test_a_trial_whose_process_died_is_told_with_its_cause(
     progress: Progress, tmp_path: Path, shown: io.StringIO, lost: list[tuple[str, str]]
 ) -> None:

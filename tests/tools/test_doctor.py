@@ -25,7 +25,7 @@ def test_this_installation_is_fit(cli: Cli, data_root: Path) -> None:
     *found, last = [line for line in done.stdout.splitlines() if not line.startswith(" ")]
     lines = {line.split()[1]: line for line in found}
     assert {"python", "packages", "torchaudio", "soundfile", "gpu", "memory", "ray", "esc50"} <= set(lines)
-    assert lines["ray"].startswith("ok")
+    assert lines["ray"].startswith(("ok", "warning"))  # a warning on a busy machine
     assert lines["esc50"].startswith("warning")
     assert "synthetic" in lines["esc50"]
     assert last.startswith("All checks passed, ")

@@ -51,12 +51,22 @@ class NamedFigure:
 
 
 @default_style()
-def build_figures(results: Results) -> list[NamedFigure]:
-    """Draw the figures of the layout; the title names the protocol if there is only one."""
+def build_figures(results: Results, progress: Callable[[str, int, int], None] = lambda *_: None) -> list[NamedFigure]:
+    """Draw the figures of the layout; the title names the protocol if there is only one.
+
+    Args:
+        results: the results folder.
+        progress: called with what is drawn, how many figures are done, and of how many.
+    """
     protocols = results.cells["protocol"].unique()
     protocol = f", protocol {results.names.protocol(protocols[0])}" if len(protocols) == 1 else ""
-    drawn = [(entry, FIGURES[entry.name](results, entry.title + protocol)) for entry in load_layout().figures]
-    return [NamedFigure(entry.name, entry.title, figure) for entry, figure in drawn if figure is not None]
+    found, entries = [], load_layout().figures
+    for number, entry in enumerate(entries):
+        progress("figures drawn", number, len(entries))
+        figure = FIGURES[entry.name](results, entry.title + protocol)
+        if figure is not None:
+            found.append(NamedFigure(entry.name, entry.title, figure))
+    return found
 
 
 __all__ = ["FIGURES", "NamedFigure", "build_figures", "save", "to_svg"]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from huggingface_hub import HfApi, constants
 from rich.console import Console
 
+from benchmark.commands import install
 from benchmark.console import counting
 from benchmark.data.datasets.hub import HubChoice, HubDataset
 from benchmark.data.unpacked import read_unpacked
@@ -26,7 +27,7 @@ from benchmark.tools.data.unpack import Origin, Recorded, unpack
 if TYPE_CHECKING:
     import datasets
 
-INSTALL = "needs the library `datasets`: pip install aat-benchmark[hf]"
+INSTALL = f"needs the library `datasets`: {install('hf')}"
 COMMIT = re.compile("[0-9a-f]{40}")
 SAVED = ("dataset_dict.json", "state.json")  # of `save_to_disk`
 

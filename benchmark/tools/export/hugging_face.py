@@ -15,6 +15,7 @@ from typing import Any
 import safetensors.torch
 import torch
 
+from benchmark.commands import install
 from benchmark.data.audio import RATE
 from benchmark.errors import BenchmarkError
 from benchmark.files import write_atomic
@@ -55,7 +56,7 @@ def check_package() -> None:
         BenchmarkError: it is not.
     """
     if importlib.util.find_spec(PACKAGE) is None:
-        raise BenchmarkError(f"--format hf needs {PACKAGE}: pip install -e '.[export]'")
+        raise BenchmarkError(f"--format hf needs {PACKAGE}: {install('export')}")
 
 
 def write_hugging_face(trained: TrainedModel, folder: Path, name: str) -> HuggingFaceFolder:

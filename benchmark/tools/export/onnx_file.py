@@ -18,6 +18,7 @@ import torch
 from torch import nn
 from torchaudio.compliance import kaldi
 
+from benchmark.commands import install
 from benchmark.data.frontend import HOP, WINDOW, fit
 from benchmark.errors import BenchmarkError, first_line
 from benchmark.tools.export.card import Merged
@@ -41,7 +42,7 @@ def check_packages() -> None:
         BenchmarkError: names the missing ones.
     """
     if missing := [name for name in PACKAGES if importlib.util.find_spec(name) is None]:
-        raise BenchmarkError(f"--onnx needs {', '.join(missing)}: pip install -e '.[export]'")
+        raise BenchmarkError(f"--onnx needs {', '.join(missing)}: {install('export')}")
 
 
 def write_onnx(trained: TrainedModel, path: Path, name: str, *, with_front_end: bool) -> Merged:

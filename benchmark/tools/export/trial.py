@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -25,6 +25,7 @@ from benchmark.tools.export.hugging_face import CONFIG, check_package, write_hug
 from benchmark.tools.export.latency import measure_latency
 from benchmark.tools.export.model_card import model_card
 from benchmark.tools.export.onnx_file import check_packages, write_onnx
+from benchmark.tools.export.pick import pick_trial
 from benchmark.tools.export.trained import TrainedModel
 from benchmark.trial.adapter_file import rebuild, unpack
 from benchmark.trial.matrix_products import with_fast_products
@@ -55,9 +56,11 @@ def load_export(
 
 def export_trial(
     store: ResultStore,
-    trial: str,
+    trial: Sequence[str],
     out: Path,
     *,
+    fold: int | None = None,
+    seed: int | None = None,
     onnx: bool,
     with_front_end: bool = False,
     form: Format = "adapter",
@@ -69,8 +72,10 @@ def export_trial(
 
     Args:
         store: where the trial's record is.
-        trial: its id, or the beginning of its id.
+        trial: its id, or the beginning of its id; or backbone, dataset and method, see `pick_trial`.
         out: folder to create; it may exist if it is empty.
+        fold: only this fold; None for the first.
+        seed: only this seed; None for the first.
         onnx: also write `model.onnx`.
         with_front_end: let `model.onnx` begin with waveforms.
         form: `adapter`: the trained parameters; `hf`: the whole model for transformers.
@@ -88,7 +93,7 @@ def export_trial(
         check_packages()
     if form == "hf":
         check_package()
-    record = store.find(trial)
+    record = pick_trial(store, trial, fold, seed)
     source = _weights(store, record)
     trained = _load(source, checkpoints, methods, backbones)
     if not trained.adapter.of(record):
