@@ -26,6 +26,7 @@ from benchmark.spec.backbone import LATER, BackboneEntry
 from benchmark.spec.type_words import bounds, type_words
 from benchmark.submissions.describe import store_rules
 
+INDEX = "reference/index.md"  # says how to print each generated page without the site
 NOT_STATED = {*LATER, "name", "sha256"}  # of a backbone: what users or trials give
 NOTEBOOK, NOTEBOOK_PAGE = ".ipynb", "-notebook.md"  # endings of a notebook and of its page
 
@@ -46,9 +47,15 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
-    """Let links to notebooks open their pages; GitHub shows the notebooks themselves (called by MkDocs)."""
+    """Let links to notebooks and generated pages open these pages (called by MkDocs).
+
+    In a clone there are no such pages: there the links show the notebooks and the sections of the reference's index.
+    """
     if page.file.src_uri.endswith(NOTEBOOK_PAGE):
         return markdown  # it links to the file, to download
+    if page.file.src_uri == INDEX:
+        return re.sub(r"^## (\w+)$", r"## [\1](\1.md)", markdown, flags=re.MULTILINE)
+    markdown = re.sub(rf"\]\(([^)#]*){INDEX}#(\w+)\)", r"](\1reference/\2.md)", markdown)
     return re.sub(rf"\]\(([^)#]+){re.escape(NOTEBOOK)}\)", rf"](\1{NOTEBOOK_PAGE})", markdown)
 
 

@@ -17,7 +17,7 @@ SIGNS: dict[Verdict, Styled] = {  # one character each, which every terminal has
     "not run": Styled(".", ""),
 }
 HEADS = {"average": "avg", "": "all"}  # columns that are about no single dataset
-MAX_REASON = 90  # characters of a reason in a printed line
+MAX_REASON = 200  # characters of a reason in a printed line
 
 
 def claim_blocks(judged: Sequence[Judged], names: Names, label: str, *, every: bool = False) -> Iterator[Block]:
@@ -45,7 +45,7 @@ def claim_blocks(judged: Sequence[Judged], names: Names, label: str, *, every: b
 
 def claim_line(claim: Judged) -> Styled:
     """Return verdict, statement, values and reason in one line."""
-    measured = measured_text(claim)
+    measured = " ".join(filter(None, (measured_text(claim), f"({claim.n})" if claim.n else "")))
     paper = f" (paper: {claim.paper})" if claim.paper else ""
     reason = claim.why if len(claim.why) <= MAX_REASON else f"{claim.why[:MAX_REASON]}..."
     text = f"{claim.verdict:15}{claim.statement}{paper}{f': {measured}' if measured else ''}; {reason}"
@@ -57,8 +57,25 @@ def _sign(claim: Judged | None) -> Styled | str:
 
 
 def _value(row: ClaimRow) -> str:
-    """Return the measured value of a row with one measured claim."""
+    """Return what was measured: the value with its interval, or the values of several datasets in their order."""
     measured = [claim for claim in row.verdicts.values() if claim.measured is not None]
-    if len(measured) != 1:
+    if not measured:
         return ""
-    return measured_text(measured[0]) + (f" ({measured[0].paper})" if measured[0].paper else "")
+    papers = list(dict.fromkeys(claim.paper for claim in measured if claim.paper))
+    unit = measured[0].unit
+    if len(measured) == 1:
+        text = measured_text(measured[0])
+    elif measured[0].kind == "counted":  # each dataset has its own number on both sides
+        text, papers = f"{', '.join(_ratio(claim) for claim in measured)} times", ["below 1"]
+    else:
+        text = f"{', '.join(f'{claim.measured:.3g}' for claim in measured)} {unit}"
+    if measured[0].kind == "ratio":
+        text += ", no interval"
+    return text + (f" ({', '.join(papers)})" if papers else "")
+
+
+def _ratio(claim: Judged) -> str:
+    """Return the first method's counted cost as a share of the second's."""
+    if claim.measured is None or claim.difference is None:
+        return "?"
+    return f"{claim.measured / (claim.measured - claim.difference):.3g}"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from benchmark.records.store import ResultStore
     from benchmark.report.claims.ledger import Judged
+    from benchmark.report.claims.summary import Summary
     from benchmark.report.papers import Paper
 
 COUNTED = ("counted", "count", "share", "identity")  # kinds of claims that need no trial
@@ -31,11 +32,13 @@ class ClaimsResult:
         judged: the claims with the paper's value, the measured value, its interval and the verdict.
         papers: the papers.
         protocols: name of the protocol whose trials judge, by name of the paper.
+        summaries: number of claims and checks by verdict, or why none is judged, by name of the paper.
     """
 
     judged: list[Judged]
     papers: list[Paper]
     protocols: dict[str, str]
+    summaries: dict[str, Summary]
 
     def unexpected(self, *, strict: bool = False) -> list[Judged]:
         """Return the claims whose verdict is not the expected one.
@@ -44,17 +47,6 @@ class ClaimsResult:
             strict: also return those that are expected to differ, and do.
         """
         return [claim for claim in self.judged if not claim.as_expected or (strict and claim.verdict == "differs")]
-
-    def summary(self, paper: str | None = None) -> str:
-        """Return the number of claims by verdict: `12 reproduced, 2 differs, 80 not run`.
-
-        Args:
-            paper: name of a paper; None for all.
-        """
-        from benchmark.report.claims.matrix import tally
-
-        counts = tally(claim for claim in self.judged if paper in {None, claim.publication})
-        return ", ".join(f"{number} {verdict}" for verdict, number in counts.items())
 
     def as_dicts(self) -> list[dict[str, Any]]:
         """Return the claims as plain data, for JSON or `pandas.DataFrame`."""
@@ -76,7 +68,7 @@ class ClaimsResult:
             yield from (f"{label}, not as in the paper: {text}" for text in paper.about.differs)
             unjudged = sum(claim.verdict == "not run" for claim in judged)
             hint = "" if every or not unjudged else "; --all shows the rest"
-            yield f"{label}, protocol {self.protocols[paper.name]}: {self.summary(paper.name)}{hint}"
+            yield f"{label}, protocol {self.protocols[paper.name]}: {self.summaries[paper.name]}{hint}"
 
     def __str__(self) -> str:
         return as_text(self.blocks())
@@ -109,6 +101,7 @@ def claims(
     """
     from benchmark.records.store import ResultStore
     from benchmark.report.claims.judge import judge
+    from benchmark.report.claims.summary import summarise
     from benchmark.report.write import read_results
     from benchmark.spec.protocol import load_protocol
 
@@ -123,7 +116,9 @@ def claims(
         for one in papers:
             _count(store, one, protocols[one.name], console or stderr_console())
         found = read_results(store)
-    return ClaimsResult(judge(found, papers, protocol), papers, protocols)
+    judged = judge(found, papers, protocol)
+    summaries = {one.name: summarise(judged, one, found) for one in papers}
+    return ClaimsResult(judged, papers, protocols, summaries)
 
 
 def _count(store: ResultStore, paper: Paper, protocol: str, console: Console) -> None:

@@ -20,9 +20,9 @@ def explain(results: str | Path, names: str | Iterable[str], *, classes: bool = 
 
     Returns:
         One mapping per cell, with plain values (the keys are those of `explain --json`): `cell`, `what`, `score`,
-        `interval`, `floor`, `seed_sd`, `fold_sd`, `marks`, `reported_epoch`, `settings`, `method`, `recipe`,
-        `backbone`, `data`, `protocol_switches`, `trials`, `missing`, `environments`. Scores are shares from 0 to 1;
-        unknown is None.
+        `interval`, `compared`, `floor`, `seed_sd`, `fold_sd`, `marks`, `reported_epoch`, `settings`, `method`,
+        `recipe`, `backbone`, `data`, `protocol_switches`, `trials`, `missing`, `environments`. Scores are shares from 0
+        to 1, differences are in points; unknown is None.
         With `classes` also `by_class`: `classes` (each with `name`, `clips`, `support` and `values`), `summary`,
         `confusion`, `confused` and `calibration`; or only `missing`, the reason why there is none.
 

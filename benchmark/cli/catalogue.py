@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Plural = Literal["methods", "datasets", "backbones", "grids", "protocols", "recipes", "papers", "defects", "schemas"]
 OF_FILES = ("methods", "backbones")  # kinds that may come from a file of the user
 FACTS = ("label", "classes", "clips")  # columns of lists, where every entry has them
+MOST_NUMBERS = 5  # equal numbers that are listed one by one
 GROUPS = {
     "paper": "Methods of the paper (trains: share of AST's parameters with 50 classes)",
     "field": "Other methods",
@@ -116,7 +117,17 @@ def show(
         return
     from benchmark.spec.yaml import yaml_text
 
-    typer.echo(printable(yaml_text(entries), keep_lines=True), nl=False)
+    typer.echo(printable(yaml_text(_shorter(entries)), keep_lines=True), nl=False)
+
+
+def _shorter(value: Any) -> Any:
+    """Return an entry with long lists of equal numbers as one text: `40 each (50 entries)`."""
+    if not isinstance(value, dict):
+        return value
+    numbers = [number for number in value.values() if isinstance(number, int) and not isinstance(number, bool)]
+    if len(numbers) == len(value) > MOST_NUMBERS and len(set(numbers)) == 1:
+        return f"{numbers[0]} each ({len(numbers)} entries)"
+    return {key: _shorter(each) for key, each in value.items()}
 
 
 def _print_recipe(found: ResolvedRecipe, method: str, *, as_json: bool) -> None:

@@ -67,5 +67,6 @@ def claims(
     else:
         show(stdout_console(), judged.blocks(every=every))
         for claim in unexpected:
-            say(stdout_console(), f"unexpected: {claim.id}: {claim.verdict}, expected {claim.expect}")
+            expected = f"claims.yaml expects: {claim.expect}"
+            say(stdout_console(), f"not as expected: {claim.statement}: {claim.verdict}; {expected} ({claim.id})")
     raise typer.Exit(UNEXPECTED if unexpected else 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json as jsonlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 import typer
@@ -54,6 +54,7 @@ def _blocks(cell: dict[str, Any]) -> Iterator[Block]:
             "cell": cell["cell"],
             "names": cell["what"],
             "settings": cell["settings"],
+            "compared": _compared(cell["compared"]),
             "marks": cell["marks"] or "none: comparable with the paper",
             "comparable with": ", ".join(cell["comparable_with"]),
             "reported epoch": cell["reported_epoch"],
@@ -74,11 +75,11 @@ def _blocks(cell: dict[str, Any]) -> Iterator[Block]:
     backbone = cell["backbone"]
     yield from _lines(
         {
-            "recipe": ", ".join(f"{key}={value}" for key, value in unchanged.items()),
+            "recipe": ", ".join(f"{key}={value}" for key, value in _known(unchanged)),
             "method": " + ".join(_part(part) for part in cell["method"]),
-            "protocol": ", ".join(f"{key}={value}" for key, value in cell["protocol_switches"].items()),
+            "protocol": ", ".join(f"{key}={value}" for key, value in _known(cell["protocol_switches"])),
             "backbone": f"{backbone['weights']} ({backbone['checkpoint']}), sha256 {backbone['sha256']}",
-            "data": ", ".join(f"{key} {_text(value)}" for key, value in cell["data"].items() if key != "verified"),
+            "data": ", ".join(f"{key} {_text(value)}" for key, value in _known(cell["data"]) if key != "verified"),
             "verified": _verified(cell["data"].get("verified")),
         }
     )
@@ -90,7 +91,7 @@ def _blocks(cell: dict[str, Any]) -> Iterator[Block]:
     for name, environment in cell["environments"].items():
         packages = environment.get("packages", {})
         suite = environment.get("suite")  # records before schema version 6 have none
-        known = [f"{key} {_text(value)}" for key, value in environment.items() if key not in {"packages", "suite"}]
+        known = [f"{key} {_text(value)}" for key, value in _known(environment) if key not in {"packages", "suite"}]
         known += [f"{key} {packages[key]}" for key in MAIN_PACKAGES if key in packages]
         more = f" and {len(packages)} packages (--json lists them)" if packages else ""
         yield f"  environment {name}: {f'{_suite(suite)}, ' if suite else ''}{', '.join(known)}{more}"
@@ -99,6 +100,23 @@ def _blocks(cell: dict[str, Any]) -> Iterator[Block]:
 def _lines(values: dict[str, str]) -> Iterator[str]:
     """Yield a line for each value that is not empty."""
     yield from (f"  {name:16}{value}" for name, value in values.items() if value)
+
+
+def _known(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the items whose value is known or set."""
+    yield from ((key, value) for key, value in values.items() if value is not None)
+
+
+def _compared(found: dict[str, Any] | None) -> str:
+    """Return `minus Full fine-tuning: +2.5 points, ...` with interval and p of this comparison alone."""
+    if found is None:
+        return ""
+    over = f"{plural(found['clips'], 'clip')} x {plural(found['seeds'], 'seed')}"
+    if found["low"] == found["high"] == 0:
+        return f"minus {found['label']}: 0.0 points, equal on every clip ({over})"
+    p = "" if found["p"] is None else f", p = {found['p']:.2g}"
+    interval = "" if found["low"] is None else f", 95 % interval {found['low']:+.1f} to {found['high']:+.1f}"
+    return f"minus {found['label']}: {found['difference']:+.1f} points{interval}{p}, this comparison alone ({over})"
 
 
 def _trial_sheet(trials: list[dict[str, Any]]) -> Sheet:
@@ -116,7 +134,7 @@ def _trial_sheet(trials: list[dict[str, Any]]) -> Sheet:
 
 def _part(part: dict[str, Any]) -> str:
     """Return a method with all its hyper-parameters."""
-    options = ", ".join(f"{key}={_text(value)}" for key, value in (part.get("options") or {}).items())
+    options = ", ".join(f"{key}={_text(value)}" for key, value in _known(part.get("options") or {}))
     return f"{part['name']} ({options})" if options else str(part["name"])
 
 

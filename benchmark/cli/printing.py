@@ -60,7 +60,7 @@ def print_report(report: Report, results: Path, *, html: bool = False) -> None:
         shown = rows.drop(columns=["protocol", "backbone"])
         title = f"Score (%), {backbone}, protocol {protocol}"
         say_table(console, title, shown.columns, shown.itertuples(index=False))
-    show(console, report.best_blocks())
+    show(console, report.blocks())
     if report.warnings:
         say(console, f"Not comparable with the paper: {'; '.join(report.warnings)}.")
     if report.time:

@@ -9,8 +9,9 @@ import pandas as pd
 
 from benchmark.errors import BenchmarkError
 from benchmark.records.predictions import UnusablePredictionsError
-from benchmark.report.aggregate import finished_of
+from benchmark.report.aggregate import GROUP, finished_of
 from benchmark.report.by_class.read import read_by_class
+from benchmark.report.full_rows import FULL
 from benchmark.report.papers import known_papers, load_paper
 from benchmark.report.render import RULES
 from benchmark.report.results import Results
@@ -102,6 +103,7 @@ def explain(results: Results, cell: pd.Series) -> dict[str, Any]:
         "score": _to_json(cell["score"]),
         "interval": [_to_json(cell["low"]), _to_json(cell["high"])],
         "floor": results.floor(cell),
+        "compared": _compared(results, cell),
         "seed_sd": _to_json(cell["seed_sd"]),
         "fold_sd": _to_json(cell["fold_sd"]),
         "marks": cell["marks"],
@@ -126,6 +128,34 @@ def explain(results: Results, cell: pd.Series) -> dict[str, Any]:
             f"fold {fold} seed {seed}{f' draw {draw}' if request.shots else ''}" for fold, seed, draw in sorted(missing)
         ],
         "environments": {name: results.environments[name] for name in trials["environment"].unique()},
+    }
+
+
+def _compared(results: Results, cell: pd.Series) -> dict[str, Any] | None:
+    """Return the score minus that of full fine-tuning, of which minus that of the best other method, in points.
+
+    None if the cell or the other one is not finished, or if they cannot be compared clip by clip.
+    """
+    is_in_group = (results.cells[GROUP] == cell[GROUP]).all(axis=1) & (results.cells["cell"] != cell["cell"])
+    others = results.cells[is_in_group & results.cells["score"].notna()].sort_values("score", ascending=False)
+    if cell["method"] != FULL:
+        others = others[others["method"] == FULL]
+    if others.empty or pd.isna(cell["score"]):
+        return None
+    other = others.iloc[0]
+    estimate = results.difference(cell, other)
+    if estimate is None:
+        return None
+    low, high = estimate.interval()
+    return {
+        "other": other["method"],
+        "label": results.names.method(other["method"]),
+        "difference": _to_json(100 * estimate.mean),
+        "low": _to_json(100 * low),
+        "high": _to_json(100 * high),
+        "p": _to_json(estimate.p),
+        "clips": estimate.clips,
+        "seeds": estimate.seeds,
     }
 
 

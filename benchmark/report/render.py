@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -111,6 +111,17 @@ def marks(cells: pd.DataFrame) -> list[str]:
     if len(versions) > 1:
         lines.append(f"records of numerics versions {', '.join(versions)}")
     return lines
+
+
+def bare_marks(marks: Iterable[str]) -> list[str]:
+    """Return the kinds of marks without what is in brackets; those of recipes and folds, which say less, are last.
+
+    Args:
+        marks: the marks of each cell, joined by semicolons.
+    """
+    kinds = [_kind(mark) for text in marks for mark in text.split("; ") if mark]
+    kinds = ["some folds only" if re.match(r"folds? \d", kind) else kind for kind in kinds]
+    return sorted(dict.fromkeys(kinds), key=lambda kind: kind.startswith(("recipe", "some folds")))
 
 
 def _kind(mark: str) -> str:

@@ -13,7 +13,8 @@ from benchmark.spec.request import TrialRequest
 
 COLUMNS = [
     "device", "threads", "precision", "backbone", "size", "dataset", "method", "status", "clips", "step_seconds",
-    "time_ratio", "clips_per_second", "gpu_allocated_bytes", "memory_ratio", "gpu_reserved_bytes", "host_rss_bytes",
+    "step_seconds_low", "step_seconds_high", "time_ratio", "clips_per_second", "gpu_allocated_bytes", "memory_ratio",
+    "gpu_reserved_bytes", "host_rss_bytes",
     "train_flops", "forward_flops", "saved_bytes", "optimizer_bytes", "stored_bytes", "trainable", "step_key",
     "whole_batch", "changed",
 ]  # fmt: skip
@@ -34,7 +35,7 @@ def tabulate_steps(profiles: Iterable[StepProfile], methods: list[str]) -> pd.Da
     table = pd.DataFrame(rows, columns=COLUMNS).astype(
         {"device": str, "backbone": str, "size": str}
     )  # text in an empty table too
-    for name in ("step_seconds", "gpu_allocated_bytes", "clips"):
+    for name in ("step_seconds", "step_seconds_low", "step_seconds_high", "gpu_allocated_bytes", "clips"):
         table[name] = pd.to_numeric(table[name])
     # The recipe may give full fine-tuning another batch size: time is compared per clip, memory per step.
     table["time_ratio"] = _ratio_to_full(table, table["step_seconds"] / table["clips"], requests)
@@ -47,6 +48,7 @@ def tabulate_steps(profiles: Iterable[StepProfile], methods: list[str]) -> pd.Da
 
 def _row(profile: StepProfile) -> dict[str, object]:
     request = profile.request
+    low, high = profile.step_seconds_spread or (None, None)
     return {
         **profile.model_dump(include=set(COLUMNS)),
         **profile.cost.model_dump(include=set(COLUMNS) - {"clips"}),
@@ -56,6 +58,8 @@ def _row(profile: StepProfile) -> dict[str, object]:
         "dataset": request.dataset.name,
         "method": request.method.variant,
         "clips_per_second": profile.clips / profile.step_seconds if profile.step_seconds else None,
+        "step_seconds_low": low,
+        "step_seconds_high": high,
         "trainable": profile.parameters.trainable,
         "step_key": request.step_key,
         "whole_batch": profile.clips == request.recipe.batch_size,

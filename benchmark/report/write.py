@@ -14,7 +14,9 @@ import pandas as pd
 from benchmark.console import Block
 from benchmark.errors import ArgumentError, closest
 from benchmark.files import write_atomic
+from benchmark.records.floor import REGRESSION
 from benchmark.records.store import ResultStore
+from benchmark.report.against import against_blocks
 from benchmark.report.aggregate import time_shares
 from benchmark.report.best import Best, best_blocks, best_methods
 from benchmark.report.layout import load_layout
@@ -22,6 +24,7 @@ from benchmark.report.papers import DEFAULT_PAPERS, PaperChoice
 from benchmark.report.render import Table, plain, to_latex, to_markdown
 from benchmark.report.results import Results
 from benchmark.report.tables import TableSource, build_table
+from benchmark.report.tables.results import BELOW
 from benchmark.units import duration, plural
 
 PURPOSE_NAMES = {
@@ -47,8 +50,10 @@ class Report:
         results: the main table as text, for the terminal.
         warnings: reasons why the numbers are not comparable with the paper.
         time: what the time of the trials was spent on, in one line; empty without a record.
-        first: backbone, dataset and method of the first table cell, as `explain` takes them; None without a cell.
+        first: backbone, dataset and method of a table cell, of a finished one if there is one, as `explain` takes them;
+            None without a cell.
         best: the best method of each dataset and backbone, with its distance to full fine-tuning.
+        against: differences from the method that was asked for, as tables and lines.
     """
 
     paths: list[Path]
@@ -57,10 +62,14 @@ class Report:
     time: str
     first: tuple[str, str, str] | None = None
     best: tuple[Best, ...] = ()
+    against: tuple[Block, ...] = ()
 
-    def best_blocks(self) -> Iterator[Block]:
-        """Yield the best methods as tables, for the terminal."""
-        return best_blocks(self.best)
+    def blocks(self) -> Iterator[Block]:
+        """Yield what the terminal shows below the main table: signs, which method is best, differences asked for."""
+        if self.results.map(lambda text: BELOW in str(text)).any(axis=None):
+            yield f"{BELOW} below a regression on log-mel statistics, which needs no backbone (row '{REGRESSION}')."
+        yield from best_blocks(self.best)
+        yield from self.against
 
     def as_dict(self) -> dict[str, Any]:
         """Return the content as plain data, for JSON."""
@@ -123,9 +132,11 @@ def build_report(
         progress("figures written", number, len(figures))
         paths += save(figure.figure, folder, figure.name)
     main = tables[0]
-    first = next(iter(results.cells[["backbone", "dataset", "method"]].itertuples(index=False, name=None)), None)
+    finished = results.cells.sort_values("score", na_position="last", key=pd.isna, kind="stable")
+    first = next(iter(finished[["backbone", "dataset", "method"]].itertuples(index=False, name=None)), None)
     best = tuple(best_methods(results))
-    return Report(paths, plain(main.text), main.caption.warnings, time_line(results.trials), first, best)
+    compared = () if against is None else tuple(against_blocks(results, against, folder))
+    return Report(paths, plain(main.text), main.caption.warnings, time_line(results.trials), first, best, compared)
 
 
 def build_tables(

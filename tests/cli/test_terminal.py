@@ -90,8 +90,8 @@ def test_labels_and_errors_of_users_are_shown_as_they_are(cli: Cli, results: Pat
     assert printed(cli, "explain", "mine", "--results", results).startswith(f"{SHOWN} on ESC-50, AST ")
     best = best_methods(read_results(ResultStore(results)))
     assert [(row.method, row.labels[3], row.difference) for row in best] == [("mine", SHOWN, None)]
-    [line] = [line for line in as_text(best_blocks(best)).splitlines() if line.startswith("ESC-50")]
-    assert line.split("  ")[1].strip() == SHOWN
+    [line] = [line for line in as_text(best_blocks(best)).splitlines() if line.startswith("  ESC-50")]
+    assert line == f"  ESC-50: highest {SHOWN}, 50.0 %; no other method is finished (1 seed)."
     missing = cli("status", "--results", results / HOSTILE)
     assert missing.returncode == 2
     assert "\x1b" not in missing.stderr
@@ -152,6 +152,13 @@ def test_params_are_a_matrix(cli: Cli) -> None:
     place = next(number for number, line in enumerate(lines) if line.startswith("full "))
     assert re.fullmatch(r"full +\d+ k", lines[place].strip())
     assert lines[place + 1].strip() == "100 %"
+
+
+def test_equal_numbers_of_classes_are_one_line(cli: Cli) -> None:
+    text = printed(cli, "show", "dataset", "esc50")
+    assert "class: 40 each (50 entries)" in text
+    assert "dog: 40" not in text
+    assert '"dog": 40' in printed(cli, "show", "dataset", "esc50", "--json")
 
 
 def test_methods_are_grouped(cli: Cli) -> None:

@@ -13,6 +13,7 @@ from benchmark.console import as_text
 from benchmark.planning.expand import expand
 from benchmark.records.schema import Data, Record, Selection, StepProfile
 from benchmark.records.store import ResultStore
+from benchmark.report.against import against_blocks
 from benchmark.report.best import best_blocks, best_methods
 from benchmark.report.claims.judge import judge
 from benchmark.report.claims.ledger import Judged
@@ -75,20 +76,58 @@ def test_orders_are_judged_by_their_intervals(tmp_path: Path) -> None:
 def test_the_best_method_is_compared_with_full_fine_tuning(tmp_path: Path) -> None:
     records, parts = paper_records({"full": 0.80, "linear": 0.795, "aat_ms": 0.92}, backbones=["ast"], seeds=["0,1"])
     [best] = best_methods(make_results(tmp_path / "two", records, parts=parts))
-    assert (best.method, best.score, best.tied) == ("aat_ms", pytest.approx(0.92), 0)
+    assert (best.method, best.score, best.tied, best.lower) == ("aat_ms", pytest.approx(0.92), 0, 2)
     assert best.difference == pytest.approx(12.0)
     assert best.low is not None
     assert best.high is not None
     assert 0 < best.low < 12.0 < best.high
     text = as_text(best_blocks([best]))
-    [row] = [line for line in text.splitlines() if line.startswith("ESC-50")]
-    assert row.split()[1:5] == ["AAT-MS", "92.0", "%", "+12.0"]
+    [row] = [line for line in text.splitlines() if line.startswith("  ESC-50")]
+    assert row.startswith("  ESC-50: highest AAT-MS, 92.0 % (minus Full fine-tuning: +12.0 [+")
+    assert row.endswith("]); all other methods are significantly lower (2,000 test clips, 2 seeds).")
     assert ("One seed" in text) == (not best.about_methods)
     alone = [record for record in records if record.request.method.name != "full"]
     [best] = best_methods(make_results(tmp_path / "alone", alone, parts=parts))
-    assert (best.method, best.difference) == ("aat_ms", None)
-    assert "full is missing" in as_text(best_blocks([best]))
+    assert (best.method, best.other, best.difference) == ("aat_ms", "linear", pytest.approx(12.5))
+    assert "(minus Linear probing: +12.5 [" in best.sentence
+    submitted = [record.request for record in records]
+    [best] = best_methods(make_results(tmp_path / "unfinished", alone, submitted, parts=parts))
+    assert (best.other, best.difference) == ("full", None)
+    assert "(Full fine-tuning is not finished)" in best.sentence
+    only = [record for record in records if record.request.method.name == "aat_ms"]
+    [best] = best_methods(make_results(tmp_path / "only", only, parts=parts))
+    assert best.sentence == "ESC-50: highest AAT-MS, 92.0 %; no other method is finished (2,000 test clips, 2 seeds)."
     assert best_methods(make_results(tmp_path / "one", records[1:2], [record.request for record in records])) == []
+
+
+def test_methods_with_one_score_are_best_together(tmp_path: Path) -> None:
+    shares = {"full": 0.91, "linear": 0.92, "aat_ms": 0.92}
+    records, parts = paper_records(shares, backbones=["ast"], seeds=["0"])
+    [best] = best_methods(make_results(tmp_path, records, parts=parts))
+    assert best.sentence.startswith("ESC-50: highest Linear probing and AAT-MS, 92.0 % (minus Full fine-tuning: +1.0 [")
+    assert (best.method, best.equal, best.about_methods) == ("linear", ("aat_ms",), False)
+
+
+def test_differences_that_were_asked_for_are_printed(tmp_path: Path) -> None:
+    records, parts = paper_records({"full": 0.95, "linear": 0.80, "aat_ms": 0.80}, backbones=["ast"], seeds=["0,1"])
+    requests = [record.request for record in records]
+    results = make_results(tmp_path / "out", records, requests, parts=parts)
+    text = as_text(against_blocks(results, "linear", Path("FOLDER")), 200)
+    assert "Score minus Linear probing, in points, AST, protocol reference" in text
+    rows = [line.split() for line in text.splitlines() if line.startswith("ESC-50")]
+    assert [row[1] for row in rows] == ["Full", "AAT-MS"]
+    assert [row[-6:] for row in rows] == [["(2)", "2,000", "clips", "x", "2", "seeds"]] * 2
+    assert "equal on every clip" in text
+    assert "p (Holm, n comparisons)" in text
+    assert text.endswith("All differences: FOLDER/differences.md")
+    linear = [record for record in records if record.request.method.name == "linear"]
+    unfinished = [record for record in records if record not in linear[1:]]
+    results = make_results(tmp_path / "unfinished", unfinished, requests, parts=parts)
+    lines = as_text(against_blocks(results, "linear", Path("FOLDER")), 200).splitlines()
+    assert lines == [
+        "No differences where Linear probing is not finished: AST, ESC-50 (1/10 trials).",
+        "No other method can be compared with Linear probing.",
+    ]
 
 
 def test_signs_of_claims_are_a_matrix(tmp_path: Path, cli: Cli) -> None:
@@ -103,7 +142,12 @@ def test_signs_of_claims_are_a_matrix(tmp_path: Path, cli: Cli) -> None:
     assert any(line.startswith("1 ESC-50, 2 UrbanSound8K") for line in lines)
     assert any(line.startswith("differs  ") for line in lines)
     assert not any(line.startswith(("not run", "reproduced")) for line in lines)
-    assert lines[-1].startswith("unexpected: ")
+    assert lines[-1].startswith("not as expected: ")
+    assert "; claims.yaml expects: reproduced (" in lines[-1]
+    [verdicts] = [line for line in lines if line.startswith("AAT, protocol reference: ")]
+    assert "59 claims, 188 checks (a check is a claim on one dataset or backbone): " in verdicts
+    [row] = [line for line in lines if line.startswith("differs") and "On AST, AAT-MS matches" in line]
+    assert "(2000 clips in 400 groups x 3 seeds)" in row
 
 
 def test_an_order_of_the_same_methods_does_not_hide_a_comparable_cell(tmp_path: Path) -> None:
@@ -243,6 +287,22 @@ def test_explain_shows_the_provenance_of_a_cell(tmp_path: Path, cli: Cli) -> Non
     assert [len(each["trials"]) for each in same] == [4]
     wrong = cli("explain", "aat_mz", "--results", tmp_path)
     assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
+
+
+def test_explain_compares_the_cell_with_full_fine_tuning_or_the_best(tmp_path: Path, cli: Cli) -> None:
+    records, parts = paper_records({"full": 0.9, "linear": 0.9, "aat_ms": 0.95}, backbones=["ast"], seeds=["0"])
+    make_results(tmp_path, records, parts=parts)
+
+    def compared(method: str) -> str:
+        done = cli("explain", "ast", "esc50", method, "--results", tmp_path)
+        assert "None" not in done.stdout
+        [line] = [line for line in done.stdout.splitlines() if line.startswith("  compared")]
+        return line.partition("compared")[2].strip()
+
+    assert compared("aat_ms").startswith("minus Full fine-tuning: +5.0 points, 95 % interval +")
+    assert compared("aat_ms").endswith("this comparison alone (2,000 clips x 1 seed)")
+    assert compared("full").startswith("minus AAT-MS: -5.0 points, 95 % interval -")
+    assert compared("linear") == "minus Full fine-tuning: 0.0 points, equal on every clip (2,000 clips x 1 seed)"
 
 
 def test_selection_over_folds_still_fits(make_request: Callable[..., TrialRequest]) -> None:

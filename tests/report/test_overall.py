@@ -88,7 +88,7 @@ def test_the_table_and_the_figures(make_request: Make, tmp_path: Path) -> None:
     assert pd.isna(rows.loc[("full", "full"), "improvement"])
     text = table.text.set_index(["method", "other"])
     assert text.loc[("AAT-M", "Full fine-tuning"), "P(better than other)"] == "1.00 [1.00, 1.00]"
-    assert text.loc[("AAT-M", "Full fine-tuning"), "over"] == "3 datasets x 3"
+    assert text.loc[("AAT-M", "Full fine-tuning"), "over"] == "3 datasets x 3 seeds"
     for name in ("profiles", "improvement"):
         one, two = (to_svg(FIGURES[name](results, "title")) for _ in range(2))
         assert one == two

@@ -212,7 +212,8 @@ def test_a_users_own_paper_is_judged(tmp_path: Path, cli: Cli) -> None:
     assert '"publication": "mine"' in done.stdout
     assert '"id": "mine-score-ast-esc50-mine-test"' in done.stdout
     text = cli("claims", "--results", tmp_path / "out", "--paper", f"{folder},petl_ast").stdout
-    assert "Mine, protocol reference: 2 not run; --all shows the rest" in text
+    assert "Mine, protocol reference: 2 claims, 2 checks (" in text
+    assert "none judged: no trial is finished; --all shows the rest" in text
     assert "was not run" not in text
     every = cli("claims", "--results", tmp_path / "out", "--paper", folder, "--all").stdout
     assert every.count("was not run") == 2
@@ -320,12 +321,12 @@ def test_claims_are_counted_without_data_or_weights(cli: Cli, tmp_path: Path) ->
     (tmp_path / "trials").mkdir()
     done = cli("claims", "--results", tmp_path, "--structural", "--paper", folder)
     assert done.returncode == 3, done.stderr
-    assert "Mine, protocol reference: 2 reproduced, 1 differs" in done.stdout
+    assert "backbone): 2 reproduced, 1 differs" in done.stdout
     rows = [line.split() for line in done.stdout.splitlines() if line.startswith("A count")]
     assert [(row[2], row[-1]) for row in rows] == [("+", "(0.02)"), ("+", "(0.02)"), ("-", "(0.02)")]
     assert "1 Speech Commands V1" in done.stdout
     assert [line.split()[0] for line in done.stdout.splitlines() if "A count (paper: 0.02)" in line] == ["differs"]
-    assert "unexpected: mine-rest: differs, expected reproduced" in done.stdout
+    assert "not as expected: A count: differs; claims.yaml expects: reproduced (mine-rest)" in done.stdout
 
 
 @pytest.fixture

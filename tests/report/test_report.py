@@ -34,7 +34,7 @@ from benchmark.report.tables.paper import paper_rows
 from benchmark.report.tables.parameters import parameters_text
 from benchmark.report.tables.results import score_text
 from benchmark.report.tables.swept import swept_rows, swept_text
-from benchmark.report.write import build_report, build_tables, read_results
+from benchmark.report.write import Report, build_report, build_tables, read_results
 from benchmark.spec.request import TrialRequest
 from tests.conftest import TINY_RECIPE
 from tests.samples import make_record, make_results
@@ -282,6 +282,13 @@ def test_the_printed_explain_command_finds_its_cell(
     assert len(find_cells(results, shlex.split(shown))) == 2
 
 
+def test_a_dagger_in_the_printed_table_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    for score, number in (("87.5†", 1), ("87.5", 0)):
+        table = pd.DataFrame([{"protocol": "reference", "backbone": "ast", "method": "full", "esc50": score}])
+        print_report(Report([Path("x") / "y"], table, [], ""), Path("x"))
+        assert capsys.readouterr().out.count("† below a regression on log-mel statistics") == number
+
+
 def test_the_rank_diagram_does_not_depend_on_the_process(make_request: Make, tmp_path: Path) -> None:
     records = [
         make_record(make_request(methods=[method], datasets=[dataset]), [0.5 + 0.01 * place])
@@ -380,7 +387,7 @@ def test_every_method_is_compared_with_full_and_with_the_one_that_is_asked_for(
     pairs = differences(None).data[["method", "other"]].to_numpy().tolist()
     assert pairs == [["lora", "full"], ["ssf", "full"]]
     with_lora = differences("lora")
-    assert with_lora.data[["method", "other"]].to_numpy().tolist()[2:] == [["ssf", "lora"]]
+    assert with_lora.data[["method", "other"]].to_numpy().tolist()[2:] == [["full", "lora"], ["ssf", "lora"]]
     assert "bitfit and full have different test clips in fold 1 (100 are in one of them only)" in with_lora.caption.note
     row = with_lora.data.iloc[0]
     assert row["low"] < row["difference"] < row["high"] < 0

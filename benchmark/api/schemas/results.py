@@ -28,6 +28,19 @@ class Report(Output):
     best: list[BestModel] = Field(description="the best method of each dataset and backbone")
 
 
+class Compared(BaseModel):
+    """A table cell minus another one on the same clips, this comparison alone."""
+
+    other: str = Field(description="the other method")
+    label: str = Field(description="its label")
+    difference: float = Field(description="in points")
+    low: float | None = Field(description="lower end of its 95 % interval")
+    high: float | None = Field(description="upper end of its 95 % interval")
+    p: float | None = Field(description="p value, not corrected for other comparisons")
+    clips: int = Field(description="test clips of all folds")
+    seeds: int = Field(description="seeds that both methods have")
+
+
 class Board(Output):
     """What `board` prints."""
 
@@ -64,6 +77,9 @@ class CellProvenance(Output):
     settings: str = Field(description="settings that differ between rows of the same names")
     score: float | None = Field(description="mean over folds and seeds, in [0, 1]; null while trials are missing")
     interval: tuple[float | None, float | None] = Field(description="its 95 % interval")
+    compared: Compared | None = Field(
+        description="its score minus that of full fine-tuning, of full minus that of the best other; null if unknown"
+    )
     floor: dict[str, float] = Field(description="scores without a backbone, by name")
     seed_sd: float | None = Field(description="standard deviation over seeds")
     fold_sd: float | None = Field(description="standard deviation over folds")

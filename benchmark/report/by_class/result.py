@@ -16,7 +16,7 @@ SUMMARY = {
     "macro_f1": "macro-F1",
     "balanced_accuracy": "balanced accuracy",
     "macro_auc": "macro AUC",
-    "ece": "calibration error",
+    "ece": "calibration error (points)",
 }
 
 

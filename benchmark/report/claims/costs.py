@@ -24,11 +24,15 @@ class Ratio:
         value: the ratio.
         where: how and on which device it was measured.
         on_gpu: whether the device is a GPU.
+        over: what was measured; there is no interval.
+        quartiles: the ratio of a quick step to a slow one, and the reverse; None if single steps are not known.
     """
 
     value: float
     where: str
     on_gpu: bool
+    over: str
+    quartiles: tuple[float, float] | None = None
 
 
 def ratio(claim: Claim, evidence: Evidence) -> Iterator[Judged]:
@@ -46,7 +50,9 @@ def _with_ratio(base: Judged, claim: Claim, measured: Ratio | None) -> Judged:
         reason = "not measured for both methods on one GPU, neither by trials with --exclusive nor by `profile`"
         return with_verdict(base, "not run", reason)
     why = f"measured {measured.where}"
-    base = dataclasses.replace(base, unit="ratio to full", measured=measured.value)
+    base = dataclasses.replace(base, unit="ratio to full", measured=measured.value, n=f"{measured.over}, no interval")
+    if measured.quartiles is not None:
+        why += "; the quartiles of the steps would allow {:.2f} to {:.2f}".format(*measured.quartiles)
     if not measured.on_gpu:
         return with_verdict(base, "not comparable", f"{why}, not on a GPU")
     if measured.where.endswith(CHECKPOINTING):
@@ -69,7 +75,8 @@ def _of_trials(claim: Claim, evidence: Evidence, needs: Needs) -> Ratio | None:
     if left["marks"] or right["marks"] or pd.isna(left[column]) or pd.isna(right[column]):
         return None
     device = left["device"]
-    return Ratio(float(left[column] / right[column]), f"in trials on {device}", not device.startswith("cpu"))
+    value = float(left[column] / right[column])
+    return Ratio(value, f"in trials on {device}", not device.startswith("cpu"), "median over trials")
 
 
 def _of_profiles(claim: Claim, evidence: Evidence, needs: Needs) -> Ratio | None:
@@ -90,8 +97,24 @@ def _of_profiles(claim: Claim, evidence: Evidence, needs: Needs) -> Ratio | None
         if {left, right} <= set(by_method.index):
             values = by_method[column] / (by_method["clips"] if claim.value == "time" else 1)
             value = float(values[left] / values[right])
-            return Ratio(value, f"by `profile` on {device}", not str(device).startswith("cpu"))
+            where, on_gpu = f"by `profile` on {device}", not str(device).startswith("cpu")
+            quartiles = (
+                _quartiles(*(by_method.loc[[name]].iloc[0] for name in (left, right)))
+                if claim.value == "time"
+                else None
+            )
+            return Ratio(value, where, on_gpu, "one measurement", quartiles)
     return None
+
+
+def _quartiles(left: pd.Series, right: pd.Series) -> tuple[float, float] | None:
+    """Return the ratio of the time per clip, of the lower quartile to the upper one, and the reverse."""
+    bounds = [left[f"step_seconds_{end}"] / left["clips"] for end in ("low", "high")]
+    others = [right[f"step_seconds_{end}"] / right["clips"] for end in ("high", "low")]
+    if pd.isna([*bounds, *others]).any():
+        return None
+    low, high = (float(one / other) for one, other in zip(bounds, others, strict=True))
+    return low, high
 
 
 def counted(claim: Claim, evidence: Evidence) -> Iterator[Judged]:

@@ -11,6 +11,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from benchmark.report.claims.judge import judge
+from benchmark.report.claims.summary import summarise
 from benchmark.report.figures import NamedFigure, to_svg
 from benchmark.report.page import claims, overview, tables
 from benchmark.report.page.assets import load_assets, read
@@ -38,6 +39,7 @@ def to_html(
     papers = choice.of(results)
     protocols = {paper.name: paper.protocol_of(results) for paper in papers}
     judged = [claim for paper in papers for claim in judge(results, [paper], protocols[paper.name])]
+    summaries = {paper.name: summarise(judged, paper, results) for paper in papers}
     main, *others = report
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     done, expected = overview.share_done(results)
@@ -50,10 +52,11 @@ def to_html(
         expected=expected,
         completeness=overview.completeness(results),
         facts=overview.facts(results),
-        tallies=overview.tallies(papers, judged),
+        tallies=overview.tallies(papers, summaries),
+        best=overview.best(results),
         main=tables.section(main, results, by_backbone=True),
         tables=[tables.section(table, results) for table in others],
-        matrices=claims.matrices(results, papers, judged, protocols),
+        matrices=claims.matrices(results, papers, judged, protocols, summaries),
         has={name: bool(charts[name]) for name in ("points", "curves", "classes")},
         figures=[_figure(figure) for figure in figures if figure.name not in AS_CHARTS],
         protocol_grids=[tables.switches(results), tables.environments(results)],

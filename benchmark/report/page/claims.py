@@ -7,6 +7,7 @@ from typing import Any
 
 from benchmark.report.claims.ledger import Judged, measured_text
 from benchmark.report.claims.matrix import SIGNS, ClaimRow, claim_rows, columns
+from benchmark.report.claims.summary import Summary
 from benchmark.report.papers import Paper
 from benchmark.report.results import Results
 
@@ -14,9 +15,15 @@ WITHOUT_DATASET = "all data"  # head of the column of claims that are about no s
 
 
 def matrices(
-    results: Results, papers: Sequence[Paper], judged: Sequence[Judged], protocols: Mapping[str, str]
+    results: Results,
+    papers: Sequence[Paper],
+    judged: Sequence[Judged],
+    protocols: Mapping[str, str],
+    summaries: Mapping[str, Summary],
 ) -> list[dict[str, Any]]:
-    """Return for each paper label, source, protocol, what differs, and two matrices: `judged` and `not_run`.
+    """Return for each paper label, source, protocol, what differs, `obstacle`, and the matrices `judged` and `not_run`.
+
+    `obstacle` says why these results judge none of its claims; it is empty if they judge one.
 
     A matrix has `head`, its columns, and `rows` of a statement and signs; rows without any verdict are in `not_run`.
     A sign has its verdict and the place of its claim in `details`; None where there is no such claim.
@@ -26,6 +33,7 @@ def matrices(
         papers: the papers.
         judged: their claims, in the order of `details`.
         protocols: name of the protocol that judges, by name of the paper.
+        summaries: how many of their claims were judged, by name of the paper.
     """
     places = {id(claim): number for number, claim in enumerate(judged)}
     found: list[dict[str, Any]] = []
@@ -41,6 +49,7 @@ def matrices(
                 "source": paper.about.source,
                 "differs": paper.about.differs,
                 "protocol": results.names.protocol(protocols[paper.name]),
+                "obstacle": summaries[paper.name].obstacle,
                 "judged": _matrix(parts[True], results, places),
                 "not_run": _matrix(parts[False], results, places),
             }

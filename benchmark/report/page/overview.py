@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
 
 from benchmark.report.aggregate import time_shares
-from benchmark.report.claims.ledger import Judged
-from benchmark.report.claims.matrix import SIGNS, tally
+from benchmark.report.best import best_methods, notes
+from benchmark.report.claims.matrix import SIGNS
+from benchmark.report.claims.summary import CHECK, Summary
 from benchmark.report.papers import Paper
 from benchmark.report.results import Results
-from benchmark.units import duration, plural
+from benchmark.units import duration
 
 MOST_NAMES = 12  # more are counted
 SEPARATOR = " · "  # labels may have commas
@@ -69,12 +70,37 @@ def _folds_and_seeds(cells: pd.DataFrame) -> str:
     return ", ".join(size if len(sizes) == 1 else f"{size} ({', '.join(names)})" for size, names in sizes.items())
 
 
-def tallies(papers: Sequence[Paper], judged: Iterable[Judged]) -> list[dict[str, Any]]:
-    """Return for each paper its label, the number of its claims, and `parts`: verdict, sign and number."""
-    every, found = list(judged), []
+def tallies(papers: Iterable[Paper], summaries: Mapping[str, Summary]) -> list[dict[str, Any]]:
+    """Return for each paper its label, the number of its claims and checks, and `parts`: verdict, sign and number.
+
+    `parts` are empty where these results judge no claim; then `outcome` says why.
+
+    Args:
+        papers: the papers.
+        summaries: how many of their claims were judged, by name of the paper.
+    """
+    found = []
     for paper in papers:
-        counts = tally(claim for claim in every if claim.publication == paper.name)
-        parts = [{"verdict": verdict, "sign": SIGNS[verdict], "number": number} for verdict, number in counts.items()]
-        total = plural(sum(counts.values()), "claim")
-        found.append({"name": paper.name, "label": paper.about.label, "total": total, "parts": parts})
+        summary = summaries[paper.name]
+        parts = [
+            {"verdict": verdict, "sign": SIGNS[verdict], "number": number} for verdict, number in summary.counts.items()
+        ]
+        found.append(
+            {
+                "name": paper.name,
+                "label": paper.about.label,
+                "total": f"{summary.size} ({CHECK})",
+                "outcome": summary.outcome,
+                "parts": [] if summary.obstacle else parts,
+            }
+        )
     return found
+
+
+def best(results: Results) -> dict[str, Any]:
+    """Return `groups`, a caption and sentences for each protocol and backbone, and `notes` that explain them."""
+    rows = best_methods(results)
+    groups: dict[str, list[str]] = {}
+    for row in rows:
+        groups.setdefault(row.group, []).append(row.sentence)
+    return {"groups": list(groups.items()), "notes": notes(rows) if rows else []}

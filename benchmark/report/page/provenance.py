@@ -15,7 +15,7 @@ from benchmark.report.results import Results
 
 SHARED = ("recipe", "recipe_changes", "backbone", "data", "method", "comparable_with")  # the same in many cells
 OF_TRIAL = ("fold", "seed", "draw", "epoch", "score", "id")  # what differs between the trials of a cell
-ELSEWHERE = ("environments", "protocol_switches")  # have their own tables on the page
+ELSEWHERE = ("environments", "protocol_switches", "compared")  # have their own tables on the page
 
 
 def provenance(results: Results) -> dict[str, Any]:

@@ -87,8 +87,13 @@ def switches(results: Results) -> dict[str, Any]:
     """Return the switches of every protocol: a column per protocol."""
     protocols = {request.protocol.name: request.protocol for request in results.requests.values()}
     names = dict.fromkeys(switch for protocol in protocols.values() for switch in protocol.switches)
-    rows = [[name, *(str(protocol.switches[name]) for protocol in protocols.values())] for name in names]
+    rows = [[name, *(_switch(name, protocol.switches[name]) for protocol in protocols.values())] for name in names]
     return plain_grid(["switch", *map(results.names.protocol, protocols)], rows)
+
+
+def _switch(name: str, value: object) -> str:
+    """Return the value of a switch, and where it does not act."""
+    return f"{value}; best on validation where a dataset has validation clips" if name == "selection" else str(value)
 
 
 def environments(results: Results) -> dict[str, Any]:

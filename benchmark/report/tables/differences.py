@@ -13,8 +13,16 @@ from benchmark.report.inference import holm
 from benchmark.report.render import Table
 from benchmark.report.results import Results
 from benchmark.report.tables import TableSource
+from benchmark.units import plural
 
-COLUMNS = [*GROUP, "method", "other", "difference", "low", "high", "p", "p_holm", "clips", "groups", "seeds", "marks"]
+COLUMNS = [
+    *GROUP, "method", "other", "difference", "low", "high", "p", "p_holm", "comparisons",
+    "clips", "groups", "seeds", "marks",
+]  # fmt: skip
+
+INTERVAL = "95 % interval (this comparison alone)"
+P = "p (Holm, n comparisons)"
+EQUAL = "equal on every clip"
 
 
 def build(source: TableSource) -> Table | None:
@@ -32,7 +40,7 @@ def difference_rows(
     """Return one row per complete pair, with the columns `COLUMNS`, and why other pairs cannot be compared.
 
     Every method is compared with full fine-tuning and with `against`. `difference` is the score of `method` minus that
-    of `other`, in points. `p_holm` is corrected for the rows with the same `other`.
+    of `other`, in points. `p_holm` is corrected for the `comparisons` rows with the same `other`.
 
     Args:
         results: the results folder.
@@ -53,7 +61,7 @@ def difference_rows(
                 compared.setdefault(second["method"], []).append({**group, **_row(results, first, second)})
         for family in compared.values():
             corrected = holm([row["p"] for row in family])
-            rows += [{**row, "p_holm": p} for row, p in zip(family, corrected, strict=True)]
+            rows += [{**row, "p_holm": p, "comparisons": len(family)} for row, p in zip(family, corrected, strict=True)]
     return pd.DataFrame(rows, columns=COLUMNS), list(reasons)
 
 
@@ -79,10 +87,10 @@ def _row(results: Results, first: pd.Series, second: pd.Series) -> dict[str, Any
 def _pairs(
     cells: pd.DataFrame, pairs: Sequence[tuple[str, str]], against: str | None
 ) -> Iterator[tuple[pd.Series, pd.Series]]:
-    """Yield cells to compare that have the same settings, each pair once."""
+    """Yield cells to compare that have the same settings."""
     names = cells["method"].unique()
     wanted = [(method, FULL) for method in names if method != FULL]
-    wanted += [(method, against) for method in names if against not in {None, FULL} and method not in {against, FULL}]
+    wanted += [(method, against) for method in names if against not in {None, FULL, method}]
     for method, other in dict.fromkeys([*wanted, *map(tuple, pairs)]):
         for _, first in cells[cells["method"] == method].iterrows():
             for _, second in cells[cells["method"] == other].iterrows():
@@ -91,10 +99,16 @@ def _pairs(
 
 
 def difference_text(table: pd.DataFrame) -> pd.DataFrame:
-    """Return differences with their interval, corrected p values, and the number of clips and seeds."""
+    """Return differences, their interval, corrected p values, and the number of clips and seeds."""
     rows = table.to_dict("records")
     text = table[[*GROUP, "method", "other"]].copy()
-    text["points"] = [f"{row['difference']:+.1f} [{row['low']:+.1f}, {row['high']:+.1f}]" for row in rows]
-    text["p"] = [f"{row['p_holm']:.2g}" for row in rows]
-    text["over"] = [f"{row['clips']} x {row['seeds']}" for row in rows]
+    text["points"] = [f"{row['difference']:+.1f}" for row in rows]
+    text[INTERVAL] = [_interval(row["low"], row["high"]) for row in rows]
+    text[P] = [f"{row['p_holm']:.2g} ({row['comparisons']})" for row in rows]
+    text["over"] = [f"{plural(row['clips'], 'clip')} x {plural(row['seeds'], 'seed')}" for row in rows]
     return text
+
+
+def _interval(low: float, high: float) -> str:
+    """Return the interval; two methods with one score on every clip have none that says anything."""
+    return EQUAL if low == high == 0 else f"[{low:+.1f}, {high:+.1f}]"

@@ -11,6 +11,7 @@ from benchmark.report.full_rows import FULL
 from benchmark.report.overall import Bounded, Runs, all_runs, counterpart, improvement, interquartile_mean
 from benchmark.report.render import INDEX, Table
 from benchmark.report.tables import TableSource
+from benchmark.units import plural
 
 COLUMNS = [
     *INDEX, "datasets", "seeds", "mean", "iqm", "iqm_low", "iqm_high", "other", "improvement", "improvement_low",
@@ -70,7 +71,10 @@ def overall_text(table: pd.DataFrame) -> pd.DataFrame:
     text["mean"] = [f"{100 * row['mean']:.1f}" for row in rows]
     text["interquartile mean"] = [_bounds(100, row, "iqm", ".1f") for row in rows]
     text["P(better than other)"] = [_bounds(1, row, "improvement", ".2f") for row in rows]
-    text["over"] = [f"{len(row['datasets'].split())} datasets x {len(row['seeds'].split())}" for row in rows]
+    text["over"] = [
+        f"{plural(len(row['datasets'].split()), 'dataset')} x {plural(len(row['seeds'].split()), 'seed')}"
+        for row in rows
+    ]
     return text
 
 

@@ -20,8 +20,22 @@ COLUMNS = [*KEYS, "paper", "measured", "difference", "of", "source", "publicatio
 
 def build(source: TableSource) -> Table | None:
     """Return the table; None if there is neither a score of a paper nor a measured one."""
-    data = paper_rows(source.results, source.papers.of(source.results))
-    return None if data.empty else source.table(data, source.results.names.named(data).drop(columns="marks"))
+    papers = source.papers.of(source.results)
+    data = paper_rows(source.results, papers)
+    if data.empty:
+        return None
+    text = source.results.names.named(data).drop(columns="marks")
+    return source.table(data, text, _legend(papers))
+
+
+def _legend(papers: Iterable[Paper]) -> str:
+    """Return what the keys of the sources mean; empty without a score."""
+    keys = {
+        f"{paper.about.label} {score.source}: {paper.score_sources[score.source]}": None
+        for paper in papers
+        for score in paper.scores
+    }
+    return f"Sources: {'; '.join(keys)}." if keys else ""
 
 
 def paper_rows(results: Results, papers: Iterable[Paper]) -> pd.DataFrame:

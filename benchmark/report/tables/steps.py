@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from benchmark.report.render import Table, ratio_text
+from benchmark.report.render import Table
 from benchmark.report.tables import TableSource
 
 
@@ -15,12 +15,14 @@ def build(source: TableSource) -> Table | None:
 
 
 def steps_text(steps: pd.DataFrame) -> pd.DataFrame:
-    """Return milliseconds, MB and GFLOPs of each step, time and memory with the ratio to full fine-tuning."""
+    """Return milliseconds, MB and GFLOPs of each step, and time per clip and memory as ratios to full fine-tuning."""
     rows = steps.to_dict("records")
     text = steps[["backbone", "device", "threads", "size", "dataset", "method", "clips"]].copy()
-    text["ms/step"] = [_number(row["step_seconds"], 1e3, row["time_ratio"]) for row in rows]
-    text["clips/s"] = [_number(row["clips_per_second"], 1) for row in rows]
-    text["peak MB"] = [_number(row["gpu_allocated_bytes"], 1e-6, row["memory_ratio"]) for row in rows]
+    text["ms/step"] = [_number(row["step_seconds"], 1e3) for row in rows]
+    text["time per clip : full"] = [_number(row["time_ratio"], digits=2) for row in rows]
+    text["clips/s"] = [_number(row["clips_per_second"]) for row in rows]
+    text["peak MB"] = [_number(row["gpu_allocated_bytes"], 1e-6) for row in rows]
+    text["memory : full"] = [_number(row["memory_ratio"], digits=2) for row in rows]
     text["GFLOPs/clip"] = [_number(row["train_flops"], 1e-9) for row in rows]
     text["saved MB"] = [_number(row["saved_bytes"], 1e-6) for row in rows]
     text["optimizer MB"] = [_number(row["optimizer_bytes"], 1e-6) for row in rows]
@@ -28,5 +30,5 @@ def steps_text(steps: pd.DataFrame) -> pd.DataFrame:
     return text
 
 
-def _number(value: float, scale: float, ratio: float = float("nan")) -> str:
-    return "" if pd.isna(value) else f"{value * scale:.1f}{ratio_text(ratio)}"
+def _number(value: float, scale: float = 1.0, digits: int = 1) -> str:
+    return "" if pd.isna(value) else f"{value * scale:.{digits}f}"

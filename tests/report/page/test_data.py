@@ -17,6 +17,7 @@ from benchmark.records.schema import Attempt, Record
 from benchmark.report.by_class.result import ByClass, OfClass, Value
 from benchmark.report.claims.judge import judge
 from benchmark.report.claims.matrix import claim_rows, columns, tally
+from benchmark.report.claims.summary import summarise
 from benchmark.report.page import charts, overview
 from benchmark.report.page.assets import SCRIPTS, load_assets, read
 from benchmark.report.page.build import to_html
@@ -137,9 +138,12 @@ def test_claims_are_a_matrix_of_datasets(make_request: Make, tmp_path: Path) -> 
     rows = claim_rows(judged)
     assert sum(len(row.verdicts) for row in rows) == len(judged) == sum(tally(judged).values())
     assert columns(rows, results.order.datasets) == [*results.order.datasets, "average", ""]
+    summary = summarise(judged, paper, results)
+    assert summary.size == f"{len(rows)} claims, {len(judged)} checks"
+    assert summary.outcome == "none judged: random weights, demo backbone, recipe changed, some folds only"
     first = next(row for row in rows if row.statement == "On AST, AAT-MS beats head tuning")
     assert list(first.verdicts) == [*paper.about.datasets, "average"]
-    [shown] = matrices(results, [paper], judged, {"aat": "reference"})
+    [shown] = matrices(results, [paper], judged, {"aat": "reference"}, {"aat": summary})
     lines = [line for part in ("judged", "not_run") for line in shown[part]["rows"]]
     texts = details(judged)
     for row in rows:
@@ -147,6 +151,19 @@ def test_claims_are_a_matrix_of_datasets(make_request: Make, tmp_path: Path) -> 
         assert {claim.statement for claim in row.verdicts.values()} in said
     assert len(lines) == len(rows)
     assert {sign["verdict"] for line in shown["not_run"]["rows"] for sign in line["signs"] if sign} == {"not run"}
+
+
+def test_the_page_says_which_method_is_best_and_why_no_claim_is_judged(make_request: Make, tmp_path: Path) -> None:
+    records = of_folds(make_request, "full", [0.5]) + of_folds(make_request, "linear", [0.75])
+    results = make_results(tmp_path, records)
+    page = to_html(results, build_tables(results), [])
+    assert "<h3>Which method is best?</h3>" in page
+    assert "<li>ESC-50: highest Linear probing, 75.0 % (minus Full fine-tuning: +25.0" in page
+    assert "59 claims, 188 checks (a check is a claim on one dataset or backbone)" in page
+    assert "<p>none judged: random weights, demo backbone, recipe changed.</p>" in page
+    assert "These results judge none of its claims: random weights, demo backbone, recipe changed." in page
+    assert "claims that are not judged</summary>" in page
+    assert "; best on validation where a dataset has validation clips" in page
 
 
 def test_the_policy_names_each_script_and_style() -> None:
