@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from benchmark.api.status import status
     from benchmark.api.submit import check_submission, new_store, submit
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "board",
     "check",

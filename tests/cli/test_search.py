@@ -79,7 +79,8 @@ def found(ray_cli: Cli, data_root: Path, tmp_path_factory: pytest.TempPathFactor
 def test_a_search_ends_with_a_front_and_a_command_that_runs(ray_cli: Cli, found: tuple[Path, str]) -> None:
     out, shown = found
     assert "validation: fold 2, held out from the training folds of test fold 1 (3 of 12 clips)" in shown
-    assert "Not comparable with the paper: validation data, search; demo backbone; recipe of the backbone; recipe changed (" in shown
+    marks = "validation data, search; demo backbone; recipe of the backbone; recipe changed ("
+    assert f"Not comparable with the paper: {marks}" in shown
     assert "; synthetic audio." in shown
     files = {path.name for path in out.iterdir()}
     assert files == {JOURNAL, "search.csv", "logs", *(f"pareto-search.{e}" for e in ("png", "pdf", "svg"))}
