@@ -317,7 +317,7 @@ def _cell(value: object) -> str:
 COLUMN_LISTS = {
     "benchmark.load_results": "benchmark.records.frame",
     "results.csv": "benchmark.report.aggregate",
-    "params --csv": "benchmark.tools.params",
+    "params --format csv": "benchmark.tools.params",
 }
 
 

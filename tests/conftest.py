@@ -145,6 +145,11 @@ def call_command_line(folder: Path, environment: dict[str, str], *args: str | Pa
     return subprocess.CompletedProcess(argv, int(code or 0), stdout.getvalue(), stderr.getvalue())
 
 
+def without_notes(shown: str) -> str:
+    """Return what a command printed without its notes on the inputs, one per line."""
+    return "".join(line for line in shown.splitlines(keepends=True) if not line.startswith("note: "))
+
+
 def json_of(done: subprocess.CompletedProcess[str], command: str) -> Any:
     """Return what a command printed as JSON, after a comparison with its schema.
 

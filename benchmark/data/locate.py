@@ -61,7 +61,9 @@ def _in_any_case(data_root: Path, name: str) -> Path | None:
 def _seen(info: DatasetInfo, data_root: Path, recognises: Callable[[Path], bool]) -> str:
     """Return what is under a data root instead of the dataset's folder, and what to move."""
     if not data_root.is_dir():
-        how = "name the folder of your datasets with --data-root, or get one with `data prepare NAME`"
+        how = (
+            f"name the folder of your datasets with --data-root, or get one with `{command('data', 'prepare', 'NAME')}`"
+        )
         return f"{data_root} is no folder; {how}"
     if info.archive and (packed := data_root / info.archive.file).is_file():
         unpack = command("data", "prepare", info.name, "--data-root", data_root, "--from", packed)

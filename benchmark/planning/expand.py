@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmark.commands import command
 from benchmark.data.dataset import Dataset
 from benchmark.data.dataset_info import DatasetInfo
 from benchmark.data.few_shot import smallest_class
@@ -197,7 +198,7 @@ def _dataset_names(grid: Grid, data_root: Path) -> list[str]:
         folders = ", ".join(dataset.info.folders[0] for dataset in datasets().values())
         raise MissingInputError(
             f"{grid.origin}: no dataset under {data_root} (looked for {folders}); name its folder with --data-root, "
-            "or get one with `data prepare NAME`"
+            f"or get one with `{command('data', 'prepare', 'NAME')}`"
         )
     return names
 
