@@ -84,7 +84,7 @@ def test_buffers_frozen_parts_hooks_and_prefixes_come_back(
     kept = load_file(store.weights_path(request))
     assert "v.blocks.0.normed.norm.running_mean" in kept
     assert "v.blocks.0.normed.mix.weight" in kept  # frozen, but made by the method
-    card = export_trial(store, request.id, tmp_path / "exported", onnx=onnx, methods=[str(file)])
+    card = export_trial(store, [request.id], tmp_path / "exported", onnx=onnx, methods=[str(file)])
     assert (card.onnx is not None) is onnx
     assert_same(load_export(tmp_path / "exported", methods=[str(file)]), request, store, data_root)
     registry.REGISTRY.forget("everything")
@@ -102,13 +102,13 @@ def test_what_tuners_of_peft_train_and_freeze_comes_back(
 ) -> None:
     request = make_request(methods=[text])
     store = train(request, setting)
-    export_trial(store, request.id, tmp_path / "exported", onnx=False)
+    export_trial(store, [request.id], tmp_path / "exported", onnx=False)
     assert_same(load_export(tmp_path / "exported"), request, store, data_root)
 
 
 def test_an_epoch_that_is_chosen_over_all_folds_is_told(make_request: Make, setting: Setting, tmp_path: Path) -> None:
     request = make_request()
-    card = export_trial(train(request, setting), request.id, tmp_path / "exported", onnx=False)
+    card = export_trial(train(request, setting), [request.id], tmp_path / "exported", onnx=False)
     assert card.reported_epoch is None
     assert card.note is not None
     assert "the last epoch, 2; the epoch that tables report is chosen over all folds (best_on_test)" in card.note
@@ -123,7 +123,7 @@ def test_the_backbone_must_be_the_one_it_was_trained_on(
     path.write_bytes((OWN_FOLDER / "ast-demo.safetensors").read_bytes())
     request = make_request(backbones=[f"ast-demo[weights={path}]"])
     store = train(request, setting, checkpoints={digest(path): path})
-    card = export_trial(store, request.id, tmp_path / "exported", onnx=False, checkpoints=folder)
+    card = export_trial(store, [request.id], tmp_path / "exported", onnx=False, checkpoints=folder)
     assert card.backbone.weights == "file:mine.safetensors"
     assert card.backbone.sha256 == digest(path)
     assert str(tmp_path) not in (tmp_path / "exported" / "adapter.json").read_text()
@@ -167,7 +167,7 @@ def test_damage_and_strangers_are_told(make_request: Make, setting: Setting, tmp
     def refused(content: bytes, match: str) -> None:
         path.write_bytes(content)
         with pytest.raises(BenchmarkError, match=match):
-            export_trial(store, request.id, tmp_path / "exported", onnx=False)
+            export_trial(store, [request.id], tmp_path / "exported", onnx=False)
         assert not list(tmp_path.glob("*export*"))
 
     refused(whole[:-4], "cannot be read as safetensors")
@@ -196,10 +196,10 @@ def test_a_merged_model_that_differs_is_refused(
     store = train(request, setting)
     monkeypatch.setattr(onnx_file, "TOLERANCE", 0.0)
     with pytest.raises(BenchmarkError, match="ONNX Runtime differs from torch by"):
-        export_trial(store, request.id, tmp_path / "exported", onnx=True)
+        export_trial(store, [request.id], tmp_path / "exported", onnx=True)
     monkeypatch.setattr(onnx_file, "PACKAGES", ("onnx_of_nowhere",))
     with pytest.raises(BenchmarkError, match=r"--onnx needs onnx_of_nowhere: pip install -e '\.\[export\]'"):
-        export_trial(store, request.id, tmp_path / "exported", onnx=True)
+        export_trial(store, [request.id], tmp_path / "exported", onnx=True)
     assert not list(tmp_path.glob("*export*"))
 
 
@@ -208,4 +208,4 @@ def test_a_trial_that_diverged_keeps_nothing(make_request: Make, setting: Settin
     request = make_request(methods=["full"], overrides=[{"source": "test", "values": values}])
     assert attempt_trial(request, setting, lambda _: None) == Outcome("diverged")
     with pytest.raises(BenchmarkError, match="diverged; it has no weights to export"):
-        export_trial(ResultStore(setting.results), request.id, tmp_path / "exported", onnx=False)
+        export_trial(ResultStore(setting.results), [request.id], tmp_path / "exported", onnx=False)
