@@ -57,7 +57,7 @@ def trial(results: Path, data_root: Path) -> TrialRequest:
 @pytest.fixture(scope="module")
 def model(results: Path, trial: TrialRequest) -> Path:
     """Return the folder of its export."""
-    export_trial(ResultStore(results), trial.id, results.parent / "model", onnx=False)
+    export_trial(ResultStore(results), [trial.id], results.parent / "model", onnx=False)
     return results.parent / "model"
 
 
@@ -111,7 +111,7 @@ def test_logits_are_averaged_over_windows_as_in_the_trial(
 ) -> None:
     recipe = {"source": "test", "values": {**TINY_RECIPE, "epochs": 1, "windows": "random"}}
     request = train(results, data_root, overrides=[recipe])
-    export_trial(ResultStore(results), request.id, tmp_path / "model", onnx=False)
+    export_trial(ResultStore(results), [request.id], tmp_path / "model", onnx=False)
     loaded, folder = benchmark.load_export(tmp_path / "model"), get_dataset("esc50").manifest(data_root).folder
     for name, logits in stored(results, request).items():
         np.testing.assert_allclose(loaded.predict(folder / name).logits, logits, **NEAR)
@@ -312,7 +312,7 @@ def test_logits_that_are_no_numbers_are_refused(
     pytest.importorskip("transformers")
     monkeypatch.setattr(hugging_face, "full_and_padded", lambda _: [np.full(16_000, np.nan, np.float32)])
     with pytest.raises(BenchmarkError, match="transformers differs by nan"):
-        export_trial(ResultStore(results), trial.id, tmp_path / "out", onnx=False, form="hf")
+        export_trial(ResultStore(results), [trial.id], tmp_path / "out", onnx=False, form="hf")
     assert not list(tmp_path.iterdir())
 
 

@@ -363,7 +363,7 @@ def test_what_trained_on_a_gpu_predicts_the_same_on_a_cpu(
     setting = replace(setting, options=replace(setting.options, keep_weights=True))
     assert attempt_trial(request, setting, quiet).status == "completed"
     store = ResultStore(setting.results)
-    export_trial(store, request.id, tmp_path / "export", onnx=False)
+    export_trial(store, [request.id], tmp_path / "export", onnx=False)
     model = load_export(tmp_path / "export")
     found, stored = logits_of_test(model, request, store, data_root)
     assert np.abs(found - stored).max() < 5e-3

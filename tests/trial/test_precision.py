@@ -132,7 +132,7 @@ def test_an_export_predicts_the_same_under_the_trials_autocast(
     request = make(make_request, "aat_ms")
     assert attempt_trial(request, setting, lambda _: None).status == "completed"
     store = ResultStore(setting.results)
-    export_trial(store, request.id, tmp_path / "export", onnx=False)
+    export_trial(store, [request.id], tmp_path / "export", onnx=False)
     model = load_export(tmp_path / "export")
     with Precision(CPU, "bf16").autocast():
         found, stored = logits_of_test(model, request, store, data_root)
