@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmark.data.synthetic.sound import Wave, band_noise, levelled
+from benchmark.data.synthetic.sound import Wave, add_at, band_noise, levelled
 
 MAJOR, MINOR, PENTATONIC = (0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10), (0, 3, 5, 7, 10)
 SCALES = (MAJOR, MINOR, PENTATONIC)
@@ -55,7 +55,7 @@ def instruments(labels: tuple[int, ...], seed: int, seconds: float, rate: int) -
             length = beat * float(clip.choice([0.5, 1, 1, 2]))
             if clip.uniform() < 0.85:
                 pitch = register * 2 ** ((root + clip.choice(scale)) / 12)
-                _add(wave, level * note(label, pitch, min(length, seconds - start), rate, clip), start, rate)
+                add_at(wave, level * note(label, pitch, min(length, seconds - start), rate, clip), start, rate)
             start += length
     return levelled(clip, wave)
 
@@ -82,16 +82,9 @@ def genre(label: int, seed: int, seconds: float, rate: int) -> Wave:
         start = number * step
         for hit, pattern in zip(hits, rhythms, strict=True):
             if pattern[number % STEPS]:
-                _add(wave, drums * hit, start, rate)
+                add_at(wave, drums * hit, start, rate)
         for sound, octave, interval in zip(sounds, (1, 3), (4, 2), strict=True):
             if number % interval == 0 and clip.uniform() < 0.8:
                 pitch = 55 * 2 ** (octave + (root + clip.choice(scale)) / 12)
-                _add(wave, 0.5 * note(sound, pitch, min(interval * step, seconds - start), rate, clip), start, rate)
+                add_at(wave, 0.5 * note(sound, pitch, min(interval * step, seconds - start), rate, clip), start, rate)
     return levelled(clip, wave)
-
-
-def _add(wave: np.ndarray, part: Wave, start: float, rate: int) -> None:
-    """Add a part to a waveform in place; what reaches beyond its end is cut."""
-    first = int(start * rate)
-    part = part[: len(wave) - first]
-    wave[first : first + len(part)] += part

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from benchmark.data.synthetic.sound import Wave, convolved, levelled
+from benchmark.data.synthetic.sound import Wave, add_at, band_noise, convolved, levelled
 
 Generator = np.random.Generator
 Track = npt.NDArray[np.float64]  # (samples,) waveform or envelope
@@ -65,7 +65,7 @@ def noise(style: Generator, clip: Generator, samples: int, rate: int) -> Track:
     wave = 10 ** style.uniform(-2.5, -0.5) * clip.standard_normal(samples)
     for _ in range(int(style.integers(1, 4))):
         centre = 80 * 80 ** style.uniform() * 2 ** clip.normal(0, 0.08)
-        wave += style.uniform(0.3, 1.0) * _band(clip, samples, rate, centre, style.choice([0.15, 0.4, 1.0]))
+        wave += style.uniform(0.3, 1.0) * band_noise(clip, samples, rate, centre, style.choice([0.15, 0.4, 1.0]))
     return wave
 
 
@@ -103,7 +103,7 @@ def chirps(style: Generator, clip: Generator, samples: int, rate: int) -> Track:
         time = np.arange(size) / rate
         glide = low * shift * 2 ** (span * time / length + depth * np.sin(2 * np.pi * trill * time))
         tone = np.sin(2 * np.pi * np.cumsum(np.minimum(glide, 0.45 * rate)) / rate) * np.hanning(size)
-        _add(wave, tone * clip.uniform(0.6, 1.0), int(start * rate))
+        add_at(wave, tone * clip.uniform(0.6, 1.0), start, rate)
         number += 1
         start += (length + gap) * clip.uniform(0.9, 1.1) + (pause if number % group == 0 else 0)
     return wave
@@ -151,21 +151,6 @@ def _contour(style: Generator, clip: Generator, samples: int, rate: int) -> Trac
         return np.asarray(style.uniform(0.05, 0.7) * wail)
     length = style.uniform(0.15, 0.7)
     return np.asarray(style.uniform(0.1, 1.0) * np.sin(np.pi * ((time + clip.uniform(0, length)) % length) / length))
-
-
-def _band(clip: Generator, samples: int, rate: int, centre: float, octaves: float) -> Track:
-    """Return (samples,) noise around a frequency in Hz; its peak is 1."""
-    spectrum = np.fft.rfft(clip.standard_normal(samples))
-    distance = np.log2(np.maximum(np.fft.rfftfreq(samples, 1 / rate), 1) / centre)
-    shaped = np.fft.irfft(spectrum * np.exp(-0.5 * (distance / octaves) ** 2), samples)
-    return np.asarray(shaped / (np.abs(shaped).max() + TINY))
-
-
-def _add(wave: Track, part: Track, first: int) -> None:
-    """Add a part to a waveform in place; what lies outside is cut."""
-    begin, end = max(first, 0), min(first + len(part), len(wave))
-    if begin < end:
-        wave[begin:end] += part[begin - first : end - first]
 
 
 SOURCES: tuple[Callable[[Generator, Generator, int, int], Track], ...] = (harmonics, noise, strikes, chirps)

@@ -63,12 +63,27 @@ def write_table(path: Path, header: Sequence[str] | None, rows: Iterable[Sequenc
         writer.writerows(rows)
 
 
-def band_noise(generator: np.random.Generator, samples: int, rate: int, centre: float) -> Wave:
-    """Return (samples,) noise with a width of about one octave around a frequency in Hz; its peak is 1."""
+def band_noise(generator: np.random.Generator, samples: int, rate: int, centre: float, octaves: float = 0.5) -> Wave:
+    """Return (samples,) noise around a frequency; its peak is 1.
+
+    Args:
+        generator: source of the noise.
+        samples: length.
+        rate: samples per second.
+        centre: the frequency in Hz.
+        octaves: standard deviation of the band's amplitude around it; 0.5 is a width of about one octave.
+    """
     spectrum = np.fft.rfft(generator.standard_normal(samples))
     distance = np.log2(np.maximum(np.fft.rfftfreq(samples, 1 / rate), 1) / centre)
-    shaped = np.fft.irfft(spectrum * np.exp(-2 * distance**2), samples)
+    shaped = np.fft.irfft(spectrum * np.exp(-0.5 * (distance / octaves) ** 2), samples)
     return np.asarray(shaped / (np.abs(shaped).max() + 1e-9), dtype=np.float32)
+
+
+def add_at(wave: npt.NDArray[np.floating], part: npt.NDArray[np.floating], start: float, rate: int) -> None:
+    """Add a part to a waveform in place, from `start` seconds on; what reaches beyond its end is cut."""
+    first = int(start * rate)
+    part = part[: len(wave) - first]
+    wave[first : first + len(part)] += part
 
 
 def convolved(wave: npt.NDArray[np.floating], response: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
