@@ -174,15 +174,12 @@ class Manifest:
             if self.info.validation_fold:
                 held_out = {"validation": self.following(fold), "test": fold}
             by_split = {
-                "train": tuple(i for i, clip in enumerate(self.clips) if clip.fold not in held_out.values()),
-                **{
-                    name: tuple(i for i, clip in enumerate(self.clips) if clip.fold == of)
-                    for name, of in held_out.items()
-                },
+                "train": [i for i, clip in enumerate(self.clips) if clip.fold not in held_out.values()],
+                **{name: [i for i, clip in enumerate(self.clips) if clip.fold == of] for name, of in held_out.items()},
             }
         else:
             names = [name for name in ("train", "validation", "test") if name in self.info.splits]
-            by_split = {name: tuple(i for i, clip in enumerate(self.clips) if clip.split == name) for name in names}
+            by_split = {name: [i for i, clip in enumerate(self.clips) if clip.split == name] for name in names}
         for name, indices in by_split.items():
             if not indices:
                 there = f" (folds with clips: {', '.join(map(str, self.folds))})" if self.info.folds else ""
