@@ -105,9 +105,7 @@ def _tried(candidate: Candidate, store: ResultStore) -> records.Candidate:
     if len(failed) >= MAX_ATTEMPTS:
         state = "failed"
     if record is not None:
-        state, chosen = record.status, record.selection
-        if record.status == "completed" and chosen.epoch:
-            score = record.curves[chosen.epoch - 1].splits[chosen.split][chosen.metric]
+        state, score = record.status, record.score
     return records.Candidate.model_validate(
         {
             "method": candidate.method,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -79,11 +78,6 @@ class Bundle:
     def all_records(self) -> dict[str, Record]:
         """Records of both kinds, by path."""
         return self.records | self.choosing
-
-    @functools.cached_property
-    def trials(self) -> pd.DataFrame:
-        """One row per record of a result, as in `benchmark.records.frame`."""
-        return tabulate(self.records.values())[0]
 
     def epochs(self) -> dict[str, int]:
         """Return the epoch whose predictions are shipped, by path: the reported one, of a diverged trial the last."""

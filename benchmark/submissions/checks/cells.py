@@ -88,17 +88,10 @@ def choices(context: Context) -> Iterator[Failure]:
             record = by_id.get(candidate.trial)
             if candidate.state in {"completed", "diverged"} and record is None:
                 yield Failure(path, f"names the trial {candidate.trial[:12]!a}, which is not there; submit again")
-            elif record is not None and candidate.state == "completed" and candidate.score != _validation(record):
-                score = _validation(record)
-                yield Failure(path, f"says {candidate.score} of trial {record.id}, whose record says {score}")
+            elif record is not None and candidate.state == "completed" and candidate.score != record.score:
+                yield Failure(path, f"says {candidate.score} of trial {record.id}, whose record says {record.score}")
         if choice.chosen is None or choice.chosen != best_candidate(choice.candidates):
             yield Failure(path, "does not choose the candidate with the best validation score; finish the `run`")
     for path, record in bundle.choosing.items():
         if record.id not in used:
             yield Failure(path, "is a trial of no choice; submit again")
-
-
-def _validation(record: Record) -> float | None:
-    """Return the score by which a trial on validation clips is judged."""
-    epoch, selection = record.selection.epoch, record.selection
-    return record.curves[epoch - 1].splits[selection.split].get(selection.metric) if epoch else None
