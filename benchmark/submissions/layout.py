@@ -103,6 +103,16 @@ class StoredRecord:
         return [*self.record.marks, *provenance_marks(self.record)]
 
 
+def unusual(record: Record) -> list[Unusual]:
+    """Return why a store takes a record only if it says so."""
+    found: list[Unusual] = []
+    if record.data.kind == "synthetic":
+        found.append("synthetic")
+    elif record.data.kind == "partial" or record.request.recipe.limit_clips or record.data.skipped:
+        found.append("partial")
+    return [*found, "random"] if record.request.backbone.random_weights else found
+
+
 def provenance_marks(record: Record) -> list[str]:
     """Return what a reader of somebody else's record must know of its data, weights and code."""
     marks, request, verified = list[str](), record.request, record.data.verified

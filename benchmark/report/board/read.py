@@ -19,13 +19,14 @@ from benchmark.report.aggregate import Submitted
 from benchmark.report.escape import one_line
 from benchmark.report.layout import load_layout
 from benchmark.report.results import Notes, Results
-from benchmark.submissions.layout import Store, StoredRecord, Submission
+from benchmark.submissions.layout import Store, StoredRecord, Submission, unusual
 from benchmark.submissions.standing import standings
 
 COMPLETE = "Complete datasets"  # title of the section whose results can be comparable with papers
 ADDED = ("submitter", "submission", "release")  # columns of a trial beside those of `benchmark.records.frame`
 UNAVOIDABLE = "checkpoint without a published digest"  # mark that no submitter can avoid; pages of results say it
 CPU = "cpu"  # name of the device in records
+WORDS = {"synthetic": "synthetic audio", "partial": "partial data", "random": "random weights"}  # of titles
 LONGEST_HARDWARE = 80  # characters of a processor's name that are shown
 
 
@@ -220,13 +221,7 @@ def _kind(record: Record, manifests: dict[tuple[str, str], dict[str | None, None
         record: the record.
         manifests: digests of the clips that were seen, by title and dataset; one is added.
     """
-    words = []
-    if record.data.kind == "synthetic":
-        words.append("synthetic audio")
-    elif record.data.kind == "partial" or record.request.recipe.limit_clips:
-        words.append("partial data")
-    if record.request.backbone.random_weights:
-        words.append("random weights")
+    words = [WORDS[kind] for kind in unusual(record)]
     title = ", ".join(words).capitalize() or COMPLETE
     if title == COMPLETE:
         return _Kind("complete", title, is_complete=True)

@@ -10,7 +10,7 @@ from benchmark.records.choice import best_candidate
 from benchmark.records.schema import Record
 from benchmark.submissions.bundle import Failure
 from benchmark.submissions.checks.context import Context
-from benchmark.submissions.layout import Unusual
+from benchmark.submissions.layout import unusual
 from benchmark.units import plural
 
 SAYS = {
@@ -18,16 +18,6 @@ SAYS = {
     "partial": "some clips or folds of a dataset only",
     "random": "a backbone with random weights",
 }
-
-
-def unusual(record: Record) -> list[Unusual]:
-    """Return why a store takes a record only if it says so."""
-    found: list[Unusual] = []
-    if record.data.kind == "synthetic":
-        found.append("synthetic")
-    elif record.data.kind == "partial" or record.request.recipe.limit_clips or record.data.skipped:
-        found.append("partial")
-    return [*found, "random"] if record.request.backbone.random_weights else found
 
 
 def kinds(context: Context) -> Iterator[Failure]:
