@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,7 +14,8 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from benchmark.records.frame import tabulate
-from benchmark.submissions.layout import Store, StoredRecord
+from benchmark.records.schema import Record
+from benchmark.submissions.layout import Store, StoredRecord, StoreInfo, Submission
 
 Standing = Literal["incomplete", "self-reported", "reproduced", "disputed"]
 COLUMNS = {
@@ -111,21 +112,72 @@ class _Entry:
         return self.scores.mean - other.scores.mean, tolerance(self.scores, other.scores)
 
 
+@dataclass(frozen=True)
+class Reported:
+    """What a standing needs of a record beside its row in `benchmark.records.frame`.
+
+    Attributes:
+        submission: the submission that it belongs to.
+        columns: the columns of `COLUMNS` that are those of its request.
+        clips: number of clips of the reported split.
+    """
+
+    submission: Submission
+    columns: Mapping[str, Any]
+    clips: int
+
+    @classmethod
+    def of(cls, stored: StoredRecord) -> Reported:
+        """Return what is needed of a record, so that the record itself need not be kept."""
+        record, request = stored.record, stored.record.request
+        columns = {
+            "protocol": request.protocol.name,
+            "backbone": request.backbone.variant,
+            "dataset": request.task,
+            "method": request.method.variant,
+            "metric": record.selection.metric,
+            "official_folds": record.data.official_folds,
+        }
+        return cls(stored.submission, columns, record.data.used.get(record.selection.split, 0))
+
+
+Submitted = tuple[pd.DataFrame, Mapping[str, Reported]]  # trials of a submitter, and what else is needed, by trial id
+
+
 def standings(store: Store) -> pd.DataFrame:
+    """Return one row per cell and submitter, see `standings_of`.
+
+    Raises:
+        BenchmarkError: a submission is damaged.
+    """
+    submitters = itertools.groupby(store.records(), key=lambda stored: stored.submission.submitter)
+    return standings_of((_tabulated(records) for _, records in submitters), store.info)
+
+
+def _tabulated(records: Iterable[StoredRecord]) -> Submitted:
+    reported: dict[str, Reported] = {}
+
+    def noted() -> Iterator[Record]:
+        for stored in records:
+            reported[stored.record.id] = Reported.of(stored)
+            yield stored.record
+
+    return tabulate(noted())[0], reported
+
+
+def standings_of(submitters: Iterable[Submitted], info: StoreInfo) -> pd.DataFrame:
     """Return one row per cell and submitter, with the columns `COLUMNS`; within a cell, the first submitter is first.
 
     A cell is *reproduced* if another submitter has complete records of the same cell and folds, and the difference of
     both means is within `tolerance`; *disputed* if there are such records of others, and all of them differ by more.
 
-    Raises:
-        BenchmarkError: a submission is damaged.
+    Args:
+        submitters: records of each submitter.
+        info: what their store accepts.
     """
-    by_submitter: dict[str, list[StoredRecord]] = defaultdict(list)
-    for stored in store.records():
-        by_submitter[stored.submission.submitter].append(stored)
     cells: dict[str, list[_Entry]] = defaultdict(list)
-    for records in by_submitter.values():
-        for entry in _entries(records, all_folds="partial" not in store.info.accepts):
+    for trials, reported in submitters:
+        for entry in _entries(trials, reported, all_folds="partial" not in info.accepts):
             cells[entry.row["cell"]].append(entry)
     rows = [row for entries in cells.values() for row in _compared(entries)]
     order = ["protocol", "backbone", "dataset", "method", "cell"]
@@ -133,33 +185,27 @@ def standings(store: Store) -> pd.DataFrame:
     return frame.sort_values(order, kind="stable", ignore_index=True)
 
 
-def _entries(records: Sequence[StoredRecord], *, all_folds: bool) -> Iterator[_Entry]:
+def _entries(trials: pd.DataFrame, reported: Mapping[str, Reported], *, all_folds: bool) -> Iterator[_Entry]:
     """Yield the cells of one submitter.
 
     Args:
-        records: of the submitter.
+        trials: one row per trial, as in `benchmark.records.frame`.
+        reported: what else is needed, by trial id.
         all_folds: whether a cell is complete only with all folds of its dataset.
     """
-    trials, _ = tabulate(stored.record for stored in records)
-    by_id = {stored.record.id: stored for stored in records}
     for cell, rows in trials.groupby("cell", sort=False):
-        of_cell = [by_id[trial] for trial in rows["id"]]
-        record, submissions = of_cell[0].record, {one.submission.name: one.submission for one in of_cell}
-        clips = {one.record.request.fold: one.record.data.used.get(record.selection.split, 0) for one in of_cell}
+        of_cell = [reported[trial] for trial in rows["id"]]
+        columns, submissions = of_cell[0].columns, {one.submission.name: one.submission for one in of_cell}
+        clips = {fold: one.clips for fold, one in zip(rows["fold"], of_cell, strict=True)}
         folds = sorted(set(rows["fold"]))
-        complete = is_complete(rows) and (not all_folds or len(folds) >= record.data.official_folds)
+        complete = is_complete(rows) and (not all_folds or len(folds) >= columns["official_folds"])
         scores = Scores(list(rows.groupby("unit")["score"].mean()), max(1, sum(clips.values()))) if complete else None
         row = {
+            **columns,
             "cell": cell,
-            "protocol": record.request.protocol.name,
-            "backbone": record.request.backbone.variant,
-            "dataset": record.request.task,
-            "method": record.request.method.variant,
-            "metric": record.selection.metric,
             "submitter": of_cell[0].submission.submitter,
             "submission": " ".join(sorted(submissions)),
             "folds": " ".join(map(str, folds)),
-            "official_folds": record.data.official_folds,
             "seeds": " ".join(map(str, sorted(set(rows["unit"])))),
             "complete": complete,
             "score": scores.mean if scores else None,

@@ -20,7 +20,7 @@ from benchmark.report.escape import one_line
 from benchmark.report.layout import load_layout
 from benchmark.report.results import Notes, Results
 from benchmark.submissions.layout import Store, StoredRecord, Submission, unusual
-from benchmark.submissions.standing import standings
+from benchmark.submissions.standing import Reported, standings_of
 
 COMPLETE = "Complete datasets"  # title of the section whose results can be comparable with papers
 ADDED = ("submitter", "submission", "release")  # columns of a trial beside those of `benchmark.records.frame`
@@ -41,6 +41,7 @@ class Submitter:
         curves: score at every epoch, by trial id.
         notes: what else is known of the records.
         choices: choices of settings.
+        reported: what the standings need of each record, by trial id.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Submitter:
     curves: dict[str, Curve]
     notes: Notes
     choices: list[Choice]
+    reported: dict[str, Reported]
 
 
 @dataclass(frozen=True)
@@ -170,7 +172,7 @@ def read_board(store: Store) -> Board:
     for submission in submissions:
         if submission.submitter in submitters:
             submitters[submission.submitter].choices.extend(store.results(submission).choices())
-    found = standings(store)
+    found = standings_of(((one.trials, one.reported) for one in submitters.values()), store.info)
     board = Board(store, submissions, found, submitters, _shown(found), kinds)
     names = sorted(set(kinds.values()), key=lambda kind: (not kind.is_complete, kind.name))
     for kind in names:
@@ -180,13 +182,14 @@ def read_board(store: Store) -> Board:
 
 
 def _read_submitter(name: str, records: Iterable[StoredRecord]) -> Submitter:
-    notes, more = Notes(), dict[str, dict[str, Any]]()
+    notes, more, reported = Notes(), dict[str, dict[str, Any]](), dict[str, Reported]()
 
     def noted() -> Iterator[Record]:
         for stored in records:
             record = stored.record
             if record.id in more:  # the same trial in two submissions of one submitter: the first counts
                 continue
+            reported[record.id] = Reported.of(stored)
             usual = set(record.marks)
             more[record.id] = {
                 "record": stored.path.as_posix(),
@@ -203,7 +206,8 @@ def _read_submitter(name: str, records: Iterable[StoredRecord]) -> Submitter:
     trials, curves = tabulate(noted())
     columns = pd.DataFrame.from_dict(more, orient="index").reindex(trials["id"]).reset_index(drop=True)
     marks = ["; ".join(filter(None, pair)) for pair in zip(trials["marks"], columns.pop("provenance"), strict=True)]
-    return Submitter(name, trials.assign(**{str(key): columns[key] for key in columns}, marks=marks), curves, notes, [])
+    trials = trials.assign(**{str(key): columns[key] for key in columns}, marks=marks)
+    return Submitter(name, trials, curves, notes, [], reported)
 
 
 def _hardware(record: Record) -> str:
