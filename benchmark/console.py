@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -26,6 +26,8 @@ from rich.progress import (
 )  # fmt: skip
 from rich.table import Table
 from rich.text import Text
+
+from benchmark.progress import Progress as ProgressCallback
 
 LINE_EVERY_SECONDS = 10.0
 WIDTH = 100  # characters of a line, of text that is not for a terminal
@@ -181,7 +183,7 @@ def bars(
 
 
 @contextmanager
-def counting(console: Console) -> Iterator[Callable[[str, int, int], None]]:
+def counting(console: Console) -> Iterator[ProgressCallback]:
     """Yield a progress callback (description, done, total).
 
     It draws a bar on a terminal; elsewhere it prints a line every ten seconds.

@@ -21,8 +21,8 @@ from benchmark.data.audio import DECODING
 from benchmark.data.file_digests import FileDigests
 from benchmark.data.frontend import FEATURES
 from benchmark.data.manifest import Clip
-from benchmark.data.parallel import Progress
 from benchmark.errors import BenchmarkError
+from benchmark.progress import Progress
 
 REMEDY = "make room, name another folder with --cache DIR, or decode again each time with --cache none"
 logger = logging.getLogger(__name__)

@@ -18,7 +18,8 @@ from benchmark.data.audio import RATE, BadAudioError, decode, read_audio, read_c
 from benchmark.data.audio_cache import REMEDY, Decoded, open_cache, unwritable
 from benchmark.data.frontend import HOP, filter_bank, frame_count
 from benchmark.data.manifest import Clip
-from benchmark.data.parallel import Progress, in_order, torch_threads
+from benchmark.data.parallel import in_order, torch_threads
+from benchmark.progress import Progress
 from benchmark.units import data_size, plural
 
 SAMPLE = 20  # clips that are decoded to estimate how long clips are: headers announce any length

@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 from benchmark.data.dataset_info import DatasetInfo
 from benchmark.data.locate import find_folders, missing_folder
 from benchmark.data.manifest import ABSENT, Clip, Manifest
-from benchmark.data.parallel import Progress, in_order
+from benchmark.data.parallel import in_order
 from benchmark.data.synthetic import Sound
 from benchmark.data.unused import Unused, files_below, find_unused, is_document
 from benchmark.errors import BenchmarkError
+from benchmark.progress import Progress
 from benchmark.spec.recipe import Layer
 from benchmark.units import plural
 

@@ -16,7 +16,6 @@ from benchmark import cgroups
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-Progress = Callable[[str, int, int], None]  # description, items done, items in total
 
 WORTH_PROCESSES = 1000  # with fewer items, threads finish before processes have started, which takes some seconds
 AHEAD = 4  # items per worker that are computed before their result is used

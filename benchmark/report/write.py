@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import pandas as pd
 from benchmark.console import Block
 from benchmark.errors import ArgumentError, closest
 from benchmark.files import write_atomic
+from benchmark.progress import Progress, no_progress
 from benchmark.records.floor import REGRESSION
 from benchmark.records.store import ResultStore
 from benchmark.report.against import against_blocks
@@ -32,13 +33,8 @@ PURPOSE_NAMES = {
     "overhead": "other (set-up, resume states)",
 }  # fmt: skip
 
-Progress = Callable[[str, int, int], None]  # as `benchmark.console.counting` yields it
 
 logger = logging.getLogger(__name__)
-
-
-def _silent(_: str, __: int, ___: int) -> None:
-    """Show no progress."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +94,7 @@ def build_report(
     *,
     against: str | None = None,
     html: bool = False,
-    progress: Progress = _silent,
+    progress: Progress = no_progress,
 ) -> Report:
     """Write tables (CSV, Markdown, LaTeX, JSON) and figures (PNG, PDF, SVG) from the records alone.
 
@@ -143,7 +139,7 @@ def build_tables(
     results: Results,
     papers: PaperChoice = DEFAULT_PAPERS,
     against: str | None = None,
-    progress: Progress = _silent,
+    progress: Progress = no_progress,
 ) -> list[Table]:
     """Return the tables of the layout that have something to show; the first, the main table, is always there.
 

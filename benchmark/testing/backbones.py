@@ -33,6 +33,7 @@ from benchmark.models.build import bare_model, build_backbone, model_config
 from benchmark.models.class_checkpoint import pretraining_config
 from benchmark.models.outside import resolve_backbones
 from benchmark.models.transformer import AudioTransformer
+from benchmark.progress import Progress, no_progress
 from benchmark.spec.backbone import BackboneChoice, load_backbone
 from benchmark.spec.grammar import canonical
 from benchmark.spec.protocol import load_protocol
@@ -42,7 +43,6 @@ from benchmark.testing.methods import run_check
 from benchmark.testing.slots import slot_fault
 
 Reference = Callable[[AudioTransformer, torch.Tensor], torch.Tensor]
-Progress = Callable[[str, int, int], None]
 CLASSES = 3
 FRAMES = 96
 TOLERANCE = 1e-9  # in float64
@@ -51,10 +51,6 @@ PROMPT_MODES: tuple[Literal["overwrite", "insert"], ...] = ("overwrite", "insert
 PARALLEL: tuple[Site, ...] = ("attn_parallel", "mlp_parallel")
 AFTER: tuple[Site, ...] = ("attn_out", "mlp_out")
 METHOD_CHECKS = ("frozen", "gradients", "identity", "save_load")  # that every method must pass on a backbone
-
-
-def _no_progress(description: str, done: int, total: int) -> None:
-    """Show nothing."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +65,10 @@ class CheckedBackbone:
 
     choice: BackboneChoice
     reference: Reference | None = None
-    progress: Progress = _no_progress
+    progress: Progress = no_progress
 
     @classmethod
-    def named(cls, text: str, reference: Reference | None = None, progress: Progress = _no_progress) -> CheckedBackbone:
+    def named(cls, text: str, reference: Reference | None = None, progress: Progress = no_progress) -> CheckedBackbone:
         """Return the backbone that a text names; size and weights are those of the checks.
 
         Args:
@@ -114,7 +110,7 @@ class CheckedBackbone:
 
 
 def conform_backbone(
-    text: str, reference: Reference | None = None, progress: Progress = _no_progress
+    text: str, reference: Reference | None = None, progress: Progress = no_progress
 ) -> Iterator[Finding]:
     """Run every check of a backbone and yield its outcome as soon as it is known.
 

@@ -15,9 +15,10 @@ import numpy.typing as npt
 from benchmark.console import counting, say
 from benchmark.data.loader import Clips
 from benchmark.data.manifest import Clip, Manifest
-from benchmark.data.parallel import Progress, in_order
+from benchmark.data.parallel import in_order
 from benchmark.errors import first_line
 from benchmark.metrics.by_class import average_precisions, class_mean
+from benchmark.progress import Progress
 from benchmark.records.environment import utc_now
 from benchmark.records.floor import (
     CHANCE,

@@ -13,6 +13,7 @@ from benchmark.report.figures.default_style import default_style  # comes first:
 # isort: split
 from matplotlib.figure import Figure
 
+from benchmark.progress import Progress, no_progress
 from benchmark.report.figures import classes, costs, overall, scores, shots
 from benchmark.report.figures.style import save, to_svg
 from benchmark.report.layout import load_layout
@@ -51,7 +52,7 @@ class NamedFigure:
 
 
 @default_style()
-def build_figures(results: Results, progress: Callable[[str, int, int], None] = lambda *_: None) -> list[NamedFigure]:
+def build_figures(results: Results, progress: Progress = no_progress) -> list[NamedFigure]:
     """Draw the figures of the layout; the title names the protocol if there is only one.
 
     Args:

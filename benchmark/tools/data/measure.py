@@ -19,9 +19,10 @@ from benchmark.data.copy_notes import copy_notes
 from benchmark.data.dataset import Dataset, tally
 from benchmark.data.manifest import Clip, Manifest
 from benchmark.data.measured_dataset import RECIPE
-from benchmark.data.parallel import Progress, in_order
+from benchmark.data.parallel import in_order
 from benchmark.errors import BenchmarkError, MissingInputError
 from benchmark.files import write_atomic
+from benchmark.progress import Progress
 from benchmark.spec.recipe import Recipe, resolve_recipe
 
 MELS = 128

@@ -14,8 +14,9 @@ from benchmark.data.audio import BadAudioError, cancelling, read_audio
 from benchmark.data.class_gaps import class_gaps
 from benchmark.data.dataset import Dataset, Measured, Tally, tally
 from benchmark.data.manifest import Manifest
-from benchmark.data.parallel import Progress, in_order
+from benchmark.data.parallel import in_order
 from benchmark.data.unused import Unused
+from benchmark.progress import Progress
 
 Verdict = Literal["official", "complete", "re-encoded", "partial", "synthetic"]
 MEANING: dict[Verdict, str] = {

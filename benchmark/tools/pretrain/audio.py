@@ -11,9 +11,9 @@ from pathlib import Path
 from benchmark.data.audio_store import AudioStore, Level
 from benchmark.data.datasets.folder import Folder
 from benchmark.data.manifest import Clip, Manifest
-from benchmark.data.parallel import Progress
 from benchmark.data.unused import SUFFIXES, find_unused
 from benchmark.errors import BenchmarkError
+from benchmark.progress import Progress
 from benchmark.spec.choices import Objective
 from benchmark.spec.pretraining import MELS
 

@@ -17,13 +17,14 @@ import torch
 from benchmark.data.frontend import FrontEnd
 from benchmark.data.loader import Batches, Clips, evaluation_batches, training_batches
 from benchmark.data.order import TrainingOrder
-from benchmark.data.parallel import Progress, usable_cores
+from benchmark.data.parallel import usable_cores
 from benchmark.data.workers import DataWorkers
 from benchmark.errors import BenchmarkError
 from benchmark.files import write_atomic
 from benchmark.models.checkpoint import Checkpoint, save_checkpoint, save_official
 from benchmark.models.checkpoint_formats import Own
 from benchmark.models.weights import digest
+from benchmark.progress import Progress
 from benchmark.records.environment import capture, utc_now
 from benchmark.spec.pretraining import MELS, Pretraining
 from benchmark.tools.pretrain.audio import Audio
