@@ -157,10 +157,10 @@ class Rehearsal:
         with self.step(f"{shown}{how}", self.work), log.open("wb") as handle:
             process = subprocess.Popen([*program, *words], stdout=handle, stderr=handle, env=env)
             while process.poll() is None:
-                time.sleep(LOOK_SECONDS)
                 if until and until():
                     process.send_signal(sent)
                     until = None
+                time.sleep(LOOK_SECONDS)
         if process.returncode != code:
             self.faults.append(f"{shown}{how}: exit code {process.returncode} instead of {code}, see {log}")
 

@@ -58,6 +58,7 @@ ROOT_MODULES = {
     "units": set(),
     "places": set(),
     "plugins": set(),
+    "progress": set(),
     "resuming": set(),
     "temporary": set(),
 }

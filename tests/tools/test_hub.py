@@ -188,7 +188,7 @@ def test_without_the_library(saved: Path, tmp_path: Path) -> None:
 
     with (
         mock.patch("builtins.__import__", missing),
-        pytest.raises(BenchmarkError, match=r"pip install aat-benchmark\[hf\]"),
+        pytest.raises(BenchmarkError, match=r"needs the library `datasets`: pip install .*\[hf\]"),
     ):
         unpacked(tmp_path, str(saved))
 
