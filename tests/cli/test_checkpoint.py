@@ -16,7 +16,7 @@ import benchmark
 from benchmark.models.weights import digest
 from benchmark.spec.backbone import SHAPES, Shape
 from tests.checkpoints import hugging_face, official_ast, official_ssast
-from tests.conftest import TINY_RECIPE, Cli, json_of, without_notes
+from tests.conftest import AST, TINY_RECIPE, Cli, json_of, without_notes
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +155,7 @@ def test_a_method_that_cannot_be_built_is_one_line_before_anything_runs(
     )
     arguments = [
         "--grid", "quick", "--dataset", "esc50", "--data-root", data_root, "--results", tmp_path / "out",
-        "--cache", tmp_path / "cache", "--backbone", "ast[size=demo;weights=random:0]", "--fold", "1,2",
+        "--cache", tmp_path / "cache", "--backbone", AST, "--fold", "1,2", "--protocol", "reference",
     ]  # fmt: skip
     done = cli("run", *arguments, "--method", f"linear,{method}")
     assert (done.returncode, without_notes(done.stdout)) == (2, "")

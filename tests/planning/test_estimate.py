@@ -113,17 +113,25 @@ def test_a_method_with_a_fault_has_no_cost_and_one_that_computes_with_values_has
     assert count_parameters(boft, 10).trainable > count_parameters(boft, 10).head
 
 
+@pytest.mark.slow
 def test_processes_count_what_this_process_counts(
     make_request: Callable[..., TrialRequest], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    """Peaks may differ a little: torch keeps what it found out about operators, and makes other temporary tensors."""
     requests = [make_request(methods=[name]) for name in ("linear", _write_fault(tmp_path, "fault_in_process"))]
     monkeypatch.setattr("benchmark.planning.flops.default_folder", lambda: tmp_path / "alone")
     alone = count_costs(requests, Console(quiet=True))
     monkeypatch.setattr("benchmark.planning.flops.default_folder", lambda: tmp_path / "together")
     monkeypatch.setattr("benchmark.planning.flops.SHAPES_PER_PROCESS", 1)
     monkeypatch.setattr("benchmark.planning.flops.usable_cores", lambda: 2)
-    assert count_costs(requests, Console(quiet=True)) == alone
+    together = count_costs(requests, Console(quiet=True))
+    assert together.faults == alone.faults
     assert set(alone.faults) == {requests[1].step_key}
+    [one], [other] = alone.costs.values(), together.costs.values()
+    assert other.peak_bytes == pytest.approx(one.peak_bytes, rel=0.1)
+    assert other.eval_peak_bytes == pytest.approx(one.eval_peak_bytes, rel=0.1)
+    peaks = {"peak_bytes": one.peak_bytes, "eval_peak_bytes": one.eval_peak_bytes}
+    assert other.model_copy(update=peaks) == one
 
 
 def _write_fault(folder: Path, name: str) -> str:
