@@ -14,7 +14,7 @@ import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -145,6 +145,11 @@ def call_command_line(folder: Path, environment: dict[str, str], *args: str | Pa
     return subprocess.CompletedProcess(argv, int(code or 0), stdout.getvalue(), stderr.getvalue())
 
 
+def without_figures(*args: str | Path) -> contextlib.AbstractContextManager[object]:
+    """Let `run` draw no figures, which take most of a report's time; `report` draws them."""
+    return mock.patch("benchmark.report.figures.build_figures", return_value=[]) if args[0] == "run" else nullcontext()
+
+
 def without_notes(shown: str) -> str:
     """Return what a command printed without its notes on the inputs, one per line."""
     return "".join(line for line in shown.splitlines(keepends=True) if not line.startswith("note: "))
@@ -168,12 +173,12 @@ def json_of(done: subprocess.CompletedProcess[str], command: str) -> Any:
 def cli(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Cli:
     """Return a function that runs the command line in this process; `run` trains in this process, too.
 
-    It is for tests of anything but Ray: a worker process takes seconds to import its libraries.
+    It is for tests of anything but Ray, whose worker process takes seconds to import its libraries, and figures.
     """
     folder = tmp_path_factory.mktemp("cwd")
 
     def call(*args: str | Path) -> subprocess.CompletedProcess[str]:
-        with mock.patch("benchmark.orchestrator.run.run_trials", run_trials_here):
+        with mock.patch("benchmark.orchestrator.run.run_trials", run_trials_here), without_figures(*args):
             return call_command_line(folder, environment, *args)
 
     return call
@@ -184,9 +189,10 @@ def ray_cli(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str
     """Return a function that runs the command line in this process, and its trials in the one Ray of this process."""
     folder = tmp_path_factory.mktemp("cwd")
 
-    def call(*args: str | Path) -> subprocess.CompletedProcess[str]:
+    def call(*args: str | Path, figures: bool = False) -> subprocess.CompletedProcess[str]:
         ray_here()
-        return call_command_line(folder, environment, *args)
+        with nullcontext() if figures else without_figures(*args):
+            return call_command_line(folder, environment, *args)
 
     return call
 

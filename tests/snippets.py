@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shlex
 import textwrap
@@ -156,6 +157,12 @@ def snippet(words: list[str]) -> Snippet:
     return Snippet(shlex.join(words[len(OURS) :] if ours else words), ours)
 
 
+@functools.cache
+def root_command() -> Any:
+    """Return the suite's command with its commands; to make it takes a tenth of a second."""
+    return get_command(app)
+
+
 def inline(text: str) -> Iterator[Snippet]:
     """Yield the commands of this suite within sentences; most are excerpts, without every option that is needed."""
     for span in INLINE.findall(FENCE.sub("", text)):
@@ -163,7 +170,7 @@ def inline(text: str) -> Iterator[Snippet]:
         if "--help" in words:  # tests/cli/test_help.py reads it for every command
             continue
         found = snippet(words)
-        if found.ours or words[0] in get_command(app).commands:  # type: ignore[attr-defined]
+        if found.ours or words[0] in root_command().commands:
             yield Snippet(found.text, ours=True)
 
 
@@ -177,7 +184,7 @@ def parse(words: list[str], *, excerpt: bool = False) -> tuple[str, Mapping[str,
     Raises:
         Exception: what the parser says.
     """
-    command, names, rest = get_command(app), list[str](), list(words)
+    command, names, rest = root_command(), list[str](), list(words)
     if rest[0] in {"-v", "-vv"}:
         rest.pop(0)
     while hasattr(command, "commands"):

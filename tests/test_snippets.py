@@ -22,7 +22,7 @@ from benchmark.methods.registry import REGISTRY
 from benchmark.spec.backbone import forget_backbone, load_backbone, validate_entry
 from benchmark.spec.request import TrialRequest
 from tests import snippets
-from tests.conftest import AST, REPOSITORY, call_command_line, run_trials_here
+from tests.conftest import AST, REPOSITORY, call_command_line, run_trials_here, without_figures
 from tests.data.public_trees import hear_folds, sound, write_hear, write_xares_ravdess
 from tests.samples import make_record, make_results
 from tests.snippets import RULES, TEXTS, Snippet, blocks, commands, inline, parse, require_valid
@@ -69,7 +69,7 @@ class Sandbox:
 
     def _run(self, words: list[str]) -> None:
         words = [self._id_of_a_trial() if word == SOME_ID else word for word in words]
-        with mock.patch("benchmark.orchestrator.run.run_trials", run_trials_here):
+        with mock.patch("benchmark.orchestrator.run.run_trials", run_trials_here), without_figures(*words):
             done = call_command_line(self.folder, self.environment, *words)
         assert done.returncode in {0, *NOT_PERFECT}, f"{words}: {done.stdout}{done.stderr}"
 

@@ -57,6 +57,7 @@ def start(folder: Path, code: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_a_script_without_a_guard_runs_a_grid_profiles_steps_and_prints_the_results(folder: Path) -> None:
     done = start(folder, SCRIPT.format(backbone=AST, results=RESULTS))
     assert done.returncode == 0, done.stdout + done.stderr

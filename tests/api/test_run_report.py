@@ -9,7 +9,7 @@ from unittest import mock
 import pytest
 import yaml
 
-from benchmark.report import figures
+from benchmark.report import write
 from tests.conftest import AST, TINY_RECIPE, Cli
 
 GRID = {
@@ -36,7 +36,7 @@ def test_a_report_that_fails_or_is_stopped_is_one_line(
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(GRID))
     results = tmp_path / "res #1"
     arguments = ["run", "--grid", tmp_path / "tiny.yaml", "--data-root", data_root, "--results", results]
-    with mock.patch.object(figures, "build_figures", side_effect=error):
+    with mock.patch.object(write, "build_tables", side_effect=error):
         done = cli(*arguments)
     assert done.returncode == code, done.stderr
     lines = done.stdout.splitlines()

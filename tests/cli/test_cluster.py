@@ -110,6 +110,7 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]
             end(process)
 
 
+@pytest.mark.slow
 def test_a_cluster_without_cpus_is_one_clear_line(tmp_path: Path) -> None:
     address = f"127.0.0.1:{free_port()}"
     head = ray_start(
@@ -130,6 +131,7 @@ def test_a_cluster_without_cpus_is_one_clear_line(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_results_are_copied_back_and_a_lost_machine_costs_no_trial(
     cluster: tuple[str, list[subprocess.Popen[bytes]]], calm: Calm, tmp_path: Path
 ) -> None:

@@ -177,6 +177,7 @@ def test_a_cache_that_cannot_be_written_is_one_clear_line(cli: Cli, root: Path, 
     assert "--cache none" in done.stderr
 
 
+@pytest.mark.slow
 def test_speed_measures_both_ways(cli: Cli) -> None:
     rows = json.loads(cli("data", "speed", "--rounds", 1, "--json").stdout)
     assert [row["seconds"] for row in rows] == [1, 5, 10, 30]

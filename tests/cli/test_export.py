@@ -105,6 +105,7 @@ def _bare(model: AudioTransformer) -> dict[str, torch.Tensor]:
     return {name: tensor for name, tensor in model.backbone_tensors().items() if "_adapter." not in name}
 
 
+@pytest.mark.slow
 def test_the_merged_model_runs_in_onnx_runtime(results: Path, data_root: Path, tmp_path: Path, cli: Cli) -> None:
     for package in ("onnx", "onnxscript"):
         pytest.importorskip(package)

@@ -41,7 +41,7 @@ def results(tmp_path_factory: pytest.TempPathFactory, ray_cli: Cli, grid_file: P
     """Return a results folder with the finished grid."""
     folder = tmp_path_factory.mktemp("run") / "out"
     arguments = ["run", "--grid", grid_file, "--data-root", data_root, "--results", folder]
-    done = ray_cli(*arguments, "--log", "tensorboard", "--deterministic", "--cpus", "1")
+    done = ray_cli(*arguments, "--log", "tensorboard", "--deterministic", "--cpus", "1", figures=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     assert "8/8 done, 0 failed, 0 running" in done.stdout

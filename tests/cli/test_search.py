@@ -192,6 +192,7 @@ def ctrl_c_at_the_first_score(out: Path) -> Iterator[None]:
         thread.join()
 
 
+@pytest.mark.slow
 def test_a_stopped_search_goes_on(ray_cli: Cli, data_root: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with ctrl_c_at_the_first_score(out):
@@ -223,6 +224,7 @@ def test_with_a_dead_ray_a_search_starts_again(data_root: Path, tmp_path: Path) 
     assert [row["state"] in {"finished", "pruned"} for row in tried(out)] == [True, True]
 
 
+@pytest.mark.slow
 def test_another_search_in_the_folder_is_refused(ray_cli: Cli, found: tuple[Path, str], data_root: Path) -> None:
     code, shown, errors = search(
         ray_cli, data_root, found[0], "--budget", "4", "--max-params", "40k", "--max-memory", "1"

@@ -26,6 +26,7 @@ def test_a_few_kills_lose_nothing_and_repeat_nothing(calm: Calm, tmp_path: Path)
     assert "Starting again with what is left, attempt 2 of 21" in text
 
 
+@pytest.mark.slow
 def test_two_runs_share_a_folder(calm: Calm, ray_cli: Cli, tmp_path: Path) -> None:
     """One in a process of its own, the other in this process, which begins when the first one trains."""
     out, log = tmp_path / "out", tmp_path / "log.txt"

@@ -31,7 +31,12 @@ SIZES = {
 US8K_FOLDS = (873, 888, 925, 990, 936, 823, 838, 806, 816, 837)
 
 
-@pytest.mark.parametrize("name", TREES)
+MANY = {"speech_commands_v1", "speech_commands_v2"}  # tens of thousands of files
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in MANY else name for name in TREES]
+)
 def test_a_tree_of_full_size_is_complete(name: str, tmp_path: Path) -> None:
     TREES[name](tmp_path)
     manifest = get_dataset(name).manifest(tmp_path)

@@ -69,6 +69,7 @@ def test_a_script_without_a_main_guard_can_use_processes(tmp_path: Path) -> None
     assert log.read_text() == "started\n"
 
 
+@pytest.mark.slow
 def test_killing_the_parent_leaves_no_worker(tmp_path: Path) -> None:
     parent = run_script(tmp_path, ENDLESS)
     assert parent.stdout is not None
@@ -121,6 +122,7 @@ def _torch_threads(_: int) -> int:
     return torch.get_num_threads()
 
 
+@pytest.mark.slow
 def test_worker_processes_use_one_torch_thread() -> None:
     import torch
 

@@ -181,6 +181,7 @@ with mock.patch("benchmark.orchestrator.run.run_trials", run_trials_here):
 """
 
 
+@pytest.mark.slow
 def test_an_installed_packages_methods_are_there_and_broken_ones_left_out(tmp_path: Path) -> None:
     """Uses a real wheel that pip installs into a separate folder."""
     backbone = "from pathlib import Path\nBACKBONE = Path(__file__).with_name('ast-mine.yaml')\n"

@@ -160,6 +160,7 @@ print(json.dumps([proof(TrialRequest.model_validate(content)) for content in jso
 """
 
 
+@pytest.mark.slow
 def test_what_tuners_draw_comes_back_in_another_process(make_request: Make) -> None:
     requests = [make_request(methods=[text]) for text in FREEZING]
     here = [proof(request) for request in requests]

@@ -78,6 +78,7 @@ def test_wandb_is_offline_unless_the_user_says_otherwise(
     assert (tmp_path / "a#b" / "logs").is_dir()
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_ray_that_was_imported_before_starts_all_the_same(tmp_path: Path) -> None:
     """As in a notebook; Ray reads its variables when it is imported."""

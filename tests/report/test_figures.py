@@ -55,11 +55,12 @@ def drawn(folder: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("backend", "place"),
     [
         ("module://matplotlib_inline.backend_inline", "MATPLOTLIBRC"),  # as notebooks set it; here it does not exist
-        pytest.param("TkAgg", "current folder", marks=pytest.mark.slow),
+        ("TkAgg", "current folder"),
     ],
 )
 def test_backend_and_matplotlibrc_of_the_user_are_not_used(
@@ -79,6 +80,7 @@ def test_backend_and_matplotlibrc_of_the_user_are_not_used(
     assert drawn(tmp_path / "users") == drawn(tmp_path / "plain")
 
 
+@pytest.mark.slow
 def test_a_notebook_keeps_its_settings_and_figures_do_not_use_them(store: ResultStore, tmp_path: Path) -> None:
     build_report(store, tmp_path / "plain", html=True)
     with mpl.rc_context({**SETTINGS, "backend": "svg"}):

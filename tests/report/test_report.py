@@ -289,6 +289,7 @@ def test_a_dagger_in_the_printed_table_is_explained(capsys: pytest.CaptureFixtur
         assert capsys.readouterr().out.count("† below a regression on log-mel statistics") == number
 
 
+@pytest.mark.slow
 def test_the_rank_diagram_does_not_depend_on_the_process(make_request: Make, tmp_path: Path) -> None:
     records = [
         make_record(make_request(methods=[method], datasets=[dataset]), [0.5 + 0.01 * place])

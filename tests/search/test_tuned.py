@@ -191,6 +191,7 @@ def grid_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_both_phases_from_the_command_line(cli: Cli, grid_file: Path, data_root: Path, tmp_path: Path) -> None:
     arguments = ["--grid", grid_file, "--data-root", data_root, "--results", tmp_path / "out"]
     planned = cli("plan", *arguments).stdout

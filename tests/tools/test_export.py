@@ -187,6 +187,7 @@ def test_a_difference_that_is_no_number_stays() -> None:
     assert math.isnan(onnx_file.larger(math.nan, 0.0))
 
 
+@pytest.mark.slow
 def test_a_merged_model_that_differs_is_refused(
     make_request: Make, setting: Setting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

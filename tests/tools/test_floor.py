@@ -47,6 +47,7 @@ def test_the_floor_of_a_fold(make_request: Make, data_root: Path) -> None:
     assert len(seen) == 15  # every clip was read once
 
 
+@pytest.mark.slow
 def test_several_labels_are_ranked_class_by_class(tmp_path: Path) -> None:
     get_dataset("openmic").synthesize(tmp_path, classes=3, clips_per_class=6, seed=0)
     grid = tiny_grid(datasets=["openmic"], folds="all", protocol="corrected")

@@ -26,9 +26,10 @@ MORE_OF_BASE_SIZE = {
     "ssast_base_nokd_t128_ft_avgtok",
     "aat_ast_audioset_t512[head+prompt+mlp+spatial]",
 }
-# AST is trained with all adapters; SSAST, which differs in head and tokens, with none, the head, and all of them
+# AST and SSAST are trained with none, the head, and all adapters
 MORE_OF_TRAINING = {
-    f"train_aat_ssast_tiny_t128[{adapters}]"
+    f"train_aat_{model}_t128[{adapters}]"
+    for model in ("ast_tiny224", "ssast_tiny")
     for adapters in ("head+partial", "head+prompt", "head+mlp", "head+mlp+spatial")
 }
 MORE = MORE_OF_BASE_SIZE | MORE_OF_TRAINING

@@ -48,6 +48,7 @@ def test_profiles_need_no_data_and_feed_the_plan(cli: Cli, tmp_path: Path) -> No
     assert "[1/1]" in plan.stderr  # only what was not known
 
 
+@pytest.mark.slow
 def test_activation_checkpointing_is_profiled_and_planned_apart(cli: Cli, tmp_path: Path) -> None:
     chosen = ["--grid", "smoke", "--method", "full", "--results", tmp_path]
     options, counted, planned = ([], ["--checkpointing"]), [], []

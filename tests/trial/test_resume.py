@@ -106,6 +106,7 @@ def test_any_interruption_gives_the_same_record(
         assert not (disturbed.results / RESUME / request_.id).exists()
 
 
+@pytest.mark.slow
 def test_with_data_workers_too(undisturbed: Left, request_: TrialRequest, setting: Setting, tmp_path: Path) -> None:
     """The method draws: a number that a worker takes from its generator would move the rest."""
     calm, predictions, _ = undisturbed

@@ -111,6 +111,7 @@ def test_the_audio_cache_changes_nothing(make_request: Make, setting: Setting) -
     assert all(np.array_equal(predictions[key], again[key]) for key in predictions)
 
 
+@pytest.mark.slow
 def test_loading_in_worker_processes_changes_nothing(make_request: Make, setting: Setting) -> None:
     """Neither what the data is, nor what a method draws in training."""
     request = make_request(
