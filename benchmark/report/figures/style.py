@@ -203,8 +203,8 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
         name: name of the files, without ending.
     """
     paths = []
-    figure.canvas.draw()
-    figure.set_layout_engine("none")  # the layout is computed once, not for every format
+    figure.draw_without_rendering()
+    figure.set_layout_engine(None)  # the layout is computed once; with an engine each format would be drawn twice
     for ending, metadata in FORMATS.items():
         paths.append(folder / f"{name}.{ending}")
         figure.savefig(paths[-1], dpi=160, metadata=metadata)
