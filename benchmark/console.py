@@ -109,8 +109,11 @@ def say_table(console: Console, title: str, columns: Iterable[object], rows: Ite
     """
     names, shown = [_cell(name) for name in columns], [[_cell(value) for value in row] for row in rows]
     longest = max((len(row[0]) for row in shown if row), default=0)
-    words = [max(map(len, name.plain.split()), default=0) for name in names]
-    is_wide_enough = sum(words[1:], max([longest, *words[:1]])) + GAP * (len(words) - 1) <= console.width
+    words = _longest_words(names)
+    if not (is_wide_enough := _width(longest, words) <= console.width):
+        parted = [_parted(name) for name in names]
+        if is_wide_enough := _width(longest, _longest_words(parted)) <= console.width:
+            names, words = parted, _longest_words(parted)
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for number, (name, longest_word) in enumerate(zip(names, words, strict=True)):
         never_folded = number == 0 and longest <= LONG_NAME
@@ -121,6 +124,20 @@ def say_table(console: Console, title: str, columns: Iterable[object], rows: Ite
     if title:
         console.print(Text(printable(title), "bold"), soft_wrap=True)
     console.print(table, "", soft_wrap=False)
+
+
+def _longest_words(names: Sequence[Text]) -> list[int]:
+    return [max(map(len, name.plain.split()), default=0) for name in names]
+
+
+def _width(first: int, words: Sequence[int]) -> int:
+    """Return the width of a table whose first column is so wide, and the others as wide as these words."""
+    return sum(words[1:], max([first, *words[:1]])) + GAP * (len(words) - 1)
+
+
+def _parted(name: Text) -> Text:
+    """Break the long words of a name of a column where they have parts: `OpenMIC-2018`, `UrbanSound8K`."""
+    return Text(re.sub(r"\w{5,}-(?=\w)|[A-Z][a-z]{3,}(?=[A-Z][a-z]{3})", r"\g<0>\n", name.plain), name.style)
 
 
 def _cell(value: object) -> Text:

@@ -111,6 +111,16 @@ def test_a_wide_table_of_a_narrow_console_is_folded_not_cut() -> None:
     assert all(character in text for character in "0123456789")
 
 
+def test_names_of_datasets_are_broken_between_their_parts_only() -> None:
+    names = ["ESC-50", "UrbanSound8K", "Speech Commands V1", "Speech Commands V2", "GTZAN", "OpenMIC-2018"]
+    console = Console(width=80, file=io.StringIO())
+    say_table(console, "", ["method", *names], [["AAT-MS + Prompt tuning", *["87.5†"] * 6]])
+    assert isinstance(console.file, io.StringIO)
+    header = console.file.getvalue().partition("─")[0].split()
+    parts = {"Urban", "Sound8K", "OpenMIC-", "2018", "ESC-50", "GTZAN", "Speech", "Commands", "V1", "V2", "method"}
+    assert set(header) == parts
+
+
 def test_a_note_on_a_download_shows_its_path_as_it_is(tmp_path: Path) -> None:
     from benchmark.data.dataset_info import Archive
 
