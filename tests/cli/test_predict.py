@@ -163,7 +163,7 @@ def test_the_python_of_the_documentation_runs(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = (REPOSITORY / "docs" / "how-to" / "export.md").read_text()
-    [code] = re.findall(r"```text\n(model = benchmark\.load_export.*?)```", text, flags=re.DOTALL)
+    [code] = re.findall(r"```python\n(model = benchmark\.load_export.*?)```", text, flags=re.DOTALL)
     (tmp_path / "my-model").symlink_to(model)
     soundfile.write(tmp_path / "rain.wav", np.zeros(16_000), 16_000)
     monkeypatch.chdir(tmp_path)
