@@ -20,9 +20,8 @@ from benchmark.spec.yaml import Spec
 from benchmark.submissions import tree
 from benchmark.submissions.arrays import MAX_NPZ_BYTES, Arrays, parse_arrays
 from benchmark.submissions.layout import MANIFEST, Submission, read_model
-from benchmark.submissions.reading import MAX_JSON_BYTES, RefusedError, parse_json, read_bytes
+from benchmark.submissions.reading import MAX_JSON_BYTES, MAX_SOURCE_BYTES, RefusedError, parse_json, read_bytes
 
-MAX_SOURCE_BYTES = 2**18  # of a method's file
 MAX_BYTES = 2**30  # of a submission
 PURPOSES = {"data", "train", "eval"}  # of the seconds of an epoch
 Read = TypeVar("Read", bound=Spec)

@@ -39,7 +39,7 @@ def store_rules() -> str:
         ("size of a predictions file", data_size(arrays.MAX_NPZ_BYTES)),
         ("size of its arrays, unpacked", data_size(arrays.MAX_UNPACKED_BYTES)),
         ("arrays of a predictions file", str(arrays.MAX_ARRAYS)),
-        ("size of the source of a method", data_size(bundle.MAX_SOURCE_BYTES)),
+        ("size of the source of a method", data_size(reading.MAX_SOURCE_BYTES)),
     ]
     return render(
         "STORE.md.j2",

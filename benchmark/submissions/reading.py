@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from benchmark.errors import BenchmarkError
 from benchmark.units import data_size
 
+MAX_SOURCE_BYTES = 2**18  # of a method's file
 MAX_JSON_BYTES = 8 * 2**20  # a record of 1000 epochs has half a megabyte
 MAX_DEPTH = 32  # of objects and lists within each other in JSON; a record has 8
 MAX_DIGITS, MAX_NUMBER = 32, 2**63  # of a number

@@ -22,13 +22,12 @@ from benchmark.report.board.pages import pages_of, structured
 from benchmark.report.board.read import read_board
 from benchmark.report.papers import DEFAULT_PAPERS, PaperChoice
 from benchmark.submissions.layout import Store, Submission
-from benchmark.submissions.reading import MAX_JSON_BYTES, RefusedError, read_bytes
+from benchmark.submissions.reading import MAX_JSON_BYTES, MAX_SOURCE_BYTES, RefusedError, read_bytes
 from benchmark.units import quantity
 
 MARKER = "board.json"  # by this file a folder is known as a board
 BOARD_VERSION = 1
 DATA = "data"
-MAX_SOURCE_BYTES = 2**20  # of a method's file
 TABS = {
     "rankings": ("index.html", "Rankings"),
     "methods": ("methods/index.html", "Methods"),

@@ -1,4 +1,4 @@
-"""The records behind the numbers: what the page of a table cell shows."""
+"""The records that a number comes from: what the page of a table cell shows."""
 
 from __future__ import annotations
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import subprocess
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -23,6 +25,7 @@ from benchmark.report.board.build import Addresses, Built, build_board
 from benchmark.submissions.layout import Store
 from tests.report.board.stores import new_store
 from tests.report.hostile import SHOWN
+from tests.snippets import parse
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 SITE = "https://example.org/board/"
@@ -173,6 +176,11 @@ def test_texts_of_submitters_are_text(documents: dict[str, Document]) -> None:
     assert NAME in documents["index.html"].text
     assert any("49" not in text for text in documents["index.html"].texts)
     assert "{{ 7 * 7 }}" in documents["index.html"].text
+
+
+def test_the_page_of_submissions_says_how_to_add_one(documents: dict[str, Document]) -> None:
+    [command] = re.findall(r"python -m benchmark (submit OUT [^\n<]*?ACCOUNT)", documents["submissions/index.html"].text)
+    assert parse(shlex.split(command))[0] == "submit"
 
 
 def test_pages_have_what_search_engines_and_browsers_need(documents: dict[str, Document]) -> None:
