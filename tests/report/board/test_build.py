@@ -179,7 +179,9 @@ def test_texts_of_submitters_are_text(documents: dict[str, Document]) -> None:
 
 
 def test_the_page_of_submissions_says_how_to_add_one(documents: dict[str, Document]) -> None:
-    [command] = re.findall(r"python -m benchmark (submit OUT [^\n<]*?ACCOUNT)", documents["submissions/index.html"].text)
+    [command] = re.findall(
+        r"python -m benchmark (submit OUT [^\n<]*?ACCOUNT)", documents["submissions/index.html"].text
+    )
     assert parse(shlex.split(command))[0] == "submit"
 
 
