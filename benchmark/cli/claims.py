@@ -67,6 +67,7 @@ def claims(
     else:
         show(stdout_console(), judged.blocks(every=every))
         for claim in unexpected:
+            start = "differs, which --strict counts as a failure" if claim.as_expected else "not as expected"
             expected = f"claims.yaml expects: {claim.expect}"
-            say(stdout_console(), f"not as expected: {claim.statement}: {claim.verdict}; {expected} ({claim.id})")
+            say(stdout_console(), f"{start}: {claim.statement}: {claim.verdict}; {expected} ({claim.id})")
     raise typer.Exit(UNEXPECTED if unexpected else 0)

@@ -226,7 +226,9 @@ def test_structural_claims_are_judged_on_any_machine(cli: Cli, tmp_path: Path) -
     assert found["time-aat-ms-esc50"]["verdict"] == "not run"
     strict = cli("claims", "--results", tmp_path, "--strict")
     assert strict.returncode == 3
-    assert "protocol reference: 38 reproduced, 2 differs" in strict.stdout
+    assert "protocol reference: 59 claims, 188 checks" in strict.stdout
+    assert ": 38 reproduced, 2 differs, 148 not run" in strict.stdout
+    assert strict.stdout.splitlines()[-1].startswith("differs, which --strict counts as a failure: ")
     [row] = [line for line in strict.stdout.splitlines() if line.startswith("The adapters of AAT-MS")]
     assert "+" in row.split()
 
