@@ -70,6 +70,7 @@ def pretrain(
     lr: float | None = None,
     freq_mask: int | None = None,
     time_mask: int | None = None,
+    patchout: float = 0.0,
     seed: int = 0,
     init: str | Path | None = None,
     cache: str | Path | None = None,
@@ -93,6 +94,7 @@ def pretrain(
         lr: highest learning rate; None for the official one (AST 1e-5, SSAST 1e-4).
         freq_mask: SpecAugment, most mel bands; None for the official value.
         time_mask: SpecAugment, most frames; None for the official share of the frames.
+        patchout: share of the patches that each step leaves out, which makes it faster; for `supervised`.
         seed: seed of weights, order and masks.
         init: checkpoint that training starts from, of the same size; None for random weights.
         cache: as for `run`.
@@ -130,6 +132,8 @@ def pretrain(
     strides = (stride, stride) if stride else official.stride
     if objective == "ssast" and strides != official.stride:
         raise BenchmarkError("--stride: the masked patches of ssast must not overlap, their stride is 16")
+    if objective == "ssast" and patchout:
+        raise BenchmarkError("--patchout: ssast hides patches itself; it is for supervised")
     masked_frames = frames * official.time_mask // OFFICIAL_FRAMES if time_mask is None else time_mask
     with torch_threads(usable_cores()), counting(progress_console or console) as progress:
         found = read_audio(Path(audio), objective, frames, cache_folder(cache), progress)
@@ -145,6 +149,7 @@ def pretrain(
             "lr": lr or official.lr,
             "freq_mask": official.freq_mask if freq_mask is None else freq_mask,
             "time_mask": min(masked_frames, frames),
+            "patchout": patchout,
             "weight_decay": WEIGHT_DECAY,
             "seed": seed,
             "init": None if init is None else digest(Path(init)),

@@ -54,6 +54,12 @@ def pretrain(
         int | None,
         typer.Option("--time-mask", min=0, help="SpecAugment: most frames.", show_default="AST 192 of 1024, SSAST 0"),
     ] = None,
+    patchout: Annotated[
+        float,
+        typer.Option(
+            min=0, max=0.95, help="Share of the patches that each step leaves out, as PaSST; for supervised. Faster."
+        ),
+    ] = 0.0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of weights, order and masks.")] = 0,
     init: Annotated[
         Path | None,
@@ -87,6 +93,7 @@ def pretrain(
         lr=lr,
         freq_mask=freq_mask,
         time_mask=time_mask,
+        patchout=patchout,
         seed=seed,
         init=init,
         cache=cache,

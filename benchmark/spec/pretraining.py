@@ -43,6 +43,9 @@ class Pretraining(Spec):
     weight_decay: Annotated[float, Field(ge=0)]
     freq_mask: Annotated[int, Field(ge=0)]
     time_mask: Annotated[int, Field(ge=0)]
+    patchout: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.0, description="share of the patches that each step leaves out"
+    )
     seed: Annotated[int, Field(ge=0)]
     mean: float = Field(description="filter-bank mean of the training clips")
     std: Annotated[float, Field(gt=0)]

@@ -16,6 +16,7 @@ from benchmark.models.checkpoint import read_checkpoint
 from benchmark.spec.backbone import SHAPES
 from benchmark.spec.pretraining import Pretraining
 from benchmark.tools.pretrain.audio import Audio, read_audio
+from benchmark.tools.pretrain.objectives import make_task
 from benchmark.tools.pretrain.run import make_batches, pretrain, rate
 from tests.conftest import Cli, json_of
 
@@ -78,6 +79,23 @@ def test_labels_can_be_learnt(cli: Cli, audio: Path, tmp_path: Path) -> None:
     assert words[:4] == ["run", "--grid", "quick", "--backbone"]
     assert words[4] == f"ast[size=demo;weights={out}]"
     assert [word.partition("=")[0] for word in words[5:]] == ["--set", "recipe.mean", "--set", "recipe.std"]
+
+
+def test_steps_leave_out_patches_that_are_all_there_in_evaluation(audio: Path) -> None:
+    found = read_audio(audio, "supervised", 64, None, lambda *_: None)
+    features, targets = torch.randn(2, 64, 128), torch.eye(2)
+    rng, seen = np.random.default_rng(0), list[torch.Tensor]()
+    for share, tokens in ((0.5, 2 + 16), (0.01, 2 + 32)):
+        run = describe(found, objective="supervised", classes=2, patchout=share)
+        task = make_task(run, multi_label=False)
+        whole = task.backbone.embed(task.backbone.patches(features))
+        task.backbone.blocks[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+        loss = task.train().measure((features, targets, torch.ones(2, 2)), rng)["loss"]
+        assert seen[-1].shape[1] == tokens
+        assert all((whole[0] == token).all(1).any() for token in seen[-1][0])  # at their own positions
+        assert task.eval().measure((features, targets, torch.ones(2, 2)), rng)["loss"].isfinite()
+        assert seen[-1].shape[1] == 2 + 32
+    assert loss == task.measure((features, targets, torch.ones(2, 2)), rng)["loss"]
 
 
 def describe(audio: Audio, **changes: object) -> Pretraining:
@@ -163,6 +181,7 @@ def test_mistakes_are_told_in_a_line(cli: Cli, audio: Path, tmp_path: Path) -> N
     out = ["--out", tmp_path / "new.pth"]
     for arguments, message in (
         (["--objective", "ssast", "--audio", tmp_path / "empty", *out], "0 audio files"),
+        (["--objective", "ssast", "--audio", audio, "--patchout", "0.5", *out], "--patchout: ssast hides patches"),
         (["--objective", "ssast", "--audio", tmp_path / "none", *out], "no such folder of audio"),
         (["--objective", "supervised", "--audio", tmp_path / "empty", *out], "has no audio files"),
         (["--objective", "ssast", "--audio", audio, "--out", tmp_path / "there.pth"], "is there already"),

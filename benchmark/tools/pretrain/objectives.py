@@ -39,13 +39,18 @@ class Task(nn.Module, ABC):
 
 
 class Tagging(Task):
-    """Supervised, as AST: cross-entropy over the classes, or binary cross-entropy for several labels per clip."""
+    """Supervised, as AST: cross-entropy over the classes, or binary cross-entropy for several labels per clip.
+
+    Steps can leave out some patches, the same of all their clips, which makes them faster: the unstructured patchout of
+    PaSST (arXiv:2110.05069).
+    """
 
     def __init__(self, run: Pretraining, *, multi_label: bool) -> None:
         super().__init__()
         self.model = AudioTransformer(model_config(run))
         init_head(self.model, run.seed)
         self.multi_label = multi_label
+        self.patchout = run.patchout
 
     @property
     def backbone(self) -> AudioTransformer:
@@ -55,11 +60,21 @@ class Tagging(Task):
     def measure(self, batch: Batch, rng: np.random.Generator) -> Values:
         """Return the loss, and for single labels the accuracy; see `Task.measure`."""
         features, targets, observed = batch
-        logits = self.model(features)
+        logits = self._without_some_patches(features, rng) if self.training and self.patchout else self.model(features)
         values = {"loss": loss_of(logits, targets, observed, "bce" if self.multi_label else "cross_entropy")}
         if not self.multi_label:
             values["accuracy"] = (logits.argmax(1) == targets.argmax(1)).float().mean()
         return values
+
+    def _without_some_patches(self, features: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+        """(B, frames, mels) -> (B, classes); the patches that stay keep their positions."""
+        model = self.model
+        tokens = model.embed(model.patches(features))
+        prefix = model.config.prefix
+        patches = tokens.shape[1] - prefix
+        kept = np.sort(rng.permutation(patches)[: max(1, round(patches * (1 - self.patchout)))])
+        chosen = torch.from_numpy(np.concatenate([np.arange(prefix), prefix + kept])).to(tokens.device)
+        return model.head(model.pool(model.v.norm(model.run_blocks(tokens[:, chosen]))))
 
 
 class Masked(Task):
