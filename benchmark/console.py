@@ -112,8 +112,9 @@ def say_table(console: Console, title: str, columns: Iterable[object], rows: Ite
     words = _longest_words(names)
     if not (is_wide_enough := _width(longest, words) <= console.width):
         parted = [_parted(name) for name in names]
-        if is_wide_enough := _width(longest, _longest_words(parted)) <= console.width:
-            names, words = parted, _longest_words(parted)
+        parts = _longest_words(parted)
+        if is_wide_enough := _width(longest, parts) <= console.width:
+            names, words = parted, parts
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for number, (name, longest_word) in enumerate(zip(names, words, strict=True)):
         never_folded = number == 0 and longest <= LONG_NAME

@@ -29,6 +29,7 @@ os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 import pytest
 from rich.console import Console
 
+from benchmark import places
 from benchmark.cli import main as command_line
 from benchmark.console import say
 from benchmark.data.registry import get_dataset
@@ -58,6 +59,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     A test process without work takes some from the end of the other's.
     """
     items.sort(key=lambda item: (item.get_closest_marker("ray") is None, "cli/test_survival" not in item.nodeid))
+
+
+@pytest.fixture(autouse=True)
+def _the_tests_are_not_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget that some modules of the tests define methods: errors would name their place by the order of tests."""
+    monkeypatch.setattr(places, "_packages", places._packages - {"tests"})
 
 
 @pytest.fixture(scope="session")

@@ -188,7 +188,9 @@ def test_without_the_library(saved: Path, tmp_path: Path) -> None:
 
     with (
         mock.patch("builtins.__import__", missing),
-        pytest.raises(BenchmarkError, match=r"needs the library `datasets`: pip install .*\[hf\]"),
+        pytest.raises(
+            BenchmarkError, match=r"needs the library `datasets`: pip install -e '\.\[hf\]' -c constraints\.txt$"
+        ),
     ):
         unpacked(tmp_path, str(saved))
 
