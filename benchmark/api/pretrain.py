@@ -15,12 +15,12 @@ from benchmark.errors import BenchmarkError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from benchmark.spec.choices import Objective, Size
+    from benchmark.spec.choices import Objective, Optimizer, Size
     from benchmark.spec.pretraining import Pretraining
     from benchmark.tools.pretrain.audio import Audio
 
 OFFICIAL_FRAMES = 1024  # of which the official time masks are a share
-WEIGHT_DECAY = 5e-7
+WEIGHT_DECAY = {"adam": 5e-7, "muon": 0.05}
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,7 @@ def pretrain(
     epochs: int = 10,
     batch_size: int = 24,
     lr: float | None = None,
+    optimizer: Optimizer = "adam",
     freq_mask: int | None = None,
     time_mask: int | None = None,
     patchout: float = 0.0,
@@ -92,6 +93,7 @@ def pretrain(
         epochs: passes over the audio.
         batch_size: clips per step.
         lr: highest learning rate; None for the official one (AST 1e-5, SSAST 1e-4).
+        optimizer: `adam` as AST and SSAST, or `muon` for the matrices of the blocks, with AdamW for the rest.
         freq_mask: SpecAugment, most mel bands; None for the official value.
         time_mask: SpecAugment, most frames; None for the official share of the frames.
         patchout: share of the patches that each step leaves out, which makes it faster; for `supervised`.
@@ -150,7 +152,8 @@ def pretrain(
             "freq_mask": official.freq_mask if freq_mask is None else freq_mask,
             "time_mask": min(masked_frames, frames),
             "patchout": patchout,
-            "weight_decay": WEIGHT_DECAY,
+            "optimizer": optimizer,
+            "weight_decay": WEIGHT_DECAY[optimizer],
             "seed": seed,
             "init": None if init is None else digest(Path(init)),
             **_settings_of_audio(found, objective),

@@ -10,7 +10,7 @@ import typer
 from benchmark.cli import options
 from benchmark.cli.printing import print_json, say_line, stderr_console, stdout_console
 from benchmark.commands import command
-from benchmark.spec.choices import Objective, Size
+from benchmark.spec.choices import Objective, Optimizer, Size
 
 
 def pretrain(
@@ -44,6 +44,9 @@ def pretrain(
         float | None,
         typer.Option(min=1e-9, max=1, help="Highest learning rate.", show_default="AST 1e-5, SSAST 1e-4"),
     ] = None,
+    optimizer: Annotated[
+        Optimizer, typer.Option(help="adam, as AST and SSAST; muon needs fewer steps, with a --lr of about 2e-3.")
+    ] = "adam",
     freq_mask: Annotated[
         int | None,
         typer.Option(
@@ -91,6 +94,7 @@ def pretrain(
         epochs=epochs,
         batch_size=batch_size,
         lr=lr,
+        optimizer=optimizer,
         freq_mask=freq_mask,
         time_mask=time_mask,
         patchout=patchout,

@@ -6,3 +6,4 @@ from typing import Literal
 
 Size = Literal["demo", "mini", "tiny", "small", "base"]
 Objective = Literal["supervised", "ssast"]
+Optimizer = Literal["adam", "muon"]

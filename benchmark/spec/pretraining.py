@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from benchmark.spec.backbone import PUBLISHED_SIZES, SHAPES, Shape
-from benchmark.spec.choices import Objective, Size
+from benchmark.spec.choices import Objective, Optimizer, Size
 from benchmark.spec.yaml import Spec
 
 Count = Annotated[int, Field(ge=1)]
@@ -40,6 +40,7 @@ class Pretraining(Spec):
     epochs: Count
     batch_size: Count
     lr: Annotated[float, Field(gt=0)] = Field(description="highest learning rate: warm-up, then cosine decay to 0")
+    optimizer: Optimizer = Field(default="adam", description="adam as AST and SSAST, or muon with AdamW beside it")
     weight_decay: Annotated[float, Field(ge=0)]
     freq_mask: Annotated[int, Field(ge=0)]
     time_mask: Annotated[int, Field(ge=0)]

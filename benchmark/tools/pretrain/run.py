@@ -29,13 +29,13 @@ from benchmark.records.environment import capture, utc_now
 from benchmark.spec.pretraining import MELS, Pretraining
 from benchmark.tools.pretrain.audio import Audio
 from benchmark.tools.pretrain.objectives import Masked, Task, make_task
+from benchmark.tools.pretrain.optimizers import Steps
 from benchmark.trial.device import device_name
 from benchmark.trial.matrix_products import fast_products
 from benchmark.trial.resume import ResumeFiles, random_state, restore_random_state
 from benchmark.trial.seeding import seed_everything, stream
 
 WARMUP_SHARE = 0.05  # of the steps
-BETAS = (0.95, 0.999)  # of AST and SSAST alike
 EpochDone = Callable[[dict[str, float]], None]
 logger = logging.getLogger(__name__)
 
@@ -118,7 +118,7 @@ def pretrain(
     """
     seed_everything(run.seed)
     task = make_task(run, multi_label=multi_label, start=start).to(device)
-    optimizer = torch.optim.Adam(task.parameters(), lr=run.lr, weight_decay=run.weight_decay, betas=BETAS)
+    optimizer = Steps(task, run)
     key = f"{hashlib.sha256(run.model_dump_json().encode()).hexdigest()}, {device.type}"
     resume_files = ResumeFiles(out.with_name(f"{out.name}.state"))
     history: list[dict[str, float]] = []
@@ -137,12 +137,8 @@ def pretrain(
         task.train()
         losses = []
         for number, batch in enumerate(batches.training, start=1):
-            for group in optimizer.param_groups:
-                group["lr"] = run.lr * rate((epoch - 1) * steps + number, run.epochs * steps)
             loss = task.measure(batch, rng)["loss"]
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
+            optimizer.step(loss, rate((epoch - 1) * steps + number, run.epochs * steps))
             losses.append(loss.detach())
             progress(f"epoch {epoch} of {run.epochs}", number, steps)
         values = {"epoch": epoch, "train_loss": float(torch.stack(losses).mean()), **evaluate(task, batches, run)}
