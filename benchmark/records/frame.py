@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -161,7 +162,7 @@ def _per_epoch(record: Record, *purposes: str) -> float:
     if record.profile.shares_features:
         return float("nan")
     epochs = [sum(point.seconds[purpose] for purpose in purposes) for point in record.curves]
-    return float(np.median(epochs[1:] or epochs))
+    return statistics.median(epochs[1:] or epochs)
 
 
 def _validation(record: Record) -> float | None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from benchmark.records.frame import COUNTED, PURPOSES
 from benchmark.report.cell_labels import distinguishing_settings
 from benchmark.report.full_rows import full_rows
 from benchmark.report.layout import Order
+from benchmark.report.measured import MUST_AGREE, measured
 from benchmark.spec.request import TrialRequest
 
 Submitted = set[tuple[int, int, int]]  # fold, seed and draw of each submitted trial of a cell; draw 0 without shots
@@ -68,11 +68,6 @@ COLUMNS = {
     "numerics": "numerics versions of the records",
     "marks": "reasons why the row is not comparable with the paper; empty if it is comparable",
 }
-MEMORY = ("gpu_allocated_bytes", "gpu_reserved_bytes")
-PARAMETERS = ("trainable", "total", "trainable_reference", "total_reference")
-TIMES = ("seconds_per_epoch", "data_seconds_per_epoch", "clips_per_second")
-MUST_AGREE = {"numerics versions": "numerics_version", "precision": "precision", "devices": "device", "data": "data"}
-DIGITS = 12  # the spread of equal numbers is not exactly zero: digits beyond these are rounding
 
 
 @dataclass(frozen=True)
@@ -115,11 +110,11 @@ def aggregate(
             that is not in it.
         order: order of the rows.
     """
-    by_cell = dict(list(trials.groupby("cell", sort=False)))
+    coverage = _coverage(trials, requests, submitted)
     settings = distinguishing_settings(requests)
-    no_trials = trials.iloc[:0]
+    found = measured(trials, {cell for cell, covered in coverage.items() if covered.is_complete}).to_dict("index")
     rows = [
-        {"cell": cell, "settings": settings[cell], **_row(request, by_cell.get(cell, no_trials), submitted.get(cell))}
+        {"cell": cell, "settings": settings[cell], **_row(request, coverage[cell], found.get(cell, {}))}
         for cell, request in requests.items()
     ]
     cells = pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(
@@ -149,9 +144,11 @@ def add_ratios(cells: pd.DataFrame, requests: Mapping[str, TrialRequest]) -> pd.
     return cells
 
 
-def _row(request: TrialRequest, trials: pd.DataFrame, submitted: Submitted | None) -> dict[str, Any]:
-    coverage = _coverage(trials, submitted)
+def _row(request: TrialRequest, coverage: Coverage, found: Mapping[Any, Any]) -> dict[str, Any]:
     return {
+        "device": "",
+        "numerics": "",
+        **found,
         "protocol": request.protocol.name,
         "backbone": request.backbone.variant,
         "dataset": request.task,
@@ -160,11 +157,7 @@ def _row(request: TrialRequest, trials: pd.DataFrame, submitted: Submitted | Non
         **_count_columns(coverage),
         "shots": request.shots.per_class if request.shots else None,
         "draws": len(coverage.draws) if request.shots else None,
-        **_score_columns(trials, is_complete=coverage.is_complete),
-        **_cost_columns(trials),
-        "device": "; ".join(sorted(set(trials["device"]))),
-        "numerics": " ".join(map(str, sorted(set(trials["numerics_version"])))),
-        "marks": "; ".join(_marks(request, trials, coverage)),
+        "marks": "; ".join(_marks(request, coverage, found)),
     }
 
 
@@ -174,17 +167,35 @@ def finished_of(trials: pd.DataFrame) -> Submitted:
     return set(zip(trials["fold"], trials["seed"], draws, strict=True))
 
 
-def _coverage(trials: pd.DataFrame, submitted: Submitted | None) -> Coverage:
-    finished = finished_of(trials)
+def _coverage(trials: pd.DataFrame, cells: Iterable[str], submitted: Mapping[str, Submitted]) -> dict[str, Coverage]:
+    by_cell = trials.groupby("cell")
+    finished = {cell: finished_of(found) for cell, found in by_cell[["fold", "seed", "draw"]]}
+    facts = pd.DataFrame({
+        "official_folds": by_cell["official_folds"].first(),
+        "diverged": (trials["status"] == "diverged").groupby(trials["cell"]).sum(),
+        "trials": by_cell.size(),
+        "scored": trials["score"].notna().groupby(trials["cell"]).sum(),
+    }).to_dict("index")  # fmt: skip
+    return {cell: _cover(finished.get(cell, set()), submitted.get(cell), facts.get(cell, {})) for cell in cells}
+
+
+def _cover(finished: Submitted, submitted: Submitted | None, facts: Mapping[Any, int]) -> Coverage:
+    """Return the coverage of a cell.
+
+    Args:
+        finished: its finished trials.
+        submitted: its submitted trials; None if nothing was submitted.
+        facts: what its trials say of `official_folds`, the number of `trials`, and how many are `diverged` or `scored`;
+            empty without trials.
+    """
     seeds = sorted({seed for _, seed, _ in submitted or finished})
     folds = sorted({fold for fold, _, _ in submitted or finished})
     draws = sorted({draw for _, _, draw in submitted or finished})
-    official_folds = int(trials["official_folds"].iloc[0]) if len(trials) else None
+    official_folds, diverged = facts.get("official_folds"), facts.get("diverged", 0)
     # Each seed needs each fold: otherwise the spread over seeds would also be a spread over folds.
     expected = len(seeds) * len(draws) * (len(folds) if submitted else official_folds or 0)
     done = len(finished & submitted if submitted else finished)
-    diverged = int((trials["status"] == "diverged").sum())
-    all_scored = done == expected == len(trials) and bool(trials["score"].notna().all())
+    all_scored = done == expected == facts.get("trials", 0) == facts.get("scored", 0)
     return Coverage(seeds, folds, draws, official_folds, done, expected, diverged, all_scored and not diverged)
 
 
@@ -199,62 +210,10 @@ def _count_columns(coverage: Coverage) -> dict[str, Any]:
     }
 
 
-def _score_columns(trials: pd.DataFrame, *, is_complete: bool) -> dict[str, Any]:
-    """Return metric, rule, chosen epochs, and the means and their spread if the cell is complete."""
-    seeds = trials.groupby("unit")
-    columns: dict[str, Any] = {
-        **_first(trials, ("metric", "rule")),
-        "epochs_chosen": " ".join(str(int(epoch)) for epoch in seeds["epoch"].first().dropna()),
-    }
-    if not is_complete:
-        return columns
-    by_seed, by_fold = seeds["score"].mean(), trials.groupby("fold")["score"].mean()
-    columns["score"] = by_seed.mean()
-    if trials["validation"].notna().all():
-        columns["validation"] = seeds["validation"].mean().mean()
-    if len(by_seed) > 1:
-        columns["seed_sd"] = round(by_seed.std(), DIGITS)
-    if len(by_fold) > 1:
-        columns["fold_sd"] = round(by_fold.std(), DIGITS)
-    return columns
-
-
-def _cost_columns(trials: pd.DataFrame) -> dict[str, Any]:
-    """Return parameters, time, memory and counted costs; memory from trials alone that did not share the device."""
-    if trials.empty:
-        return {}
-    exclusive = trials["exclusive"].astype(bool)
-    return {
-        **{name: int(trials[name].iloc[0]) for name in PARAMETERS},
-        **{name: trials[name].median() for name in TIMES},
-        "overhead": time_shares(trials)["overhead"],
-        **{name: trials.loc[exclusive, name].median() for name in MEMORY},
-        **_first(trials, COUNTED),
-        "shared": not exclusive.all(),
-    }
-
-
-def time_shares(trials: pd.DataFrame) -> dict[str, float]:
-    """Return the shares of the trials' time by purpose; what remains of the total is `overhead`.
-
-    Args:
-        trials: finished trials, as in `benchmark.records.frame`; at least one.
-    """
-    total = trials["total_seconds"].sum()
-    shares = {purpose: float(trials[f"{purpose}_seconds"].sum() / total) for purpose in PURPOSES}
-    return {**shares, "overhead": 1 - sum(shares.values())}
-
-
-def _first(trials: pd.DataFrame, columns: tuple[str, ...]) -> dict[str, Any]:
-    """Return values that all trials of a cell share, from the first of them."""
-    return {name: trials[name].iloc[0] for name in columns} if len(trials) else {}
-
-
-def _marks(request: TrialRequest, trials: pd.DataFrame, coverage: Coverage) -> list[str]:
+def _marks(request: TrialRequest, coverage: Coverage, found: Mapping[Any, Any]) -> list[str]:
     """Return the reasons why a cell is not comparable with the paper."""
-    of_records = [mark for text in trials["marks"] for mark in text.split("; ") if mark]
-    marks = list(dict.fromkeys([*request.marks, *of_records]))
-    marks += [f"records of different {name}" for name, column in MUST_AGREE.items() if trials[column].nunique() > 1]
+    marks = list(dict.fromkeys([*request.marks, *found.get("of_records", [])]))
+    marks += [f"records of different {name}" for name in MUST_AGREE if found.get(name, 0) > 1]
     if coverage.official_folds and len(coverage.folds) < coverage.official_folds:
         number = len(coverage.folds)
         names = f"fold{'' if number == 1 else 's'} {', '.join(map(str, coverage.folds))}"

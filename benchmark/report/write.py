@@ -18,9 +18,9 @@ from benchmark.progress import Progress, no_progress
 from benchmark.records.floor import REGRESSION
 from benchmark.records.store import ResultStore
 from benchmark.report.against import against_blocks
-from benchmark.report.aggregate import time_shares
 from benchmark.report.best import Best, best_blocks, best_methods
 from benchmark.report.layout import load_layout
+from benchmark.report.measured import time_shares
 from benchmark.report.papers import DEFAULT_PAPERS, PaperChoice
 from benchmark.report.render import Table, plain, to_latex, to_markdown
 from benchmark.report.results import Results

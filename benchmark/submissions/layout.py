@@ -97,11 +97,6 @@ class StoredRecord:
     submission: Submission
     path: Path
 
-    @property
-    def marks(self) -> list[str]:
-        """Return the marks of the record, and what is not known of its data, weights and code."""
-        return [*self.record.marks, *provenance_marks(self.record)]
-
 
 def unusual(record: Record) -> list[Unusual]:
     """Return why a store takes a record only if it says so."""

@@ -79,7 +79,7 @@ def test_the_demo_goes_into_a_store_of_synthetic_records_only(tmp_path: Path) ->
     synthetic = new_store(tmp_path / "synthetic", accepts=["synthetic", "partial"])
     added = submit(demo, store=synthetic.folder, submitter="ada", **only)
     assert not added.failures
-    assert all("synthetic audio" in stored.marks for stored in synthetic.records())
+    assert all("synthetic audio" in stored.record.marks for stored in synthetic.records())
 
 
 def test_real_records_do_not_go_into_a_store_of_synthetic_ones(tmp_path: Path, out: Path) -> None:

@@ -19,7 +19,7 @@ from benchmark.report.aggregate import Submitted
 from benchmark.report.escape import one_line
 from benchmark.report.layout import load_layout
 from benchmark.report.results import Notes, Results
-from benchmark.submissions.layout import Store, StoredRecord, Submission, unusual
+from benchmark.submissions.layout import Store, StoredRecord, Submission, provenance_marks, unusual
 from benchmark.submissions.standing import Reported, standings_of
 
 COMPLETE = "Complete datasets"  # title of the section whose results can be comparable with papers
@@ -190,16 +190,13 @@ def _read_submitter(name: str, records: Iterable[StoredRecord]) -> Submitter:
             if record.id in more:  # the same trial in two submissions of one submitter: the first counts
                 continue
             reported[record.id] = Reported.of(stored)
-            usual = set(record.marks)
             more[record.id] = {
                 "record": stored.path.as_posix(),
                 "submitter": name,
                 "submission": stored.submission.name,
                 "release": stored.submission.release,
                 "device": measured_on(_hardware(record), record.environment),
-                "provenance": "; ".join(
-                    mark for mark in stored.marks if mark not in usual and not mark.startswith(UNAVOIDABLE)
-                ),
+                "provenance": "; ".join(mark for mark in provenance_marks(record) if not mark.startswith(UNAVOIDABLE)),
             }
             yield notes.note(record)
 

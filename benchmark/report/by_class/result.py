@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from benchmark.report.aggregate import DIGITS
+from benchmark.report.measured import DIGITS
 from benchmark.spec.yaml import Spec
 
 CLASS_METRICS = {"accuracy": ("recall", "precision", "f1", "auc"), "map": ("ap", "auc", "recall", "precision", "f1")}

@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark.report.aggregate import time_shares
 from benchmark.report.best import best_methods, notes
 from benchmark.report.claims.matrix import SIGNS
 from benchmark.report.claims.summary import CHECK, Summary
+from benchmark.report.measured import time_shares
 from benchmark.report.papers import Paper
 from benchmark.report.results import Results
 from benchmark.units import duration

@@ -59,7 +59,7 @@ def orthogonalized(matrix: torch.Tensor) -> torch.Tensor:
     first, second, third = COEFFICIENTS
     for _ in range(ITERATIONS):
         gram = wide @ wide.T
-        wide = first * wide + torch.addmm(gram, gram, gram, beta=second, alpha=third) @ wide
+        wide = torch.addmm(wide, torch.addmm(gram, gram, gram, beta=second, alpha=third), wide, beta=first)
     return wide if matrix.shape[0] <= matrix.shape[1] else wide.T
 
 
