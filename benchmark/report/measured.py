@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 import pandas as pd
 
@@ -46,8 +47,7 @@ def _costs(trials: pd.DataFrame) -> pd.DataFrame:
     exclusive = trials["exclusive"].astype(bool)
     found = _first(trials, PARAMETERS).astype(int)
     found[TIMES] = trials[TIMES].astype(float).groupby(trials["cell"]).median()
-    seconds = trials[SECONDS].astype(float).groupby(trials["cell"]).sum()
-    found["overhead"] = 1 - seconds[SECONDS[1:]].sum(axis="columns") / seconds[SECONDS[0]]
+    found["overhead"] = _shares(trials[SECONDS].astype(float).groupby(trials["cell"]).sum())["overhead"]
     found[MEMORY] = trials.loc[exclusive, MEMORY].astype(float).groupby(trials["cell"]).median()
     found[list(COUNTED)] = _first(trials, list(COUNTED))
     found["shared"] = ~exclusive.groupby(trials["cell"]).all()
@@ -78,6 +78,10 @@ def time_shares(trials: pd.DataFrame) -> dict[str, float]:
     Args:
         trials: finished trials, as in `benchmark.records.frame`; at least one.
     """
-    total = trials["total_seconds"].sum()
-    shares = {purpose: float(trials[f"{purpose}_seconds"].sum() / total) for purpose in PURPOSES}
+    return {name: float(share) for name, share in _shares(trials[SECONDS].astype(float).sum()).items()}
+
+
+def _shares(seconds: pd.DataFrame | pd.Series) -> dict[str, Any]:
+    """Return the shares of sums of `SECONDS`: numbers, or columns if there is a sum per cell."""
+    shares = {purpose: seconds[f"{purpose}_seconds"] / seconds["total_seconds"] for purpose in PURPOSES}
     return {**shares, "overhead": 1 - sum(shares.values())}

@@ -76,8 +76,9 @@ def test_records_are_read_with_their_submission_and_path(store: Store, put: Put,
 def test_what_is_not_known_of_a_record_is_marked(store: Store, put: Put, make_request: Request) -> None:
     records = cell(make_request, {0: 0.8})
     put("ada", [one.model_copy(update={"environment": {"suite": {"dirty": True}}}) for one in records])
-    marks = provenance_marks(next(store.records()).record)
-    assert {"data not verified", "code with uncommitted changes"} <= set(marks)
+    record = next(store.records()).record
+    marks = [*record.marks, *provenance_marks(record)]
+    assert {"data not verified", "code with uncommitted changes", "random weights"} <= set(marks)
 
 
 def test_one_submitter_is_self_reported(store: Store, put: Put, make_request: Request) -> None:

@@ -107,15 +107,15 @@ def describe(audio: Audio, **changes: object) -> Pretraining:
     return Pretraining.model_validate({**values, **changes})
 
 
-@pytest.mark.parametrize("objective", ["ssast", "supervised"])
+@pytest.mark.parametrize(("objective", "optimizer"), [("ssast", "adam"), ("supervised", "adam"), ("ssast", "muon")])
 def test_an_interrupted_run_ends_with_the_weights_of_a_whole_one(
-    audio: Path, tmp_path: Path, objective: str, caplog: pytest.LogCaptureFixture
+    audio: Path, tmp_path: Path, objective: str, optimizer: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", logger="benchmark.tools.pretrain")
     tensors = []
     for place, interrupted in ((tmp_path / "a.safetensors", False), (tmp_path / "b.safetensors", True)):
         found = read_audio(audio, objective, 64, None, lambda *_: None)  # type: ignore[arg-type]
-        run = describe(found, objective=objective, classes=len(found.manifest.info.classes))
+        run = describe(found, objective=objective, optimizer=optimizer, classes=len(found.manifest.info.classes))
 
         def go(stop_after: int | None, run: Pretraining = run, found: Audio = found, place: Path = place) -> None:
             def after_epoch(values: dict[str, float]) -> None:

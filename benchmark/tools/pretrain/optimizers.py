@@ -45,8 +45,9 @@ class Muon(torch.optim.Optimizer):
                 if matrix.grad is None:
                     continue
                 state = self.state[matrix]
-                average = state.setdefault("momentum", torch.zeros_like(matrix))
-                average.lerp_(matrix.grad, 1 - group["momentum"])
+                if not state:
+                    state["momentum"] = torch.zeros_like(matrix)
+                average = state["momentum"].lerp_(matrix.grad, 1 - group["momentum"])
                 update = orthogonalized(matrix.grad.lerp(average, group["momentum"]))
                 matrix.mul_(1 - group["lr"] * group["weight_decay"])
                 matrix.add_(update, alpha=-group["lr"] * 0.2 * max(matrix.shape) ** 0.5)
