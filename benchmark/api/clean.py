@@ -12,17 +12,19 @@ if TYPE_CHECKING:
 
 
 @checked
-def clean(results: str | Path, *, dry_run: bool = False) -> list[Leftover]:
+def clean(results: str | Path, *, predictions: bool = False, dry_run: bool = False) -> list[Leftover]:
     """Remove resume states and failed attempts of finished trials, and leftovers of killed processes.
 
     Records, predictions, kept weights, and resume states of unfinished trials stay.
 
     Args:
         results: results folder.
+        predictions: also make predictions smaller: those of the reported epoch stay, in half precision where every
+            metric stays exactly the same. Tables, claims, figures and `submit` need no others.
         dry_run: only return what would be removed.
 
     Returns:
-        The files and folders, their sizes in bytes and the reasons.
+        The files and folders, their sizes (of predictions: what is saved) in bytes and the reasons.
 
     Raises:
         BenchmarkError: not a results folder, or trials are running in it.
@@ -32,8 +34,12 @@ def clean(results: str | Path, *, dry_run: bool = False) -> list[Leftover]:
     """
     from benchmark.records.leftovers import find_leftovers
     from benchmark.records.store import ResultStore
+    from benchmark.submissions.shrink import find_large
 
-    leftovers = find_leftovers(ResultStore(Path(results)))
+    store = ResultStore(Path(results))
+    leftovers = find_leftovers(store)
+    if predictions:
+        leftovers += find_large(store)
     if not dry_run:
         for leftover in leftovers:
             leftover.remove()

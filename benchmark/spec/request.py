@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from benchmark.errors import BenchmarkError
-from benchmark.spec.backbone import BackboneChoice
+from benchmark.spec.backbone import DEMO, BackboneChoice
 from benchmark.spec.grammar import path_name
 from benchmark.spec.protocol import LATER, Protocol
 from benchmark.spec.recipe import Layer, Recipe, TrainingPrecision, Tuning, resolve_recipe
@@ -221,7 +221,9 @@ class TrialRequest(Spec):
         elif self.backbone.weights != "pretrained":
             family = f" ({self.backbone.weights_of})" if self.backbone.weights_of else ""
             marks.append(f"weights of {self.backbone.weights.removeprefix('file:')}{family}")
-        if self.backbone.size_text != "base":
+        if self.backbone.name.endswith(DEMO):
+            marks.append("demo backbone")
+        elif self.backbone.size_text != "base":
             marks.append(f"{self.backbone.size_text} backbone")
         if self.backbone.own_recipe:
             marks.append("recipe of the backbone")

@@ -8,18 +8,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-
 from benchmark.errors import BenchmarkError
 from benchmark.records.choice import Choice
 from benchmark.records.environment import suite, utc_now
 from benchmark.records.schema import Record
 from benchmark.records.store import CHOICES, PREDICTIONS, ResultStore
-from benchmark.submissions.arrays import DAMAGED, Arrays
 from benchmark.submissions.bundle import reported_epochs
 from benchmark.submissions.checks.origin import DIGEST, outside_sources
 from benchmark.submissions.layout import MANIFEST, METHODS, MethodSource, StoredFile, Submission
-from benchmark.submissions.shrink import pack, shrink
+from benchmark.submissions.shrink import read_small
 
 Files = dict[str, bytes]  # content by path in the submission
 
@@ -83,18 +80,9 @@ def _final_cells(choice: Choice) -> set[str]:
 
 
 def _files_of(results: ResultStore, path: Path, record: Record, epoch: int) -> Files:
-    try:
-        with np.load(path.with_suffix(PREDICTIONS)) as stored:
-            arrays: Arrays = dict(stored)
-    except DAMAGED as error:
-        reason = "missing" if isinstance(error, FileNotFoundError) else "damaged"
-        raise BenchmarkError(f"{path.with_suffix(PREDICTIONS)}: {reason}; run the trial again") from None
-    try:
-        small = shrink(record, arrays, epoch)
-    except BenchmarkError as error:
-        raise BenchmarkError(f"{path}: {error}") from None
-    place = PurePosixPath(path.relative_to(results.folder))
-    return {str(place): path.read_bytes(), str(place.with_suffix(PREDICTIONS)): pack(small)}
+    predictions = path.with_suffix(PREDICTIONS)
+    contents = {path: path.read_bytes(), predictions: read_small(predictions, record, epoch)}
+    return {str(PurePosixPath(each.relative_to(results.folder))): content for each, content in contents.items()}
 
 
 def find_sources(records: Sequence[Record], about: About) -> tuple[dict[str, MethodSource], Files]:

@@ -3,13 +3,76 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from benchmark.errors import BenchmarkError
+from benchmark.files import write_atomic
 from benchmark.metrics import of_split
+from benchmark.records.leftovers import Leftover
 from benchmark.records.schema import Record
-from benchmark.submissions.arrays import OF_A_SPLIT, SHARED, Arrays
+from benchmark.records.store import PREDICTIONS, ResultStore
+from benchmark.submissions.arrays import DAMAGED, OF_A_SPLIT, SHARED, Arrays
+from benchmark.submissions.bundle import reported_epochs
+
+
+@dataclass(frozen=True)
+class LargePredictions(Leftover):
+    """A predictions file that is larger than its score needs; `size` is what would be saved.
+
+    Attributes:
+        record: the record beside it.
+        epoch: the reported epoch.
+    """
+
+    record: Record
+    epoch: int
+
+    def remove(self) -> None:
+        """Replace the file by one that has what the score needs."""
+        write_atomic(self.path, read_small(self.path, self.record, self.epoch))
+
+
+def find_large(results: ResultStore) -> Iterator[LargePredictions]:
+    """Yield the predictions files of a results folder that can become smaller.
+
+    Those that are missing, damaged or older stay as they are. Where folds choose an epoch together, predictions stay
+    until all trials are finished.
+    """
+    unfinished = {request.id for request in results.submitted()} - set(results.finished())
+    for records in (results.records(), results.choice_records()):
+        paths = {str(results.record_path(record.request)): record for record in records}
+        for place, epoch in reported_epochs(paths).items():
+            path, record = Path(place).with_suffix(PREDICTIONS), paths[place]
+            if unfinished and record.selection.scope == "folds":
+                continue
+            try:
+                saved = path.stat().st_size - len(read_small(path, record, epoch))
+            except (BenchmarkError, OSError):
+                continue
+            if saved > 0:
+                yield LargePredictions(path, saved, "predictions larger than their scores need", record, epoch)
+
+
+def read_small(path: Path, record: Record, epoch: int) -> bytes:
+    """Return the content of a predictions file with what `shrink` keeps.
+
+    Raises:
+        BenchmarkError: it is missing, damaged or older.
+    """
+    try:
+        with np.load(path) as stored:
+            arrays: Arrays = dict(stored)
+    except DAMAGED as error:
+        reason = "missing" if isinstance(error, FileNotFoundError) else "damaged"
+        raise BenchmarkError(f"{path}: {reason}; run the trial again") from None
+    try:
+        return pack(shrink(record, arrays, epoch))
+    except BenchmarkError as error:
+        raise BenchmarkError(f"{path.with_suffix('.json')}: {error}") from None
 
 
 def shrink(record: Record, arrays: Arrays, epoch: int) -> Arrays:
