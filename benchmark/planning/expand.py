@@ -333,6 +333,7 @@ def recipe_of(
         tuning=choice.tuning,
         of_backbone=backbone.own_recipe,
         of_folder=source.own_recipe or [],
+        name=source.info.name,
         overrides=[*needed, *grid.overrides, *swept],
     ).recipe
     if source.info.multi_label and recipe.loss == "cross_entropy":

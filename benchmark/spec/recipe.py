@@ -150,10 +150,15 @@ class Condition(Spec):
     backbone_recipe: bool | None = Field(default=None, description="whether the backbone declares a recipe")
 
     def holds(self, context: Mapping[str, Any]) -> bool:
-        """Return whether the context (dataset, backbone, method, tuning, backbone_recipe) matches."""
+        """Return whether the context (datasets, backbone, method, tuning, backbone_recipe) matches.
+
+        The context has two names of a dataset where its recipe has another name, as for `folder:NAME`.
+        """
         if self.method is not None and unordered(self.method) != unordered(context["method"]):
             return False
-        given = self.model_dump(exclude={"method"}, exclude_none=True)
+        if self.dataset is not None and self.dataset not in context["datasets"]:
+            return False
+        given = self.model_dump(exclude={"method", "dataset"}, exclude_none=True)
         return all(context[key] == value for key, value in given.items())
 
 
@@ -237,6 +242,7 @@ def resolve_recipe(
     overrides: Sequence[Layer],
     of_backbone: Sequence[Layer] = (),
     of_folder: Sequence[Layer] = (),
+    name: str | None = None,
 ) -> Resolved:
     """Apply layers, weakest first.
 
@@ -251,13 +257,14 @@ def resolve_recipe(
         overrides: from the method, the grid and the command line, weakest first.
         of_backbone: what the backbone declares.
         of_folder: the recipe in the folder of a dataset whose recipe is measured.
+        name: name of the dataset, for conditions, if it is another one.
 
     Raises:
         BenchmarkError: there is no recipe for the dataset, or a value is not valid.
     """
     path = find("recipes", dataset)
     context = {
-        "dataset": dataset, "backbone": backbone, "method": method, "tuning": tuning,
+        "datasets": {dataset, name}, "backbone": backbone, "method": method, "tuning": tuning,
         "backbone_recipe": bool(of_backbone),
     }  # fmt: skip
     layers: list[tuple[Path | None, Layer]] = [

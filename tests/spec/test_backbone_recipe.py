@@ -16,7 +16,7 @@ from benchmark.records.schema import Record
 from benchmark.spec.backbone import enter_backbone_file, forget_backbone, load_backbone, validate_entry
 from benchmark.spec.declared import declared
 from benchmark.spec.grid import Grid, load_grid, narrow
-from benchmark.spec.recipe import Recipe, resolve_recipe
+from benchmark.spec.recipe import Condition, Layer, Recipe, resolve_recipe
 from benchmark.spec.request import SAME_NORMALISATION, TrialRequest
 from tests.conftest import AST, REPOSITORY, Cli, tiny_grid
 
@@ -145,9 +145,10 @@ def test_what_was_measured_of_a_folder_is_below_the_backbone_and_what_was_added_
     path = tmp_path / "mine" / "recipe.yaml"
     content = yaml.safe_load(path.read_text())
 
-    def recipe(**added: object) -> Recipe:
+    def recipe(*layers: Layer, **added: object) -> Recipe:
         path.write_text(yaml.safe_dump({**content, "values": {**content["values"], **added}}))
-        [request] = requests(narrow(load_grid("quick"), datasets=["folder:mine"], methods=["linear"]), tmp_path)
+        grid = narrow(load_grid("quick"), datasets=["folder:mine"], methods=["linear"])
+        [request] = requests(grid.model_copy(update={"overrides": [*grid.overrides, *layers]}), tmp_path)
         return request.recipe
 
     entry = load_backbone("ast-demo")
@@ -158,6 +159,11 @@ def test_what_was_measured_of_a_folder_is_below_the_backbone_and_what_was_added_
     assert measured.time_mask < content["values"]["time_mask"]
     added = recipe(epochs=41, lr=0.25)
     assert (added.epochs, added.lr, added.batch_size) == (41, 0.25, measured.batch_size)
+    of_grid = [
+        Layer(source="a grid", when=Condition(dataset=f"folder:{name}"), values={"epochs": epochs})
+        for name, epochs in (("mine", 3), ("other", 5))
+    ]
+    assert recipe(*of_grid).epochs == 3
 
 
 def test_recipes_of_backbones_are_listed_and_shown(cli: Cli) -> None:
