@@ -114,6 +114,7 @@ class Pretrained(Spec):
 
 HEAD_WIDTH = 64
 DEMO = "-demo"  # suffix of the names of the small backbones that come with the suite
+DEMO_SIZES = {"demo", "mini"}  # that they were released with; those of records made before stay
 FINE_TUNED = "-ft"  # suffix of backbones whose self-supervised pre-training was followed by a supervised one
 SHAPES: dict[Size, Shape] = {
     "demo": Shape(width=64, depth=4, heads=2),
@@ -259,8 +260,11 @@ class BackboneChoice(Spec):
 
     @property
     def path_name(self) -> str:
-        """Folder name in a results folder; depends on this request only."""
-        return path_name("-".join([self.name, *map(str, self._special().values())]), "")
+        """Folder name in a results folder; depends on this request only, as records must be found by later releases."""
+        special = self._special()
+        if self.name.endswith(DEMO) and self.size in DEMO_SIZES:
+            special.pop("size", None)
+        return path_name("-".join([self.name, *map(str, special.values())]), "")
 
     def _special(self) -> dict[str, Any]:
         values: dict[str, str] = {"size": self.size, "weights": self.weights}

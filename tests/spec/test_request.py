@@ -8,6 +8,7 @@ import pytest
 
 from benchmark.errors import BenchmarkError
 from benchmark.records.schema import Record, StepProfile
+from benchmark.spec.backbone import resolve_backbones
 from benchmark.spec.request import DatasetChoice, Shots, TrialRequest, changed
 from tests.conftest import REPOSITORY, SSAST
 
@@ -96,7 +97,16 @@ def test_committed_records_keep_their_ids() -> None:
     for path in paths:
         record = Record.model_validate_json(path.read_bytes())
         assert record.request.id == record.id
-        assert path.stem.endswith(record.id)
+        assert str(path.with_suffix("")).endswith(f"/trials/{record.request.path_stem}")
+
+
+def test_records_of_an_earlier_demo_backbone_are_found() -> None:
+    """Release 0.2.0 had demo backbones of another size, which was the declared one then."""
+    [today] = resolve_backbones("ast-demo", "test")
+    earlier = today.model_copy(update={"size": "demo"})
+    assert (today.variant, today.path_name) == ("ast-demo", "ast-demo")
+    assert earlier.variant == "ast-demo[size=demo]"
+    assert earlier.path_name == "ast-demo"
 
 
 def test_two_folders_whose_classes_are_not_known_share_no_cost_unless_their_files_are_the_same(
