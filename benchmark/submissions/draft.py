@@ -13,10 +13,9 @@ from benchmark.records.choice import Choice
 from benchmark.records.environment import suite, utc_now
 from benchmark.records.schema import Record
 from benchmark.records.store import CHOICES, PREDICTIONS, ResultStore
-from benchmark.submissions.bundle import reported_epochs
 from benchmark.submissions.checks.origin import DIGEST, outside_sources
 from benchmark.submissions.layout import MANIFEST, METHODS, MethodSource, StoredFile, Submission
-from benchmark.submissions.shrink import read_small
+from benchmark.submissions.shrink import read_small, with_epochs
 
 Files = dict[str, bytes]  # content by path in the submission
 
@@ -66,9 +65,8 @@ def collect(results: ResultStore, is_chosen: Callable[[Record], bool]) -> tuple[
     choosing = [record for record in results.choice_records() if record.id in tried]
     files: Files = {}
     for records in (chosen, choosing):
-        paths = {str(results.record_path(record.request)): record for record in records}
-        for path, epoch in reported_epochs(paths).items():
-            files |= _files_of(results, Path(path), paths[path], epoch)
+        for path, record, epoch in with_epochs(results, records):
+            files |= _files_of(results, path, record, epoch)
     for choice in choices:
         files[f"{CHOICES}/{choice.path_stem}.json"] = choice.model_dump_json(indent=1).encode() + b"\n"
     return [*chosen, *choosing], files

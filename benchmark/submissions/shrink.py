@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -24,16 +24,14 @@ class LargePredictions(Leftover):
     """A predictions file that is larger than its score needs; `size` is what would be saved.
 
     Attributes:
-        record: the record beside it.
-        epoch: the reported epoch.
+        content: of a file that has what the score needs.
     """
 
-    record: Record
-    epoch: int
+    content: bytes = field(repr=False)
 
     def remove(self) -> None:
-        """Replace the file by one that has what the score needs."""
-        write_atomic(self.path, read_small(self.path, self.record, self.epoch))
+        """Replace the file by the smaller one."""
+        write_atomic(self.path, self.content)
 
 
 def find_large(results: ResultStore) -> Iterator[LargePredictions]:
@@ -44,17 +42,24 @@ def find_large(results: ResultStore) -> Iterator[LargePredictions]:
     """
     unfinished = {request.id for request in results.submitted()} - set(results.finished())
     for records in (results.records(), results.choice_records()):
-        paths = {str(results.record_path(record.request)): record for record in records}
-        for place, epoch in reported_epochs(paths).items():
-            path, record = Path(place).with_suffix(PREDICTIONS), paths[place]
+        for place, record, epoch in with_epochs(results, records):
             if unfinished and record.selection.scope == "folds":
                 continue
+            path = place.with_suffix(PREDICTIONS)
             try:
-                saved = path.stat().st_size - len(read_small(path, record, epoch))
+                content = read_small(path, record, epoch)
+                saved = path.stat().st_size - len(content)
             except (BenchmarkError, OSError):
                 continue
             if saved > 0:
-                yield LargePredictions(path, saved, "predictions larger than their scores need", record, epoch)
+                yield LargePredictions(path, saved, "predictions larger than their scores need", content)
+
+
+def with_epochs(results: ResultStore, records: Iterable[Record]) -> Iterator[tuple[Path, Record, int]]:
+    """Yield path, record and reported epoch, see `reported_epochs`, of records in a results folder."""
+    paths = {str(results.record_path(record.request)): record for record in records}
+    for path, epoch in reported_epochs(paths).items():
+        yield Path(path), paths[path], epoch
 
 
 def read_small(path: Path, record: Record, epoch: int) -> bytes:
